@@ -1,0 +1,80 @@
+"""The types that the rest of jstr shares. No logic lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+from flax import struct
+
+Array = jax.Array
+Params = Mapping[str, Any]
+ModelState = Mapping[str, Any]  # {"batch_stats": ...} or {}
+Variables = tuple[Params, ModelState]
+Batch = Mapping[str, Mapping[str, Array]]  # stream -> field -> [B, ...]
+Metrics = Mapping[str, tuple[Array, Array]]  # name -> (sum, count): exact over masks, shards and steps
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong. The message is one line: what, where, and what to do.
+
+    The command-line tools print it on stderr, without a traceback, and exit with status 2.
+    """
+
+
+class TrainState(struct.PyTreeNode):
+    """Everything a resume needs except the position of the data iterator.
+
+    `key` is the base key of the run: step `n` uses `fold_in(key, n)`, so it never changes.
+    `teacher` is a second set of variables (moving average or frozen), or None.
+    """
+
+    step: Array
+    params: Params
+    model_state: ModelState
+    opt_state: Any
+    teacher: Variables | None
+    key: Array
+
+
+class Objective(NamedTuple):
+    """A training method: two pure functions.
+
+    init: (key, batch) -> (params, model_state). Reads shapes only; params = {"model": ..., ...}.
+    loss: (params, model_state, teacher, batch, key, step) -> (scalar, (model_state, metrics)).
+    """
+
+    init: Callable[[Array, Batch], Variables]
+    loss: Callable[..., tuple[Array, tuple[ModelState, Metrics]]]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Facts that data, text and model must agree on.
+
+    image_size: (height, width) in pixels. channels: 1 grey, 3 RGB. max_length: characters, without specials.
+    num_classes: C, specials included. first_id: smallest id that stands for a character; all below are specials.
+    pad_id: ignored by the losses. bos_id and eos_id are None for CTC, whose blank is id 0.
+    """
+
+    image_size: tuple[int, int]
+    channels: int
+    max_length: int
+    num_classes: int
+    first_id: int
+    pad_id: int
+    bos_id: int | None = None
+    eos_id: int | None = None
+
+
+class Prediction(NamedTuple):
+    """What a recogniser reads, before it is turned into text.
+
+    ids [B, T] int32: characters where id >= first_id; anything else is dropped when the text is made.
+    scores [B, T]: probabilities whose product over T is the confidence of the word (1 where a step does not count).
+    """
+
+    ids: Array
+    scores: Array

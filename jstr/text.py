@@ -1,0 +1,199 @@
+"""Text: which characters exist, how labels are normalised, encoded and decoded, and why a label is left out."""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from jstr.core import InputError
+
+NAMED = {
+    "36": string.digits + string.ascii_lowercase,
+    "62": string.digits + string.ascii_letters,
+    "94": string.digits + string.ascii_letters + string.punctuation,
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Ids of the special tokens; characters start at `first_id`. CTC layouts have no BOS and EOS, their blank is 0."""
+
+    first_id: int
+    pad_id: int
+    bos_id: int | None = None
+    eos_id: int | None = None
+
+
+# recognizers.md section 2. "cr" is STR-Fewer-Labels' and CR's: PAD, UNK, (BOS, EOS,) space, then the characters.
+# "dtrb" is deep-text-recognition-benchmark's: padding shares id 0 with BOS (attention) or the blank (CTC).
+LAYOUTS = {
+    "cr_attention": Layout(first_id=5, pad_id=0, bos_id=2, eos_id=3),
+    "cr_ctc": Layout(first_id=4, pad_id=1),
+    "dtrb_attention": Layout(first_id=2, pad_id=0, bos_id=0, eos_id=1),
+    "dtrb_ctc": Layout(first_id=1, pad_id=0),
+}
+
+
+def read_characters(spec: str) -> str:
+    """The characters that `spec` names: "36", "62", "94", "file:PATH" (line ends are ignored), or the string itself.
+
+    Raises:
+      InputError: empty, a character twice, or a file that cannot be read.
+    """
+    if spec.startswith("file:"):
+        path = Path(spec.removeprefix("file:"))
+        try:
+            characters = "".join(path.read_text(encoding="utf-8-sig").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"charset file {path} cannot be read: {error}") from error
+    else:
+        characters = NAMED.get(spec, spec)
+    twice = [c for c, n in Counter(characters).items() if n > 1]
+    if twice:
+        raise InputError(f"charset {spec!r} holds {twice[0]!r} more than once; name every character once")
+    if not characters:
+        raise InputError(f"charset {spec!r} is empty; give a name (36, 62, 94), a string, or file:PATH")
+    return characters
+
+
+@dataclass(frozen=True)
+class Charset:
+    """Characters plus layout plus normalisation: text to ids and back.
+
+    lower, nfkc: case folding and Unicode NFKC, applied to labels before anything else.
+    drop_outside: delete characters outside the charset from a label instead of leaving the label out.
+    White space at the ends of a label is never part of the word and is always removed.
+    """
+
+    characters: str
+    layout: Layout
+    max_length: int
+    lower: bool = False
+    nfkc: bool = False
+    drop_outside: bool = False
+
+    def __post_init__(self):
+        ids = {c: i for i, c in enumerate(self.characters, self.layout.first_id)}
+        object.__setattr__(self, "_ids", ids)
+
+    @classmethod
+    def make(cls, characters: str, layout: str, max_length: int, **normalise: bool) -> Charset:
+        """From config values. Raises InputError for an unknown layout or bad characters."""
+        if layout not in LAYOUTS:
+            raise InputError(f"unknown token layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
+        return cls(read_characters(characters), LAYOUTS[layout], max_length, **normalise)
+
+    @property
+    def num_classes(self) -> int:
+        return self.layout.first_id + len(self.characters)
+
+    @property
+    def token_length(self) -> int:
+        """Length of an encoded label: BOS and EOS come on top of the characters, except for CTC."""
+        return self.max_length if self.layout.bos_id is None else self.max_length + 2
+
+    def normalise(self, text: str) -> str:
+        text = unicodedata.normalize("NFKC", text) if self.nfkc else text
+        text = text.lower() if self.lower else text
+        if self.drop_outside:
+            text = "".join(c for c in text if c in self._ids)
+        return text.strip()
+
+    def outside(self, text: str) -> str:
+        """The characters of (normalised) `text` that the charset lacks."""
+        return "".join(c for c in text if c not in self._ids)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Ids [token_length] int32 of a normalised text that fits: [BOS] characters [EOS], then padding."""
+        ids = [self._ids[c] for c in text]
+        if self.layout.bos_id is not None:
+            ids = [self.layout.bos_id, *ids, self.layout.eos_id]
+        tokens = np.full(self.token_length, self.layout.pad_id, np.int32)
+        tokens[: len(ids)] = ids
+        return tokens
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of predicted or encoded ids: stops at EOS, drops every other special. A missing EOS cuts nothing."""
+        characters = []
+        for i in ids:
+            if i == self.layout.eos_id:
+                break
+            if i >= self.layout.first_id:
+                characters.append(self.characters[i - self.layout.first_id])
+        return "".join(characters)
+
+
+@dataclass
+class LabelReport:
+    """Which labels of a data set are used, and why the others are not.
+
+    frames: T of a CTC model, or None: CTC needs one frame per character and a blank between equal neighbours.
+    """
+
+    charset: Charset
+    frames: int | None = None
+    used: int = 0
+    altered: int = 0
+    skipped: Counter = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    outside: Counter = field(default_factory=Counter)
+
+    def usable(self, label: str | None) -> bool:
+        """Counts one label; True when it can be trained on."""
+        reason, text = self._reason(label)
+        if reason is None:
+            self.used += 1
+            self.altered += text != label
+            return True
+        self.skipped[reason] += 1
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < 5:
+            examples.append(label or "")
+        return False
+
+    def _reason(self, label: str | None) -> tuple[str | None, str]:
+        if label is None:
+            return "no label", ""
+        text = self.charset.normalise(label)
+        outside = self.charset.outside(text)
+        if outside:
+            self.outside.update(outside)
+            return "outside the charset", text
+        if not text:
+            return "empty", text
+        if len(text) > self.charset.max_length:
+            return f"longer than max_length={self.charset.max_length}", text
+        needed = len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
+        if self.frames is not None and needed > self.frames:
+            return f"longer than the {self.frames} frames of the model", text
+        return None, text
+
+    def lines(self, name: str) -> list[str]:
+        """The report as text, a line per reason."""
+        total = self.used + sum(self.skipped.values())
+        altered = f", {self.altered:,} changed by normalisation" if self.altered else ""
+        lines = [f"{name}: {self.used:,} of {total:,} labels used{altered}"]
+        for reason, count in self.skipped.most_common():
+            examples = ", ".join(repr(e[:40]) for e in self.examples[reason])
+            lines.append(f"  skipped {count:,} {reason}: {examples}{', ...' if count > 5 else ''}")
+        if self.outside:
+            worst = " ".join(f"{c!r} ({n:,})" for c, n in self.outside.most_common(20))
+            lines.append(f"  characters outside the charset: {worst}")
+        return lines
+
+    def require_some(self, name: str) -> None:
+        """Raises InputError, naming rules and characters, when no label is left."""
+        if self.used:
+            return
+        if not self.skipped:
+            raise InputError(f"{name} holds no samples")
+        rules = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.most_common())
+        characters = "".join(c for c, _ in self.outside.most_common(40))
+        outside = f"; characters outside the charset: {characters!r}" if characters else ""
+        raise InputError(f"{name} has no usable sample: {rules}{outside}; change config.charset or the labels")
