@@ -1,0 +1,297 @@
+"""Sources made of files: image folders and tar archives, and the label files that go with them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import operator
+import os
+import posixpath
+import re
+import tarfile
+import threading
+from collections.abc import Container, Iterator
+from typing import Any
+
+from jstr.core import InputError
+
+LABEL_FILES = ("labels.tsv", "gt.txt", "labels.csv")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+TEXT_SUFFIXES = (".tsv", ".txt", ".csv")
+_FILE_COLUMNS = {"filename", "file", "file_name", "image", "image_path", "path", "name"}
+_LABEL_COLUMNS = {"label", "labels", "text", "word", "transcription"}
+_ICDAR_LINE = re.compile(r'\s*(.+?)\s*,\s*"(.*)"\s*')
+_lock = threading.Lock()
+
+
+def check_index(i: int, length: int) -> int:
+    """`i` as a plain int. Raises IndexError outside 0..length-1, so that iteration over a source ends."""
+    i = operator.index(i)
+    if not 0 <= i < length:
+        raise IndexError(f"sample {i} of {length}")
+    return i
+
+
+def images_in(files: list[str]) -> list[str]:
+    """Those whose suffix is that of an image."""
+    return [f for f in files if f.lower().endswith(IMAGE_SUFFIXES)]
+
+
+def walk(root: str) -> list[str]:
+    """Paths of all files below `root`, relative and sorted; hidden ones are left out, links are followed once."""
+    found, seen = [], set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back up would never end
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = [s for s in subfolders if not s.startswith(".")]
+        prefix = os.path.relpath(folder, root)
+        found += [os.path.normpath(os.path.join(prefix, n)) for n in names if not n.startswith(".")]
+    return sorted(found)
+
+
+def parse_labels(data: bytes, name: str) -> list[tuple[str, str]]:
+    """(file, label) for each line of a label file; `name` says where it lies and its suffix which form it has.
+
+    .tsv: file<TAB>label. .csv: columns filename and label by a header, else the first two. Anything else:
+    file<TAB>label or ICDAR's `file, "label"`, line by line. A byte order mark, CRLF, empty lines and a header line
+    are accepted.
+
+    Raises:
+      InputError: not UTF-8, or a line without the separator; names file and line.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{name} line {line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
+    if name.lower().endswith(".csv"):
+        return _parse_csv(text, name)
+    icdar = not name.lower().endswith(".tsv")
+    pairs = []
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.removesuffix("\r")
+        if not line.strip():
+            continue
+        file, tab, label = line.partition("\t")
+        if not tab:
+            match = _ICDAR_LINE.fullmatch(line) if icdar else None
+            if match is None:
+                form = 'file<TAB>label or file, "label"' if icdar else "file<TAB>label"
+                raise InputError(f"{name} line {number}: no TAB between file and label in {line[:80]!r}; write {form}")
+            file, label = match[1], re.sub(r'\\(["\\])', r"\1", match[2])
+        pairs.append((file.strip(), label))
+    if pairs and pairs[0][0].lower() in _FILE_COLUMNS and pairs[0][1].lower() in _LABEL_COLUMNS:
+        del pairs[0]
+    return pairs
+
+
+def _parse_csv(text: str, name: str) -> list[tuple[str, str]]:
+    pairs, columns = [], None
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in rows:
+            if not row:
+                continue
+            if columns is None:
+                columns = _csv_columns(row)
+                if columns is not None:
+                    continue
+                columns = 0, 1
+            if len(row) <= max(columns):
+                raise InputError(
+                    f"{name} line {rows.line_num}: no comma between file and label in {','.join(row)[:80]!r}; "
+                    "write file,label"
+                )
+            pairs.append((row[columns[0]].strip(), row[columns[1]]))
+    except csv.Error as error:
+        raise InputError(f"{name} line {rows.line_num}: not CSV ({error}); write file,label") from error
+    return pairs
+
+
+def _csv_columns(row: list[str]) -> tuple[int, int] | None:
+    names = [cell.strip().lower() for cell in row]
+    files = [i for i, cell in enumerate(names) if cell in _FILE_COLUMNS]
+    labels = [i for i, cell in enumerate(names) if cell in _LABEL_COLUMNS]
+    return (files[0], labels[0]) if files and labels else None
+
+
+class _FileList:
+    """What folder and tar share: a list of keys, with labels or without."""
+
+    path: str
+    notes: list[str]
+    labelled: bool
+    _keys: list[str]
+    _labels: list[str] | None = None
+
+    def _set_pairs(self, pairs: list[tuple[str, str]], name: str) -> None:
+        if not pairs:
+            raise InputError(f"{name} holds no lines; write one line per image, or open it unlabelled")
+        self._keys = [file for file, _ in pairs]
+        self._labels = [label for _, label in pairs] if self.labelled else None
+
+    def _compare(self, files: Container[str], images: list[str], found: set[str], name: str) -> None:
+        """Notes what the label file and the images do not share. `found`: the files that the labels reach."""
+        missing = [key for key in self._keys if key not in files]
+        if len(missing) == len(self._keys):
+            raise InputError(
+                f"{name}: none of the {len(missing):,} files it names exists in {self.path} (the first is "
+                f"{missing[0][:80]!r}); give file names relative to the label file"
+            )
+        if missing:
+            shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            self.notes.append(f"{name}: {len(missing):,} files that it names do not exist: {shown}")
+        unused = [image for image in images if image not in found]
+        if unused:
+            shown = ", ".join(unused[:3]) + (", ..." if len(unused) > 3 else "")
+            self.notes.append(f"{self.path}: {len(unused):,} images have no line in {name} and are not used: {shown}")
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        i = check_index(i, len(self._keys))
+        return {"image": self._read(i), "label": self._labels[i] if self._labels else None, "key": self._keys[i]}
+
+    def _read(self, i: int) -> bytes | None:
+        raise NotImplementedError
+
+    def labels(self) -> Iterator[str | None]:
+        """Every label in order."""
+        return iter(self._labels) if self._labels else (None for _ in self._keys)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.path!r}, samples={len(self)}, labelled={self.labelled})"
+
+
+def _choose(names: list[str], labels: str | None, where: str, labelled: bool, notes: list[str]) -> str | None:
+    """The label file to use among `names` (all text files there), or None: use every image."""
+    if labels is not None:
+        same = [name for name in names if labels in (name, posixpath.basename(name))]
+        if same:
+            return same[0]
+        raise InputError(f"{where} has no label file {labels!r}; it holds {', '.join(names[:20]) or 'no text file'}")
+    known = [name for known in LABEL_FILES for name in names if posixpath.basename(name) == known]
+    if not labelled:
+        if known:
+            notes.append(f"{where}: opened unlabelled, {', '.join(known)} not read, all images used")
+        return None
+    if not known:
+        looked = ", ".join(LABEL_FILES)
+        raise InputError(f"{where} has no labels (looked for {looked}); open it unlabelled or give labels=")
+    if len(known) > 1:
+        notes.append(f"{where}: labels from {known[0]}; choose another with labels= ({', '.join(known[1:])})")
+    return known[0]
+
+
+class FolderSource(_FileList):
+    """A folder of image files with a label file, or, unlabelled, all its images (also in sub-folders), sorted."""
+
+    def __init__(self, path: str, labels: str | None = None, labelled: bool = True):
+        """Raises InputError: no (such) label file, one that cannot be read, or no images."""
+        self.path, self.labelled, self.notes = path, labelled, []
+        files = walk(path)
+        texts = [f for f in files if os.path.dirname(f) == "" and f.lower().endswith(TEXT_SUFFIXES)]
+        if labels is not None and os.path.isfile(os.path.join(path, labels)):
+            texts.append(labels)
+        name = _choose(texts, labels, path, labelled, self.notes)
+        images = images_in(files)
+        if name is None:
+            if not images:
+                raise InputError(f"{path} holds no image files ({' '.join(IMAGE_SUFFIXES)}); check the path")
+            self._keys = images
+            return
+        full = os.path.join(path, name)
+        try:
+            with open(full, "rb") as stream:
+                data = stream.read()
+        except OSError as error:
+            raise InputError(f"{full} cannot be read: {error.strerror}; check its permissions") from error
+        self._set_pairs(parse_labels(data, full), full)
+        named = {key: os.path.normpath(key) for key in self._keys}
+        known = set(files)
+        exist = {k for k, norm in named.items() if norm in known or os.path.isfile(os.path.join(path, k))}
+        self._compare(exist, images, {named[k] for k in exist}, full)
+
+    def _read(self, i: int) -> bytes | None:
+        try:
+            with open(os.path.join(self.path, self._keys[i]), "rb") as stream:
+                return stream.read()
+        except OSError:  # counted by the pipeline as an image that is not there
+            return None
+
+
+class TarSource(_FileList):
+    """An uncompressed tar with images and a label file. It is indexed once, then images are read by offset."""
+
+    def __init__(self, path: str, labels: str | None = None, labelled: bool = True):
+        """Raises InputError: broken archive, no (such) label file, or one that cannot be read."""
+        self.path, self.labelled, self.notes = path, labelled, []
+        self._fd = None
+        members = _index_tar(path)
+        texts = [m for m in members if m.lower().endswith(TEXT_SUFFIXES) or m == labels]
+        texts.sort(key=lambda m: (m.count("/"), m))
+        name = _choose(texts, labels, path, labelled, self.notes)
+        images = images_in(list(members))
+        if name is None:
+            if not images:
+                raise InputError(f"{path} holds no image files ({' '.join(IMAGE_SUFFIXES)}); check the path")
+            self._keys, places = images, images
+        else:
+            self._set_pairs(parse_labels(self._pread(members[name]), f"{path}:{name}"), f"{path}:{name}")
+            folder = posixpath.dirname(name)
+            places = [posixpath.normpath(posixpath.join(folder, key)) for key in self._keys]
+            exist = {k for k, place in zip(self._keys, places, strict=True) if place in members}
+            self._compare(exist, images, set(places), name)
+        self._places = [members.get(place) for place in places]
+
+    def _read(self, i: int) -> bytes | None:
+        place = self._places[i]
+        return None if place is None else self._pread(place)
+
+    def _pread(self, place: tuple[int, int]) -> bytes:
+        if self._fd is None:
+            with _lock:
+                if self._fd is None:
+                    self._fd = _Descriptor(self.path)
+        # pread has no position of its own, so threads do not disturb each other.
+        return os.pread(self._fd.number, place[1], place[0])
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_fd": None}
+
+
+class _Descriptor:
+    """An open file that closes itself with its owner."""
+
+    def __init__(self, path: str):
+        try:
+            self.number = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}; check that it is still there") from error
+
+    def __del__(self):
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+def _index_tar(path: str) -> dict[str, tuple[int, int]]:
+    """Member -> (offset, size) of every file in the archive."""
+    try:
+        size = os.path.getsize(path)
+        with tarfile.open(path, "r:") as archive:
+            infos = [info for info in archive if info.isfile()]
+            end = archive.offset
+        with open(path, "rb") as stream:
+            stream.seek(end)
+            ended = stream.read(512) == bytes(512)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise InputError(f"{path} is not a readable uncompressed tar ({error}); copy or make it again") from error
+    # tarfile takes any damaged or missing header after the first for the end of the archive.
+    if not ended or any(info.offset_data + info.size > size for info in infos):
+        raise InputError(f"{path} is truncated or damaged at byte {min(end, size):,}; copy or make it again")
+    members = {posixpath.normpath(info.name): (info.offset_data, info.size) for info in infos}
+    return {name: place for name, place in members.items() if "/." not in f"/{name}"}
