@@ -15,7 +15,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jstr.core import InputError
-from jstr.data.files import parse_labels
+from jstr.data.label_files import parse_labels
 from jstr.data.sources import ConcatSource, FolderSource, LmdbSource, TfdsSource, open_source
 
 REAL_WORDS = Path(__file__).parent / "data" / "real_words"
@@ -190,6 +190,15 @@ def test_lmdb_twice_and_read_only(tmp_path):
     assert one[0]["image"] == two[0]["image"] and two[0]["label"] is None
     assert os.listdir(path) == ["data.mdb"]
     os.chmod(path, 0o755)
+
+
+def test_lmdb_linked_twice(tmp_path):
+    write_lmdb(tmp_path / "real", WORDS)
+    for name in ("x", "y"):
+        (tmp_path / "links").mkdir(exist_ok=True)
+        (tmp_path / "links" / name).symlink_to(tmp_path / "real")
+    (tmp_path / "links" / "z").symlink_to(tmp_path / "links")
+    assert open_source(tmp_path / "links").names == ["x", "y"]
 
 
 def test_lmdb_errors(tmp_path):

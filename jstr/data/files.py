@@ -1,26 +1,19 @@
-"""Sources made of files: image folders and tar archives, and the label files that go with them."""
+"""Sources made of files: image folders and tar archives."""
 
 from __future__ import annotations
 
-import csv
-import io
 import operator
 import os
 import posixpath
-import re
 import tarfile
 import threading
 from collections.abc import Container, Iterator
 from typing import Any
 
 from jstr.core import InputError
+from jstr.data.label_files import LABEL_FILES, TEXT_SUFFIXES, parse_labels
 
-LABEL_FILES = ("labels.tsv", "gt.txt", "labels.csv")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-TEXT_SUFFIXES = (".tsv", ".txt", ".csv")
-_FILE_COLUMNS = {"filename", "file", "file_name", "image", "image_path", "path", "name"}
-_LABEL_COLUMNS = {"label", "labels", "text", "word", "transcription"}
-_ICDAR_LINE = re.compile(r'\s*(.+?)\s*,\s*"(.*)"\s*')
 _lock = threading.Lock()
 
 
@@ -38,88 +31,29 @@ def images_in(files: list[str]) -> list[str]:
 
 
 def walk(root: str) -> list[str]:
-    """Paths of all files below `root`, relative and sorted; hidden ones are left out, links are followed once."""
-    found, seen = [], set()
+    """Paths of all files below `root`, relative and sorted. Links are followed; hidden files are left out."""
+    found = []
     for folder, subfolders, names in os.walk(root, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back up would never end
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = [s for s in subfolders if not s.startswith(".")]
+        subfolders[:] = [s for s in subfolders if not s.startswith(".") and not _leads_back(root, folder, s)]
         prefix = os.path.relpath(folder, root)
         found += [os.path.normpath(os.path.join(prefix, n)) for n in names if not n.startswith(".")]
     return sorted(found)
 
 
-def parse_labels(data: bytes, name: str) -> list[tuple[str, str]]:
-    """(file, label) for each line of a label file; `name` says where it lies and its suffix which form it has.
-
-    .tsv: file<TAB>label. .csv: columns filename and label by a header, else the first two. Anything else:
-    file<TAB>label or ICDAR's `file, "label"`, line by line. A byte order mark, CRLF, empty lines and a header line
-    are accepted.
-
-    Raises:
-      InputError: not UTF-8, or a line without the separator; names file and line.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{name} line {line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
-    if name.lower().endswith(".csv"):
-        return _parse_csv(text, name)
-    icdar = not name.lower().endswith(".tsv")
-    pairs = []
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.removesuffix("\r")
-        if not line.strip():
-            continue
-        file, tab, label = line.partition("\t")
-        if not tab:
-            match = _ICDAR_LINE.fullmatch(line) if icdar else None
-            if match is None:
-                form = 'file<TAB>label or file, "label"' if icdar else "file<TAB>label"
-                raise InputError(f"{name} line {number}: no TAB between file and label in {line[:80]!r}; write {form}")
-            file, label = match[1], re.sub(r'\\(["\\])', r"\1", match[2])
-        pairs.append((file.strip(), label))
-    if pairs and pairs[0][0].lower() in _FILE_COLUMNS and pairs[0][1].lower() in _LABEL_COLUMNS:
-        del pairs[0]
-    return pairs
-
-
-def _parse_csv(text: str, name: str) -> list[tuple[str, str]]:
-    pairs, columns = [], None
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for row in rows:
-            if not row:
-                continue
-            if columns is None:
-                columns = _csv_columns(row)
-                if columns is not None:
-                    continue
-                columns = 0, 1
-            if len(row) <= max(columns):
-                raise InputError(
-                    f"{name} line {rows.line_num}: no comma between file and label in {','.join(row)[:80]!r}; "
-                    "write file,label"
-                )
-            pairs.append((row[columns[0]].strip(), row[columns[1]]))
-    except csv.Error as error:
-        raise InputError(f"{name} line {rows.line_num}: not CSV ({error}); write file,label") from error
-    return pairs
-
-
-def _csv_columns(row: list[str]) -> tuple[int, int] | None:
-    names = [cell.strip().lower() for cell in row]
-    files = [i for i, cell in enumerate(names) if cell in _FILE_COLUMNS]
-    labels = [i for i, cell in enumerate(names) if cell in _LABEL_COLUMNS]
-    return (files[0], labels[0]) if files and labels else None
+def _leads_back(root: str, folder: str, name: str) -> bool:
+    """Whether `name` is a link to a folder on the way from `root` to itself: following it would never end."""
+    link = os.path.join(folder, name)
+    if not os.path.islink(link):
+        return False
+    way = [os.path.realpath(root)]
+    for part in os.path.relpath(folder, root).split(os.sep):
+        root = os.path.join(root, part)
+        way.append(os.path.realpath(root))
+    return os.path.realpath(link) in way
 
 
 class _FileList:
-    """What folder and tar share: a list of keys, with labels or without."""
+    """What folder and tar share: a list of keys, with labels or without. `_read(i)` gives the image, or None."""
 
     path: str
     notes: list[str]
@@ -133,6 +67,11 @@ class _FileList:
         self._keys = [file for file, _ in pairs]
         self._labels = [label for _, label in pairs] if self.labelled else None
 
+    def _set_images(self, images: list[str]) -> None:
+        if not images:
+            raise InputError(f"{self.path} holds no image files ({' '.join(IMAGE_SUFFIXES)}); check the path")
+        self._keys = images
+
     def _compare(self, files: Container[str], images: list[str], found: set[str], name: str) -> None:
         """Notes what the label file and the images do not share. `found`: the files that the labels reach."""
         missing = [key for key in self._keys if key not in files]
@@ -142,12 +81,11 @@ class _FileList:
                 f"{missing[0][:80]!r}); give file names relative to the label file"
             )
         if missing:
-            shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-            self.notes.append(f"{name}: {len(missing):,} files that it names do not exist: {shown}")
+            self.notes.append(f"{name}: {len(missing):,} files that it names do not exist: {_few(missing)}")
         unused = [image for image in images if image not in found]
         if unused:
-            shown = ", ".join(unused[:3]) + (", ..." if len(unused) > 3 else "")
-            self.notes.append(f"{self.path}: {len(unused):,} images have no line in {name} and are not used: {shown}")
+            what = f"{len(unused):,} images have no line in {name} and are not used"
+            self.notes.append(f"{self.path}: {what}: {_few(unused)}")
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -156,15 +94,16 @@ class _FileList:
         i = check_index(i, len(self._keys))
         return {"image": self._read(i), "label": self._labels[i] if self._labels else None, "key": self._keys[i]}
 
-    def _read(self, i: int) -> bytes | None:
-        raise NotImplementedError
-
     def labels(self) -> Iterator[str | None]:
         """Every label in order."""
         return iter(self._labels) if self._labels else (None for _ in self._keys)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r}, samples={len(self)}, labelled={self.labelled})"
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _choose(names: list[str], labels: str | None, where: str, labelled: bool, notes: list[str]) -> str | None:
@@ -200,9 +139,7 @@ class FolderSource(_FileList):
         name = _choose(texts, labels, path, labelled, self.notes)
         images = images_in(files)
         if name is None:
-            if not images:
-                raise InputError(f"{path} holds no image files ({' '.join(IMAGE_SUFFIXES)}); check the path")
-            self._keys = images
+            self._set_images(images)
             return
         full = os.path.join(path, name)
         try:
@@ -237,9 +174,8 @@ class TarSource(_FileList):
         name = _choose(texts, labels, path, labelled, self.notes)
         images = images_in(list(members))
         if name is None:
-            if not images:
-                raise InputError(f"{path} holds no image files ({' '.join(IMAGE_SUFFIXES)}); check the path")
-            self._keys, places = images, images
+            self._set_images(images)
+            places = images
         else:
             self._set_pairs(parse_labels(self._pread(members[name]), f"{path}:{name}"), f"{path}:{name}")
             folder = posixpath.dirname(name)

@@ -25,7 +25,8 @@ from weakref import WeakValueDictionary
 import lmdb
 
 from jstr.core import InputError
-from jstr.data.files import LABEL_FILES, TEXT_SUFFIXES, FolderSource, TarSource, check_index, images_in, walk
+from jstr.data.files import FolderSource, TarSource, check_index, images_in, walk
+from jstr.data.label_files import LABEL_FILES, TEXT_SUFFIXES
 from jstr.data.tfds_source import TfdsSource, tfds_folders
 
 Sample = dict[str, Any]
