@@ -1,0 +1,12 @@
+"""jstr: reading words in photographs with few or no human labels, in JAX."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+
+def load(workdir):
+    """The reader of a workdir: `jstr.load(DIR).read(images)` gives texts and confidences. See jstr.reader.load."""
+    from jstr.reader import load as load_reader  # importing jstr alone stays fast
+
+    return load_reader(workdir)

@@ -1,0 +1,39 @@
+"""Recognisers, one per file: jstr.models.NAME holds `Model(config: ModelConfig, **fields)`, a Linen module."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from flax import linen as nn
+
+from jstr.core import InputError, ModelConfig
+from jstr.text import Charset
+
+
+def make_model(config, charset: Charset, image_size: tuple[int, int], channels: int) -> tuple[nn.Module, ModelConfig]:
+    """The module that config.model names, and the facts it was built for.
+
+    Raises:
+      InputError: no such model, or a field it does not have.
+    """
+    fields = dict(config)
+    name = fields.pop("name")
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__))
+    if name not in names:
+        raise InputError(f"unknown model {name!r}; choose one of {', '.join(names)}")
+    facts = ModelConfig(
+        image_size=tuple(image_size),
+        channels=channels,
+        max_length=charset.max_length,
+        num_classes=charset.num_classes,
+        first_id=charset.layout.first_id,
+        pad_id=charset.layout.pad_id,
+        bos_id=charset.layout.bos_id,
+        eos_id=charset.layout.eos_id,
+    )
+    model_class = importlib.import_module(f"jstr.models.{name}").Model
+    unknown = set(fields) - set(model_class.__dataclass_fields__)
+    if unknown:
+        raise InputError(f"config.model: {name} has no field {', '.join(sorted(unknown))}")
+    return model_class(config=facts, **fields), facts

@@ -1,0 +1,119 @@
+"""Measures a workdir on word images by the field's protocol: python -m jstr.evaluate --workdir=DIR --data=NAME=PATH ..."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from jstr import checkpoint
+from jstr.core import InputError
+from jstr.data.pipeline import open_row, padded_batches
+from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, table
+from jstr.reader import BATCH_SIZE, Reader, load
+
+
+def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_size: int = BATCH_SIZE) -> Score:
+    """Reads every image of a source once and scores it.
+
+    name: IC13_857 and IC13_1015 select those subsets; under any other name every word is scored whose label the
+    protocol can score. Broken images and words without a usable label are counted, not scored.
+
+    Raises:
+      InputError: nothing is left to score.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    prepare, belongs = PROTOCOLS[protocol], SUBSETS.get(name, lambda label: True)
+    result = Score()
+    for batch in padded_batches(source, reader.spec, batch_size):
+        texts, confidences = reader.read_batch(batch["image"])
+        result.broken += tuple(batch["broken"])
+        for i, label in enumerate(batch["labels"]):
+            if not batch["mask"][i]:
+                continue
+            if label is None or not belongs(label) or not prepare(label):
+                result.left_out += 1
+            else:
+                result.add(prepare(texts[i]), prepare(label), float(confidences[i]))
+    seen = result.words + result.left_out + len(result.broken)
+    assert seen == len(source), f"{name}: {seen} of {len(source)} samples were counted"
+    if not result.words:
+        raise InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}")
+    return result
+
+
+def remarks(name: str, result: Score) -> list[str]:
+    """What the table does not show: words left out and images that could not be read."""
+    lines = []
+    if result.left_out:
+        rule = "outside the subset" if name in SUBSETS else "without a label that the protocol can score"
+        lines.append(f"{name}: {result.left_out:,} words left out, {rule}")
+    if result.broken:
+        some = ", ".join(result.broken[:5]) + (", ..." if len(result.broken) > 5 else "")
+        lines.append(f"{name}: {len(result.broken):,} broken or missing images not scored: {some}")
+    expected = {"IC13_857": 857, "IC13_1015": 1015}.get(name)
+    if expected and result.words != expected:
+        lines.append(f"{name}: the field's subset has {expected} words, this one {result.words}")
+    return lines
+
+
+def as_json(scores: dict[str, Score], **about) -> dict:
+    """Everything that was measured, for a file."""
+    sets = {n: s.row() | {"left_out": s.left_out, "broken": list(s.broken)} for n, s in scores.items()}
+    return {**about, "sets": sets, "averages": averages(scores)}
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m jstr.evaluate", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--workdir", required=True, help="a training run, or converted weights")
+    parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
+    parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
+    parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
+    parser.add_argument("--batch_size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    return parser.parse_args(argv)
+
+
+def run(argv: list[str] | None = None) -> None:
+    args = _parse(argv)
+    sets = {}
+    for item in args.data:
+        name, equals, path = item.partition("=")
+        if not (name and equals and path):
+            raise InputError(f"--data={item}: give NAME=PATH")
+        if name in sets:
+            raise InputError(f"--data={item}: the name {name} is given twice")
+        sets[name] = path
+    if args.batch_size < 1:
+        raise InputError(f"--batch_size={args.batch_size}: give a positive number")
+    if args.json and not Path(args.json).absolute().parent.is_dir():
+        raise InputError(f"--json={args.json}: its folder does not exist")
+    reader = load(args.workdir)
+    row = {"labels": args.labels}
+    sources = {n: open_row(row | {"path": os.path.abspath(p) if not p.startswith("tfds:") else p}, reader.charset, "", True)
+               for n, p in sets.items()}
+    scores, start = {}, time.monotonic()
+    for name, source in sources.items():
+        scores[name] = score(reader, source, name, args.protocol, args.batch_size)
+        for line in remarks(name, scores[name]):
+            print(line, file=sys.stderr)
+    print(table(scores))
+    if args.json:
+        about = {
+            "workdir": args.workdir,
+            "step": checkpoint.read_meta(args.workdir)["step"],
+            "protocol": args.protocol,
+            "labels": args.labels or "labels.tsv",
+            "seconds": round(time.monotonic() - start, 1),
+        }
+        Path(args.json).write_text(json.dumps(as_json(scores, **about), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    from jstr.main import cli
+
+    cli(run)

@@ -1,0 +1,71 @@
+"""Trains what a config describes: python -m jstr.main --config=configs/NAME.py --workdir=DIR [--config.KEY=VALUE ...]"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from jstr.core import InputError
+
+FLAGS = flags.FLAGS
+CONFIG = config_flags.DEFINE_config_file("config", lock_config=True, help_string="configs/NAME.py")
+WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints, metrics and results go")
+
+
+def cli(run: Callable[[], int | None]) -> None:
+    """Runs a command as a program: what the user got wrong is one line on stderr and exit status 2."""
+    from jstr.report import NonFinite
+
+    try:
+        status = run()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except NonFinite as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.stdout.flush()
+    sys.exit(status or 0)
+
+
+def parse(argv: list[str]) -> tuple:
+    """(config, workdir) of a command line.
+
+    Raises:
+      InputError: an unknown flag, a config file that is not there, or a config key that does not exist.
+    """
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        name, _, value = argument.lstrip("-").partition("=")
+        if name == "config":  # its `from configs import common` must work from any folder
+            path = Path((value or following).split(":")[0]).resolve()
+            sys.path.insert(0, str(path.parents[1]))
+            if not path.is_file():
+                raise InputError(f"--config={value or following}: there is no such file")
+    try:
+        rest = FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        message = " ".join(str(error.args[0] if error.args else error).split())
+        raise InputError(message) from error
+    if rest[1:]:
+        raise InputError(f"unexpected argument {rest[1]!r}; options look like --config.steps=100")
+    if CONFIG.value is None or not WORKDIR.value:
+        raise InputError("give --config=configs/NAME.py and --workdir=DIR")
+    return CONFIG.value, WORKDIR.value
+
+
+def run() -> None:
+    config, workdir = parse(sys.argv)
+    from jstr import train  # after the flags: a typo should not wait for jax
+
+    train.run(config, workdir)
+
+
+if __name__ == "__main__":
+    cli(run)

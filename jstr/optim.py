@@ -1,0 +1,123 @@
+"""Config to optimiser: schedules, global-norm clipping, and rules by parameter prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import traverse_util
+
+from jstr.core import InputError, Params
+
+
+def one_cycle(peak: float, steps: int, *, warmup: float = 0.3, start_div: float = 20.0, end_div: float = 20_000.0):
+    """Cosine up to `peak` at step `warmup * steps - 1`, cosine down to peak / end_div at the last step.
+
+    Smith and Topin 2019, in the form of the published STR runs (recognizers.md section 8, oracle 11.4).
+    """
+    start, end = peak / start_div, peak / end_div
+    top, last = max(warmup * steps - 1, 1e-9), max(steps - 1, 1)
+
+    def cosine(a, b, fraction):
+        return b + (a - b) / 2 * (1 + jnp.cos(jnp.pi * jnp.clip(fraction, 0, 1)))
+
+    def schedule(step):
+        up = cosine(start, peak, step / top)
+        down = cosine(peak, end, (step - top) / max(last - top, 1e-9))
+        return jnp.where(step <= top, up, down)
+
+    return schedule
+
+
+def warmup_cosine(peak: float, steps: int, *, warmup: float = 0.05):
+    """Linear from 0 to `peak` over `warmup * steps` steps, then cosine to 0."""
+    return optax.warmup_cosine_decay_schedule(0.0, peak, max(int(warmup * steps), 1), steps)
+
+
+def constant(peak: float, steps: int):
+    return lambda step: jnp.full_like(jnp.asarray(step, jnp.float32), peak)
+
+
+SCHEDULES = {"one_cycle": one_cycle, "warmup_cosine": warmup_cosine, "constant": constant}
+# Each takes the gradient to a direction; the learning rate and weight decay are applied afterwards.
+OPTIMIZERS = {"adam": optax.scale_by_adam, "adamw": optax.scale_by_adam, "adadelta": optax.scale_by_adadelta}
+
+
+def make_schedule(config, steps: int) -> Callable:
+    """Learning rate by step. config: name and the keyword arguments of that schedule."""
+    options = dict(config)
+    name = options.pop("name")
+    if name not in SCHEDULES:
+        raise InputError(f"unknown schedule {name!r}; choose one of {', '.join(SCHEDULES)}")
+    return _call(SCHEDULES[name], "config.optimizer.schedule", options.pop("peak"), steps, **options)
+
+
+def make_optimizer(config, steps: int, params: Params) -> tuple[optax.GradientTransformation, Callable]:
+    """(optax transformation, learning-rate schedule) from config.optimizer.
+
+    `rules` maps a parameter prefix ("model/features") to any of: `lr` (multiplier), `weight_decay` (instead of the
+    global one), `frozen`. The longest matching prefix wins; a prefix that matches nothing raises InputError.
+    """
+    if config.name not in OPTIMIZERS:
+        raise InputError(f"unknown optimizer {config.name!r}; choose one of {', '.join(OPTIMIZERS)}")
+    schedule = make_schedule(config.schedule, steps)
+    rules = _rules_by_leaf(config.get("rules", {}), params)
+    scale = jax.tree.map(lambda r: 0.0 if r.get("frozen") else r.get("lr", 1.0), rules, is_leaf=_is_rule)
+    decay = jax.tree.map(lambda r: r.get("weight_decay", config.weight_decay), rules, is_leaf=_is_rule)
+    direction = _call(OPTIMIZERS[config.name], "config.optimizer.options", **dict(config.get("options", {})))
+    chain = [
+        _by_leaf(jax.tree.map(lambda s: float(s != 0), scale)),  # a frozen gradient takes no part in the norm
+        optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
+        direction,
+        _add_decay(decay),
+        _by_leaf(scale),
+        optax.scale_by_learning_rate(schedule),
+    ]
+    return optax.chain(*chain), schedule
+
+
+def _call(function, where: str, *args, **options):
+    try:
+        return function(*args, **options)
+    except TypeError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _is_rule(x) -> bool:
+    return isinstance(x, dict) and "_rule" in x
+
+
+def _rules_by_leaf(rules, params: Params):
+    """The tree of params with a dict (the winning rule) at every leaf."""
+    flat = traverse_util.flatten_dict(params, sep="/")
+    rules = {prefix: dict(rule) for prefix, rule in dict(rules).items()}
+    for prefix, rule in rules.items():
+        unknown = set(rule) - {"lr", "weight_decay", "frozen"}
+        if unknown:
+            raise InputError(f"optimizer rule {prefix!r}: unknown {sorted(unknown)}; use lr, weight_decay, frozen")
+        if not any(_under(name, prefix) for name in flat):
+            groups = sorted({"/".join(name.split("/")[:2]) for name in flat})
+            raise InputError(f"optimizer rule {prefix!r} matches no parameter; there are {', '.join(groups)}")
+    winner = {}
+    for name in flat:
+        matching = [p for p in rules if _under(name, p)]
+        winner[name] = {"_rule": True} | (rules[max(matching, key=len)] if matching else {})
+    return traverse_util.unflatten_dict(winner, sep="/")
+
+
+def _under(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix.rstrip("/") + "/")
+
+
+def _by_leaf(scale) -> optax.GradientTransformation:
+    if all(s == 1.0 for s in jax.tree.leaves(scale)):
+        return optax.identity()
+    return optax.stateless(lambda updates, _: jax.tree.map(lambda u, s: u * s, updates, scale))
+
+
+def _add_decay(decay) -> optax.GradientTransformation:
+    if not any(jax.tree.leaves(decay)):
+        return optax.identity()
+    return optax.stateless(lambda updates, params: jax.tree.map(lambda u, p, d: u + d * p, updates, params, decay))

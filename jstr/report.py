@@ -1,0 +1,200 @@
+"""What a run says while it trains: the clock, the progress line, metrics.jsonl, TensorBoard, and the finite check."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+import jax
+from tensorboardX import SummaryWriter
+
+
+class NonFinite(RuntimeError):
+    """Loss or gradient stopped being a number. The message names step, samples and last good checkpoint."""
+
+
+class Clock:
+    """Seconds spent training, over all restarts, and the share of them spent waiting for data."""
+
+    def __init__(self, seconds_before: float = 0.0):
+        self._before = seconds_before
+        self._start = time.monotonic()
+        self.waited = 0.0
+
+    @property
+    def total(self) -> float:
+        return self._before + time.monotonic() - self._start
+
+    @property
+    def here(self) -> float:
+        return time.monotonic() - self._start
+
+
+class Report:
+    """Collects the metrics of every step and, every `log_every` steps, checks, prints and writes them.
+
+    Metrics stay on the device until then, so that reporting never makes the accelerator wait. `sums` (name ->
+    [sum, count] since the last line) is part of a checkpoint: a resumed run logs the very numbers of an unbroken one.
+    """
+
+    def __init__(self, workdir, steps: int, log_every: int, images: int, schedule, clock: Clock, step=0, sums=None):
+        path = Path(workdir) / "metrics.jsonl"
+        _cut_after(path, step)
+        self._file = path.open("a")
+        self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None, flush_secs=30)
+        self._steps, self._log_every, self._images = steps, log_every, images
+        self._schedule, self.clock = schedule, clock
+        self._pending = deque()
+        self._number = step
+        self._since: tuple[float, float, int] | None = None  # seconds, seconds waited, step
+        self.sums: dict[str, list[float]] = {k: list(v) for k, v in (sums or {}).items()}
+        self.last_saved: int | None = step or None
+
+    def step(self, number: int, metrics, keys: list[str]) -> None:
+        """After step `number` (1-based) was dispatched. keys: names of the samples in its batch."""
+        self._number = number
+        self._pending.append((number, metrics, keys))
+        if self._since is None:  # the first step compiles: it is not in the rate
+            jax.block_until_ready(metrics)
+            self._since = (self.clock.here, self.clock.waited, number)
+        if number % self._log_every == 0 or number == self._steps:
+            self.drain()
+            self._line()
+
+    def drain(self) -> None:
+        """Fetches the pending metrics into `sums`.
+
+        Raises:
+          NonFinite: at the first step whose loss or gradient is not finite.
+        """
+        while self._pending:
+            number, metrics, keys = self._pending.popleft()
+            fetched = {k: (float(a), float(b)) for k, (a, b) in jax.device_get(metrics).items()}
+            self._check_finite(number, fetched, keys)
+            for name, (value, count) in fetched.items():
+                total = self.sums.setdefault(name, [0.0, 0.0])
+                total[0] += value
+                total[1] += count
+
+    @contextlib.contextmanager
+    def pause(self):
+        """Evaluation and saving are not training: what runs inside is left out of the rate and the time left."""
+        self.drain()
+        start = self.clock.here
+        yield
+        if self._since is not None:
+            then, waited, number = self._since
+            self._since = (then + self.clock.here - start, waited, number)
+
+    def _line(self) -> None:
+        means = {k: value / count for k, (value, count) in self.sums.items() if count}
+        self.sums = {}
+        now, waited = self.clock.here, self.clock.waited
+        then, waited_then, number_then = self._since
+        self._since = (now, waited, self._number)
+        seconds, done = now - then, self._number - number_then
+        rate = done / seconds if done and seconds > 0 else float("nan")
+        self._write(self._number, means, rate, (waited - waited_then) / seconds if seconds > 0 else 0.0)
+
+    def _check_finite(self, number: int, fetched: dict, keys: list[str]) -> None:
+        bad = [name for name in ("loss", "grad_norm") if not math.isfinite(fetched[name][0])]
+        if not bad:
+            return
+        saved = f"the last good checkpoint is step {self.last_saved}" if self.last_saved else "nothing was saved yet"
+        names = ", ".join(keys[:8]) + (f", ... ({len(keys)} samples)" if len(keys) > 8 else "")
+        raise NonFinite(f"{' and '.join(bad)} not finite at step {number}; its samples: {names}; {saved}")
+
+    def _write(self, number: int, means: dict[str, float], rate: float, wait: float) -> None:
+        lr = float(self._schedule(number - 1))
+        left = (self._steps - number) / rate if rate == rate else float("nan")
+        images = rate * self._images
+        extra = "".join(f"  {k} {v:.4g}" for k, v in means.items() if k not in ("loss", "grad_norm"))
+        print(
+            f"step {number:,}/{self._steps:,} {100 * number / self._steps:3.0f}%  loss {means['loss']:.4f}{extra}  "
+            f"lr {lr:.2e}  {images:,.0f} images/s  wait {100 * wait:.0f}%  left {duration(left)}",
+            flush=True,
+        )
+        row = {f"train/{k}": v for k, v in means.items()}
+        self.write(number, row | {"train/lr": lr, "images_per_second": images, "data_wait": wait})
+
+    def write(self, number: int, row: dict[str, float]) -> None:
+        """One row to metrics.jsonl and TensorBoard."""
+        seconds = round(self.clock.total, 2)
+        finite = {k: v for k, v in row.items() if v == v}
+        self._file.write(json.dumps({"step": number, "seconds": seconds} | finite) + "\n")
+        self._file.flush()
+        for name, value in finite.items():
+            self._board.add_scalar(name, value, number)
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 20 s, 2 h 5 min; `?` when unknown."""
+    if seconds != seconds or seconds == float("inf"):
+        return "?"
+    seconds = int(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+class Stop:
+    """Inside it, the first Ctrl-C or SIGTERM only sets `requested`, so that the loop can save; the second interrupts."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.requested = False
+        self._before = {}
+
+    def __enter__(self) -> Stop:
+        with contextlib.suppress(ValueError):  # not in the main thread: whoever runs us there handles signals
+            self._before = {s: signal.signal(s, self._handle) for s in self.SIGNALS}
+        return self
+
+    def _handle(self, number, frame) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        print("stopping after this step; once more to stop without saving", file=sys.stderr, flush=True)
+
+    def __exit__(self, *error) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def commit() -> str:
+    """The commit of the code that runs, with `+` for uncommitted changes; `unknown` outside a git checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        name = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return name.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def _cut_after(path: Path, step: int) -> None:
+    """Removes the rows of steps that a killed run logged after its last checkpoint: they come again."""
+    if path.exists():
+        rows = [row for row in path.read_text().splitlines() if _is_upto(row, step)]
+        path.write_text("".join(row + "\n" for row in rows))
+
+
+def _is_upto(row: str, step: int) -> bool:
+    try:
+        return json.loads(row)["step"] <= step
+    except (ValueError, KeyError):  # the row that the kill cut off
+        return False

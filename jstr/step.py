@@ -1,0 +1,42 @@
+"""The training step: gradient, optimiser, new state. Every objective uses this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from jstr.core import Batch, Metrics, Objective, TrainState
+from jstr.sharding import copied
+
+
+def make_train_step(
+    objective: Objective, tx: optax.GradientTransformation, mesh: Mesh
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The jitted step. The state passed in is donated: use only the returned one.
+
+    Every random choice of step n comes from fold_in(key, n), so a restored run repeats them. The batch is split over
+    the mesh and the reductions are global, so the result does not depend on the number of devices.
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        gradient = jax.value_and_grad(objective.loss, has_aux=True)
+        (loss, (model_state, metrics)), grads = gradient(
+            state.params, state.model_state, state.teacher, batch, key, state.step
+        )
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        new = state.replace(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            model_state=model_state,
+            opt_state=opt_state,
+        )
+        one = jnp.ones(())
+        norms = {"loss": (loss, one), "grad_norm": (optax.global_norm(grads), one)}
+        return new, {**metrics, **norms}
+
+    return jax.jit(step, donate_argnums=0, out_shardings=copied(mesh))
