@@ -1,0 +1,169 @@
+"""Prediction stages of the four-stage recognisers: CTC, and the additive-attention LSTM decoder.
+
+Baek et al. 2019; recognizers.md section 6. The projection layer is that of Zheng et al. 2022 (CR-STR).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jstr.core import Array
+from jstr.nn.layers import dense, kaiming, kaiming_table
+from jstr.nn.rnn import lstm_update
+
+
+class Projection(nn.Module):
+    """[..., D] -> [..., D], without a residual connection. kind: mlp (D, D // 4, LayerNorm, ReLU, D) or linear."""
+
+    kind: str
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        size = x.shape[-1]
+        if self.kind == "mlp":
+            x = dense(max(1, size // 4), dtype=self.dtype, name="hidden")(x)
+            x = nn.relu(nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm")(x))
+        return dense(size, dtype=self.dtype, name="out")(x)
+
+
+def classify(x: Array, kernel: Array, bias: Array) -> Array:
+    """[..., D] -> logits [..., C] in the precision of the parameters, however low that of x is."""
+    return jnp.dot(x, kernel.astype(x.dtype), preferred_element_type=bias.dtype) + bias
+
+
+class CTCHead(nn.Module):
+    """A classifier on every frame: [B, S, D] -> {"logits": [B, S, C]}, on projected frames if `project`."""
+
+    num_classes: int
+    projection: str = "none"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, frames: Array, *, project: bool = False) -> dict[str, Array]:
+        kernel = self.param("classifier_kernel", kaiming, (frames.shape[-1], self.num_classes))
+        bias = self.param("classifier_bias", nn.initializers.zeros, (self.num_classes,))
+        (frames,) = nn.dtypes.promote_dtype(frames, dtype=self.dtype)
+        if self.projection != "none" and (project or self.is_initializing()):
+            projected = Projection(self.projection, self.dtype, name="projection")(frames)
+            frames = projected if project else frames
+        return {"logits": classify(frames, kernel, bias)}
+
+
+class AttentionDecoder(nn.Module):
+    """One LSTM cell that looks at all frames before it writes each character.
+
+    steps: T. embedding_size: width of the learned token embedding, or 0 for one-hot tokens.
+    """
+
+    num_classes: int
+    hidden_size: int
+    steps: int
+    bos_id: int
+    embedding_size: int
+    projection: str = "none"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, frames: Array, tokens: Array | None = None, *, project: bool = False) -> dict[str, Array]:
+        """frames [B, S, D] -> logits [B, T, C], glimpses [B, T, D], attention [B, T, S].
+
+        tokens [B, T] int32 are what the decoder is told to have written before each step (BOS first); None: it reads
+        back its own most probable tokens. project: the projection layer stands before the classifier; the recurrence
+        never sees it.
+        """
+        weights = self._weights(frames.shape[-1])
+        kernel, bias = weights.pop("classifier_kernel"), weights.pop("classifier_bias")
+        frames, *values = nn.dtypes.promote_dtype(frames, *weights.values(), dtype=self.dtype)
+        weights = dict(zip(weights, values, strict=True))
+        projection = self._projection(project)
+
+        def logits_of(hidden):
+            return classify(projection(hidden), kernel, bias)
+
+        step, table = attention_step(frames, weights), token_table(weights, frames.shape[-1])
+        zero = jnp.zeros((frames.shape[0], self.hidden_size), frames.dtype)
+        if tokens is None:
+            outputs = self._feed_back(step, table, zero, logits_of)
+        else:
+            _, (hidden, glimpses, attention) = jax.lax.scan(step, (zero, zero), table[tokens.T])
+            outputs = logits_of(hidden), glimpses, attention
+        logits, glimpses, attention = (x.swapaxes(0, 1) for x in outputs)
+        return {"logits": logits, "glimpses": glimpses, "attention": attention}
+
+    def _weights(self, size: int) -> dict[str, Array]:
+        hidden, classes, zeros = self.hidden_size, self.num_classes, nn.initializers.zeros
+        token_size = self.embedding_size or classes
+        weights = {
+            "memory_kernel": self.param("memory_kernel", kaiming, (size, hidden)),
+            "query_kernel": self.param("query_kernel", kaiming, (hidden, hidden)),
+            "query_bias": self.param("query_bias", zeros, (hidden,)),
+            "score_kernel": self.param("score_kernel", kaiming, (hidden, 1)),
+            "input_kernel": self.param("input_kernel", kaiming, (size + token_size, 4 * hidden)),
+            "recurrent_kernel": self.param("recurrent_kernel", kaiming, (hidden, 4 * hidden)),
+            "bias": self.param("bias", zeros, (4 * hidden,)),
+            "classifier_kernel": self.param("classifier_kernel", kaiming, (hidden, classes)),
+            "classifier_bias": self.param("classifier_bias", zeros, (classes,)),
+        }
+        if self.embedding_size:
+            weights["embedding"] = self.param("embedding", kaiming_table, (classes, token_size))
+        return weights
+
+    def _projection(self, project: bool) -> Callable[[Array], Array]:
+        """A pure function, because the greedy decoder calls it inside a scan."""
+        if self.projection == "none":
+            return lambda hidden: hidden
+        layer = Projection(self.projection, self.dtype, name="projection")
+        if self.is_initializing():
+            layer(jnp.zeros((1, self.hidden_size)))
+        if not project:
+            return lambda hidden: hidden
+        layer, variables = layer.unbind()
+        return lambda hidden: layer.apply(variables, hidden)
+
+    def _feed_back(self, step, table: Array, zero: Array, logits_of) -> tuple[Array, Array, Array]:
+        """Greedy decoding from BOS: logits [T, B, C], glimpses [T, B, D], attention [T, B, S]."""
+
+        def body(carry, _):
+            state, token = carry
+            state, (hidden, glimpse, attention) = step(state, table[token])
+            logits = logits_of(hidden)
+            return (state, jnp.argmax(logits, axis=-1).astype(jnp.int32)), (logits, glimpse, attention)
+
+        start = jnp.full(zero.shape[0], self.bos_id, jnp.int32)
+        _, outputs = jax.lax.scan(body, ((zero, zero), start), None, length=self.steps)
+        return outputs
+
+
+def token_table(weights: dict[str, Array], size: int) -> Array:
+    """[C, 4H]: what every token adds to the gates. Made once, so that a step only reads a row of it."""
+    kernel = weights["input_kernel"][size:]  # the rows above belong to the glimpse, `size` wide
+    return (weights["embedding"] @ kernel if "embedding" in weights else kernel) + weights["bias"]
+
+
+def attention_step(frames: Array, weights: dict[str, Array]) -> Callable:
+    """(state, token gates [B, 4H]) -> (state, (hidden [B, H], glimpse [B, D], attention [B, S])) for one scan.
+
+    The projection of the memory is made here, once. The two products with the hidden state are one.
+    """
+    memory = frames @ weights["memory_kernel"] + weights["query_bias"]
+    state_kernel = jnp.concatenate([weights["query_kernel"], weights["recurrent_kernel"]], axis=1)
+    size, hidden_size = frames.shape[-1], weights["query_kernel"].shape[1]
+
+    def step(state, token_gates):
+        hidden, cell = state
+        query, gates = jnp.split(hidden @ state_kernel, [hidden_size], axis=-1)
+        scores = (jnp.tanh(memory + query[:, None]) @ weights["score_kernel"])[..., 0]
+        scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+        attention = nn.softmax(scores)
+        glimpse = jnp.einsum("bs,bsd->bd", attention.astype(frames.dtype), frames)
+        gates = gates + glimpse @ weights["input_kernel"][:size] + token_gates
+        hidden, cell = lstm_update(gates, cell)
+        return (hidden, cell), (hidden, glimpse, attention)
+
+    return step

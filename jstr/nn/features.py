@@ -1,0 +1,135 @@
+"""Visual feature extractors of the four-stage recognisers: an image becomes a short sequence of columns.
+
+All map [B, H, W, C] to [B, h, S, channels], with h = 1 for H = 32. Baek et al. 2019; recognizers.md section 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+
+from jstr.core import Array
+from jstr.nn.layers import SAME, VALID, ConvNorm, batch_norm, conv, max_pool, max_pool_overlapping
+
+GRCL_STEPS = 5
+RESNET_BLOCKS = (1, 2, 5, 3)
+
+
+class VGG(nn.Module):
+    """The seven convolutions of CRNN (Shi et al. 2015). S = W // 4 - 1."""
+
+    channels: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        c = self.channels
+
+        def plain(x, features, index, **geometry):
+            return nn.relu(conv(features, **geometry, use_bias=True, dtype=self.dtype, name=f"conv_{index}")(x))
+
+        x = max_pool(plain(x, c // 8, 0), 2, 2)
+        x = max_pool(plain(x, c // 4, 1), 2, 2)
+        x = plain(x, c // 2, 2)
+        x = max_pool(plain(x, c // 2, 3), 2, 1)
+        x = ConvNorm(c, dtype=self.dtype, name="conv_4")(x, train=train)
+        x = ConvNorm(c, dtype=self.dtype, name="conv_5")(x, train=train)
+        x = max_pool(x, 2, 1)
+        return plain(x, c, 6, kernel=(2, 2), padding=VALID)
+
+
+class GRCL(nn.Module):
+    """Gated recurrent convolution layer (Wang and Hu 2017): convolutions are shared over the steps, norms are not."""
+
+    channels: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, u: Array, *, train: bool) -> Array:
+        def convolution(name, kernel, padding):
+            return conv(self.channels, kernel, padding, dtype=self.dtype, name=name)
+
+        def norm(name, x):
+            return batch_norm(train, dtype=self.dtype, name=name)(x)
+
+        gate_input = convolution("gate_input", (1, 1), VALID)(u)
+        forward_input = convolution("input", (3, 3), SAME)(u)
+        gate_state = convolution("gate_state", (1, 1), VALID)
+        state = convolution("state", (3, 3), SAME)
+        x = nn.relu(norm("norm", forward_input))
+        for t in range(GRCL_STEPS):
+            gate = norm(f"gate_input_norm_{t}", gate_input) + norm(f"gate_state_norm_{t}", gate_state(x))
+            gated = norm(f"state_norm_{t}", state(x)) * nn.sigmoid(gate)
+            x = nn.relu(norm(f"input_norm_{t}", forward_input) + norm(f"gated_norm_{t}", gated))
+        return x
+
+
+class RCNN(nn.Module):
+    """Three gated recurrent convolution layers between two convolutions. S = W // 4 + 1."""
+
+    channels: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        c = self.channels
+        x = nn.relu(conv(c // 8, use_bias=True, dtype=self.dtype, name="conv_0")(x))
+        x = GRCL(c // 8, dtype=self.dtype, name="grcl_0")(max_pool(x, 2, 2), train=train)
+        x = GRCL(c // 4, dtype=self.dtype, name="grcl_1")(max_pool(x, 2, 2), train=train)
+        x = GRCL(c // 2, dtype=self.dtype, name="grcl_2")(max_pool_overlapping(x), train=train)
+        x = max_pool_overlapping(x)
+        return ConvNorm(c, (2, 2), VALID, dtype=self.dtype, name="conv_1")(x, train=train)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution where the number of channels changes."""
+
+    channels: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        shortcut = x
+        y = ConvNorm(self.channels, dtype=self.dtype, name="conv_0")(x, train=train)
+        y = ConvNorm(self.channels, relu=False, dtype=self.dtype, name="conv_1")(y, train=train)
+        if x.shape[-1] != self.channels:
+            block = ConvNorm(self.channels, (1, 1), VALID, relu=False, dtype=self.dtype, name="shortcut")
+            shortcut = block(x, train=train)
+        return nn.relu(y + shortcut)
+
+
+class ResNet(nn.Module):
+    """The residual network of FAN (Cheng et al. 2017), blocks 1, 2, 5, 3. S = W // 4 + 1."""
+
+    channels: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        c = self.channels
+
+        def single(x, features, name, kernel=(3, 3), padding=SAME, strides=(1, 1)):
+            return ConvNorm(features, kernel, padding, strides, dtype=self.dtype, name=name)(x, train=train)
+
+        def layer(x, features, index):
+            for i in range(RESNET_BLOCKS[index - 1]):
+                x = ResidualBlock(features, dtype=self.dtype, name=f"layer{index}_{i}")(x, train=train)
+            return x
+
+        x = single(x, c // 16, "conv0_1")
+        x = max_pool(single(x, c // 8, "conv0_2"), 2, 2)
+        x = max_pool(single(layer(x, c // 4, 1), c // 4, "conv1"), 2, 2)
+        x = max_pool_overlapping(single(layer(x, c // 2, 2), c // 2, "conv2"))
+        x = layer(single(layer(x, c, 3), c, "conv3"), c, 4)
+        x = single(x, c, "conv4_1", (2, 2), ((0, 0), (1, 1)), (2, 1))
+        return single(x, c, "conv4_2", (2, 2), VALID)
+
+
+EXTRACTORS = {"vgg": VGG, "rcnn": RCNN, "resnet": ResNet}
+MINIMUM_SIZE = {"vgg": (32, 8), "rcnn": (32, 4), "resnet": (32, 4)}  # (height, width): one frame is left
+
+
+def num_frames(features: str, width: int) -> int:
+    """S, the number of columns that an extractor makes of an image `width` pixels wide."""
+    return width // 4 - 1 if features == "vgg" else width // 4 + 1

@@ -1,0 +1,74 @@
+"""Convolution, batch normalisation, dense layers and pooling with the conventions of the published recognisers.
+
+`dtype` everywhere is the dtype of the computation: None follows inputs and parameters, which are float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jstr.core import Array
+
+# Kaiming normal with gain sqrt(2), not truncated, on every matrix and convolution (recognizers.md section 7).
+kaiming = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+# The same for a table [classes, width] whose fan-in, by the torch convention, is its width.
+kaiming_table = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal", in_axis=1, out_axis=0)
+# The same for matrices stacked along a leading axis [n, in, out].
+kaiming_stacked = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal", batch_axis=0)
+
+SAME = ((1, 1), (1, 1))
+VALID = ((0, 0), (0, 0))
+
+
+def conv(features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, use_bias=False, dtype=None, name=None):
+    return nn.Conv(
+        features, kernel, strides, padding, use_bias=use_bias, dtype=dtype, kernel_init=kaiming, name=name
+    )
+
+
+def dense(features: int, *, use_bias=True, dtype=None, name=None):
+    return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=kaiming, name=name)
+
+
+def batch_norm(train: bool, *, dtype=None, name=None):
+    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch normalisation, and ReLU if `relu`: [B, H, W, C] -> [B, H', W', features]."""
+
+    features: int
+    kernel: tuple[int, int] = (3, 3)
+    padding: tuple[tuple[int, int], tuple[int, int]] = SAME
+    strides: tuple[int, int] = (1, 1)
+    relu: bool = True
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        x = conv(self.features, self.kernel, self.padding, self.strides, dtype=self.dtype, name="conv")(x)
+        x = batch_norm(train, dtype=self.dtype, name="norm")(x)
+        return nn.relu(x) if self.relu else x
+
+
+def max_pool(x: Array, height: int, width: int) -> Array:
+    """Maximum over cells of height x width pixels that do not overlap; what is left at the bottom and right is cut.
+
+    [B, H, W, C] -> [B, H // height, W // width, C]. Slices instead of reduce_window, whose gradient is slow on a CPU.
+    """
+    b, h, w, c = x.shape
+    h, w = h // height, w // width
+    x = x[:, : h * height, : w * width].reshape(b, h, height, w, width, c)
+    return x.max(axis=(2, 4))
+
+
+def max_pool_overlapping(x: Array) -> Array:
+    """Windows of 2x2, stride (2, 1), one column of -inf on both sides: [B, H, W, C] -> [B, H // 2, W + 1, C]."""
+    x = max_pool(x, 2, 1)
+    left = jnp.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0)), constant_values=-jnp.inf)
+    right = jnp.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=-jnp.inf)
+    return jnp.maximum(left, right)

@@ -1,0 +1,131 @@
+"""Rectification of a word image by a thin-plate spline (RARE, Shi et al. 2016; Baek et al. 2019).
+
+Coordinates are (x, y) in [-1, 1]. F fiducial points: the first half lies on the upper edge of the rectified image,
+the second half on its lower edge. recognizers.md section 3.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jstr.core import Array
+from jstr.nn.layers import ConvNorm, dense, max_pool
+
+
+def fiducials(count: int) -> np.ndarray:
+    """Where the fiducial points lie in the rectified image: [F, 2] float64."""
+    x = np.linspace(-1.0, 1.0, count // 2)
+    return np.concatenate([np.stack([x, np.full_like(x, y)], axis=1) for y in (-1.0, 1.0)])
+
+
+def initial_fiducials(count: int) -> np.ndarray:
+    """Where an untrained network sees them: [F, 2] float64, the slanted start of RARE's figure 6a, not the identity."""
+    x = np.linspace(-1.0, 1.0, count // 2)
+    upper, lower = np.linspace(0.0, -1.0, count // 2), np.linspace(1.0, 0.0, count // 2)
+    return np.concatenate([np.stack([x, y], axis=1) for y in (upper, lower)])
+
+
+def inverse_system(count: int) -> np.ndarray:
+    """The inverse of the spline's linear system, [F + 3, F + 3] float64."""
+    points = fiducials(count)
+    distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    np.fill_diagonal(distance, 1.0)  # r^2 ln r is 0 there
+    system = np.zeros((count + 3, count + 3))
+    system[:count, 0] = 1.0
+    system[:count, 1:3] = points
+    system[:count, 3:] = distance**2 * np.log(distance)
+    system[count : count + 2, 3:] = points.T
+    system[count + 2, 3:] = 1.0
+    return np.linalg.inv(system)
+
+
+def pixel_basis(count: int, height: int, width: int) -> np.ndarray:
+    """The spline's basis functions at the pixel centres, row by row: [H * W, F + 3] float64.
+
+    The centres are those of pixels as areas, while `bilinear_sample` puts -1 and 1 on the centres of the outer pixels,
+    so the identity spline shrinks an image by (W - 1) / W. Published weights were trained that way.
+    """
+    x, y = (2.0 * np.arange(width) + 1.0) / width - 1.0, (2.0 * np.arange(height) + 1.0) / height - 1.0
+    pixels = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    distance = np.linalg.norm(pixels[:, None] - fiducials(count)[None], axis=-1)
+    radial = distance**2 * np.log(distance + 1e-6)
+    return np.concatenate([np.ones((len(pixels), 1)), pixels, radial], axis=1)
+
+
+@functools.lru_cache(maxsize=32)
+def grid_matrix(count: int, height: int, width: int) -> np.ndarray:
+    """[H * W, F] float64: its product with predicted fiducial points [F, 2] says where every pixel is sampled."""
+    return pixel_basis(count, height, width) @ inverse_system(count)[:, :count]
+
+
+def sampling_grid(points: Array, height: int, width: int) -> Array:
+    """points [B, F, 2] -> where to sample, [B, height, width, 2]."""
+    matrix = jnp.asarray(grid_matrix(points.shape[1], height, width), points.dtype)
+    # Positions need full precision: the default of a TPU has 8 bits, less than one pixel in 100.
+    grid = jnp.einsum("nf,bfk->bnk", matrix, points, precision=jax.lax.Precision.HIGHEST)
+    return grid.reshape(-1, height, width, 2)
+
+
+def bilinear_sample(images: Array, grid: Array) -> Array:
+    """images [B, H, W, C] read at grid [B, h, w, 2] -> [B, h, w, C]; -1 and 1 are the centres of the outer pixels.
+
+    Outside the image the border pixel repeats, without a gradient to the grid.
+    """
+    b, h, w, c = images.shape
+    position = (grid + 1.0) * 0.5 * jnp.array([w - 1, h - 1], grid.dtype)
+    position = jnp.clip(position, 0.0, jnp.array([w - 1, h - 1], grid.dtype)).reshape(b, -1, 2)
+    corner = jnp.floor(position)
+    x1, y1 = jnp.moveaxis(position - corner, -1, 0)[..., None]
+    left, top = jnp.moveaxis(corner.astype(jnp.int32), -1, 0)
+    right, bottom = jnp.minimum(left + 1, w - 1), jnp.minimum(top + 1, h - 1)
+    pixels = images.reshape(b, h * w, c)
+
+    def read(y, x):
+        return jax.vmap(lambda image, index: image.at[index].get(mode="clip"))(pixels, y * w + x)
+
+    upper = read(top, left) * (1 - x1) + read(top, right) * x1
+    lower = read(bottom, left) * (1 - x1) + read(bottom, right) * x1
+    return (upper * (1 - y1) + lower * y1).reshape(b, *grid.shape[1:3], c)
+
+
+class Localization(nn.Module):
+    """Finds the fiducial points of a word: [B, H, W, C] -> [B, F, 2]."""
+
+    num_fiducials: int
+    channels: int = 512
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        c, x = self.channels, images
+        for index, features in enumerate((c // 8, c // 4, c // 2, c)):
+            x = x if index == 0 else max_pool(x, 2, 2)
+            x = ConvNorm(features, dtype=self.dtype, name=f"conv_{index}")(x, train=train)
+        x = nn.relu(dense(c // 2, dtype=self.dtype, name="fc1")(x.mean(axis=(1, 2))))
+        start = initial_fiducials(self.num_fiducials).reshape(-1)
+        points = nn.Dense(
+            2 * self.num_fiducials,
+            kernel_init=nn.initializers.zeros,
+            bias_init=lambda key, shape, dtype=jnp.float32: jnp.asarray(start, dtype),
+            name="fc2",
+        )(x)  # in the parameters' precision whatever `dtype` is: these are positions
+        return points.reshape(-1, self.num_fiducials, 2)
+
+
+class TPS(nn.Module):
+    """Localisation, grid and sampling: [B, H, W, C] -> the rectified images, same shape."""
+
+    num_fiducials: int
+    channels: int = 512
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        points = Localization(self.num_fiducials, self.channels, self.dtype, name="localization")(images, train=train)
+        return bilinear_sample(images, sampling_grid(points, images.shape[1], images.shape[2]))

@@ -1,0 +1,70 @@
+"""Converts a published PyTorch checkpoint of a four-stage recogniser into a workdir that jstr evaluates and continues.
+
+python tools/convert_torch.py --format=dtrb --checkpoint=TPS-ResNet-BiLSTM-Attn.pth --out=runs/trba
+Needs torch (pip install jstr[torch]). The file is read with weights_only=True: nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import sys
+
+from jstr import checkpoint, convert
+from jstr.core import InputError
+
+
+def size(text: str) -> tuple[int, int]:
+    height, width = text.lower().split("x")
+    return int(height), int(width)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--format", required=True, choices=convert.FORMATS)
+    parser.add_argument("--checkpoint", required=True, help="the .pth file")
+    parser.add_argument("--out", required=True, help="the workdir to write")
+    parser.add_argument("--charset", help="36, 62, 94, file:PATH or the characters; default: what the classes fit")
+    parser.add_argument("--image_size", type=size, help="HEIGHTxWIDTH; default: that of the spline, else 32x100")
+    parser.add_argument("--max_length", type=int, default=25)
+    parser.add_argument("--pad", action="store_true", help="the model was trained with --PAD (aspect ratio kept)")
+    return parser.parse_args()
+
+
+def read(path: str) -> dict:
+    """name -> NumPy array; half precision becomes float32."""
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError("reading a PyTorch checkpoint needs torch: pip install jstr[torch]") from error
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} cannot be read as a checkpoint of tensors: {reason}") from error
+    if not hasattr(loaded, "items"):
+        raise InputError(f"{path} holds a {type(loaded).__name__}, not a state dict")
+    tensors = convert.state_dict(loaded)
+    return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in tensors.items()}
+
+
+def main() -> None:
+    args = arguments()
+    try:
+        converted = convert.convert(
+            read(args.checkpoint),
+            format=args.format,
+            charset=args.charset,
+            image_size=args.image_size,
+            max_length=args.max_length,
+            keep_ratio=args.pad,
+        )
+        checkpoint.export_model(args.out, converted.config, converted.params, converted.batch_stats)
+    except InputError as error:
+        print(f"convert_torch: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(f"{args.out}: {converted.config}")
+
+
+if __name__ == "__main__":
+    main()
