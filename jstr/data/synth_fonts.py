@@ -1,0 +1,150 @@
+"""Fonts of the word renderer: which characters each can draw, and words as masks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from jstr.core import InputError
+
+BUNDLED = Path(__file__).parent / "fonts"
+SUFFIXES = (".ttf", ".otf", ".ttc")
+_NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it is drawn as the missing-glyph box
+
+
+def font_files(fonts: str | os.PathLike | Sequence[str | os.PathLike] | None) -> list[str]:
+    """Font files of a folder, of several folders or files ("bundled" names the bundled ones), or the bundled ones.
+
+    Raises:
+      InputError: a folder without fonts, or a path that is not there.
+    """
+    paths = []
+    for entry in [fonts] if isinstance(fonts, (str, os.PathLike)) else fonts or ["bundled"]:
+        folder = BUNDLED if entry == "bundled" else Path(entry)
+        if folder.is_file():
+            paths.append(str(folder))
+            continue
+        found = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise InputError(f"{folder} holds no font file ({', '.join(SUFFIXES)}); give a folder of fonts")
+        paths += found
+    return paths
+
+
+class Fonts:
+    """A set of fonts. FreeType faces are not safe to share, so every thread (and process) opens its own.
+
+    case_sensitive: a font that draws a small letter as its capital does not count as having the small letter.
+    """
+
+    def __init__(self, paths: list[str], characters: str, case_sensitive: bool):
+        self.paths = paths
+        self._clear()
+        # Bit f of covering[c] is set when font f draws c: a word's fonts are the "and" over its characters.
+        self.covering = dict.fromkeys(characters, 0)
+        for f in range(len(paths)):
+            for c in self._drawn(f, characters, case_sensitive):
+                self.covering[c] |= 1 << f
+
+    def _clear(self) -> None:
+        self._local = threading.local()
+        # Shared by threads: the values are never changed, and made twice they are the same.
+        self._glyphs: dict[tuple[int, int, str], tuple[np.ndarray, int, int]] = {}
+        self._advances: dict[tuple[int, str], float] = {}
+
+    def _drawn(self, index: int, characters: str, case_sensitive: bool) -> list[str]:
+        font = self._font(index, 24)
+        try:
+            absent = _ink(font, _NOT_A_CHARACTER).tobytes()
+            seen = {c: _ink(font, c).tobytes() for c in characters}
+        except (OSError, ValueError) as error:
+            raise InputError(f"font {self.paths[index]} cannot draw: {error}; remove the file") from error
+        capitals = {c for c in characters if case_sensitive and c.upper() != c and seen.get(c.upper()) == seen[c]}
+        return [c for c, ink in seen.items() if ink != absent and any(ink) and c not in capitals]
+
+    def able(self, text: str) -> int:
+        """The fonts that draw every character of `text`, as bits."""
+        bits = -1
+        for c in text:
+            bits &= self.covering[c]
+        return bits
+
+    def _font(self, index: int, size: int) -> ImageFont.FreeTypeFont:
+        cache = self._local.__dict__
+        font = cache.get((index, size))
+        if font is None:
+            try:
+                font = ImageFont.truetype(self.paths[index], size)
+            except OSError as error:
+                message = f"font {self.paths[index]} cannot be read ({error}); replace or remove the file"
+                raise InputError(message) from error
+            cache[index, size] = font
+        return font
+
+    def mask(self, index: int, size: int, text: str, spacing: float = 0.0) -> np.ndarray:
+        """`text` as ink, uint8 [h, w], cut to its box. spacing: extra room between letters, in em."""
+        if not _simple(text):
+            return _cut(_ink(self._font(index, size), text))[0]
+        placed, pen = [], 0.0
+        for c, following in zip(text, (*text[1:], ""), strict=True):
+            ink, x, y = self._glyph(index, size, c)
+            placed.append((ink, round(pen) + x, y))
+            pen += max(self._advance(index, c + following) + spacing, 0.1) * size
+        left, top = min(x for _, x, _ in placed), min(y for _, _, y in placed)
+        right = max(x + ink.shape[1] for ink, x, _ in placed)
+        bottom = max(y + ink.shape[0] for ink, _, y in placed)
+        out = np.zeros((bottom - top, right - left), np.uint8)
+        for ink, x, y in placed:
+            part = out[y - top : y - top + ink.shape[0], x - left : x - left + ink.shape[1]]
+            np.maximum(part, ink, out=part)
+        return out
+
+    def _glyph(self, index: int, size: int, c: str) -> tuple[np.ndarray, int, int]:
+        """One letter's ink and the place of its left and upper edges, counted from the pen on the baseline."""
+        glyph = self._glyphs.get((index, size, c))
+        if glyph is None:
+            ink, x, y = _cut(_ink(self._font(index, size), c))
+            glyph = self._glyphs[index, size, c] = (ink.copy(), x - size, y)
+        return glyph
+
+    def _advance(self, index: int, pair: str) -> float:
+        """From one pen position to the next in em, kerning included. pair: the letter and the next one, if any."""
+        advance = self._advances.get((index, pair))
+        if advance is None:
+            font = self._font(index, 64)
+            advance = self._advances[index, pair] = (font.getlength(pair) - font.getlength(pair[1:])) / 64
+        return advance
+
+    def __getstate__(self) -> dict:
+        return {"paths": self.paths, "covering": self.covering}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._clear()
+
+
+def _simple(text: str) -> bool:
+    """Whether letters may be drawn one by one. Other scripts join, reorder or stack theirs, which FreeType does."""
+    return all(c < "\u0300" or "\u0370" <= c < "\u0483" or "\u3041" <= c < "\ud7a4" for c in text)
+
+
+def _ink(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
+    """`text` on a canvas with room for tall accents and deep tails; the pen starts at x = size."""
+    size = round(font.size)
+    width = int(font.getlength(text)) + 2 * size
+    canvas = Image.new("L", (width, 4 * size))
+    ImageDraw.Draw(canvas).text((size, 2 * size), text, fill=255, font=font, anchor="ls")
+    return np.asarray(canvas)
+
+
+def _cut(ink: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """The box that holds the ink, and its left and upper edges."""
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    if not rows.size:
+        return np.zeros((1, 1), np.uint8), 0, 0
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], int(columns[0]), int(rows[0])

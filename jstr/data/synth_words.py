@@ -1,0 +1,163 @@
+"""What the word renderer writes: lexicon words, numbers and random strings, within a charset."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jstr.core import InputError
+from jstr.data.synth_style import Style
+
+ENGLISH = Path(__file__).parent / "words" / "english.txt"
+# d a digit, D a digit but zero, L a letter; anything else stands for itself. Common forms are repeated.
+NUMBERS = (
+    *("D", "Dd", "Ddd", "Dddd", "ddddd", "dddddd") * 3,
+    *("19dd", "20dd", "Dd", "D0", "D00", "D00") * 2,
+    *("$D.dd", "$Dd", "D.dd", "£Dd.dd", "D,ddd", "Dd%", "D0%", "D.d", "€D"),
+    *("D:dd", "1d:dd", "Dam", "Dpm", "Dd/dd", "dd/dd/dd", "24/7", "dd.dd", "ddd-dddd", "(ddd)", "#Dd", "No.D"),
+    *("1st", "2nd", "3rd", "Dth", "19d0s", "Dkm", "Dmm", "Dkg", "Dx", "D-D", "D+", "Dd&D"),
+    *("LLddLLL", "LddLLL", "LLL-ddd", "Ld", "Ldd", "LLdd", "ddL", "dL", "Lddd"),
+)
+BEFORE = "(\"'#$&*-"
+AFTER = ".,!?:;)\"'-.,!*"
+
+
+class Writer:
+    """Draws words as (label, shown): `shown` is what the picture says, `label` is its form in the charset.
+
+    A charset with one case only reads both (`case_insensitive`, derived unless given): signs are mostly upper-case.
+    A letter that the charset lacks rules a word out; punctuation that it lacks is left away.
+    """
+
+    def __init__(self, characters: str, max_length: int, style: Style, words=None, case_insensitive=None):
+        self.style, self.max_length = style, max_length
+        present = set(characters)
+        if case_insensitive is None:
+            case_insensitive = not any(c != c.swapcase() and c.swapcase() in present for c in characters)
+        self.case_insensitive = case_insensitive
+        self._fold = {c: c for c in characters if not c.isspace()}
+        if case_insensitive:
+            for c in characters:
+                self._fold.update({v: c for v in (c.lower(), c.upper()) if len(v) == 1 and v not in present})
+        written = sorted(self._fold)
+        self._letters = [c for c in written if c.isalpha()]
+        self._pools = [self._letters, [c for c in written if c.isupper()], [c for c in written if c.islower()]]
+        self._digits = [c for c in written if c.isdigit()]
+        self._all = written
+        marks = [c for c in written if not c.isalnum()]
+        self._after = [c for c in AFTER if c in marks]
+        self._before = [c for c in BEFORE if c in marks]
+        self.silent = "" if marks else ".,!-'?:"  # shown, never in a label
+        self.words, self._cumulative = self._lexicon(words)
+
+    @property
+    def shown(self) -> str:
+        """Every character that a picture may show."""
+        return "".join(self._all) + self.silent
+
+    def _lexicon(self, words) -> tuple[list[str], np.ndarray]:
+        pairs = [(fit, f) for w, f in _read_words(words) if (fit := self._fit(w)) and len(fit) <= self.max_length]
+        if words is not None and not pairs:
+            raise InputError("rendered words: none of the given words fits the charset and max_length; change them")
+        weights = np.exp2(np.array([f for _, f in pairs], np.float64) * (self.style.temper / np.log10(2)))
+        return [w for w, _ in pairs], np.cumsum(weights)
+
+    def _fit(self, text: str) -> str | None:
+        """`text` in characters that may be shown, or None."""
+        out = []
+        for c in text:
+            if c in self._fold:
+                out.append(c)
+            elif c.swapcase() in self._fold:
+                out.append(c.swapcase())
+            elif unicodedata.category(c)[0] not in "PS":
+                return None
+        return "".join(out)
+
+    def draw(self, rng: np.random.Generator) -> tuple[str, str] | None:
+        """One (label, shown), or None where the draw came to nothing and has to be repeated."""
+        lexicon, numbers, random = self.style.kinds
+        kind = rng.random() * (lexicon + numbers + random)
+        if kind < lexicon:
+            if not self.words:
+                return None
+            position = rng.random() * self._cumulative[-1]
+            text = self.words[int(self._cumulative.searchsorted(position, side="right"))]
+        elif kind < lexicon + numbers:
+            text = self._fit(self._number(rng)) if self._digits else None
+        else:
+            text = self._random(rng)
+        if not text:
+            return None
+        shown = self._mark(rng, self._case(rng, text) if kind < lexicon + numbers else text)
+        label = "".join([self._fold[c] for c in shown if c in self._fold])
+        return (label, shown) if 0 < len(label) <= self.max_length else None
+
+    def _number(self, rng: np.random.Generator) -> str:
+        template = NUMBERS[rng.integers(len(NUMBERS))]
+        out = []
+        for c in template:
+            if c == "L":
+                c = self._letters[rng.integers(len(self._letters))].upper() if self._letters else ""
+            elif c in "dD":
+                c = str(rng.integers(c == "D", 10))
+            out.append(c)
+        return "".join(out)
+
+    def _random(self, rng: np.random.Generator) -> str:
+        low, high = self.style.random_length
+        n = int(rng.integers(low, min(high, self.max_length) + 1))
+        kind = rng.random()
+        if kind < 0.75 and self._letters:
+            pool = self._pools[rng.integers(3)] or self._letters
+        elif kind < 0.85 and self._digits:
+            pool = self._digits
+        else:
+            pool = self._all
+        return "".join([pool[j] for j in rng.integers(len(pool), size=n)])
+
+    def _case(self, rng: np.random.Generator, text: str) -> str:
+        lower, upper, title = self.style.cases
+        kind = rng.random() * (lower + upper + title)
+        if kind < lower:
+            cased = text.lower()
+        elif kind < lower + upper:
+            cased = text.upper()
+        else:
+            cased = text[:1].upper() + text[1:].lower()
+        # Case mapping may lengthen a text or leave the charset (sharp s, final sigma): such words stay as they are.
+        return cased if all(c in self._fold for c in cased) else text
+
+    def _mark(self, rng: np.random.Generator, text: str) -> str:
+        share = self.style.unlabelled_marks if self.silent else self.style.punctuation
+        if rng.random() >= share:
+            return text
+        before, after = self._before, self.silent or self._after
+        if before and (not after or rng.random() < 0.3):
+            return before[rng.integers(len(before))] + text
+        return text + after[rng.integers(len(after))] if after else text
+
+
+def _read_words(words: str | os.PathLike | Sequence[str] | None) -> list[tuple[str, float]]:
+    """(word, log10 of frequency): bundled, from a file (a word[<TAB>log10 frequency] per line), or from a list."""
+    if words is not None and not isinstance(words, (str, os.PathLike)):
+        return [(w, 0.0) for w in words]
+    path = ENGLISH if words is None else Path(words)
+    pairs = []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"word list {path} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        word, _, frequency = line.strip().partition("\t")
+        try:
+            if word:
+                pairs.append((word, float(frequency or 0)))
+        except ValueError:
+            fault = f"{frequency[:40]!r} is not a number; write word<TAB>log10 frequency"
+            raise InputError(f"word list {path} line {number}: {fault}") from None
+    return pairs
