@@ -150,13 +150,20 @@ def test_bad_input_is_one_clear_line(tmp_path):
 
 
 def test_style_changes_the_picture():
-    shares = "tilt tilted slanted perspective bent textured gradient lit noisy blurred small compressed shadowed outlined"
-    shares += " panelled filled shaken neighbours underlined"
+    shares = "tilt tilted slanted perspective bent textured gradient lit noisy blurred small compressed"
+    shares += " shadowed outlined panelled filled shaken neighbours underlined"
     source = RenderedWords(0, 20, NAMED["36"], style=Style(**dict.fromkeys(shares.split(), 0.0)))
     for i in range(20):
         image = source[i]["image"]
         colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
         assert counts.max() > 0.2 * counts.sum()  # one flat background
+
+
+@pytest.mark.parametrize("height", [8, 32, 64])
+def test_long_words_and_other_heights(height):
+    source = RenderedWords(0, 30, "abc", words=["abc" * 80, "c"], max_length=400, height=height)
+    shapes = {source[i]["image"].shape for i in range(30)}
+    assert {s[0] for s in shapes} == {height} and max(s[1] for s in shapes) <= 40 * height
 
 
 def test_contact_sheet(words, tmp_path, capsys):

@@ -70,8 +70,9 @@ def _spacing(rng: np.random.Generator, style: Style) -> float:
 
 def _letters(rng: np.random.Generator, ink: np.ndarray, style: Style) -> np.ndarray:
     """The ink with room around it, sometimes bolder, thinner or on a curved baseline."""
-    kind = rng.random()
-    bend = _span(rng, style.bend) * ink.shape[0] * (1 if _hit(rng, 0.7) else -1) if _hit(rng, style.bent) else 0.0
+    kind, bend = rng.random(), 0.0
+    if _hit(rng, style.bent) and ink.shape[1] > 2 * ink.shape[0]:
+        bend = _span(rng, style.bend) * ink.shape[0] * (1 if _hit(rng, 0.7) else -1)
     pad = _PAD + math.ceil(abs(bend))
     ink = cv2.copyMakeBorder(ink, pad, pad, _PAD, _PAD, cv2.BORDER_CONSTANT, value=0)
     if kind < style.bolder:
@@ -269,6 +270,7 @@ def _camera(rng: np.random.Generator, image: np.ndarray, contrast: float, style:
         image = image + _noise(rng, image.shape[:2]) * np.float32(min(_span(rng, style.noise), contrast / 5))
     image = cv2.convertScaleAbs(np.maximum(image, 0))  # saturates at 255
     if _hit(rng, style.compressed):
+        # OpenCV takes the picture for BGR; the way back undoes it.
         quality = int(rng.integers(style.quality[0], style.quality[1] + 1))
         image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
     if factor < 1:

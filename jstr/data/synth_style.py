@@ -16,8 +16,8 @@ class Style:
 
     # What is written.
     kinds: tuple[float, float, float] = (0.66, 0.14, 0.20)  # words of the lexicon, numbers, random characters
-    temper: float = 0.4  # a word is drawn in proportion to frequency ** temper
-    cases: tuple[float, float, float] = (0.33, 0.42, 0.25)  # lower, UPPER, Capitalised
+    temper: float = 0.5  # a word is drawn in proportion to frequency ** temper
+    cases: tuple[float, float, float] = (0.24, 0.50, 0.26)  # lower, UPPER, Capitalised
     punctuation: float = 0.10  # a mark at an end of a word, where the charset has any
     unlabelled_marks: float = 0.05  # where it has none: shown, but not in the label, as in the 36-character protocol
     random_length: tuple[int, int] = (1, 8)
@@ -29,7 +29,7 @@ class Style:
     bolder: float = 0.15
     thinner: float = 0.10
     bent: float = 0.10
-    bend: Range = (0.05, 0.35)  # rise of the middle of a curved baseline, up or down
+    bend: Range = (0.05, 0.35)  # rise of the middle of a curved baseline; short words stay straight
 
     # How it is seen.
     stretch: Range = (0.70, 1.45)  # width
