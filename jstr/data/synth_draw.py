@@ -47,21 +47,24 @@ def render(rng: np.random.Generator, text: str, able: int, fonts: Fonts, style: 
     if _hit(rng, style.panelled):
         _panel(rng, image, see, ink.shape, style)
     seen = see(ink)
-    if _hit(rng, style.neighbours) or _hit(rng, style.underlined):
+    if _hit(rng, style.neighbours + style.underlined):
         seen = np.maximum(seen, _neighbour(rng, ink, see, fonts.mask(font, size, text[::-1]), style))
+    _paint(rng, image, seen, (ground, letter, contrast), style)
+    return _camera(rng, image, contrast, style)
+
+
+def _paint(rng: np.random.Generator, image: np.ndarray, seen: np.ndarray, tones: tuple, style: Style) -> None:
+    """Shadow, outline, letters and light, onto the ground in place."""
+    ground, letter, contrast = tones
     if _hit(rng, style.shadowed):
         _shadow(rng, image, seen, ground, letter)
     if _hit(rng, style.outlined):
-        edge = cv2.dilate(ink, _CROSS, iterations=int(rng.integers(1, 3)))
-        rim = _colour(rng, style, (_luma(ground) + 255 * rng.random()) / 2)
-        _blend(image, see(edge), rim)
-    fill = letter
+        _blend(image, cv2.dilate(seen, _CROSS), _colour(rng, style, (_luma(ground) + 255 * rng.random()) / 2))
     if _hit(rng, style.filled):
-        fill = letter + _texture(rng, (height, width)) * np.float32(contrast * 0.2)
-    _blend(image, seen, fill)
+        letter = letter + _texture(rng, seen.shape) * np.float32(contrast * 0.2)
+    _blend(image, seen, letter)
     if _hit(rng, style.lit):
-        image *= 1 + _slope(rng, (height, width)) * np.float32(_span(rng, style.light))
-    return _camera(rng, image, contrast, style)
+        image *= 1 + _slope(rng, seen.shape) * np.float32(_span(rng, style.light))
 
 
 def _spacing(rng: np.random.Generator, style: Style) -> float:
