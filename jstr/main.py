@@ -35,7 +35,7 @@ def cli(run: Callable[[], int | None]) -> None:
     sys.exit(status or 0)
 
 
-def parse(argv: list[str]) -> tuple:
+def parse(argv: list[str], workdir_needed: bool = True) -> tuple:
     """(config, workdir) of a command line.
 
     Raises:
@@ -55,8 +55,8 @@ def parse(argv: list[str]) -> tuple:
         raise InputError(message) from error
     if rest[1:]:
         raise InputError(f"unexpected argument {rest[1]!r}; options look like --config.steps=100")
-    if CONFIG.value is None or not WORKDIR.value:
-        raise InputError("give --config=configs/NAME.py and --workdir=DIR")
+    if CONFIG.value is None or (workdir_needed and not WORKDIR.value):
+        raise InputError(f"give --config=configs/NAME.py{' and --workdir=DIR' if workdir_needed else ''}")
     return CONFIG.value, WORKDIR.value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -36,12 +35,12 @@ class Reader:
     def __init__(self, config, variables=None):
         self.charset = make_charset(config["charset"])
         self.spec = ImageSpec.make(config["image"])
-        self.model, facts = make_model(config["model"], self.charset, self.spec.size, self.spec.channels)
+        self.model, self.facts = make_model(config["model"], self.charset, self.spec.size, self.spec.channels)
         self.variables = variables
 
         def decode(variables, images):
             prediction = self.model.apply(variables, images, method="decode")
-            return prediction.ids, confidence(prediction, facts.first_id)
+            return prediction.ids, confidence(prediction, self.facts.first_id)
 
         self._decode = jax.jit(decode)
         self._logits = jax.jit(
@@ -104,12 +103,11 @@ def load(workdir: str | os.PathLike) -> Reader:
       InputError: not a workdir, or no complete checkpoint in it.
     """
     reader = Reader(checkpoint.read_meta(workdir)["config"])
-    init = functools.partial(reader.model.init, train=False)
     shape = jax.ShapeDtypeStruct((1, *reader.spec.size, reader.spec.channels), jnp.float32)
-    variables = jax.eval_shape(init, jax.random.PRNGKey(0), shape)
+    expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), shape)
     saved = checkpoint.load_variables(workdir)
     reader.variables = model_variables(saved["params"], saved["model_state"])
-    _check_same(workdir, variables, reader.variables)
+    _check_same(workdir, expected, reader.variables)
     return reader
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+import optax
 
 from jstr import checkpoint, evaluate, sharding
-from jstr.core import InputError, TrainState
-from jstr.data.pipeline import Broken, TrainData, open_row
+from jstr.core import InputError, Objective, TrainState
+from jstr.data.pipeline import Broken, TrainData, example_batch, open_row
 from jstr.metrics import Score, table
-from jstr.models import make_model
 from jstr.objectives import find_objective
 from jstr.optim import make_optimizer
 from jstr.reader import Reader, model_variables
@@ -29,33 +30,18 @@ def run(config, workdir: str) -> dict[str, Score]:
       InputError: the config or its data cannot be used. NonFinite: loss or gradient stopped being a number.
     """
     # Model, objective and data, checked against each other before anything is compiled.
-    reader = Reader(config.to_dict())
-    objective_module = find_objective(config.objective.name)
-    model, facts = make_model(config.model, reader.charset, reader.spec.size, reader.spec.channels)
-    outputs = _model_outputs(model, facts)
-    missing = set(objective_module.REQUIRES) - set(outputs)
-    if missing:
-        raise InputError(f"objective {config.objective.name} needs {sorted(missing)} of the model, which has none")
-    options = {k: v for k, v in config.objective.items() if k != "name"}
-    objective = objective_module.make(model, config=facts, **options)
-    frames = outputs["logits"].shape[1] if facts.bos_id is None else None
-    data = TrainData(config, reader.charset, objective_module.STREAMS, frames)
-    eval_sources = {n: open_row(row, reader.charset, config.data_root, True) for n, row in config.evals.items()}
-    for line in data.notes:
-        print(line, flush=True)
-
-    # State: parameters are born on the mesh; weights of other runs come first, the own workdir's checkpoint last.
     mesh = sharding.make_mesh()
     for name, row in config.streams.items():
         sharding.check_batch_size(f"config.streams.{name}.batch_size", row.batch_size, mesh)
-    key = jax.random.PRNGKey(config.seed)
-    init = jax.jit(objective.init, out_shardings=sharding.copied(mesh))
-    params, model_state = init(key, data.example())
-    tx, schedule = make_optimizer(config.optimizer, config.steps, params)
-    if config.init_from:
-        params, model_state = checkpoint.init_from(params, model_state, config.init_from, config.init_allow_missing)
-    state = TrainState(jnp.zeros((), jnp.int32), params, model_state, tx.init(params), None, key)
-    state = jax.device_put(state, sharding.copied(mesh))
+    reader, objective, fields, frames = prepare(config)
+    data = TrainData(config, reader.charset, fields, frames)
+    for line in data.notes:
+        print(line, flush=True)
+    sources = {n: open_row(row, reader.charset, config.data_root, True) for n, row in config.evals.items()}
+
+    # State: parameters are born on the mesh; weights of other runs come first, the own workdir's checkpoint last.
+    example = example_batch(config, fields, reader.spec, reader.charset)
+    state, tx, schedule = make_state(config, objective, example, mesh)
     checkpoints = checkpoint.Checkpoints(workdir, config.keep_checkpoints)
     step, clock, sums = 0, Clock(), {}
     restored = checkpoints.restore(state)
@@ -65,6 +51,10 @@ def run(config, workdir: str) -> dict[str, Score]:
             print(line)
         step, clock, sums = meta["step"], Clock(meta["seconds"]), meta["sums"]
         print(f"continuing from step {step:,} of {workdir}", flush=True)
+    elif config.init_from:
+        rows, excused = config.init_from, config.init_allow_missing
+        params, model_state = checkpoint.init_from(state.params, state.model_state, rows, excused)
+        state = jax.device_put(state.replace(params=params, model_state=model_state), sharding.copied(mesh))
     checkpoint.write_config(workdir, config.to_dict())
     count = sum(x.size for x in jax.tree.leaves(state.params))
     print(f"{config.model.name}: {count:,} parameters, {mesh.size} {jax.default_backend()} device(s)", flush=True)
@@ -72,8 +62,9 @@ def run(config, workdir: str) -> dict[str, Score]:
     # The loop. Order matters: evaluate, save, then take the batch that the saved position points at.
     train_step = make_train_step(objective, tx, mesh)
     batches = data.batches(step, lambda b: sharding.put_batch(b, mesh), jax.process_index(), jax.process_count())
-    broken = Broken(data.sizes)
-    report = Report(workdir, config.steps, config.log_every, data.images_per_step, schedule, clock, step, sums)
+    broken = Broken({name: len(usable) for name, usable in data.usable.items()})
+    images = sum(row.batch_size for row in config.streams.values())
+    report = Report(workdir, config.steps, config.log_every, images, schedule, clock, step, sums)
     scores, evaluated = {}, step if restored else None
     previous = None
     with Stop() as stop:
@@ -82,7 +73,7 @@ def run(config, workdir: str) -> dict[str, Score]:
             if (ended or (step % config.eval_every == 0 and step != evaluated and step)) and config.evals:
                 reader.variables = model_variables(state.params, state.model_state)
                 with report.pause():
-                    scores = _evaluate(reader, eval_sources, config.evals, report, step)
+                    scores = _evaluate(reader, sources, config.evals, report, step)
                 evaluated = step
             if ended or stop.requested or (step % config.save_every == 0 and step):
                 with report.pause():
@@ -109,11 +100,39 @@ def run(config, workdir: str) -> dict[str, Score]:
     return scores
 
 
-def _model_outputs(model, facts) -> dict:
-    """Shapes of what the model returns for a batch of one."""
+class Prepared(NamedTuple):
+    """What a config describes, before data and devices. frames: T of a CTC model, None for others."""
+
+    reader: Reader
+    objective: Objective
+    fields: Mapping[str, tuple[str, ...]]
+    frames: int | None
+
+
+def prepare(config) -> Prepared:
+    """Model and objective of a config, checked against each other. Raises InputError."""
+    reader = Reader(config.to_dict())
+    model, facts = reader.model, reader.facts
+    module = find_objective(config.objective.name)
     images = jax.ShapeDtypeStruct((1, *facts.image_size, facts.channels), jnp.float32)
-    init = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.PRNGKey(0), images)
-    return jax.eval_shape(lambda variables, x: model.apply(variables, x, train=False), init, images)
+    variables = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.PRNGKey(0), images)
+    outputs = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+    missing = set(module.REQUIRES) - set(outputs)
+    if missing:
+        raise InputError(f"objective {config.objective.name} needs {sorted(missing)} of the model, which has none")
+    options = {k: v for k, v in config.objective.items() if k != "name"}
+    frames = outputs["logits"].shape[1] if facts.bos_id is None else None
+    return Prepared(reader, module.make(model, config=facts, **options), module.STREAMS, frames)
+
+
+def make_state(config, objective: Objective, example, mesh) -> tuple[TrainState, optax.GradientTransformation, Callable]:
+    """(state at step 0 on the mesh, optimiser, learning-rate schedule). example: a batch whose shapes are read."""
+    key = jax.random.PRNGKey(config.seed)
+    everywhere = sharding.copied(mesh)
+    params, model_state = jax.jit(objective.init, out_shardings=everywhere)(key, example)
+    tx, schedule = make_optimizer(config.optimizer, config.steps, params)
+    state = TrainState(jnp.zeros((), jnp.int32), params, model_state, tx.init(params), None, key)
+    return jax.device_put(state, everywhere), tx, schedule
 
 
 def _evaluate(reader: Reader, sources, rows, report: Report, step: int) -> dict[str, Score]:

@@ -40,10 +40,14 @@ class Usable:
     def __len__(self) -> int:
         return len(self.source) if self.indices is None else len(self.indices)
 
+    def position(self, i: int) -> int:
+        """Where sample i stands in the source."""
+        return i if self.indices is None else int(self.indices[i])
+
     def __getitem__(self, i: int) -> dict[str, Any]:
         broken = []
         for _ in range(min(len(self), MAX_BROKEN_IN_A_ROW)):
-            sample = self.source[i if self.indices is None else int(self.indices[i])]
+            sample = self.source[self.position(i)]
             key = f"{self.name}/{sample['key']}"
             image = self.spec.decode(sample["image"])
             if image is not None:
@@ -132,12 +136,12 @@ class TrainData:
         self.config, self.charset, self.fields = config, charset, fields
         self.spec = ImageSpec.make(config.image)
         self.notes: list[str] = []
-        self.sizes: dict[str, int] = {}
-        self._streams = {}
+        self.streams: dict[str, grain.MapDataset] = {}
+        self.usable: dict[str, Usable] = {}
         if set(config.streams) != set(fields):
             raise InputError(f"config.streams has {sorted(config.streams)}; this objective reads {sorted(fields)}")
         for number, (name, required) in enumerate(fields.items()):
-            self._streams[name] = self._stream(name, config.streams[name], "tokens" in required, frames, number)
+            self.streams[name] = self._stream(name, config.streams[name], "tokens" in required, frames, number)
 
     def _stream(self, name: str, row, labelled: bool, frames: int | None, number: int) -> grain.MapDataset:
         if not row.sources:
@@ -145,8 +149,7 @@ class TrainData:
         seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
         datasets, weights = [], []
         for i, (source_name, source_row) in enumerate(row.sources.items()):
-            usable = self._usable(source_name, source_row, labelled, frames)
-            self.sizes[source_name] = len(usable)
+            usable = self.usable[source_name] = self._usable(source_name, source_row, labelled, frames)
             dataset = grain.MapDataset.source(usable).seed((seed + i) % 2**32)
             # Rendered words are a random sequence already, of billions: their order needs no shuffling.
             datasets.append((dataset if "rendered" in source_row else dataset.shuffle()).repeat())
@@ -171,20 +174,6 @@ class TrainData:
         report.require_some(f"{name} ({source.path})")
         return Usable(name, source, indices, self.spec)
 
-    @property
-    def images_per_step(self) -> int:
-        """Samples in a global batch, over all streams."""
-        return sum(row.batch_size for row in self.config.streams.values())
-
-    def example(self) -> dict[str, dict[str, np.ndarray]]:
-        """Arrays of zeros in the form of a global batch: stream -> field -> [B, ...]."""
-        image = np.zeros((*self.spec.size, self.spec.channels), np.uint8)
-        forms = {"tokens": np.zeros(self.charset.token_length, np.int32)}
-        return {
-            name: {f: np.stack([forms.get(f, image)] * self.config.streams[name].batch_size) for f in fields}
-            for name, fields in self.fields.items()
-        }
-
     def batches(self, start: int, put: Callable = lambda arrays: arrays, process_index=0, process_count=1) -> Iterator:
         """Endless batches from number `start` on: "arrays" (stream -> field -> array), "keys" and "broken" (strings).
 
@@ -192,13 +181,13 @@ class TrainData:
         gets its share of every global batch: together they see each sample once.
         """
         streams = []
-        for name, dataset in self._streams.items():
+        for name, dataset in self.streams.items():
             size = self.config.streams[name].batch_size
             if size % process_count:
                 raise InputError(f"config.streams.{name}.batch_size={size} is not a multiple of {process_count} hosts")
             dataset = dataset[process_index::process_count]
             streams.append(dataset.batch(size // process_count, batch_fn=_stack))
-        merge = functools.partial(_merge, tuple(self._streams))
+        merge = functools.partial(_merge, tuple(self.streams))
         zipped = grain.experimental.ZipMapDataset(streams)[start:].map(merge)
         workers = self.config.get("num_workers", 0)
         if workers:
@@ -208,6 +197,19 @@ class TrainData:
             dataset = zipped.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4))
         dataset = dataset.map(lambda batch: batch | {"arrays": put(batch["arrays"])})
         return iter(grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=2))
+
+
+def example_batch(config, fields, spec: ImageSpec, charset: Charset) -> dict[str, dict[str, np.ndarray]]:
+    """A made-up batch in the form of the real ones, for shapes and benchmarks: noise, and words of five characters."""
+    rng = np.random.default_rng(0)
+
+    def make(field: str, size: int) -> np.ndarray:
+        if field == "tokens":
+            words = rng.choice(list(charset.characters), (size, min(5, charset.max_length)))
+            return np.stack([charset.encode("".join(word)) for word in words])
+        return rng.integers(0, 256, (size, *spec.size, spec.channels), np.uint8)
+
+    return {n: {f: make(f, config.streams[n].batch_size) for f in some} for n, some in fields.items()}
 
 
 def _merge(names: tuple[str, ...], batches: tuple) -> dict:

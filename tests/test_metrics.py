@@ -1,0 +1,56 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, edit_distance, table
+
+
+@pytest.mark.parametrize("a, b, d", [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("", "", 0), ("ab", "ba", 2)])
+def test_edit_distance(a, b, d):
+    assert edit_distance(a, b) == d
+
+
+@given(st.text("abc", max_size=8), st.text("abc", max_size=8), st.text("abc", max_size=8))
+def test_edit_distance_is_a_metric(a, b, c):
+    assert edit_distance(a, b) == edit_distance(b, a)
+    assert (edit_distance(a, b) == 0) == (a == b)
+    assert edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
+
+
+def test_protocols():
+    assert PROTOCOLS["alnum36"]("It's N°5!") == "itsn5"
+    assert PROTOCOLS["case"]("It's N°5!") == "ItsN5"
+    assert PROTOCOLS["exact"]("It's N°5!") == "It's N°5!"
+
+
+def test_icdar_2013_subsets():
+    for label, in_1015, in_857 in [("abc", True, True), ("ab", True, False), ("a-c", False, False), ("É12", False, False)]:
+        assert SUBSETS["IC13_1015"](label) is in_1015
+        assert SUBSETS["IC13_857"](label) is in_857
+
+
+def test_score_by_hand():
+    score = Score()
+    score.add("cat", "cat", 0.9)
+    score.add("ca", "cats", 0.5)
+    score.add("", "dog", 0.0)
+    assert score.accuracy == pytest.approx(100 / 3)
+    assert score.one_minus_ned == pytest.approx(100 * (1 + 0.5 + 0) / 3)
+    assert score.cer == pytest.approx(100 * (0 + 2 + 3) / 10)
+    assert score.confidence == pytest.approx(1.4 / 3)
+
+
+def test_empty_prediction_and_label_do_not_divide_by_zero():
+    score = Score()
+    assert math.isnan(score.accuracy)
+    score.add("", "", 0.0)
+    assert score.one_minus_ned == 0
+
+
+def test_both_averages():
+    scores = {"a": Score(words=1, correct=1, characters=4), "b": Score(words=3, correct=0, characters=4)}
+    rows = averages(scores)
+    assert rows["average by words"]["accuracy"] == 25 and rows["average by sets"]["accuracy"] == 50
+    assert "average by words |      4 |    25.00" in table(scores)

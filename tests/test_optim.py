@@ -1,0 +1,87 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from ml_collections import ConfigDict
+
+from configs import common
+from jstr.core import InputError
+from jstr.optim import make_optimizer, one_cycle
+
+PARAMS = {"model": {"features": {"w": jnp.ones(3)}, "head": {"w": jnp.ones(2), "b": jnp.ones(1)}}}
+
+
+# recognizers.md 11.4 and cr.md 11.6
+@pytest.mark.parametrize(
+    "peak, steps, rates",
+    [
+        (5e-4, 200_000, {0: 2.5e-5, 30_000: 2.625062e-4, 59_999: 5e-4, 100_000: 4.058728e-4, 199_999: 2.5e-8}),
+        (1e-3, 250_000, {0: 5e-5, 1000: 5.041667e-5, 37_500: 5.250099e-4, 74_999: 1e-3, 150_000: 6.112712e-4,
+                         249_999: 5e-8}),
+    ],
+)  # fmt: skip
+def test_one_cycle_oracle(peak, steps, rates):
+    schedule = one_cycle(peak, steps)
+    for step, rate in rates.items():
+        np.testing.assert_allclose(float(schedule(step)), rate, rtol=2e-3 if rate < 1e-6 else 1e-5)
+
+
+def step_of(config, grads=None):
+    tx, _ = make_optimizer(ConfigDict(config), 100, PARAMS)
+    updates, _ = tx.update(grads or jax.tree.map(jnp.ones_like, PARAMS), tx.init(PARAMS), PARAMS)
+    return updates["model"]
+
+
+@pytest.mark.parametrize("make", [common.adam, common.adamw])
+def test_adam_matches_optax(make):
+    config = make(1e-2) | dict(clip_norm=None)
+    ours = step_of(config)
+    reference = optax.adamw(1e-2 / 20, weight_decay=config["weight_decay"])
+    theirs, _ = reference.update(jax.tree.map(jnp.ones_like, PARAMS), reference.init(PARAMS), PARAMS)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, theirs["model"])
+
+
+def test_adadelta_matches_optax():
+    ours = step_of(common.adadelta() | dict(clip_norm=None))
+    reference = optax.adadelta(1.0, rho=0.95, eps=1e-8)
+    theirs, _ = reference.update(jax.tree.map(jnp.ones_like, PARAMS), reference.init(PARAMS), PARAMS)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, theirs["model"])
+
+
+def test_rules_by_prefix():
+    rules = {"model/features": {"frozen": True}, "model/head": {"lr": 0.5}, "model/head/b": {"lr": 2.0}}
+    plain, ruled = step_of(common.adam(1e-2)), step_of(common.adam(1e-2) | dict(rules=rules))
+    assert not np.any(ruled["features"]["w"])
+    np.testing.assert_allclose(ruled["head"]["w"], 0.5 * plain["head"]["w"], rtol=1e-6)
+    np.testing.assert_allclose(ruled["head"]["b"], 2 * plain["head"]["b"], rtol=1e-6)
+
+
+def test_weight_decay_by_prefix():
+    config = common.adamw(1e-2, weight_decay=0.1) | dict(rules={"model/head": {"weight_decay": 0.0}})
+    zero = jax.tree.map(jnp.zeros_like, PARAMS)
+    updates = step_of(config, zero)
+    assert np.all(updates["features"]["w"] < 0) and not np.any(updates["head"]["w"])
+
+
+def test_clipping_leaves_frozen_gradients_out_of_the_norm():
+    config = common.adadelta() | dict(clip_norm=1.0, rules={"model/features": {"frozen": True}})
+    grads = {"model": {"features": {"w": jnp.full(3, 1e6)}, "head": {"w": jnp.full(2, 0.1), "b": jnp.full(1, 0.1)}}}
+    clipped = step_of(config, grads)
+    free = step_of(config | dict(clip_norm=None), grads)
+    np.testing.assert_allclose(clipped["head"]["w"], free["head"]["w"])
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(name="sgdd"), "unknown optimizer 'sgdd'"),
+        (dict(rules={"model/encoder": {"frozen": True}}), "'model/encoder' matches no parameter; there are model/features"),
+        (dict(rules={"model": {"lr_scale": 1}}), "unknown \\['lr_scale'\\]"),
+        (dict(schedule=dict(name="cosine", peak=1.0)), "unknown schedule 'cosine'"),
+        (dict(options=dict(beta=1)), "unexpected keyword argument 'beta'"),
+    ],
+)
+def test_bad_optimizer_configs(change, message):
+    with pytest.raises(InputError, match=message):
+        step_of(common.adam(1e-3) | change)

@@ -1,0 +1,157 @@
+import itertools
+
+import numpy as np
+import pytest
+from testing import REAL_WORDS, tiny_config, write_folder
+
+from jstr import train
+from jstr.core import InputError
+from jstr.data.images import ImageSpec
+from jstr.data.pipeline import Broken, TrainData, padded_batches, resolve
+from jstr.data.sources import open_source
+
+WORDS = [f"w{i:03d}" for i in range(40)]
+
+
+def data_of(config) -> TrainData:
+    prepared = train.prepare(config)
+    return TrainData(config, prepared.reader.charset, prepared.fields, prepared.frames)
+
+
+def take(data, start, count, **kwargs):
+    return list(itertools.islice(data.batches(start, **kwargs), count))
+
+
+def same(a, b):
+    assert a["keys"] == b["keys"]
+    for field, array in a["arrays"]["labelled"].items():
+        np.testing.assert_array_equal(array, b["arrays"]["labelled"][field])
+
+
+@pytest.fixture
+def config(tmp_path):
+    config = tiny_config(words=dict(path=str(write_folder(tmp_path / "words", WORDS))))
+    config.streams.labelled.views.image = {"affine": {}, "noise": {}}
+    return config
+
+
+def test_batches_are_a_function_of_their_number(config):
+    straight = take(data_of(config), 0, 12)
+    assert straight[0]["arrays"]["labelled"]["image"].shape == (8, 32, 64, 1)
+    assert straight[0]["arrays"]["labelled"]["tokens"].shape == (8, 25)
+    for start in (0, 3, 7):
+        for a, b in zip(straight[start:], take(data_of(config), start, 12 - start), strict=True):
+            same(a, b)
+    assert straight[0]["keys"] != straight[5]["keys"], "the second epoch is shuffled anew"
+
+
+def test_an_epoch_holds_every_sample_once(config):
+    batches = take(data_of(config), 0, 5)
+    keys = [key for batch in batches for key in batch["keys"]]
+    assert len(set(keys)) == 40
+
+
+def test_workers_give_the_same_batches(config):
+    expected = take(data_of(config), 2, 6)
+    config.num_workers = 2
+    from absl import flags
+
+    flags.FLAGS.mark_as_parsed()
+    for a, b in zip(expected, take(data_of(config), 2, 6), strict=True):
+        same(a, b)
+
+
+def test_processes_share_each_global_batch(config):
+    whole = take(data_of(config), 0, 4)
+    parts = [take(data_of(config), 0, 4, process_index=i, process_count=2) for i in range(2)]
+    for a, *shares in zip(whole, *parts, strict=True):
+        assert sorted(a["keys"]) == sorted(key for share in shares for key in share["keys"])
+
+
+def test_mixing_follows_the_weights(tmp_path):
+    rows = {n: dict(path=str(write_folder(tmp_path / n, WORDS)), weight=w) for n, w in (("a", 3.0), ("b", 1.0))}
+    keys = [key for batch in take(data_of(tiny_config(**rows)), 0, 10) for key in batch["keys"]]
+    assert sum(key.startswith("a/") for key in keys) == 60
+
+
+def test_seed_changes_the_order(config):
+    first = take(data_of(config), 0, 1)[0]["keys"]
+    config.seed = 1
+    assert take(data_of(config), 0, 1)[0]["keys"] != first
+
+
+def test_broken_images_are_replaced_and_named(tmp_path):
+    folder = write_folder(tmp_path / "words", WORDS * 5)
+    (folder / "0007.png").write_bytes(b"broken")
+    (folder / "0008.png").unlink()
+    data = data_of(tiny_config(words=dict(path=str(folder))))
+    batches = take(data, 0, 25)
+    broken = {key for batch in batches for key in batch["broken"]}
+    assert broken == {"words/0007.png", "words/0008.png"}
+    keys = [key for batch in batches for key in batch["keys"]]
+    assert len(keys) == 200 and not broken & set(keys)
+    assert all(batch["arrays"]["labelled"]["image"].std() > 10 for batch in batches)
+
+
+def test_more_than_one_percent_broken_stops():
+    broken = Broken({"a": 200})
+    assert broken.add(["a/1", "a/2", "a/1"]) == ["a/1", "a/2"]
+    assert broken.add(["a/1"]) == []
+    with pytest.raises(InputError, match="at least 3 of 200 images of a .* more than 1%: a/1, a/2, a/3; mend"):
+        broken.add(["a/3"])
+
+
+def test_nothing_is_dropped_in_silence(tmp_path):
+    words = ["fine", "it's", "", "w" * 26]
+    data = data_of(tiny_config(words=dict(path=str(write_folder(tmp_path / "w", words)))))
+    text = "\n".join(data.notes)
+    assert "words: 1 of 4 labels used" in text
+    assert "1 outside the charset: \"it's\"" in text and "1 empty" in text and "longer than max_length=25" in text
+
+
+def test_zero_usable_samples(tmp_path):
+    config = tiny_config(words=dict(path=str(write_folder(tmp_path / "w", ["ÄÖ", "ÜÖ"]))))
+    with pytest.raises(InputError, match="no usable sample: 2 outside the charset; characters outside.*'öäü'"):
+        data_of(config)
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ({}, "sources is empty"),
+        ({"a": dict(weight=1.0)}, "needs a path"),
+        ({"a": dict(path="/no/such/place")}, "/no/such/place.*(does not exist|no such)"),
+        ({"a": dict(rendered=dict(seed=1, size=9, hight=3))}, "hight"),
+        ({"a": dict(rendered=dict(seed=1, size=9, style=dict(wobble=3)))}, "wobble"),
+    ],
+)
+def test_bad_sources(rows, message):
+    config = tiny_config()
+    config.streams.labelled.sources = rows
+    with pytest.raises(InputError, match=message):
+        data_of(config)
+
+
+def test_a_stream_the_objective_does_not_read():
+    config = tiny_config()
+    config.streams.unlabelled = config.streams.labelled
+    with pytest.raises(InputError, match="reads \\['labelled'\\]"):
+        data_of(config)
+
+
+def test_paths_lie_under_the_data_root(monkeypatch):
+    assert resolve("a.tar", "/data") == "/data/a.tar"
+    assert resolve("/b/a.tar", "/data") == "/b/a.tar"
+    assert resolve("tfds:mnist", "/data") == "tfds:mnist"
+    monkeypatch.setenv("JSTR_DATA", "/env")
+    assert resolve("a.tar", "") == "/env/a.tar"
+    assert resolve("a.tar", "/data") == "/data/a.tar"
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 100])
+def test_padded_batches_show_every_sample_once(batch_size):
+    source = open_source(str(REAL_WORDS))
+    batches = list(padded_batches(source, ImageSpec((32, 64), 1), batch_size))
+    assert all(len(b["image"]) == batch_size == len(b["mask"]) for b in batches)
+    assert [k for b in batches for k in b["keys"]] == [source[i]["key"] for i in range(64)]
+    assert sum(b["mask"].sum() for b in batches) == 64

@@ -1,0 +1,98 @@
+import string
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jstr.core import InputError
+from jstr.text import LAYOUTS, Charset, LabelReport, read_characters
+
+
+def test_named_charsets_are_the_fields():
+    assert read_characters("36") == "0123456789abcdefghijklmnopqrstuvwxyz"
+    assert read_characters("62") == string.digits + string.ascii_lowercase + string.ascii_uppercase
+    assert read_characters("94") == string.digits + string.ascii_letters + "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+    assert read_characters("한국어") == "한국어"
+
+
+def test_charset_from_a_file(tmp_path):
+    path = tmp_path / "chars.txt"
+    path.write_bytes("\ufeffab\r\nשל\n".encode())
+    assert read_characters(f"file:{path}") == "abשל"
+    with pytest.raises(InputError, match="no.txt cannot be read"):
+        read_characters(f"file:{tmp_path}/no.txt")
+
+
+@pytest.mark.parametrize("spec, message", [("aba", "'a' more than once"), ("", "empty")])
+def test_bad_characters(spec, message):
+    with pytest.raises(InputError, match=message):
+        read_characters(spec)
+
+
+def test_unknown_layout():
+    with pytest.raises(InputError, match="cr_attention, cr_ctc"):
+        Charset.make("36", "crnn", 25)
+
+
+# recognizers.md section 2: index layout and class counts of the four converters.
+@pytest.mark.parametrize(
+    "layout, characters, classes, tokens",
+    [
+        ("dtrb_attention", "36", 38, [0, 12, 3, 1, 0, 0]),
+        ("dtrb_ctc", "36", 37, [11, 2, 0, 0]),
+        ("cr_attention", "94", 99, [2, 15, 6, 3, 0, 0]),
+        ("cr_ctc", "94", 98, [14, 5, 1, 1]),
+    ],
+)
+def test_token_layouts(layout, characters, classes, tokens):
+    charset = Charset.make(characters, layout, 4)
+    assert charset.num_classes == classes
+    assert charset.encode("a1").tolist() == tokens
+    assert charset.encode("a1").dtype == np.int32
+    assert charset.decode(tokens) == "a1"
+
+
+@given(st.sampled_from(sorted(LAYOUTS)), st.text(alphabet=read_characters("94") + "é한ש\u0301", max_size=25))
+def test_decode_inverts_encode(layout, text):
+    charset = Charset.make(read_characters("94") + "é한ש\u0301", layout, 25)
+    assert charset.decode(charset.encode(text)) == text
+
+
+def test_decode_without_end_token_keeps_the_whole_string():
+    assert Charset.make("36", "dtrb_attention", 4).decode([12, 13, 14]) == "abc"
+
+
+def test_specials_never_become_text():
+    assert Charset.make("36", "cr_attention", 4).decode([0, 1, 2, 4, 15, 3, 16]) == "a"
+
+
+def test_normalisation_is_off_unless_asked():
+    assert Charset.make("36", "cr_ctc", 9).normalise(" Aﬁ- ") == "Aﬁ-"
+    asked = Charset.make("36", "cr_ctc", 9, lower=True, nfkc=True, drop_outside=True)
+    assert asked.normalise(" Aﬁ- ") == "afi"
+
+
+def test_report_counts_every_reason():
+    charset = Charset.make("36", "cr_ctc", 6, lower=True)
+    report = LabelReport(charset, frames=6)
+    labels = ["Word", "it's", "", None, "toolong", "aaaa", "é!"]
+    assert [report.usable(label) for label in labels] == [True] + [False] * 6
+    assert dict(report.skipped) == {
+        "outside the charset": 2,
+        "empty": 1,
+        "no label": 1,
+        "longer than max_length=6": 1,
+        "longer than the 6 frames of the model": 1,  # aaaa needs three blanks between its four characters
+    }
+    text = "\n".join(report.lines("set"))
+    assert "set: 1 of 7 labels used, 1 changed by normalisation" in text
+    assert "'toolong'" in text and "\"'\" (1)" in text and "'é' (1)" in text
+
+
+def test_no_usable_label_names_rule_and_characters():
+    report = LabelReport(Charset.make("36", "cr_ctc", 25))
+    for label in ("HE", "LO"):
+        report.usable(label)
+    with pytest.raises(InputError, match="2 outside the charset.*'HELO'"):
+        report.require_some("train")

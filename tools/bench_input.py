@@ -1,0 +1,57 @@
+"""Speed of a config's input pipeline, stage by stage, on one core: python tools/bench_input.py --config=configs/NAME.py
+
+Each row does everything above it too. The last row is what training gets from the pipeline on one core, when nothing
+else runs.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from absl import flags
+
+from jstr.main import CONFIG, cli, parse
+
+SECONDS = flags.DEFINE_float("bench_seconds", 4.0, "time to spend on each stage")
+
+
+def rate(one: Callable[[int], int]) -> float:
+    """Images per second of `one(i)`, which handles and counts some images."""
+    one(0)
+    count, i, start = 0, 1, time.perf_counter()
+    while (passed := time.perf_counter() - start) < SECONDS.value:
+        count += one(i)
+        i += 1
+    return count / passed
+
+
+def run() -> None:
+    parse(sys.argv, workdir_needed=False)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    from jstr import train
+    from jstr.data.pipeline import TrainData
+
+    config = CONFIG.value
+    prepared = train.prepare(config)
+    data = TrainData(config, prepared.reader.charset, prepared.fields, prepared.frames)
+    for line in data.notes:
+        print(line)
+    print("| stage | images/s |\n| --- | ---: |")
+    for name, usable in data.usable.items():
+        n, spec = len(usable), usable.spec
+        at = usable.position
+
+        print(f"| {name}: read or render | {rate(lambda i: bool(usable.source[at(i % n)])):,.0f} |")
+        print(f"| {name}: + decode | {rate(lambda i: bool(usable[i % n])):,.0f} |")
+        print(f"| {name}: + resize | {rate(lambda i: len(spec.fit(usable[i % n]['image'])) > 0):,.0f} |", flush=True)
+    for name, dataset in data.streams.items():
+        print(f"| {name}: + shuffle, mix, views, tokens | {rate(lambda i: bool(dataset[i])):,.0f} |", flush=True)
+    batches = data.batches(0)
+    images = sum(row.batch_size for row in config.streams.values())
+    print(f"| all streams: + batch, threads | {rate(lambda i: images * bool(next(batches))):,.0f} |")
+
+
+if __name__ == "__main__":
+    cli(run)
