@@ -84,3 +84,30 @@ def stream(batch_size: int, sources: dict, view: dict | None = None) -> dict:
 def real_sample() -> dict:
     """An evaluation row: the 64 real words that come with the repository."""
     return dict(path=str(REPOSITORY / "tests/data/real_words"), labels="", protocol="alnum36")
+
+
+def benchmarks() -> dict:
+    """Evaluation rows: the regular test sets under data_root, in the form of a tar with labels.tsv."""
+    sets = dict(IIIT5K="iiit5k/test.tar", SVT="svt/test.tar", IC13_857="icdar2013/test.tar", IC13_1015="icdar2013/test.tar")
+    return {name: dict(path=path, labels="", protocol="alnum36") for name, path in sets.items()}
+
+
+def apply(config: ConfigDict, arg: str) -> ConfigDict:
+    """What stands behind the colon of --config=configs/NAME.py:runlocal: everything tiny, on rendered words."""
+    if arg == "runlocal":
+        config.model.width = 0.0625
+        for i, stream_row in enumerate(config.streams.values()):
+            stream_row.batch_size = 8
+            stream_row.sources = dict(rendered=rendered(seed=i + 1))
+        config.evals = dict(rendered=rendered(seed=99, size=16) | dict(protocol="alnum36"))
+        config.num_workers = 0
+        config.steps, config.log_every, config.eval_every, config.save_every = 2, 1, 2, 2
+    elif arg:
+        raise ValueError(f"unknown config argument {arg!r}; there is only runlocal")
+    return config
+
+
+def example_image() -> str:
+    """A shipped picture for the command that a run ends with; relative when we stand in the repository."""
+    path = REPOSITORY / "tests/data/real_words/iiit5k_6_7.png"
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

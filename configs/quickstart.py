@@ -6,7 +6,7 @@
 from configs import common
 
 
-def get_config():
+def get_config(arg=""):
     config = common.base()
     config.model = common.crnn(width=0.25)
     config.streams.labelled = common.stream(64, dict(rendered=common.rendered(seed=1)))
@@ -16,4 +16,5 @@ def get_config():
     config.steps = 4000
     config.eval_every = 2000
     config.save_every = 500
-    return config
+    config.example_image = common.example_image()
+    return common.apply(config, arg)

@@ -36,7 +36,7 @@ def make_train_step(
             opt_state=opt_state,
         )
         one = jnp.ones(())
-        norms = {"loss": (loss, one), "grad_norm": (optax.global_norm(grads), one)}
+        norms = {"loss": (loss, one), "grad_norm": (optax.tree.norm(grads), one)}
         return new, {**metrics, **norms}
 
     return jax.jit(step, donate_argnums=0, out_shardings=copied(mesh))

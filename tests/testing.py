@@ -41,7 +41,7 @@ def write_folder(folder: Path, words, suffix=".png", shape=(20, 60, 3)) -> Path:
 def start(*arguments, **environment) -> subprocess.Popen:
     """`python ARGUMENTS` in the repository root, output captured as text."""
     pipe = subprocess.PIPE
-    env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/tests"} | environment
     command = [sys.executable, *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
 

@@ -1,0 +1,28 @@
+"""Every config, made tiny, trains a step and ends in a workdir that reads."""
+
+import importlib
+
+import numpy as np
+import pytest
+from testing import ROOT
+
+import jstr
+from jstr import train
+
+NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in ("__init__", "common"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_trains_and_reads(name, tmp_path):
+    config = importlib.import_module(f"configs.{name}").get_config("runlocal")
+    config.lock()
+    scores = train.run(config, str(tmp_path))
+    assert scores["rendered"].words == 16
+    texts, confidences = jstr.load(tmp_path).read(np.zeros((32, 100, 3), np.uint8))
+    assert isinstance(texts[0], str) and 0 <= confidences[0] <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_refuses_unknown_argument(name):
+    with pytest.raises(ValueError, match="runlocal"):
+        importlib.import_module(f"configs.{name}").get_config("runlocl")
