@@ -88,8 +88,8 @@ def real_sample() -> dict:
 
 def benchmarks() -> dict:
     """Evaluation rows: the regular test sets under data_root, in the form of a tar with labels.tsv."""
-    sets = dict(IIIT5K="iiit5k/test.tar", SVT="svt/test.tar", IC13_857="icdar2013/test.tar", IC13_1015="icdar2013/test.tar")
-    return {name: dict(path=path, labels="", protocol="alnum36") for name, path in sets.items()}
+    folders = dict(IIIT5K="iiit5k", SVT="svt", IC13_857="icdar2013", IC13_1015="icdar2013")
+    return {name: dict(path=f"{f}/test.tar", labels="", protocol="alnum36") for name, f in folders.items()}
 
 
 def apply(config: ConfigDict, arg: str) -> ConfigDict:

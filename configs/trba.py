@@ -2,8 +2,8 @@
 
     python -m jstr.main --config=configs/trba.py --workdir=runs/trba --config.data_root=DATA
 
-DATA holds the LMDBs `MJ` and `ST`. A re-training in this setting reached IIIT5K 95.5, SVT 91.8 (README of CR). Full size
-is work for an accelerator. `--config=configs/trba.py:runlocal` is a tiny version on rendered words.
+DATA holds the LMDBs `MJ` and `ST`. A re-training in this setting reached IIIT5K 95.5, SVT 91.8 (README of CR). Full
+size is work for an accelerator. `--config=configs/trba.py:runlocal` is a tiny version on rendered words.
 """
 
 from configs import common

@@ -1,17 +1,20 @@
-"""Measures a workdir on word images by the field's protocol: python -m jstr.evaluate --workdir=DIR --data=NAME=PATH ..."""
+"""Measures a workdir on word images by the field's protocol.
+
+python -m jstr.evaluate --workdir=DIR --data=NAME=PATH [--data=...]
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
 from jstr import checkpoint
 from jstr.core import InputError
-from jstr.data.pipeline import open_row, padded_batches
+from jstr.data.pipeline import padded_batches
+from jstr.data.sources import open_source
 from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, table
 from jstr.reader import BATCH_SIZE, Reader, load
 
@@ -93,9 +96,7 @@ def run(argv: list[str] | None = None) -> None:
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise InputError(f"--json={args.json}: its folder does not exist")
     reader = load(args.workdir)
-    row = {"labels": args.labels}
-    sources = {n: open_row(row | {"path": os.path.abspath(p) if not p.startswith("tfds:") else p}, reader.charset, "", True)
-               for n, p in sets.items()}
+    sources = {name: open_source(path, labels=args.labels) for name, path in sets.items()}
     scores, start = {}, time.monotonic()
     for name, source in sources.items():
         scores[name] = score(reader, source, name, args.protocol, args.batch_size)

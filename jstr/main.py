@@ -1,4 +1,7 @@
-"""Trains what a config describes: python -m jstr.main --config=configs/NAME.py --workdir=DIR [--config.KEY=VALUE ...]"""
+"""Trains what a config describes.
+
+python -m jstr.main --config=configs/NAME.py --workdir=DIR [--config.KEY=VALUE ...]
+"""
 
 from __future__ import annotations
 

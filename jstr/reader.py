@@ -63,7 +63,7 @@ class Reader:
         return texts, np.concatenate(confidences) if confidences else np.zeros(0, np.float32)
 
     def logits(self, images, tokens: np.ndarray | None = None) -> np.ndarray:
-        """Raw scores [N, T, C] float32: fed back greedily, or teacher-forced where tokens [N, max_length + 2] are given."""
+        """Raw scores [N, T, C] float32: fed back greedily, or teacher-forced on tokens [N, max_length + 2]."""
         pixels = np.stack(list(self.pixels(images)))
         return np.asarray(self._logits(self.variables, pixels, None if tokens is None else jnp.asarray(tokens)))
 

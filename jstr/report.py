@@ -151,7 +151,7 @@ def duration(seconds: float) -> str:
 
 
 class Stop:
-    """Inside it, the first Ctrl-C or SIGTERM only sets `requested`, so that the loop can save; the second interrupts."""
+    """Inside it, the first Ctrl-C or SIGTERM only sets `requested`, so that the loop can save; a second interrupts."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

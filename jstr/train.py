@@ -125,7 +125,9 @@ def prepare(config) -> Prepared:
     return Prepared(reader, module.make(model, config=facts, **options), module.STREAMS, frames)
 
 
-def make_state(config, objective: Objective, example, mesh) -> tuple[TrainState, optax.GradientTransformation, Callable]:
+def make_state(
+    config, objective: Objective, example, mesh
+) -> tuple[TrainState, optax.GradientTransformation, Callable]:
     """(state at step 0 on the mesh, optimiser, learning-rate schedule). example: a batch whose shapes are read."""
     key = jax.random.PRNGKey(config.seed)
     everywhere = sharding.copied(mesh)

@@ -123,7 +123,7 @@ def test_evaluate_counts_do_not_depend_on_the_batch(workdir):
     results = []
     for size in (1, 7, 64):
         reader = evaluate.load(workdir)
-        source = evaluate.open_row({"path": str(REAL_WORDS)}, reader.charset, "", True)
+        source = evaluate.open_source(str(REAL_WORDS))
         results.append(evaluate.score(reader, source, "real", batch_size=size))
     assert {r.words for r in results} == {64}
     assert len({(r.correct, r.errors, round(r.confidence_sum, 3)) for r in results}) == 1

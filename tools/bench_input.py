@@ -4,6 +4,7 @@ Each row does everything above it too. The last row is what training gets from t
 else runs.
 """
 
+import functools
 import os
 import sys
 import time
@@ -40,17 +41,34 @@ def run() -> None:
         print(line)
     print("| stage | images/s |\n| --- | ---: |")
     for name, usable in data.usable.items():
-        n, spec = len(usable), usable.spec
-        at = usable.position
-
-        print(f"| {name}: read or render | {rate(lambda i: bool(usable.source[at(i % n)])):,.0f} |")
-        print(f"| {name}: + decode | {rate(lambda i: bool(usable[i % n])):,.0f} |")
-        print(f"| {name}: + resize | {rate(lambda i: len(spec.fit(usable[i % n]['image'])) > 0):,.0f} |", flush=True)
+        for stage, one in stages(usable).items():
+            print(f"| {name}: {stage} | {rate(one):,.0f} |", flush=True)
     for name, dataset in data.streams.items():
-        print(f"| {name}: + shuffle, mix, views, tokens | {rate(lambda i: bool(dataset[i])):,.0f} |", flush=True)
+        speed = rate(functools.partial(element, dataset))
+        print(f"| {name}: + shuffle, mix, views, tokens | {speed:,.0f} |", flush=True)
     batches = data.batches(0)
     images = sum(row.batch_size for row in config.streams.values())
     print(f"| all streams: + batch, threads | {rate(lambda i: images * bool(next(batches))):,.0f} |")
+
+
+def stages(usable) -> dict[str, Callable[[int], int]]:
+    """What happens to one image of a source, each stage with those before it."""
+    n = len(usable)
+
+    def read(i: int) -> int:
+        return bool(usable.source[usable.position(i % n)])
+
+    def decode(i: int) -> int:
+        return bool(usable[i % n])
+
+    def resize(i: int) -> int:
+        return len(usable.spec.fit(usable[i % n]["image"])) > 0
+
+    return {"read or render": read, "+ decode": decode, "+ resize": resize}
+
+
+def element(dataset, i: int) -> int:
+    return bool(dataset[i])
 
 
 if __name__ == "__main__":

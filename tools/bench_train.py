@@ -1,4 +1,4 @@
-"""Speed of a config's training step, without its data: python tools/bench_train.py --config=configs/NAME.py [--config.KEY=VALUE]
+"""Speed of a config's training step, without its data: python tools/bench_train.py --config=configs/NAME.py
 
 Prints images/s, ms/step (median), compile seconds and peak memory. Images are noise: the input pipeline has its own
 benchmark, bench_input.py. A workdir is not needed.

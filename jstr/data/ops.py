@@ -67,7 +67,7 @@ def noise(image, rng, *, sigma=10.0, probability=0.5):
     """Gaussian noise of a standard deviation up to `sigma` (of 255)."""
     if rng.random() >= probability:
         return image
-    noisy = image + rng.normal(0, rng.uniform(0, sigma), image.shape).astype(np.float32)
+    noisy = image + np.float32(rng.uniform(0, sigma)) * rng.standard_normal(image.shape, np.float32)
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 

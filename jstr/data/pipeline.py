@@ -54,7 +54,7 @@ class Usable:
                 return {"image": image, "label": sample["label"], "key": key, "broken": "\n".join(broken)}
             broken.append(key)
             i = (i + 1) % len(self)
-        raise InputError(f"{self.name} ({self.source.path}): {len(broken)} images in a row are broken, from {broken[0]}")
+        raise InputError(f"{self.name} ({self.source.path}): {len(broken)} broken images in a row, from {broken[0]}")
 
     def __repr__(self) -> str:
         return f"Usable({self.name}, {self.source!r})"
@@ -116,11 +116,12 @@ def open_row(row: Mapping[str, Any], charset: Charset, data_root: str, labelled:
     if not row.get("path"):
         raise InputError("a source needs a path, or rendered={...}")
     path = resolve(row["path"], data_root)
-    hint = "" if data_root or os.environ.get("JSTR_DATA") else "; set --config.data_root or JSTR_DATA for relative paths"
     try:
         return open_source(path, labels=row.get("labels") or None, labelled=labelled)
     except InputError as error:
-        raise InputError(f"{error}{'' if os.path.exists(path) else hint}") from error
+        rooted = path != row["path"] or os.path.isabs(path) or os.path.exists(path)
+        hint = "" if rooted else "; relative paths lie under --config.data_root or JSTR_DATA, if set"
+        raise InputError(f"{error}{hint}") from error
 
 
 class TrainData:
@@ -246,7 +247,7 @@ def _stack(samples: list[dict]) -> dict:
 
 
 def padded_batches(source, spec: ImageSpec, batch_size: int) -> Iterator[dict]:
-    """All samples of a source once, in order: image uint8 [B, H, W, C], mask [B] (False: padding), labels, keys, broken.
+    """All samples of a source once, in order: image uint8 [B, H, W, C], mask [B] (False: padding), labels and keys.
 
     A broken image is all zero, masked and named in `broken`. The last batch is padded with zeros.
     """
