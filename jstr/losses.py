@@ -27,9 +27,9 @@ def sequence_cross_entropy(logits: Array, targets: Array, pad_id: int) -> tuple[
 def ctc(logits: Array, tokens: Array, pad_id: int, blank_id: int = 0) -> tuple[Array, Array]:
     """CTC loss (Graves et al. 2006) of logits [B, T, C] for labels [B, N] that end in padding.
 
-    Returns (negative log likelihood / label length [B], alignable [B] bool). A label that needs more than T frames (one
-    for each character, one more between equal neighbours) is not alignable: its loss and its gradient are 0. The mean of
-    the first over the batch is torch's CTCLoss with zero_infinity. The length of an empty label counts as 1.
+    Returns (negative log likelihood / label length [B], alignable [B] bool). A label that needs more than T frames
+    (one for each character, one more between equal neighbours) is not alignable: its loss and its gradient are 0. The
+    mean of the first over the batch is torch's CTCLoss with zero_infinity. The length of an empty label counts as 1.
     """
     padding = tokens == pad_id
     length = (~padding).sum(axis=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import platform
 import signal
 import subprocess
 import sys
@@ -184,6 +186,16 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return name.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def machine() -> str:
+    """What this runs on, for results: devices, processor, cores, versions."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    return f"{devices}; {os.cpu_count()} cores {model}; Python {platform.python_version()}, jax {jax.__version__}"
 
 
 def _cut_after(path: Path, step: int) -> None:

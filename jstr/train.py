@@ -19,7 +19,7 @@ from jstr.metrics import Score, table
 from jstr.objectives import find_objective
 from jstr.optim import make_optimizer
 from jstr.reader import Reader, model_variables
-from jstr.report import Clock, Report, Stop, commit, duration
+from jstr.report import Clock, Report, Stop, commit, duration, machine
 from jstr.step import make_train_step
 
 
@@ -158,6 +158,7 @@ def _finish(config, workdir: str, step: int, scores: dict[str, Score], clock: Cl
     print(f"trained {step:,} steps in {duration(clock.total)}")
     if scores:
         about = {"step": step, "seconds": round(clock.total, 1), "commit": commit(), "seed": config.seed}
+        about |= {"machine": machine(), "config": config.to_dict()}
         text = json.dumps(evaluate.as_json(scores, **about), indent=2)
         (Path(workdir) / "results.json").write_text(text + "\n")
         print(table(scores))

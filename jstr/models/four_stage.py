@@ -95,8 +95,8 @@ class Model(nn.Module):
     ) -> dict[str, Array]:
         """Reads images [B, H, W, C], float32 in [-1, 1] or uint8.
 
-        tokens [B, max_length + 2] int32, BOS first: the attention decoder is told them (teacher forcing); None: it reads
-        back what it writes. CTC ignores them. train: batch norm uses, and updates, the statistics of the batch.
+        tokens [B, max_length + 2] int32, BOS first: the attention decoder is told them (teacher forcing); None: it
+        reads back what it writes. CTC ignores them. train: batch norm uses, and updates, the statistics of the batch.
 
         Returns:
           logits [B, T, C] float32, T = max_length + 1 (CTC: T = S); visual [B, S, D] before the sequence stage; frames
@@ -111,8 +111,8 @@ class Model(nn.Module):
         if self.transformation == "tps":
             channels = self._scaled(self.localization_channels, 16)
             x = TPS(self.num_fiducials, channels, dtype, name="rectifier")(x, train=train)
-        extractor = extractors.EXTRACTORS[self.features](self._scaled(self.output_channels, 16), dtype, name="extractor")
-        visual = extractor(x, train=train).mean(axis=1)
+        extractor, channels = extractors.EXTRACTORS[self.features], self._scaled(self.output_channels, 16)
+        visual = extractor(channels, dtype, name="extractor")(x, train=train).mean(axis=1)
         frames, hidden = visual, self._scaled(self.hidden_size, 8)
         if self.sequence == "bilstm":
             for index in range(2):
