@@ -72,7 +72,7 @@ def convert(
     fields = model_fields(state)
     if fields["prediction"] == "attention" and (format == "dtrb") != (fields["token_embedding"] == "one_hot"):
         other = "cr" if format == "dtrb" else "dtrb"
-        raise InputError(f"this checkpoint reads {fields['token_embedding']} tokens, as format {other!r} does: use that")
+        raise InputError(f"this checkpoint reads {fields['token_embedding']} tokens, as format {other!r} does: use it")
     size = _image_size(state, image_size)
     characters = _charset(state, f"{format}_{fields['prediction']}", charset, max_length)
     channels = int(_need(state, _first_convolution(fields["features"])).shape[1])
