@@ -11,7 +11,7 @@ import torch_layout
 from jstr import convert
 from jstr.core import InputError, ModelConfig
 from jstr.models.four_stage import Model
-from jstr.nn import attention_decoder, features, rnn, tps
+from jstr.nn import attention_decoder, features, layers, rnn, tps
 
 ATTENTION = ModelConfig((32, 100), 1, 25, 38, first_id=2, pad_id=0, bos_id=0, eos_id=1)
 CTC = ModelConfig((32, 100), 1, 25, 37, first_id=1, pad_id=0)
@@ -228,6 +228,17 @@ def test_sampling_repeats_the_border_without_gradient():
     gradient = jax.grad(lambda g: tps.bilinear_sample(image, g).sum())(grid)
     assert gradient[0, 0, 0, 0] == 0 and gradient[0, 0, 1, 0] == 0 and gradient[0, 0, 2, 1] == 0
     assert gradient[0, 0, 2, 0] != 0
+
+
+def test_kernel_gradient_in_parts_is_the_gradient():
+    rng = np.random.default_rng(0)
+    x, weights = (jnp.asarray(rng.normal(size=(32, *size)), jnp.float32) for size in ((6, 7, 3), (4, 8, 5)))
+    layer = layers.conv(5, (3, 2), ((0, 0), (1, 1)), strides=(1, 1))
+    params = layer.init(jax.random.key(0), x)
+    plain = layer.copy(conv_general_dilated=None)
+    ours, theirs = (jax.grad(lambda p, x, m=m: (m.apply(p, x) * weights).sum(), (0, 1))(params, x)
+                    for m in (layer, plain))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, theirs)
 
 
 # What must hold for every combination, on very small models.
