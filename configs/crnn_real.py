@@ -24,8 +24,8 @@ def get_config(arg=""):
         blur=dict(sigma=1.5, probability=0.3),
         noise=dict(sigma=12.0, probability=0.3),
     )
-    config.streams.labelled = common.stream(64, sources, view)
+    config.streams.labelled = common.stream(32, sources, view)
     config.evals = common.benchmarks()
-    config.optimizer = common.adam(2e-3)
-    config.steps, config.eval_every, config.save_every = 8000, 4000, 500
+    config.optimizer = common.adam(2e-3, warmup=0.05)
+    config.steps, config.log_every, config.eval_every, config.save_every = 16_000, 200, 4000, 1000
     return common.apply(config, arg)

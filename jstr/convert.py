@@ -80,7 +80,7 @@ def convert(
     classes = _num_classes(state)
     config = ModelConfig(size, channels, max_length, classes, **vars(layout))
     variables = _assign(state, list(_leaves(fields)), Model(config, **fields), dtype)
-    image = {"size": size, "channels": channels, "keep_ratio": keep_ratio, "resize": "bicubic_pil"}
+    image = {"size": size, "channels": channels, "keep_ratio": keep_ratio, "backend": "pillow"}
     described = {"model": {"name": "four_stage", **fields}, "image": image, "charset": characters}
     return Converted(described, variables["params"], variables.get("batch_stats", {}))
 
@@ -189,7 +189,8 @@ def _charset(state: State, layout: str, spec: str | None, max_length: int) -> di
         )
     lower = charset.characters == charset.characters.lower()
     characters = spec if spec in NAMED else charset.characters
-    return {"characters": characters, "layout": layout, "max_length": max_length, "lower": lower}
+    normalise = {"lower": lower, "nfkc": False, "drop_outside": False}
+    return {"characters": characters, "layout": layout, "max_length": max_length, **normalise}
 
 
 def _assign(state: State, leaves: list[Leaf], model: Model, dtype) -> dict[str, Any]:

@@ -7,11 +7,11 @@ Needs torch (pip install jstr[torch]). The file is read with weights_only=True: 
 from __future__ import annotations
 
 import argparse
-import pickle
 import sys
 
 from jstr import checkpoint, convert
 from jstr.core import InputError
+from jstr.report import commit
 
 
 def size(text: str) -> tuple[int, int]:
@@ -39,8 +39,8 @@ def read(path: str) -> dict:
         raise InputError("reading a PyTorch checkpoint needs torch: pip install jstr[torch]") from error
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # a file that is no checkpoint makes the reader raise almost anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{path} cannot be read as a checkpoint of tensors: {reason}") from error
     if not hasattr(loaded, "items"):
         raise InputError(f"{path} holds a {type(loaded).__name__}, not a state dict")
@@ -59,7 +59,9 @@ def main() -> None:
             max_length=args.max_length,
             keep_ratio=args.pad,
         )
-        checkpoint.export_model(args.out, converted.config, converted.params, converted.batch_stats)
+        model_state = {"batch_stats": converted.batch_stats} if converted.batch_stats else {}
+        meta = {"config": converted.config, "step": 0, "seconds": 0.0, "sums": {}, "commit": commit()}
+        checkpoint.save_variables(args.out, {"model": converted.params}, model_state, meta)
     except InputError as error:
         print(f"convert_torch: {error}", file=sys.stderr)
         sys.exit(2)
