@@ -33,12 +33,12 @@ PLAIN = dict(
 
 def get_config(arg=""):
     config = common.base()
-    config.model = common.crnn(width=0.25)
+    config.model = common.crnn(width=0.125)
     sources = dict(plain=common.rendered(seed=1, style=PLAIN), varied=common.rendered(seed=3))
     config.streams.labelled = common.stream(32, sources)
     config.evals.rendered = common.rendered(seed=2, size=1000) | dict(protocol="alnum36")
     config.evals.real = common.real_sample()
-    config.optimizer = common.adam(2e-3, warmup=0.05)
-    config.steps, config.log_every, config.eval_every, config.save_every = 5000, 100, 1000, 500
+    config.optimizer = common.adam(3e-3, warmup=0.05)
+    config.steps, config.log_every, config.eval_every, config.save_every = 10_000, 200, 2000, 1000
     config.example_image = common.example_image()
     return common.apply(config, arg)

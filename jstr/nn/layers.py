@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -26,65 +24,10 @@ SAME = ((1, 1), (1, 1))
 VALID = ((0, 0), (0, 0))
 
 
-CPU_PARTS = 4
-
-
 def conv(features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, use_bias=False, dtype=None, name=None):
     return nn.Conv(
-        features,
-        kernel,
-        strides,
-        padding,
-        use_bias=use_bias,
-        dtype=dtype,
-        kernel_init=kaiming,
-        conv_general_dilated=_convolve,
-        name=name,
+        features, kernel, strides, padding, use_bias=use_bias, dtype=dtype, kernel_init=kaiming, name=name
     )
-
-
-def _convolve(x: Array, kernel: Array, strides, padding, **options) -> Array:
-    """`lax.conv_general_dilated` as nn.Conv calls it, with a faster gradient of the kernel on CPUs."""
-    options = {k: v for k, v in options.items() if k in ("dimension_numbers", "precision")}  # no dilation, no groups
-    plain = functools.partial(jax.lax.conv_general_dilated, window_strides=strides, padding=padding, **options)
-    return _with_kernel_gradient(plain)(x, kernel)
-
-
-def _with_kernel_gradient(plain: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
-    @jax.custom_vjp
-    def convolve(x, kernel):
-        return plain(x, kernel)
-
-    def forward(x, kernel):
-        return plain(x, kernel), (x, kernel)
-
-    def backward(saved, gradient):
-        x, kernel = saved
-        (x_gradient,) = jax.vjp(lambda x: plain(x, kernel), x)[1](gradient)
-        return x_gradient, _kernel_gradient(plain, x, kernel, gradient)
-
-    convolve.defvjp(forward, backward)
-    return convolve
-
-
-def _kernel_gradient(plain, x: Array, kernel: Array, gradient: Array) -> Array:
-    """The gradient of a convolution's kernel, on CPUs as a sum over parts of the batch.
-
-    XLA turns it into a convolution whose channels are the images of the batch; its CPU code is up to twice as fast when
-    those are few. (A loop would not do: convolutions inside loops are far slower still.)
-    """
-
-    def whole(x, gradient):
-        return jax.vjp(lambda kernel: plain(x, kernel), kernel)[1](gradient)[0]
-
-    def parts(x, gradient):
-        # Every fourth image, not quarters of the batch: a batch spread over devices is cut without moving images.
-        x, gradient = (y.reshape(-1, CPU_PARTS, *y.shape[1:]) for y in (x, gradient))
-        return sum(whole(x[:, i], gradient[:, i]) for i in range(CPU_PARTS))
-
-    if x.shape[0] % CPU_PARTS or x.shape[0] < 8 * CPU_PARTS:
-        return whole(x, gradient)
-    return jax.lax.platform_dependent(x, gradient, cpu=parts, default=whole)
 
 
 def dense(features: int, *, use_bias=True, dtype=None, name=None):
