@@ -39,6 +39,6 @@ def get_config(arg=""):
     config.evals.rendered = common.rendered(seed=2, size=1000) | dict(protocol="alnum36")
     config.evals.real = common.real_sample()
     config.optimizer = common.adam(3e-3, warmup=0.05)
-    config.steps, config.log_every, config.eval_every, config.save_every = 10_000, 200, 2000, 1000
+    config.steps, config.log_every, config.eval_every, config.save_every = 9000, 200, 3000, 1000
     config.example_image = common.example_image()
     return common.apply(config, arg)

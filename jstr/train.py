@@ -15,7 +15,7 @@ import optax
 from jstr import checkpoint, evaluate, sharding
 from jstr.core import InputError, Objective, TrainState
 from jstr.data.pipeline import Broken, TrainData, example_batch, open_row
-from jstr.metrics import Score, table
+from jstr.metrics import PROTOCOLS, Score, table
 from jstr.objectives import find_objective
 from jstr.optim import make_optimizer
 from jstr.reader import Reader, model_variables
@@ -31,8 +31,7 @@ def run(config, workdir: str) -> dict[str, Score]:
     """
     # Model, objective and data, checked against each other before anything is compiled.
     mesh = sharding.make_mesh()
-    for name, row in config.streams.items():
-        sharding.check_batch_size(f"config.streams.{name}.batch_size", row.batch_size, mesh)
+    _check(config, workdir, mesh)
     reader, objective, fields, frames = prepare(config)
     data = TrainData(config, reader.charset, fields, frames)
     for line in data.notes:
@@ -44,11 +43,12 @@ def run(config, workdir: str) -> dict[str, Score]:
     state, tx, schedule = make_state(config, objective, example, mesh)
     checkpoints = checkpoint.Checkpoints(workdir, config.keep_checkpoints)
     step, clock, sums = 0, Clock(), {}
+    if checkpoints.steps:
+        for line in checkpoint.check_resume(checkpoint.read_meta(workdir)["config"], config.to_dict()):
+            print(line)
     restored = checkpoints.restore(state)
     if restored:
         state, meta = restored
-        for line in checkpoint.check_resume(meta["config"], config.to_dict()):
-            print(line)
         step, clock, sums = meta["step"], Clock(meta["seconds"]), meta["sums"]
         print(f"continuing from step {step:,} of {workdir}", flush=True)
     elif config.init_from:
@@ -98,6 +98,22 @@ def run(config, workdir: str) -> dict[str, Score]:
     checkpoints.close()
     _finish(config, workdir, step, scores, clock)
     return scores
+
+
+def _check(config, workdir: str, mesh) -> None:
+    """What would otherwise fail late, or without a word. Raises InputError."""
+    for name in ("steps", "log_every", "eval_every", "save_every", "keep_checkpoints"):
+        if config[name] < 1:
+            raise InputError(f"config.{name}={config[name]} must be at least 1")
+    for name, row in config.streams.items():
+        sharding.check_batch_size(f"config.streams.{name}.batch_size", row.batch_size, mesh)
+    for name, row in config.evals.items():
+        if row.get("protocol", "alnum36") not in PROTOCOLS:
+            raise InputError(f"config.evals.{name}.protocol={row.protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    try:
+        Path(workdir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--workdir={workdir}: {error.strerror}") from error
 
 
 class Prepared(NamedTuple):

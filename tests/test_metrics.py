@@ -26,7 +26,8 @@ def test_protocols():
 
 
 def test_icdar_2013_subsets():
-    for label, in_1015, in_857 in [("aB1", True, True), ("ab", True, False), ("a-c", False, False), ("É12", False, False)]:
+    cases = [("aB1", True, True), ("ab", True, False), ("a-c", False, False), ("É12", False, False)]
+    for label, in_1015, in_857 in cases:
         assert SUBSETS["IC13_1015"](label) is in_1015
         assert SUBSETS["IC13_857"](label) is in_857
 

@@ -9,7 +9,7 @@ import pytest
 import torch_layout
 
 from jstr import convert
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
 from jstr.models.four_stage import Model
 from jstr.nn import attention_decoder, features, rnn, tps
 

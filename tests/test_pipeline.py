@@ -54,9 +54,6 @@ def test_an_epoch_holds_every_sample_once(config):
 def test_workers_give_the_same_batches(config):
     expected = take(data_of(config), 2, 6)
     config.num_workers = 2
-    from absl import flags
-
-    flags.FLAGS.mark_as_parsed()
     for a, b in zip(expected, take(data_of(config), 2, 6), strict=True):
         same(a, b)
 

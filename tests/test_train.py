@@ -134,6 +134,25 @@ def test_another_config_is_refused(whole):
     config.streams.labelled.batch_size = 16
     with pytest.raises(InputError, match="streams.labelled.batch_size: 8 -> 16.*another --workdir"):
         train.run(config, str(whole))
+    config = tiny_config()
+    config.model.width = 0.125
+    with pytest.raises(InputError, match="model.width: 0.0625 -> 0.125"):
+        train.run(config, str(whole))
+
+
+def test_what_fails_late_is_checked_early(tmp_path):
+    for change, message in [
+        ({"steps": 0}, "config.steps=0 must be at least 1"),
+        ({"log_every": 0}, "config.log_every=0"),
+        ({"evals.rendered.protocol": "alnum"}, "config.evals.rendered.protocol='alnum': choose one of alnum36"),
+    ]:
+        config = tiny_config()
+        config.update_from_flattened_dict(change)
+        with pytest.raises(InputError, match=message):
+            train.run(config, str(tmp_path / "run"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="--workdir=.*file: File exists"):
+        train.run(tiny_config(), str(tmp_path / "file"))
 
 
 def test_what_may_change_is_named(whole, tmp_path, capsys):

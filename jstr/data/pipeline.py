@@ -16,6 +16,7 @@ from typing import Any
 
 import grain
 import numpy as np
+from absl import flags
 
 from jstr.core import InputError
 from jstr.data import ops
@@ -192,6 +193,8 @@ class TrainData:
         zipped = grain.experimental.ZipMapDataset(streams)[start:].map(merge)
         workers = self.config.get("num_workers", 0)
         if workers:
+            if not flags.FLAGS.is_parsed():  # Grain's worker processes read flags, also in programs that have none
+                flags.FLAGS.mark_as_parsed()
             dataset = zipped.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
             dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=4))
         else:

@@ -68,8 +68,8 @@ def sampling_grid(points: Array, height: int, width: int) -> Array:
     """points [B, F, 2] -> where to sample, [B, height, width, 2].
 
     Two products, each summed term by term, as the published code's arithmetic does it. In float32 any other order moves
-    pixels by up to 1e-3, which published weights were trained without and deep networks amplify; and as sums of products
-    they keep full precision on a TPU, whose matrix unit has 8 bits by default, less than one pixel in 100.
+    pixels by up to 1e-3, which published weights were trained without and deep networks amplify; and sums of products
+    keep full precision on a TPU, whose matrix unit has 8 bits by default, less than one pixel in 100.
     """
     basis, system = (jnp.asarray(x, points.dtype) for x in constants(points.shape[1], height, width))
     grid = _product_in_order(basis, _product_in_order(system, points))
