@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -177,6 +178,7 @@ class Stop:
             signal.signal(number, handler)
 
 
+@functools.cache  # the code that runs is the one of the start, whatever is committed meanwhile
 def commit() -> str:
     """The commit of the code that runs, with `+` for uncommitted changes; `unknown` outside a git checkout."""
     git = ["git", "-C", str(Path(__file__).parent)]

@@ -32,6 +32,7 @@ def run(config, workdir: str) -> dict[str, Score]:
     # Model, objective and data, checked against each other before anything is compiled.
     mesh = sharding.make_mesh()
     _check(config, workdir, mesh)
+    print(f"jstr at commit {commit()}, {machine()}")
     reader, objective, fields, frames = prepare(config)
     data = TrainData(config, reader.charset, fields, frames)
     for line in data.notes:
