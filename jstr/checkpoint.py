@@ -8,6 +8,7 @@ another name and commits it at the end: one that was cut off is never listed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -68,8 +69,14 @@ class Checkpoints:
 
     def _restore_step(self, step: int, state: TrainState) -> tuple[TrainState, dict]:
         loaded = self._checkpointer.load_checkpointables(step, jax.tree.map(_abstract, _items(state)))
-        meta = self._checkpointer.checkpointables_metadata(step).custom_metadata
-        return TrainState(**loaded["variables"], **loaded["train"]), meta
+        return TrainState(**loaded["variables"], **loaded["train"]), _read_meta(self.folder / str(step))
+
+    def newest_config(self) -> dict | None:
+        """The config of the newest checkpoint whose meta data can be read; None when there is none."""
+        for step in reversed(self.steps):
+            with contextlib.suppress(InputError):
+                return _read_meta(self.folder / str(step))["config"]
+        return None
 
     def close(self) -> None:
         self._checkpointer.close()
@@ -112,11 +119,17 @@ def read_meta(workdir: str | Path) -> dict:
     Raises:
       InputError: not a workdir, or no complete checkpoint in it.
     """
-    path = _newest(workdir)
+    return _read_meta(_newest(workdir))
+
+
+def _read_meta(path: Path) -> dict:
     try:
-        return ocp.checkpointables_metadata(path).custom_metadata
-    except Exception as error:
+        meta = ocp.checkpointables_metadata(path).custom_metadata
+    except Exception as error:  # whatever orbax raises for a damaged file
         raise InputError(f"cannot read checkpoint {path}: {_first_line(error)}") from error
+    if not meta or "config" not in meta:
+        raise InputError(f"cannot read checkpoint {path}: its meta data are gone")
+    return meta
 
 
 def load_variables(workdir: str | Path) -> dict:

@@ -18,6 +18,8 @@ from pathlib import Path
 import jax
 from tensorboardX import SummaryWriter
 
+from jstr.metrics import Score
+
 
 class NonFinite(RuntimeError):
     """Loss or gradient stopped being a number. The message names step, samples and last good checkpoint."""
@@ -125,9 +127,15 @@ class Report:
             flush=True,
         )
         row = {f"train/{k}": v for k, v in means.items()}
-        self.write(number, row | {"train/lr": lr, "images_per_second": images, "data_wait": wait})
+        self._put(number, row | {"train/lr": lr, "images_per_second": images, "data_wait": wait})
 
-    def write(self, number: int, row: dict[str, float]) -> None:
+    def scores(self, number: int, scores: dict[str, Score]) -> None:
+        """The evaluation after step `number`."""
+        self._put(number, {f"{name}/{k}": value for name, s in scores.items() for k, value in s.row().items()})
+        figures = "  ".join(f"{name} {s.accuracy:.1f}%" for name, s in scores.items())
+        print(f"step {number:,} word accuracy: {figures}", flush=True)
+
+    def _put(self, number: int, row: dict[str, float]) -> None:
         """One row to metrics.jsonl and TensorBoard."""
         seconds = round(self.clock.total, 2)
         finite = {k: v for k, v in row.items() if v == v}

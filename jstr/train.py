@@ -44,8 +44,9 @@ def run(config, workdir: str) -> dict[str, Score]:
     state, tx, schedule = make_state(config, objective, example, mesh)
     checkpoints = checkpoint.Checkpoints(workdir, config.keep_checkpoints)
     step, clock, sums = 0, Clock(), {}
-    if checkpoints.steps:
-        for line in checkpoint.check_resume(checkpoint.read_meta(workdir)["config"], config.to_dict()):
+    saved_config = checkpoints.newest_config()
+    if saved_config:
+        for line in checkpoint.check_resume(saved_config, config.to_dict()):
             print(line)
     restored = checkpoints.restore(state)
     if restored:
@@ -66,7 +67,7 @@ def run(config, workdir: str) -> dict[str, Score]:
     broken = Broken({name: len(usable) for name, usable in data.usable.items()})
     images = sum(row.batch_size for row in config.streams.values())
     report = Report(workdir, config.steps, config.log_every, images, schedule, clock, step, sums)
-    scores, evaluated = {}, step if restored else None
+    scores, evaluated = {}, step if restored else None  # a checkpoint follows the evaluation of its step
     previous = None
     with Stop() as stop:
         while True:
@@ -74,7 +75,9 @@ def run(config, workdir: str) -> dict[str, Score]:
             if (ended or (step % config.eval_every == 0 and step != evaluated and step)) and config.evals:
                 reader.variables = model_variables(state.params, state.model_state)
                 with report.pause():
-                    scores = _evaluate(reader, sources, config.evals, report, step)
+                    scores = _evaluate(reader, sources, config.evals)
+                if step != evaluated:
+                    report.scores(step, scores)
                 evaluated = step
             if ended or stop.requested or (step % config.save_every == 0 and step):
                 with report.pause():
@@ -154,16 +157,12 @@ def make_state(
     return jax.device_put(state, everywhere), tx, schedule
 
 
-def _evaluate(reader: Reader, sources, rows, report: Report, step: int) -> dict[str, Score]:
+def _evaluate(reader: Reader, sources, rows) -> dict[str, Score]:
     scores = {}
     for name, source in sources.items():
         scores[name] = evaluate.score(reader, source, name, rows[name].get("protocol", "alnum36"))
         for line in evaluate.remarks(name, scores[name]):
             print(line)
-    row = {f"{name}/{figure}": value for name, s in scores.items() for figure, value in s.row().items()}
-    report.write(step, row)
-    figures = "  ".join(f"{name} {s.accuracy:.1f}%" for name, s in scores.items())
-    print(f"step {step:,} word accuracy: {figures}", flush=True)
     return scores
 
 

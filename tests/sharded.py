@@ -16,7 +16,7 @@ from jstr.step import make_train_step
 
 config = tiny_config()
 if sys.argv[1] == "attention":
-    config.model = common.trba(width=0.0625) | dict(features="vgg")
+    config.model = common.trba(width=0.0625) | dict(features="vgg", sequence="none")
     config.charset.layout = "cr_attention"
     config.charset.max_length = 5
 mesh = sharding.make_mesh()

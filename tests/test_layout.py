@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "step": ("core", "sharding"),
     "optim": ("core",),
     "checkpoint": ("core",),
-    "report": ("core",),
+    "report": ("core", "metrics"),
     "convert": ("convert_names", "core", "text", "nn", "models"),
     "convert_names": ("nn",),
     "reader": ("checkpoint", "core", "data.images", "decode", "models", "text"),
