@@ -212,7 +212,9 @@ def _cut_after(path: Path, step: int) -> None:
     """Removes the rows of steps that a killed run logged after its last checkpoint: they come again."""
     if path.exists():
         rows = [row for row in path.read_text().splitlines() if _is_upto(row, step)]
-        path.write_text("".join(row + "\n" for row in rows))
+        whole = path.with_suffix(".tmp")  # a kill in the middle of writing must not cost the rows
+        whole.write_text("".join(row + "\n" for row in rows))
+        whole.replace(path)
 
 
 def _is_upto(row: str, step: int) -> bool:
