@@ -109,5 +109,5 @@ def apply(config: ConfigDict, arg: str) -> ConfigDict:
 
 def example_image() -> str:
     """A shipped picture for the command that a run ends with; relative when we stand in the repository."""
-    path = REPOSITORY / "tests/data/real_words/iiit5k_6_7.png"
+    path = REPOSITORY / "tests/data/real_words/iiit5k_685_2.png"
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -2,7 +2,7 @@
 
     python -m jstr.main --config=configs/quickstart.py --workdir=runs/quickstart
 
-About 8 minutes on 2 cores. Measured results: configs/results/quickstart.json.
+About 7 minutes on 2 cores. Measured results: configs/results/quickstart.json.
 """
 
 from configs import common

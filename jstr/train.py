@@ -174,7 +174,7 @@ def _finish(config, workdir: str, step: int, scores: dict[str, Score], clock: Cl
     print(f"trained {step:,} steps in {duration(clock.total)}")
     if scores:
         about = {"step": step, "seconds": round(clock.total, 1), "commit": commit(), "seed": config.seed}
-        about |= {"machine": machine(), "config": config.to_dict()}
+        about |= {"machine": machine()}
         text = json.dumps(evaluate.as_json(scores, **about), indent=2)
         (Path(workdir) / "results.json").write_text(text + "\n")
         print(table(scores))
