@@ -2,8 +2,8 @@
 
     python -m jstr.main --config=configs/crnn.py --workdir=runs/crnn --config.data_root=DATA
 
-DATA holds the LMDBs `MJ` and `ST`. Published for this setting (Baek et al., table of their README): IIIT5K 82.9,
-SVT 81.6. Full size is work for an accelerator. `--config=configs/crnn.py:runlocal` is a tiny version on rendered words.
+DATA holds the LMDBs `MJ` and `ST`. Published for this setting (Baek et al. 2019): IIIT5K 82.9, SVT 81.6.
+Full size is work for an accelerator. `--config=configs/crnn.py:runlocal` is a tiny version on rendered words.
 """
 
 from configs import common

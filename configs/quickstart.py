@@ -7,8 +7,8 @@ About 7 minutes on 2 cores. Measured results: configs/results/quickstart.json.
 
 from configs import common
 
-# Half of the words are plain: clear print on calm ground. CTC finds out what letters are on them about four times
-# sooner than on the varied ones alone, and those teach it the rest.
+# Half of the words are plain: clear print on calm ground. CTC finds out what letters are on them much sooner than on
+# the varied ones alone, and those teach it the rest.
 PLAIN = dict(
     kinds=(0.8, 0.1, 0.1),
     unlabelled_marks=0.0,
