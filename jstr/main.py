@@ -54,8 +54,10 @@ def parse(argv: list[str], workdir_needed: bool = True) -> tuple:
     try:
         rest = FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        message = " ".join(str(error.args[0] if error.args else error).split())
-        raise InputError(message) from error
+        message = str(error.args[0] if error.args else error)
+        if message[:1] == message[-1:] == "'":  # a KeyError within: its message comes quoted and escaped
+            message = message[1:-1].replace("\\n", " ").replace("\\'", "'")
+        raise InputError(" ".join(message.split())) from error
     if rest[1:]:
         raise InputError(f"unexpected argument {rest[1]!r}; options look like --config.steps=100")
     if CONFIG.value is None or (workdir_needed and not WORKDIR.value):
