@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jstr.core import Array
+from jstr.nn import winograd
 
 # Kaiming normal with gain sqrt(2), not truncated, on every matrix and convolution (recognizers.md section 7).
 kaiming = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -24,10 +25,12 @@ SAME = ((1, 1), (1, 1))
 VALID = ((0, 0), (0, 0))
 
 
-def conv(features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, use_bias=False, dtype=None, name=None):
+def conv(features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, train, use_bias=False, dtype=None, name=None):
+    method = winograd.conv_general_dilated if train else jax.lax.conv_general_dilated
     return nn.Conv(
-        features, kernel, strides, padding, use_bias=use_bias, dtype=dtype, kernel_init=kaiming, name=name
-    )
+        features, kernel, strides, padding, use_bias=use_bias, dtype=dtype, kernel_init=kaiming, name=name,
+        conv_general_dilated=method,
+    )  # fmt: skip
 
 
 def dense(features: int, *, use_bias=True, dtype=None, name=None):
@@ -50,7 +53,7 @@ class ConvNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        x = conv(self.features, self.kernel, self.padding, self.strides, dtype=self.dtype, name="conv")(x)
+        x = conv(self.features, self.kernel, self.padding, self.strides, train=train, dtype=self.dtype, name="conv")(x)
         x = batch_norm(train, dtype=self.dtype, name="norm")(x)
         return nn.relu(x) if self.relu else x
 

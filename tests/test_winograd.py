@@ -1,0 +1,71 @@
+"""The fast training convolution against JAX's own: values, gradients, and where it must not be used."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jstr.nn import winograd
+from jstr.nn.layers import conv
+
+LAYOUT = dict(dimension_numbers=("NHWC", "HWIO", "NHWC"))
+SAME = ((1, 1), (1, 1))
+
+
+def draw(shape, c, d):
+    rng = np.random.default_rng(0)
+    x, g = rng.normal(size=(*shape, c)), rng.normal(size=(*shape, d))
+    kernel = rng.normal(size=(3, 3, c, d)) / np.sqrt(9 * c)
+    return [jnp.asarray(a, jnp.float32) for a in (x, kernel, g)]
+
+
+def direct(x, kernel):
+    precision = jax.lax.Precision.HIGHEST
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), SAME, precision=precision, **LAYOUT)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 8), (3, 8, 25), (1, 5, 7), (2, 3, 1), (1, 4, 26), (2, 1, 9)])
+@pytest.mark.parametrize("channels", [(32, 48), (3, 5)])
+def test_values_and_gradients_equal_the_direct_convolution(shape, channels):
+    x, kernel, g = draw(shape, *channels)
+    results = []
+    for method in (direct, winograd.conv3x3):
+        y, pull = jax.vjp(method, x, kernel)
+        results.append((y, *pull(g)))
+    for want, got in zip(*results, strict=True):
+        assert want.shape == got.shape
+        np.testing.assert_allclose(got, want, atol=3e-5 * float(jnp.abs(want).max()), rtol=0)
+
+
+def test_transforms_are_exact_in_whole_numbers():
+    """F(4, 3) by hand: a filter of three taps over six values gives four, for every unit vector."""
+    for i in range(6):
+        for k in range(3):
+            x, w = np.eye(6)[i], np.eye(3)[k]
+            got = winograd.AT @ ((winograd.G.astype(np.float64) @ w) * (winograd.BT @ x))
+            np.testing.assert_allclose(got, np.convolve(x, w[::-1], "valid"), atol=1e-6)
+
+
+def uses_products(**changes) -> bool:
+    """Whether a layer of these properties avoids XLA's convolution."""
+    options = dict(c=32, d=32, kernel=(3, 3), padding=SAME, strides=(1, 1), dtype=jnp.float32, train=True, height=8)
+    o = options | changes
+    x = jnp.zeros((1, o["height"], 12, o["c"]), o["dtype"])
+    layer = conv(o["d"], o["kernel"], o["padding"], o["strides"], train=o["train"], dtype=o["dtype"])
+    variables = layer.init(jax.random.PRNGKey(0), x)
+    return "conv_general_dilated" not in str(jax.make_jaxpr(layer.apply)(variables, x))
+
+
+def test_used_only_where_it_is_the_same_convolution_and_faster():
+    assert uses_products()
+    for change in (
+        dict(train=False),
+        dict(dtype=jnp.bfloat16),
+        dict(kernel=(2, 2)),
+        dict(strides=(2, 1)),
+        dict(padding=((0, 0), (1, 1))),
+        dict(c=3),
+        dict(d=16),
+        dict(height=2),
+    ):
+        assert not uses_products(**change), change
