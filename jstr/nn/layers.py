@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from jstr.core import Array
 from jstr.nn import winograd
+from jstr.nn.batch_norm import BatchNorm
 
 # Kaiming normal with gain sqrt(2), not truncated, on every matrix and convolution (recognizers.md section 7).
 kaiming = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -38,7 +39,7 @@ def dense(features: int, *, use_bias=True, dtype=None, name=None):
 
 
 def batch_norm(train: bool, *, dtype=None, name=None):
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
+    return BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
 
 
 class ConvNorm(nn.Module):
