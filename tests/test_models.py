@@ -16,7 +16,9 @@ from jstr.nn import attention_decoder, features, rnn, tps
 ATTENTION = ModelConfig((32, 100), 1, 25, 38, first_id=2, pad_id=0, bos_id=0, eos_id=1)
 CTC = ModelConfig((32, 100), 1, 25, 37, first_id=1, pad_id=0)
 CR = ModelConfig((32, 100), 3, 25, 99, first_id=5, pad_id=0, bos_id=2, eos_id=3)
-COMBINATIONS = list(itertools.product(("none", "tps"), features.EXTRACTORS, ("none", "bilstm"), ("ctc", "attention")))
+PUBLISHED = ("vgg", "rcnn", "resnet")
+COMBINATIONS = list(itertools.product(("none", "tps"), PUBLISHED, ("none", "bilstm"), ("ctc", "attention")))
+OURS = [("none", "compact", "bilstm", "ctc"), ("tps", "compact", "none", "attention")]
 TINY = {"width": 1 / 32}
 
 
@@ -228,3 +230,42 @@ def test_sampling_repeats_the_border_without_gradient():
     gradient = jax.grad(lambda g: tps.bilinear_sample(image, g).sum())(grid)
     assert gradient[0, 0, 0, 0] == 0 and gradient[0, 0, 1, 0] == 0 and gradient[0, 0, 2, 1] == 0
     assert gradient[0, 0, 2, 0] != 0
+
+
+REPRESENTATIVE = [
+    ("tps", "vgg", "none", "ctc"),
+    ("none", "resnet", "bilstm", "attention"),
+    ("none", "compact", "bilstm", "ctc"),
+]
+
+
+@pytest.mark.parametrize("combination", REPRESENTATIVE, ids="-".join)
+def test_shapes_and_gradients(combination):
+    """What a recogniser promises: its outputs' shapes, a reading, and a gradient for every parameter."""
+    attention = combination[3] == "attention"
+    config = ATTENTION if attention else CTC
+    model = build(config, *combination, **TINY)
+    images = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, 32, 100, 1)), jnp.float32)
+    tokens = jnp.full((2, 27), 5, jnp.int32) if attention else None
+    variables = jax.jit(lambda: model.init(jax.random.key(0), images, tokens, train=False))()
+    # The localisation network starts at zero, where no gradient passes: a little further on, it does.
+    variables = {**variables, "params": jax.tree.map(lambda p: p + 0.01, variables["params"])}
+
+    def loss(params):
+        out, _ = model.apply({**variables, "params": params}, images, tokens, train=True, mutable=["batch_stats"])
+        return (out["logits"] ** 2).sum(), out
+
+    gradient, out = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    dead = [jax.tree_util.keystr(path) for path, g in jax.tree_util.tree_leaves_with_path(gradient) if not g.any()]
+    assert not dead
+    steps = 26 if attention else model.num_frames
+    assert out["logits"].shape == (2, steps, config.num_classes)
+    assert out["visual"].shape[:2] == out["frames"].shape[:2] == (2, model.num_frames)
+    read = jax.jit(lambda v: model.apply(v, images, method="decode"))(variables)
+    assert read.ids.shape == read.scores.shape == (2, steps)
+    assert ((read.scores >= 0) & (read.scores <= 1)).all()
+
+
+def test_size_of_the_compact_extractor():
+    model = build(CTC, "none", "compact", "bilstm", "ctc", width=0.5)
+    assert count(shapes_of(model)["params"]) == 1_643_109
