@@ -1,0 +1,240 @@
+"""Readers of general containers: LMDB, Parquet files of Hugging Face, and a folder with a label file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jstr.core import InputError
+from jstr.data.files import walk
+from jstr.data.importers.base import Numbered, Reader, Word, file_word
+from jstr.data.label_files import LABEL_FILES
+from jstr.data.sources import LmdbSource, open_source
+
+_SPLITS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
+}  # fmt: skip
+
+
+class Lmdb(Reader):
+    """LMDB of deep-text-recognition-benchmark and PARSeq: num-samples, image-%09d, label-%09d.
+
+    --src is searched for **/data.mdb. Folders called train or training, val or validation, test or evaluation right
+    below it (or --src itself) name the split; everything else is `train`.
+    """
+
+    name = "lmdb"
+
+    def find(self) -> dict[str, list[str]]:
+        self.refuse_labels()
+        files = walk(str(self.src)) if self.src.is_dir() else []
+        found: dict[str, list[str]] = {}
+        for path in (Path(f) for f in files if Path(f).name == "data.mdb"):
+            name = path.parts[0] if len(path.parts) > 1 else ""
+            split = _SPLITS.get(name.lower()) or _SPLITS.get(self.src.absolute().name.lower(), "train")
+            found.setdefault(split, []).append(path.parent.as_posix())
+        if not found:
+            raise self.not_found("data.mdb, here or below")
+        return found
+
+    def files(self) -> list[Path]:
+        return [self.src / folder / "data.mdb" for folders in self.index.values() for folder in folders]
+
+    def entries(self, split: str) -> Numbered:
+        return Numbered({folder: len(_lmdb(str(self.src / folder))) for folder in self.index[split]})
+
+    def words(self, entry: tuple[str, int]) -> Iterator[Word]:
+        folder, i = entry
+        sample = _lmdb(str(self.src / folder))[i]
+        key = sample["key"] if folder == "." else f"{folder}/{sample['key']}"
+        yield Word(key, sample["label"], sample["image"], None if sample["image"] else "missing image")
+
+
+@lru_cache(64)
+def _lmdb(path: str) -> LmdbSource:
+    return LmdbSource(path)
+
+
+class Folder(Reader):
+    """Images with a label file in the forms of `jstr.data.sources`: labels.tsv, gt.txt, labels.csv, or an only .tsv
+    or .csv file of another name; --labels=FILE chooses. A tar of this form will do. Folders called train, val and
+    test (or as above) that hold such a file each are splits; else all is `train`.
+    """
+
+    name = "folder"
+
+    def find(self) -> dict[str, tuple[Path, str | None]]:
+        if self.src.is_file():
+            if self.src.suffix == ".tar":
+                return {"train": (self.src, self.labels)}
+            return {"train": (self.src.parent, self.src.name)}
+        name = self._label_file(self.src)
+        if name:
+            return {_SPLITS.get(self.src.absolute().name.lower(), "train"): (self.src, name)}
+        below = {f: _SPLITS.get(f.name.lower()) for f in sorted(self.src.iterdir()) if f.is_dir()}
+        found = {split: (f, self._label_file(f)) for f, split in below.items() if split and self._label_file(f)}
+        if not found:
+            wanted = self.labels or f"{', '.join(LABEL_FILES)}, or another .tsv or .csv"
+            raise self.not_found(f"{wanted}, here or in train, val and test")
+        return found
+
+    def _label_file(self, folder: Path) -> str | None:
+        if self.labels:
+            return self.labels if (folder / self.labels).is_file() else None
+        known = next((name for name in LABEL_FILES if (folder / name).is_file()), None)
+        if known:
+            return known
+        others = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in (".tsv", ".csv"))
+        if len(others) > 1:
+            raise InputError(f"{folder} has several label files ({', '.join(others[:8])}); choose one with --labels=")
+        return others[0] if others else None
+
+    def files(self) -> list[Path]:
+        return [f / (name or "") if f.is_dir() else f for f, name in self.index.values()]
+
+    def entries(self, split: str) -> Numbered:
+        source = _folder(*self.index[split])
+        # Files that do not exist are counted one by one; images without a line would otherwise go unsaid.
+        self.notes += [f"{split}: {note}" for note in source.notes if "do not exist" not in note]
+        return Numbered({split: len(source)})
+
+    def words(self, entry: tuple[str, int]) -> Iterator[Word]:
+        split, i = entry
+        sample = _folder(*self.index[split])[i]
+        problem = "missing file" if sample["image"] is None else None
+        yield Word(sample["key"], sample["label"], sample["image"], problem)
+
+
+@lru_cache(4)
+def _folder(path: Path, labels: str | None) -> Any:
+    return open_source(path, labels=labels)
+
+
+class HuggingFace(Reader):
+    """Parquet files as `datasets` writes them: an image column {bytes, path} (or bytes) and a text column.
+
+    train-00000-of-00003.parquet, or a folder called train, gives the split; else it is `train`. The text column is
+    --labels, or the only one called text, label, word, transcription, ... A ClassLabel becomes its name.
+    """
+
+    name = "huggingface"
+    _TEXTS = ("text", "label", "labels", "word", "words", "transcription", "transcript", "ground_truth", "caption")
+
+    def find(self) -> dict[str, list[Path]]:
+        if self.src.is_file():
+            files = [self.src] if self.src.suffix == ".parquet" else []
+            self.root = self.src.parent
+        else:
+            files = [self.src / f for f in walk(str(self.src)) if f.endswith(".parquet")]
+        if not files:
+            raise self.not_found("*.parquet, here or below")
+        found: dict[str, list[Path]] = {}
+        for path in files:
+            found.setdefault(self._split(path), []).append(path)
+        self._columns = {path: self._choose(path) for path in files}
+        groups = [group for path in files for group in _row_groups(path)]
+        self.words_per_entry = sum(groups) / max(len(groups), 1)
+        return found
+
+    def _split(self, path: Path) -> str:
+        name = re.match(r"(?:partial-)?([A-Za-z0-9_]+?)-\d+-of-\d+", path.name)
+        folder = path.parent.name.removeprefix("partial-")
+        return name[1] if name else _SPLITS.get(folder.lower()) or _SPLITS.get(path.stem.lower(), "train")
+
+    def _choose(self, path: Path) -> tuple[str, str, list[str] | None]:
+        """(image column, text column, names of the classes if it is a ClassLabel)."""
+        schema = _open_parquet(path).schema_arrow
+        columns = f"{path} has the columns {', '.join(schema.names)}"
+        images = [f.name for f in schema if _is_image(f.type)]
+        if len(images) != 1:
+            raise InputError(f"{columns}: exactly one must hold images as bytes, not {len(images)}")
+        texts = [f.name for f in schema if f.name in self._TEXTS and _is_text(schema, f)]
+        if self.labels:
+            if self.labels not in schema.names or not _is_text(schema, schema.field(self.labels)):
+                raise InputError(f"{columns}: --labels={self.labels} is not one that holds text; choose another")
+            texts = [self.labels]
+        if len(texts) != 1:
+            raise InputError(
+                f"{columns}: {' and '.join(texts) or 'none'} could be the text; choose with --labels=COLUMN"
+            )
+        names = _class_names(schema, texts[0])
+        return images[0], texts[0], names
+
+    def files(self) -> list[Path]:
+        return [path for paths in self.index.values() for path in paths]
+
+    def entries(self, split: str) -> list[tuple[Path, int]]:
+        return [(path, group) for path in self.index[split] for group in range(len(_row_groups(path)))]
+
+    def words(self, entry: tuple[Path, int]) -> Iterator[Word]:
+        path, group = entry
+        image_column, text_column, names = self._columns[path]
+        row = sum(_row_groups(path)[:group])
+        where = path.relative_to(self.root).as_posix()
+        batches = _open_parquet(path).iter_batches(256, row_groups=[group], columns=[image_column, text_column])
+        for batch in batches:
+            columns = (batch.column(name).to_pylist() for name in (image_column, text_column))
+            for image, label in zip(*columns, strict=True):
+                yield self._word(f"{where}:{row}", image, _class_name(label, names), path)
+                row += 1
+
+    def _word(self, key: str, image: Any, label: str | None, path: Path) -> Word:
+        stored = image if isinstance(image, dict) else {"bytes": image}
+        if stored.get("bytes") is not None:
+            return Word(key, label, stored["bytes"])
+        if stored.get("path"):  # the image lies beside the file
+            return file_word(path.parent, stored["path"], label)._replace(key=key)
+        return Word(key, label, None, "missing image")
+
+
+@lru_cache(8)
+def _open_parquet(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InputError(f"{path} is not a readable Parquet file ({reason}); get it again") from error
+
+
+def _row_groups(path: Path) -> list[int]:
+    meta = _open_parquet(path).metadata
+    return [meta.row_group(g).num_rows for g in range(meta.num_row_groups)]
+
+
+def _is_image(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
+        return "bytes" in fields and _is_image(fields["bytes"])
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_text(schema: Any, field: Any) -> bool:
+    import pyarrow as pa
+
+    kind = field.type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or _class_names(schema, field.name) is not None
+
+
+def _class_names(schema: Any, column: str) -> list[str] | None:
+    """The names of a ClassLabel, which `datasets` keeps as JSON in the metadata of the schema."""
+    try:
+        feature = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]
+    except (TypeError, KeyError, ValueError):
+        return None
+    return feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
+
+
+def _class_name(value: Any, names: list[str] | None) -> str | None:
+    if names is None or value is None:
+        return value
+    return names[value] if 0 <= value < len(names) else None
