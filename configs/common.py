@@ -6,6 +6,42 @@ from ml_collections import ConfigDict
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# Style of rendered words: clear print on calm ground. CTC finds out what letters are on them much sooner than on the
+# varied ones alone, and those teach it the rest, so a recogniser that starts from nothing gets some of both.
+PLAIN = dict(
+    kinds=(0.8, 0.1, 0.1),
+    mixed=0.0,
+    addresses=0.0,
+    unlabelled_marks=0.0,
+    decorative=0.1,
+    spaced=0.1,
+    small_capitals=0.0,
+    thinner=0.0,
+    bent=0.0,
+    tilted=0.0,
+    turned=0.0,
+    foreshortened=0.0,
+    perspective=0.04,
+    margin_x=(0.0, 0.3),
+    margin_y=(0.0, 0.2),
+    contrast=(90.0, 235.0),
+    textured=0.15,
+    texture=(0.03, 0.15),
+    hollow=0.0,
+    embossed=0.0,
+    neighbours=0.0,
+    occluded=0.0,
+    shaded=0.0,
+    glaring=0.0,
+    dim=0.0,
+    blurred=0.3,
+    defocused=0.0,
+    shaken=0.0,
+    small=0.2,
+    resolution=(0.6, 0.95),
+    noisy=0.2,
+)
+
 
 def base() -> ConfigDict:
     """The keys that every config has, with their defaults."""
@@ -26,16 +62,21 @@ def base() -> ConfigDict:
             model=dict(name="four_stage"),
             objective=dict(name="supervised"),
             streams=dict(),
+            held_back=dict(),  # rows like those of streams, and `batches`: watched, never trained on
             num_workers=0,  # processes that prepare batches; 0: a thread of this one
+            teacher=dict(),  # decay, warmup, update, workdir: see jstr/teacher.py
             optimizer=adam(1e-3),
             init_from=(),  # rows of (to prefix, workdir, from prefix), such as ("model", "runs/a", "model")
-            init_allow_missing=(),  # prefixes that need not be found there
+            init_allow_missing=(),  # prefixes that need not be found there: they start fresh
             steps=1000,
             log_every=50,
             eval_every=500,
             save_every=500,
             keep_checkpoints=2,
+            keep_best="",  # "held_back/METRIC" or "SET/METRIC": the checkpoint where it is highest is read with
+            eval_weights="student",  # or "teacher"; a row of evals may say its own weights=
             evals=dict(),
+            images="",  # a folder or other source of word pictures to read when the run has ended: predictions.tsv
             example_image="",
         )
     )
@@ -81,6 +122,106 @@ def stream(batch_size: int, sources: dict, view: dict | None = None) -> dict:
     return dict(batch_size=batch_size, sources=sources, views=dict(image=view or {}))
 
 
+def views(batch_size: int, sources: dict, **views: dict) -> dict:
+    """A stream of several views of each word: views(256, sources, view0=dict(seqclr={}), view1=dict(seqclr={}))."""
+    return dict(batch_size=batch_size, sources=sources, views=views)
+
+
+def real_words(**options) -> dict:
+    """Source rows: 7,619 real training words under data_root, as tars with labels.tsv. options go into each row.
+
+    ICDAR 2015 is more than half of the words and by far the hardest to learn letters from: it is shown less often.
+    """
+    weights = dict(iiit5k=0.35, svt=0.05, icdar2003=0.15, icdar2015=0.45)
+    return {name: dict(path=f"{name}/train.tar", weight=weight) | options for name, weight in weights.items()}
+
+
+def real_view() -> dict:
+    """The augmentation of supervised runs on few real words."""
+    return dict(
+        crop=dict(amount=0.08),
+        affine=dict(rotate=4.0, shear=0.15, scale=0.1, shift=0.05),
+        contrast=dict(contrast=0.4, brightness=0.15, invert=0.3),
+        blur=dict(sigma=1.2, probability=0.2),
+        noise=dict(sigma=10.0, probability=0.2),
+    )
+
+
+def labelled_words(compact: bool, decoder: str, **share) -> ConfigDict:
+    """Supervised TRBA (decoder `attention`, or `ctc`), grey 32x100, on real words, or on SynthText if not compact."""
+    config = base()
+    config.charset.layout, config.charset.drop_outside = f"cr_{decoder}", True
+    config.model = trba(width=0.25 if compact else 1.0) | dict(prediction=decoder)
+    sources = real_words(**share) if compact else dict(st=dict(path="ST") | share)
+    config.streams.labelled = stream(64 if compact else 256, sources, real_view())
+    config.evals = benchmarks()
+    config.optimizer = adam(1e-3, warmup=0.05) if compact else adadelta()
+    config.num_workers = 0 if compact else 8
+    return config
+
+
+def fewer_labels_view() -> dict:
+    """About the augmentation of STR-Fewer-Labels for TRBA: blur, and a crop of at most a hundredth."""
+    return dict(crop=dict(amount=0.01), blur=dict(sigma=1.5, probability=0.5))
+
+
+SEMI = dict(compact=False, decoder="attention", hidden=False)  # options of semi-supervised configs, see cr_str.py
+
+
+def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
+    """TRBA on labelled synthetic words (stream `labelled`) and real ones without labels (`unlabelled`: weak, strong).
+
+    options.compact: grey, a quarter of the width, rendered words, and 95 % of the 7,619 real words; the others are
+    watched. Else the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If
+    options.hidden, the labels of the real words are read, for metrics. strong: that view of both; None: cr_strong.
+    """
+    config, compact = base(), options.compact
+    layout = f"cr_{options.decoder}"
+    if compact:
+        config.charset.layout, config.charset.drop_outside = layout, True
+        config.model = trba(0.25)
+        plain, varied = rendered(seed=1, style=PLAIN), rendered(seed=3)
+        labelled = dict(plain=plain | dict(weight=0.25), varied=varied | dict(weight=0.75))
+        watched = dict(varied=rendered(seed=5))
+    else:
+        config.charset.update(characters="94", layout=layout, lower=False)
+        config.image.channels, config.model = 3, trba()
+        labelled = watched = dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5))
+    config.model.update(prediction=options.decoder, projection="none", dropout=0.0)
+
+    def unlabelled(**part) -> dict:
+        row = {} if options.get("hidden") else dict(labelled=False)
+        return real_words(**part, **row) if compact else dict(u=dict(path="U") | part | row)
+
+    sizes = (32, 24) if compact else (384, 288)
+    strong = dict(cr_strong={}) if strong is None else strong
+    both = dict(weak=dict(cr_weak={}), strong=strong)
+    config.streams.labelled = stream(sizes[0], labelled, strong)
+    config.streams.unlabelled = views(sizes[1], unlabelled(share=0.95), **both)
+    config.held_back.labelled = stream(sizes[0], watched, strong) | dict(batches=4)
+    config.held_back.unlabelled = views(sizes[1], unlabelled(share=0.05, share_start=0.95), **both) | dict(batches=4)
+    config.evals = benchmarks()
+    config.optimizer = adam(1e-3)
+    config.steps, config.log_every, config.eval_every, config.save_every = 250_000, 100, 10_000, 2_000
+    if compact:
+        config.steps, config.log_every, config.eval_every, config.save_every = 10_000, 100, 1_000, 500
+    config.num_workers = 0 if compact else 8
+    return config
+
+
+def pretrained(config: ConfigDict, workdir: str, features: str, frozen: bool) -> None:
+    """Starts the encoder from that of another run, if `workdir` names one; `frozen` holds it fixed.
+
+    features: the encoder ends with these, `frames` or `visual`, as config.objective.features of that run says.
+    """
+    parts = ["model/rectifier", "model/extractor"] + ["model/sequence_0", "model/sequence_1"] * (features == "frames")
+    if workdir:
+        config.init_from = tuple((part, workdir, part) for part in parts)
+        config.init_allow_missing = ("model",)  # the rest of the model starts fresh
+    if frozen:
+        config.optimizer.rules = {part: dict(frozen=True) for part in parts}
+
+
 def real_sample() -> dict:
     """An evaluation row: the 64 real words that come with the repository."""
     return dict(path=str(REPOSITORY / "tests/data/real_words"), labels="", protocol="alnum36")
@@ -92,18 +233,48 @@ def benchmarks() -> dict:
     return {name: dict(path=f"{f}/test.tar", labels="", protocol="alnum36") for name, f in folders.items()}
 
 
+def arguments(arg: str, **defaults) -> ConfigDict:
+    """Options behind the colon of --config=configs/NAME.py:labels=0.1,runlocal, of the types of their defaults.
+
+    A name alone is True. `runlocal` is an option of every config.
+
+    Raises:
+      ValueError: an option that there is not, or a value of another type.
+    """
+    options = dict(runlocal=False) | defaults
+    for item in filter(None, arg.split(",")):
+        name, equals, value = item.partition("=")
+        if name not in options:
+            raise ValueError(f"unknown config argument {name!r}; there are {', '.join(options)}")
+        kind = type(options[name])
+        if kind is bool:
+            value, kind = (value or "true").lower(), dict(true=True, false=False).__getitem__
+        try:
+            options[name] = kind(value)
+        except (KeyError, ValueError):
+            raise ValueError(f"config argument {item!r}: {value!r} does not go with {name}") from None
+    return ConfigDict(options)
+
+
 def apply(config: ConfigDict, arg: str) -> ConfigDict:
     """What stands behind the colon of --config=configs/NAME.py:runlocal: everything tiny, on rendered words."""
-    if arg == "runlocal":
+    if arguments(arg).runlocal:
         config.model.width = 0.0625
-        for i, stream_row in enumerate(config.streams.values()):
-            stream_row.batch_size = 8
-            stream_row.sources = dict(rendered=rendered(seed=i + 1))
+        rows = [*config.streams.values(), *config.held_back.values()]
+        for i, row in enumerate(rows):
+            labelled = all(source.get("labelled", True) for source in row.sources.values())
+            row.batch_size = 8
+            row.sources = dict(rendered=rendered(seed=i + 1))
+            if not labelled:
+                row.sources.unlabelled = rendered(seed=i + 11) | dict(labelled=False)
+        for row in config.held_back.values():
+            row.batches = 1
         config.evals = dict(rendered=rendered(seed=99, size=16) | dict(protocol="alnum36"))
+        config.init_from, config.init_allow_missing, config.images = (), (), ""
+        if config.teacher:
+            config.teacher.workdir = ""
         config.num_workers = 0
         config.steps, config.log_every, config.eval_every, config.save_every = 2, 1, 2, 2
-    elif arg:
-        raise ValueError(f"unknown config argument {arg!r}; there is only runlocal")
     return config
 
 

@@ -18,18 +18,23 @@ import numpy as np
 from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
+from jstr import packed
 from jstr.core import InputError, TrainState
 
 # A resumed run must agree on these; everything else may change between restarts and is only reported.
-FIXED = ("charset", "image", "model", "objective", "streams", "seed")
+FIXED = ("charset", "image", "model", "objective", "streams", "teacher", "seed")
 
 
 class Checkpoints:
-    """The checkpoints of one run; the newest `keep` are kept."""
+    """The checkpoints of one run; the newest `keep` are kept and, if keep_best, the one with the highest score."""
 
-    def __init__(self, workdir: str | Path, keep: int = 2):
+    def __init__(self, workdir: str | Path, keep: int = 2, keep_best: bool = False):
         self.folder = Path(workdir).absolute() / "checkpoints"
-        policy = ocp.training.preservation_policies.LatestN(keep)
+        policies = ocp.training.preservation_policies
+        policy = policies.LatestN(keep)
+        if keep_best:
+            best = policies.BestN(get_metric_fn=lambda m: m["score"], n=1, keep_checkpoints_without_metrics=False)
+            policy = policies.AnyPreservationPolicy([policy, best])
         self._checkpointer = ocp.training.Checkpointer(
             self.folder,
             preservation_policy=policy,
@@ -42,11 +47,15 @@ class Checkpoints:
         """Steps of the complete checkpoints, oldest first."""
         return sorted(c.step for c in self._checkpointer.checkpoints)
 
-    def save(self, state: TrainState, meta: dict) -> None:
-        """Writes one checkpoint; returns when it is committed. A step that is already there is left as it is."""
+    def save(self, state: TrainState, meta: dict, score: float | None = None) -> None:
+        """Writes one checkpoint; returns when it is committed. A step that is already there is left as it is.
+
+        score: of a checkpoint that is the best so far.
+        """
         step = int(state.step)
         if step not in self.steps:
-            self._checkpointer.save_checkpointables(step, _items(state), custom_metadata=meta)
+            metrics = None if score is None else {"score": score}
+            self._checkpointer.save_checkpointables(step, _items(state), custom_metadata=meta, metrics=metrics)
 
     def restore(self, state: TrainState) -> tuple[TrainState, dict] | None:
         """The newest checkpoint that can be read, laid out like `state`; None when there is none.
@@ -102,7 +111,8 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
-def _newest(workdir: str | Path) -> Path:
+def _chosen(workdir: str | Path) -> Path:
+    """The best checkpoint of a run with config.keep_best, else the newest."""
     folder = Path(workdir).absolute() / "checkpoints"
     if not folder.is_dir():
         raise InputError(f"{workdir} is not a workdir: it has no folder checkpoints; give --workdir of a training run")
@@ -110,16 +120,20 @@ def _newest(workdir: str | Path) -> Path:
         steps = sorted(c.step for c in checkpointer.checkpoints)
     if not steps:
         raise InputError(f"{workdir} holds no complete checkpoint yet; train longer or give another --workdir")
-    return folder / str(steps[-1])
+    newest = folder / str(steps[-1])
+    best = (_read_meta(newest).get("best") or {}).get("step")
+    return newest if best is None else folder / str(best)
 
 
 def read_meta(workdir: str | Path) -> dict:
-    """The meta of the newest checkpoint: config, charset, step, clock.
+    """The meta of the newest checkpoint (config.keep_best: the best), or of a packed file: config, step and more.
 
     Raises:
       InputError: not a workdir, or no complete checkpoint in it.
     """
-    return _read_meta(_newest(workdir))
+    if packed.is_packed(workdir):
+        return packed.load(workdir)[0]
+    return _read_meta(_chosen(workdir))
 
 
 def _read_meta(path: Path) -> dict:
@@ -132,18 +146,24 @@ def _read_meta(path: Path) -> dict:
     return meta
 
 
-def load_variables(workdir: str | Path) -> dict:
-    """{"params", "model_state"} of the newest checkpoint, on this process's first device whatever they were saved from.
+def load_variables(workdir: str | Path, weights: str = "student") -> dict:
+    """{"params", "model_state"} of the newest checkpoint (config.keep_best: the best), on this process's first device.
+
+    workdir: may also be a packed file (jstr.packed). weights: or those of the "teacher", which a packed file has not.
 
     Raises:
       InputError: not a workdir, or unreadable.
     """
-    path = _newest(workdir)
+    if packed.is_packed(workdir):
+        return packed.load(workdir)[1]
+    path = _chosen(workdir)
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
-        saved = ocp.checkpointables_metadata(path).metadata["variables"]
+        item = "train" if weights == "teacher" else "variables"
+        saved = ocp.checkpointables_metadata(path).metadata[item]
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), saved)
-        return ocp.load_checkpointables(path, {"variables": abstract})["variables"]
+        loaded = ocp.load_checkpointables(path, {item: abstract})[item]
+        return dict(zip(("params", "model_state"), loaded["teacher"], strict=True)) if item == "train" else loaded
     except Exception as error:
         raise InputError(f"cannot read the variables in {path}: {_first_line(error)}") from error
 
@@ -174,8 +194,8 @@ def check_resume(saved: dict, config: dict) -> list[str]:
     Raises:
       InputError: something changed that the saved state depends on (FIXED).
     """
-    old = traverse_util.flatten_dict(_plain(saved), sep=".", keep_empty_nodes=True)
-    new = traverse_util.flatten_dict(_plain(config), sep=".", keep_empty_nodes=True)
+    old = traverse_util.flatten_dict(_plain(saved), sep=".")  # an empty group is as good as none
+    new = traverse_util.flatten_dict(_plain(config), sep=".")
     none = "(none)"
     changed = {k: f"{old.get(k, none)} -> {new.get(k, none)}" for k in old | new if old.get(k) != new.get(k)}
     fixed = [f"{k}: {v}" for k, v in changed.items() if k.split(".")[0] in FIXED]
@@ -194,38 +214,63 @@ def _plain(config: dict) -> dict:
 def init_from(params, model_state, rows, allow_missing=()):
     """Replaces parameters by those of other workdirs: rows of (to prefix, workdir, from prefix).
 
-    Batch statistics follow the parameters of "model". Every parameter under a `to` prefix must be found with its
-    shape, except under the prefixes of `allow_missing`.
+    Batch statistics follow the parameters of "model". Every parameter must be found, with its shape, under the `to`
+    prefix of a row, except under the prefixes of `allow_missing`.
+
+    Returns:
+      params, model_state, and lines that say what was loaded and what was not.
 
     Raises:
-      InputError: lists the parameters that are missing on either side or differ in shape.
+      InputError: lists the parameters that are missing on either side, differ in shape, or have no row.
     """
     flat = traverse_util.flatten_dict({"params": params, "model_state": model_state}, sep="/")
+    excused = [prefix for p in allow_missing for prefix in (f"params/{p}", _stats(p))]
+    fresh, lines = set(flat), []
     for to, workdir, source in rows:
         saved = traverse_util.flatten_dict(load_variables(workdir), sep="/")
         for a, b in ((f"params/{to}", f"params/{source}"), (_stats(to), _stats(source))):
-            _copy(flat, saved, a, b, workdir, tuple(f"params/{p}" for p in allow_missing))
+            fresh -= _copy(flat, saved, a, b, workdir, excused)
+        lines.append(f"{to} starts from {source} of {workdir}")
+    fresh = {name.removeprefix("params/") for name in fresh if name.startswith("params/")}
+    unnamed = sorted(name for name in fresh if not _under(name, allow_missing))
+    if unnamed:
+        raise InputError(
+            f"init_from has no row for {_some(unnamed)}; add one, or name the prefix in init_allow_missing"
+        )
+    if fresh:
+        lines.append(f"not loaded, starts fresh: {', '.join(sorted({'/'.join(n.split('/')[:2]) for n in fresh}))}")
     new = traverse_util.unflatten_dict(flat, sep="/")
-    return new["params"], new.get("model_state", {})
+    return new["params"], new.get("model_state", {}), lines
 
 
 def _stats(prefix: str) -> str:
     return "model_state/batch_stats" + prefix.removeprefix("model")
 
 
-def _copy(flat, saved, to, source, workdir, allow_missing) -> None:
-    wanted = [n for n in flat if n == to or n.startswith(to + "/")]
-    problems = []
+def _copy(flat, saved, to, source, workdir, excused) -> set[str]:
+    """Copies what lies under a prefix; returns the names that it filled."""
+    wanted = [n for n in flat if _under(n, (to,))]
+    problems, filled = [], set()
     for name in wanted:
         other = source + name.removeprefix(to)
         if other not in saved:
-            if not name.startswith(allow_missing or "\0"):
+            if not _under(name, excused):
                 problems.append(f"{name} is not there")
         elif saved[other].shape != flat[name].shape:
             problems.append(f"{name} has shape {flat[name].shape}, there {saved[other].shape}")
         else:
             flat[name] = jax.numpy.asarray(saved[other], flat[name].dtype)
+            filled.add(name)
     unused = [n for n in saved if n.startswith(source + "/") and to + n.removeprefix(source) not in flat]
     problems += [f"{n} has no place here" for n in unused]
     if problems or not (wanted or to.startswith("model_state")):
-        raise InputError(f"init_from {workdir}: {'; '.join(problems[:8]) or f'no parameter is called {to}'}")
+        raise InputError(f"init_from {workdir}: {_some(problems) if problems else f'no parameter is called {to}'}")
+    return filled
+
+
+def _under(name: str, prefixes) -> bool:
+    return any(name == p or name.startswith(p.rstrip("/") + "/") for p in prefixes)
+
+
+def _some(names: list[str]) -> str:
+    return "; ".join(names[:8]) + (f"; ... ({len(names)} in all)" if len(names) > 8 else "")

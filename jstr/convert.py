@@ -63,11 +63,12 @@ def convert(
         raise InputError(f"this checkpoint reads {fields['token_embedding']} tokens, as format {other!r} does: use it")
     size = _image_size(state, image_size)
     characters = _charset(state, f"{format}_{fields['prediction']}", charset, max_length)
-    channels = int(_need(state, _first_convolution(fields["features"])).shape[1])
+    channels = int(need(state, _first_convolution(fields["features"])).shape[1])
     layout = LAYOUTS[characters["layout"]]
     classes = _num_classes(state)
     config = ModelConfig(size, channels, max_length, classes, **vars(layout))
-    variables = _assign(state, list(leaves(fields)), Model(config, **fields), dtype)
+    shapes = _shapes(Model(config, **fields))
+    variables = assign(state, list(leaves(fields)), shapes, dtype, known={GRID + "P_hat", GRID + "inv_delta_C"})
     image = {"size": size, "channels": channels, "keep_ratio": keep_ratio, "backend": "pillow"}
     described = {"model": {"name": "four_stage", **fields}, "image": image, "charset": characters}
     return Converted(described, variables["params"], variables.get("batch_stats", {}))
@@ -102,10 +103,10 @@ def model_fields(state: State) -> dict[str, Any]:
     }
     if bilstm or attention:
         key = CELL + "rnn.weight_hh" if attention else "SequenceModeling.0.rnn.weight_hh_l0"
-        fields["hidden_size"] = int(_need(state, key).shape[1])
+        fields["hidden_size"] = int(need(state, key).shape[1])
     if tps:
-        fields["num_fiducials"] = _need(state, LOCALIZATION + "localization_fc2.bias").size // 2
-        fields["localization_channels"] = int(_need(state, LOCALIZATION + "conv.12.weight").shape[0])
+        fields["num_fiducials"] = need(state, LOCALIZATION + "localization_fc2.bias").size // 2
+        fields["localization_channels"] = int(need(state, LOCALIZATION + "conv.12.weight").shape[0])
     if attention:
         embedding = state.get("Prediction.char_embeddings.weight")
         fields["token_embedding"] = "one_hot" if embedding is None else "learned"
@@ -132,7 +133,8 @@ def _projection(state: State) -> str:
     return "linear" if linear & state.keys() else "none"
 
 
-def _need(state: State, key: str) -> np.ndarray:
+def need(state: State, key: str) -> np.ndarray:
+    """The tensor of that name. Raises InputError if there is none."""
     if key not in state:
         raise InputError(f"the checkpoint lacks {key}")
     return state[key]
@@ -140,7 +142,7 @@ def _need(state: State, key: str) -> np.ndarray:
 
 def _num_classes(state: State) -> int:
     key = "Prediction.generator.weight" if CELL + "i2h.weight" in state else "Prediction.weight"
-    return int(_need(state, key).shape[0])
+    return int(need(state, key).shape[0])
 
 
 def _image_size(state: State, wanted: tuple[int, int] | None) -> tuple[int, int]:
@@ -181,15 +183,22 @@ def _charset(state: State, layout: str, spec: str | None, max_length: int) -> di
     return {"characters": characters, "layout": layout, "max_length": max_length, **normalise}
 
 
-def _assign(state: State, leaves: list[Leaf], model: Model, dtype) -> dict[str, Any]:
-    """Variables of `model`, each from its tensors. Raises InputError for every tensor that does not fit, at once."""
+def _shapes(model: Model) -> dict[str, Any]:
     images = jnp.zeros((1, *model.config.image_size, model.config.channels))
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
-    shapes = traverse_util.flatten_dict(dict(shapes))
-    used = {key for leaf in leaves for key in leaf.keys} | {GRID + "P_hat", GRID + "inv_delta_C"}
+    return dict(jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False)))
+
+
+def assign(state: State, leaves: list[Leaf], shapes: dict[str, Any], dtype, known=frozenset()) -> dict[str, Any]:
+    """Variables of the given shapes, each from its tensors; `known` are tensors that need not be used.
+
+    Raises:
+      InputError: names every tensor that is missing, left over or of another shape.
+    """
+    shapes = traverse_util.flatten_dict(shapes)
+    used = {key for leaf in leaves for key in leaf.keys} | known
     missing = [key for leaf in leaves for key in leaf.keys if key not in state]
-    _refuse("lacks", missing)
-    _refuse("holds unknown", [key for key in state if key not in used])
+    refuse("lacks", missing)
+    refuse("holds unknown", [key for key in state if key not in used])
     arrays, misshapen = {}, []
     for leaf in leaves:
         tensors = [state[key].astype(dtype) for key in leaf.keys]
@@ -199,13 +208,14 @@ def _assign(state: State, leaves: list[Leaf], model: Model, dtype) -> dict[str, 
             arrays[leaf.path] = np.zeros(0)
         if arrays[leaf.path].shape != shapes[leaf.path].shape:
             misshapen += [f"{key} {list(tensor.shape)}" for key, tensor in zip(leaf.keys, tensors, strict=True)]
-    _refuse("has unexpected shapes in", misshapen)
+    refuse("has unexpected shapes in", misshapen)
     if arrays.keys() != shapes.keys():
         raise AssertionError(f"converter and model disagree: {sorted(arrays.keys() ^ shapes.keys())}")
     return traverse_util.unflatten_dict(arrays)
 
 
-def _refuse(what: str, names: list[str]) -> None:
+def refuse(what: str, names: list[str]) -> None:
+    """Raises InputError if there are names."""
     if names:
         more = f" and {len(names) - 20} more" if len(names) > 20 else ""
         raise InputError(f"the checkpoint {what} {len(names)} tensor(s): {', '.join(names[:20])}{more}")

@@ -26,15 +26,15 @@ class Leaf(NamedTuple):
 # How one array is made of tensors. Torch stores matrices as [out, in] and convolutions as [out, in, height, width].
 
 
-def _copy(x):
+def copy(x):
     return x
 
 
-def _dense(x):
+def dense(x):
     return x.transpose()
 
 
-def _convolution(x):
+def convolution(x):
     return x.transpose(2, 3, 1, 0)
 
 
@@ -54,22 +54,22 @@ def _stack_sums(a, b, c, d):
     return np.stack([a + b, c + d])
 
 
-def _layer(path: tuple[str, ...], key: str, make: Callable, bias: bool = True) -> Iterable[Leaf]:
+def layer(path: tuple[str, ...], key: str, make: Callable, bias: bool = True) -> Iterable[Leaf]:
     yield Leaf(("params", *path, "kernel"), (key + ".weight",), make)
     if bias:
-        yield Leaf(("params", *path, "bias"), (key + ".bias",), _copy)
+        yield Leaf(("params", *path, "bias"), (key + ".bias",), copy)
 
 
-def _norm(path: tuple[str, ...], key: str) -> Iterable[Leaf]:
-    yield Leaf(("params", *path, "scale"), (key + ".weight",), _copy)
-    yield Leaf(("params", *path, "bias"), (key + ".bias",), _copy)
-    yield Leaf(("batch_stats", *path, "mean"), (key + ".running_mean",), _copy)
-    yield Leaf(("batch_stats", *path, "var"), (key + ".running_var",), _copy)
+def norm(path: tuple[str, ...], key: str) -> Iterable[Leaf]:
+    yield Leaf(("params", *path, "scale"), (key + ".weight",), copy)
+    yield Leaf(("params", *path, "bias"), (key + ".bias",), copy)
+    yield Leaf(("batch_stats", *path, "mean"), (key + ".running_mean",), copy)
+    yield Leaf(("batch_stats", *path, "var"), (key + ".running_var",), copy)
 
 
-def _conv_norm(path: tuple[str, ...], conv_key: str, norm_key: str) -> Iterable[Leaf]:
-    yield from _layer((*path, "conv"), conv_key, _convolution, bias=False)
-    yield from _norm((*path, "norm"), norm_key)
+def conv_norm(path: tuple[str, ...], conv_key: str, norm_key: str) -> Iterable[Leaf]:
+    yield from layer((*path, "conv"), conv_key, convolution, bias=False)
+    yield from norm((*path, "norm"), norm_key)
 
 
 def leaves(fields: Mapping[str, Any]) -> Iterable[Leaf]:
@@ -87,43 +87,43 @@ def _localization() -> Iterable[Leaf]:
     path = ("rectifier", "localization")
     for index in range(4):
         key = f"{LOCALIZATION}conv."
-        yield from _conv_norm((*path, f"conv_{index}"), f"{key}{4 * index}", f"{key}{4 * index + 1}")
-    yield from _layer((*path, "fc1"), LOCALIZATION + "localization_fc1.0", _dense)
-    yield from _layer((*path, "fc2"), LOCALIZATION + "localization_fc2", _dense)
+        yield from conv_norm((*path, f"conv_{index}"), f"{key}{4 * index}", f"{key}{4 * index + 1}")
+    yield from layer((*path, "fc1"), LOCALIZATION + "localization_fc1.0", dense)
+    yield from layer((*path, "fc2"), LOCALIZATION + "localization_fc2", dense)
 
 
 def _vgg() -> Iterable[Leaf]:
     for index, key in ((0, 0), (1, 3), (2, 6), (3, 8), (6, 18)):
-        yield from _layer(("extractor", f"conv_{index}"), f"{EXTRACTOR}{key}", _convolution)
+        yield from layer(("extractor", f"conv_{index}"), f"{EXTRACTOR}{key}", convolution)
     for index, key in ((4, 11), (5, 14)):
-        yield from _conv_norm(("extractor", f"conv_{index}"), f"{EXTRACTOR}{key}", f"{EXTRACTOR}{key + 1}")
+        yield from conv_norm(("extractor", f"conv_{index}"), f"{EXTRACTOR}{key}", f"{EXTRACTOR}{key + 1}")
 
 
 def _rcnn() -> Iterable[Leaf]:
-    yield from _layer(("extractor", "conv_0"), EXTRACTOR + "0", _convolution)
-    yield from _conv_norm(("extractor", "conv_1"), EXTRACTOR + "9", EXTRACTOR + "10")
+    yield from layer(("extractor", "conv_0"), EXTRACTOR + "0", convolution)
+    yield from conv_norm(("extractor", "conv_1"), EXTRACTOR + "9", EXTRACTOR + "10")
     convolutions = {"gate_input": "wgf_u", "gate_state": "wgr_x", "input": "wf_u", "state": "wr_x"}
     norms = {"gate_input": "gfu", "gate_state": "grx", "input": "fu", "state": "rx", "gated": "Gx"}
     for index in range(3):
         path, key = ("extractor", f"grcl_{index}"), f"{EXTRACTOR}{3 + 2 * index}."
         for name, theirs in convolutions.items():
-            yield from _layer((*path, name), key + theirs, _convolution, bias=False)
-        yield from _norm((*path, "norm"), key + "BN_x_init")
+            yield from layer((*path, name), key + theirs, convolution, bias=False)
+        yield from norm((*path, "norm"), key + "BN_x_init")
         for t in range(GRCL_STEPS):
             for name, theirs in norms.items():
-                yield from _norm((*path, f"{name}_norm_{t}"), f"{key}GRCL.{t}.BN_{theirs}")
+                yield from norm((*path, f"{name}_norm_{t}"), f"{key}GRCL.{t}.BN_{theirs}")
 
 
 def _resnet() -> Iterable[Leaf]:
     for name in ("0_1", "0_2", "1", "2", "3", "4_1", "4_2"):
-        yield from _conv_norm(("extractor", f"conv{name}"), f"{EXTRACTOR}conv{name}", f"{EXTRACTOR}bn{name}")
+        yield from conv_norm(("extractor", f"conv{name}"), f"{EXTRACTOR}conv{name}", f"{EXTRACTOR}bn{name}")
     for number, blocks in enumerate(RESNET_BLOCKS, 1):
         for block in range(blocks):
             path, key = ("extractor", f"layer{number}_{block}"), f"{EXTRACTOR}layer{number}.{block}."
-            yield from _conv_norm((*path, "conv_0"), key + "conv1", key + "bn1")
-            yield from _conv_norm((*path, "conv_1"), key + "conv2", key + "bn2")
+            yield from conv_norm((*path, "conv_0"), key + "conv1", key + "bn1")
+            yield from conv_norm((*path, "conv_1"), key + "conv2", key + "bn2")
             if block == 0 and number < 4:  # the number of channels changes
-                yield from _conv_norm((*path, "shortcut"), key + "downsample.0", key + "downsample.1")
+                yield from conv_norm((*path, "shortcut"), key + "downsample.0", key + "downsample.1")
 
 
 _EXTRACTORS = {"vgg": _vgg, "rcnn": _rcnn, "resnet": _resnet}
@@ -135,37 +135,37 @@ def _bilstm(index: int) -> Iterable[Leaf]:
     yield Leaf((*path, "input_kernel"), tuple(f"{key}weight_ih{s}" for s in suffixes), _stack_dense)
     yield Leaf((*path, "recurrent_kernel"), tuple(f"{key}weight_hh{s}" for s in suffixes), _stack_dense)
     yield Leaf((*path, "bias"), tuple(f"{key}bias_{b}{s}" for s in suffixes for b in ("ih", "hh")), _stack_sums)
-    yield from _layer((f"sequence_{index}", "linear"), f"SequenceModeling.{index}.linear", _dense)
+    yield from layer((f"sequence_{index}", "linear"), f"SequenceModeling.{index}.linear", dense)
 
 
 def _ctc(fields: Mapping[str, Any]) -> Iterable[Leaf]:
     yield from _classifier("Prediction")
     if fields["projection"] == "linear":
-        yield from _layer(("decoder", "projection", "out"), "project_head", _dense)
+        yield from layer(("decoder", "projection", "out"), "project_head", dense)
 
 
 def _classifier(key: str) -> Iterable[Leaf]:
-    yield Leaf(("params", "decoder", "classifier_kernel"), (key + ".weight",), _dense)
-    yield Leaf(("params", "decoder", "classifier_bias"), (key + ".bias",), _copy)
+    yield Leaf(("params", "decoder", "classifier_kernel"), (key + ".weight",), dense)
+    yield Leaf(("params", "decoder", "classifier_bias"), (key + ".bias",), copy)
 
 
 def _attention(fields: Mapping[str, Any]) -> Iterable[Leaf]:
     path = ("params", "decoder")
-    yield Leaf((*path, "memory_kernel"), (CELL + "i2h.weight",), _dense)
-    yield Leaf((*path, "query_kernel"), (CELL + "h2h.weight",), _dense)
-    yield Leaf((*path, "query_bias"), (CELL + "h2h.bias",), _copy)
-    yield Leaf((*path, "score_kernel"), (CELL + "score.weight",), _dense)
-    yield Leaf((*path, "input_kernel"), (CELL + "rnn.weight_ih",), _dense)
-    yield Leaf((*path, "recurrent_kernel"), (CELL + "rnn.weight_hh",), _dense)
+    yield Leaf((*path, "memory_kernel"), (CELL + "i2h.weight",), dense)
+    yield Leaf((*path, "query_kernel"), (CELL + "h2h.weight",), dense)
+    yield Leaf((*path, "query_bias"), (CELL + "h2h.bias",), copy)
+    yield Leaf((*path, "score_kernel"), (CELL + "score.weight",), dense)
+    yield Leaf((*path, "input_kernel"), (CELL + "rnn.weight_ih",), dense)
+    yield Leaf((*path, "recurrent_kernel"), (CELL + "rnn.weight_hh",), dense)
     yield Leaf((*path, "bias"), (CELL + "rnn.bias_ih", CELL + "rnn.bias_hh"), _sum)
     yield from _classifier("Prediction.generator")
     if fields["token_embedding"] == "learned":
-        yield Leaf((*path, "embedding"), ("Prediction.char_embeddings.weight",), _copy)
+        yield Leaf((*path, "embedding"), ("Prediction.char_embeddings.weight",), copy)
     projection, key = ("decoder", "projection"), "Prediction.projection_head"
     if fields["projection"] == "linear":
-        yield from _layer((*projection, "out"), key, _dense)
+        yield from layer((*projection, "out"), key, dense)
     if fields["projection"] == "mlp":
-        yield from _layer((*projection, "hidden"), key + ".w_1", _pointwise)
-        yield Leaf(("params", *projection, "norm", "scale"), (key + ".layer_norm.weight",), _copy)
-        yield Leaf(("params", *projection, "norm", "bias"), (key + ".layer_norm.bias",), _copy)
-        yield from _layer((*projection, "out"), key + ".w_2", _pointwise)
+        yield from layer((*projection, "hidden"), key + ".w_1", _pointwise)
+        yield Leaf(("params", *projection, "norm", "scale"), (key + ".layer_norm.weight",), copy)
+        yield Leaf(("params", *projection, "norm", "bias"), (key + ".layer_norm.bias",), copy)
+        yield from layer((*projection, "out"), key + ".w_2", _pointwise)

@@ -28,7 +28,8 @@ class TrainState(struct.PyTreeNode):
     """Everything a resume needs except the position of the data iterator.
 
     `key` is the base key of the run: step `n` uses `fold_in(key, n)`, so it never changes.
-    `teacher` is a second set of variables (moving average or frozen), or None.
+    `teacher` is a second set of variables of the recogniser, ({"model": ...}, model_state), that no gradient reaches: a
+    moving average of the student or frozen; or None.
     """
 
     step: Array
@@ -40,14 +41,24 @@ class TrainState(struct.PyTreeNode):
 
 
 class Objective(NamedTuple):
-    """A training method: two pure functions.
+    """A training method: what it reads, and two or three pure functions.
 
+    streams: stream -> fields of the batches. requires: outputs that the model must offer.
     init: (key, batch) -> (params, model_state). Reads shapes only; params = {"model": ..., ...}.
     loss: (params, model_state, teacher, batch, key, step) -> (scalar, (model_state, metrics)).
+    show: (params, model_state, teacher, batch) -> arrays by name, from which the objective's module draws pictures
+      for people: `draw(arrays, batch, charset) -> {name: uint8 [H, W, 3]}`, in NumPy. None: no pictures.
+    measure: (params, model_state, teacher, batch) -> metrics as in evaluation, for the batches held back. None: none.
+    needs_teacher: whether loss reads `teacher`, so that config.teacher must make one.
     """
 
+    streams: Mapping[str, tuple[str, ...]]
+    requires: tuple[str, ...]
     init: Callable[[Array, Batch], Variables]
     loss: Callable[..., tuple[Array, tuple[ModelState, Metrics]]]
+    show: Callable[..., Mapping[str, Array]] | None = None
+    needs_teacher: bool = False
+    measure: Callable[..., Metrics] | None = None
 
 
 @dataclass(frozen=True)

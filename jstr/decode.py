@@ -14,6 +14,12 @@ def _best(logits: Array) -> tuple[Array, Array]:
     return jnp.argmax(logits, axis=-1).astype(jnp.int32), jax.nn.softmax(logits).max(axis=-1)
 
 
+def word_length(ids: Array, eos_id: int) -> Array:
+    """[B]: the place of the first EOS in ids [B, T] counted from 1, so EOS included; T where there is none."""
+    ended = ids == eos_id
+    return jnp.where(ended.any(axis=1), jnp.argmax(ended, axis=1) + 1, ids.shape[1])
+
+
 def attention_prediction(logits: Array, *, eos_id: int, pad_id: int) -> Prediction:
     """Logits [B, T, C] of an autoregressive decoder. Ids behind the first EOS become pad_id.
 

@@ -1,6 +1,6 @@
 """Measures a workdir on word images by the field's protocol.
 
-python -m jstr.evaluate --workdir=DIR --data=NAME=PATH [--data=...]
+python -m jstr.evaluate [--workdir=DIR] --data=NAME=PATH [--data=...]
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from jstr import checkpoint
+from jstr import checkpoint, packed
 from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
 from jstr.data.sources import open_source
@@ -67,12 +67,12 @@ def remarks(name: str, result: Score) -> list[str]:
 def as_json(scores: dict[str, Score], **about) -> dict:
     """Everything that was measured, for a file."""
     sets = {n: s.row() | {"left_out": s.left_out, "broken": list(s.broken)} for n, s in scores.items()}
-    return {**about, "sets": sets, "averages": averages(scores)}
+    return {**about, "sets": sets, "averages": averages(scores) if scores else {}}
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m jstr.evaluate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--workdir", required=True, help="a training run, or converted weights")
+    parser.add_argument("--workdir", help="a run, converted weights or a packed file; default: the bundled reader")
     parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
@@ -105,8 +105,8 @@ def run(argv: list[str] | None = None) -> None:
     print(table(scores))
     if args.json:
         about = {
-            "workdir": args.workdir,
-            "step": checkpoint.read_meta(args.workdir)["step"],
+            "workdir": args.workdir or "bundled",
+            "step": checkpoint.read_meta(args.workdir or packed.BUNDLED)["step"],
             "protocol": args.protocol,
             "labels": args.labels or "labels.tsv",
             "seconds": round(time.monotonic() - start, 1),

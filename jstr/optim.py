@@ -78,6 +78,11 @@ def make_optimizer(config, steps: int, params: Params) -> tuple[optax.GradientTr
     return optax.chain(*chain), schedule
 
 
+def frozen_prefixes(config) -> list[str]:
+    """The parameter prefixes that the rules of config.optimizer freeze."""
+    return [prefix for prefix, rule in dict(config.get("rules", {})).items() if rule.get("frozen")]
+
+
 def _call(function, where: str, *args, **options):
     try:
         return function(*args, **options)

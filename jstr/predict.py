@@ -1,4 +1,4 @@
-"""Reads image files: python -m jstr.predict --workdir=DIR [--json] IMAGE|FOLDER ...
+"""Reads image files: python -m jstr.predict [--workdir=DIR] [--json] IMAGE|FOLDER ...
 
 Prints `path<TAB>text<TAB>confidence` for each image, or one JSON object a line.
 """
@@ -52,7 +52,7 @@ def read_files(reader: Reader, paths: Iterator[Path]) -> Iterator[tuple[Path, st
 def run(argv: list[str] | None = None) -> int:
     """Exit status: 0, or 1 when a file could not be read."""
     parser = argparse.ArgumentParser(prog="python -m jstr.predict", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--workdir", required=True, help="a training run, or converted weights")
+    parser.add_argument("--workdir", help="a run, converted weights or a packed file; default: the bundled reader")
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
     parser.add_argument("paths", nargs="+", metavar="IMAGE|FOLDER")
     args = parser.parse_args(argv)

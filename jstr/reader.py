@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jstr import checkpoint
+from jstr import checkpoint, packed
 from jstr.core import InputError
 from jstr.data.images import ImageSpec, to_channels
 from jstr.decode import confidence
-from jstr.models import make_model
+from jstr.models import example_input, make_model
 from jstr.text import Charset
 
 BATCH_SIZE = 64
@@ -96,16 +96,21 @@ class Reader:
         return to_channels(np.asarray(image), self.spec.channels)
 
 
-def load(workdir: str | os.PathLike) -> Reader:
-    """The reader of a training run's newest checkpoint, or of converted weights.
+def load(workdir: str | os.PathLike | None = None) -> Reader:
+    """The reader of a training run's newest checkpoint (its best, if config.keep_best chose), of converted weights, or
+    of a packed file.
+
+    workdir: None loads the reader that comes with the package.
 
     Raises:
       InputError: not a workdir, or no complete checkpoint in it.
     """
-    reader = Reader(checkpoint.read_meta(workdir)["config"])
-    shape = jax.ShapeDtypeStruct((1, *reader.spec.size, reader.spec.channels), jnp.float32)
-    expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), shape)
-    saved = checkpoint.load_variables(workdir)
+    workdir = packed.BUNDLED if workdir is None else workdir
+    config = checkpoint.read_meta(workdir)["config"]
+    reader = Reader(config)
+    example = example_input(reader.model)
+    expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), example)
+    saved = checkpoint.load_variables(workdir, config.get("eval_weights", "student"))
     reader.variables = model_variables(saved["params"], saved["model_state"])
     _check_same(workdir, expected, reader.variables)
     return reader

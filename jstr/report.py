@@ -1,4 +1,4 @@
-"""What a run says while it trains: the clock, the progress line, metrics.jsonl, TensorBoard, and the finite check."""
+"""What a run says while it trains: clock, progress line, metrics.jsonl, TensorBoard, pictures, and the finite check."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from collections import deque
 from pathlib import Path
 
 import jax
+from PIL import Image
 from tensorboardX import SummaryWriter
 
 from jstr.metrics import Score
@@ -53,6 +54,7 @@ class Report:
         path = Path(workdir) / "metrics.jsonl"
         _cut_after(path, step)
         self._file = path.open("a")
+        self._folder = Path(workdir) / "pictures"
         self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None, flush_secs=30)
         self._steps, self._log_every, self._images = steps, log_every, images
         self._schedule, self.clock = schedule, clock
@@ -129,11 +131,26 @@ class Report:
         row = {f"train/{k}": v for k, v in means.items()}
         self._put(number, row | {"train/lr": lr, "images_per_second": images, "data_wait": wait})
 
-    def scores(self, number: int, scores: dict[str, Score]) -> None:
-        """The evaluation after step `number`."""
-        self._put(number, {f"{name}/{k}": value for name, s in scores.items() for k, value in s.row().items()})
-        figures = "  ".join(f"{name} {s.accuracy:.1f}%" for name, s in scores.items())
-        print(f"step {number:,} word accuracy: {figures}", flush=True)
+    def evaluation(self, number: int, scores: dict[str, Score], watched: dict[str, float], pictures: dict) -> None:
+        """What was found after step `number`: scores by set, means over the batches held back, pictures by name."""
+        row = {f"{name}/{k}": value for name, s in scores.items() for k, value in s.row().items()}
+        row |= {f"held_back/{k}": value for k, value in watched.items()}
+        if row:
+            self._put(number, row)
+        if scores:
+            figures = "  ".join(f"{name} {s.accuracy:.1f}%" for name, s in scores.items())
+            print(f"step {number:,} word accuracy: {figures}", flush=True)
+        if watched:
+            figures = "  ".join(f"{name} {value:.4g}" for name, value in watched.items())
+            print(f"step {number:,} held back: {figures}", flush=True)
+        self.pictures(number, pictures)
+
+    def pictures(self, number: int, pictures: dict) -> None:
+        """uint8 [H, W, 3] by name, to TensorBoard and to pictures/NAME_STEP.png in the workdir."""
+        for name, picture in pictures.items():
+            self._folder.mkdir(exist_ok=True)
+            Image.fromarray(picture).save(self._folder / f"{name}_{number}.png")
+            self._board.add_image(name, picture, number, dataformats="HWC")
 
     def _put(self, number: int, row: dict[str, float]) -> None:
         """One row to metrics.jsonl and TensorBoard."""

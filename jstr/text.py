@@ -18,6 +18,7 @@ NAMED = {
     "62": string.digits + string.ascii_letters,
     "94": string.digits + string.ascii_letters + string.punctuation,
 }
+CHARSETS = Path(__file__).parent / "data" / "charsets"  # one file per further name
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,20 @@ LAYOUTS = {
     "cr_ctc": Layout(first_id=4, pad_id=1),
     "dtrb_attention": Layout(first_id=2, pad_id=0, bos_id=0, eos_id=1),
     "dtrb_ctc": Layout(first_id=1, pad_id=0),
+    # ABINet's (semimtr.md section 2): EOS is class 0. Nothing reads BOS or padding, so they take no class.
+    "abinet": Layout(first_id=1, pad_id=-1, bos_id=-1, eos_id=0),
 }
 
 
 def read_characters(spec: str) -> str:
-    """The characters that `spec` names: "36", "62", "94", "file:PATH" (line ends are ignored), or the string itself.
+    """The characters that `spec` names: "36", "62", "94", "korean", "file:PATH" (without line ends), or itself.
 
     Raises:
       InputError: empty, a character twice, or a file that cannot be read.
     """
-    if spec.startswith("file:"):
-        path = Path(spec.removeprefix("file:"))
+    shipped = {path.stem: path for path in CHARSETS.glob("*.txt")}
+    if spec.startswith("file:") or spec in shipped:
+        path = shipped.get(spec) or Path(spec.removeprefix("file:"))
         try:
             characters = "".join(path.read_text(encoding="utf-8-sig").splitlines())
         except (OSError, UnicodeDecodeError) as error:
@@ -58,7 +62,7 @@ def read_characters(spec: str) -> str:
     if twice:
         raise InputError(f"charset {spec!r} holds {twice[0]!r} more than once; name every character once")
     if not characters:
-        raise InputError(f"charset {spec!r} is empty; give a name (36, 62, 94), a string, or file:PATH")
+        raise InputError(f"charset {spec!r} is empty; give a name (36, 62, 94, korean), a string, or file:PATH")
     return characters
 
 
@@ -117,6 +121,10 @@ class Charset:
         tokens = np.full(self.token_length, self.layout.pad_id, np.int32)
         tokens[: len(ids)] = ids
         return tokens
+
+    def padding(self) -> np.ndarray:
+        """What stands for the tokens of a word without a label: [token_length] int32, padding only."""
+        return np.full(self.token_length, self.layout.pad_id, np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of predicted or encoded ids: stops at EOS, drops every other special. A missing EOS cuts nothing."""

@@ -21,7 +21,7 @@ if sys.argv[1] == "attention":
     config.charset.max_length = 5
 mesh = sharding.make_mesh()
 prepared = train.prepare(config)
-batch = example_batch(config, prepared.fields, prepared.reader.spec, prepared.reader.charset)
+batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
 state, tx, _ = train.make_state(config, prepared.objective, batch, mesh)
 step = make_train_step(prepared.objective, tx, mesh)
 losses, norms = [], []

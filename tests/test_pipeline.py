@@ -7,15 +7,16 @@ from testing import REAL_WORDS, tiny_config, write_folder
 from jstr import train
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
-from jstr.data.pipeline import Broken, TrainData, padded_batches, resolve
+from jstr.data.pipeline import TrainData, padded_batches, resolve
 from jstr.data.sources import open_source
+from jstr.data.usable import Broken, chosen
 
 WORDS = [f"w{i:03d}" for i in range(40)]
 
 
 def data_of(config) -> TrainData:
     prepared = train.prepare(config)
-    return TrainData(config, prepared.reader.charset, prepared.fields, prepared.frames)
+    return TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
 
 
 def take(data, start, count, **kwargs):
@@ -152,3 +153,109 @@ def test_padded_batches_show_every_sample_once(batch_size):
     assert all(len(b["image"]) == batch_size == len(b["mask"]) for b in batches)
     assert [k for b in batches for k in b["keys"]] == [source[i]["key"] for i in range(64)]
     assert sum(b["mask"].sum() for b in batches) == 64
+
+
+def stream_of(fields, row, **image):
+    """The only stream of a config that an objective with these fields would read."""
+    config = tiny_config()
+    config.streams = {"stream": row}
+    config.image.update(image)
+    charset = train.prepare(tiny_config()).reader.charset
+    return TrainData(config, charset, {"stream": fields})
+
+
+def row_of(tmp_path, views=None, **sources):
+    rows = {
+        name: dict(path=str(write_folder(tmp_path / name, WORDS, shape=(20, 30, 3)))) | row
+        for name, row in sources.items()
+    }
+    return dict(batch_size=8, sources=rows, views=views or {})
+
+
+def keys_of(data):
+    return {data.streams["stream"][i]["key"] for i in range(len(data.usable["stream/words"]))}
+
+
+def test_a_share_is_nested_counted_and_fixed_by_its_seed(tmp_path):
+    def share(**row):
+        data = stream_of(("image", "tokens", "has_label"), row_of(tmp_path, words=row))
+        return keys_of(data), "\n".join(data.notes)
+
+    small, notes = share(share=0.1)
+    assert len(small) == 4 and "words: of these 4 chosen (share=0.1)" in notes
+    large, rest = share(share=0.5)[0], share(share=0.5, share_start=0.5)[0]
+    assert small < large and len(large) == 20 and not large & rest and len(large | rest) == 40
+    assert share(share=0.1)[0] == small != share(share=0.1, share_seed=1)[0]
+    assert len(share(share=0.001)[0]) == 1
+    apart = [share(share=0.5, share_start=s, labelled=x)[0] for s, x in ((0.0, True), (0.5, False))]
+    assert apart == [large, rest], "what is held back without labels is not trained on with them"
+    for bad in (dict(share=0.0), dict(share=1.5), dict(share=0.6, share_start=0.5)):
+        with pytest.raises(InputError, match="is not a part of 0 to 1"):
+            share(**bad)
+    with pytest.raises(InputError, match="rendered words have a size"):
+        stream_of(("image",), dict(batch_size=8, sources=dict(r=dict(rendered=dict(seed=1, size=9), share=0.5))))
+
+
+def test_shares_are_of_the_whole_source_whatever_is_usable():
+    everything, some = np.arange(1000), np.flatnonzero(np.arange(1000) % 3)
+    train, rest = (chosen(everything, 1000, share, start, 0, "a") for share, start in ((0.9, 0.0), (0.1, 0.9)))
+    labelled = chosen(some, 1000, 0.9, 0.0, 0, "a")
+    assert set(labelled) == set(some) & set(train) and not set(labelled) & set(rest)
+    assert np.all(np.diff(labelled) > 0)
+    assert len(chosen(some, 1000, 0.001, 0.5, 0, "a")) == 1
+
+
+def test_a_mixed_stream_says_which_words_have_a_label(tmp_path):
+    fields = ("image", "tokens", "has_label")
+    sources = dict(words=dict(weight=0.3), more=dict(weight=0.7, labelled=False))
+    data = stream_of(fields, row_of(tmp_path, **sources))
+    samples = [data.streams["stream"][i] for i in range(100)]
+    assert sum(s["has_label"] for s in samples) == 30
+    for sample in samples:
+        assert sample["has_label"] == sample["key"].startswith("words/")
+        assert np.all(sample["tokens"] == data.charset.padding()) == (not sample["has_label"])
+    batch = take(data, 0, 1)[0]["arrays"]["stream"]
+    assert batch["has_label"].dtype == bool and batch["has_label"].shape == (8,)
+    with pytest.raises(InputError, match="sources.more.labelled=False, but this stream needs every label"):
+        stream_of(("image", "tokens"), row_of(tmp_path, **sources))
+
+
+def test_rendered_words_may_hide_their_labels():
+    row = dict(batch_size=8, sources=dict(r=dict(rendered=dict(seed=1, size=9), labelled=False)))
+    sample = stream_of(("image", "tokens", "has_label"), row).streams["stream"][0]
+    assert not sample["has_label"] and np.all(sample["tokens"] == sample["tokens"][0])
+
+
+def test_views_draw_from_independent_random_numbers(tmp_path):
+    def views(**views):
+        data = stream_of(("view0", "view1"), row_of(tmp_path, views=views, words={}))
+        return [data.streams["stream"][i] for i in range(8)]
+
+    noise = {"noise": {"probability": 1.0}}
+    both = views(view0=noise, view1=noise)
+    assert all(np.any(s["view0"] != s["view1"]) for s in both)
+    for a, b in zip(both, views(view0={"seqclr": {}, **noise}, view1=noise), strict=True):
+        np.testing.assert_array_equal(a["view1"], b["view1"])
+    for a, b in zip(both, views(view0=noise, view1=noise), strict=True):
+        np.testing.assert_array_equal(a["view0"], b["view0"])
+    with pytest.raises(InputError, match="views has \\['view2'\\]; the images of this stream are"):
+        views(view2=noise)
+
+
+def test_padding_is_measured(tmp_path):
+    fields = ("image", "image_filled")
+    padded = stream_of(fields, row_of(tmp_path, words={}), keep_ratio=True).streams["stream"][0]
+    assert padded["image_filled"] == 48 / 64 and np.all(padded["image"][:, 47:48] == padded["image"][:, 48:])
+    assert stream_of(fields, row_of(tmp_path, words={})).streams["stream"][0]["image_filled"] == 1
+
+
+def test_one_source_in_two_streams(tmp_path):
+    """Its broken images are counted against the larger of its uses."""
+    config = tiny_config()
+    config.streams = dict(
+        labelled=row_of(tmp_path, words=dict(share=0.1)), unlabelled=row_of(tmp_path, words={})
+    )
+    fields = dict(labelled=("image", "tokens"), unlabelled=("image",))
+    data = TrainData(config, train.prepare(tiny_config()).reader.charset, fields)
+    assert data.sizes == {"words": 40}
+    assert {"labelled/words": 4, "unlabelled/words": 40} == {name: len(u) for name, u in data.usable.items()}

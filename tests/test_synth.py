@@ -1,22 +1,32 @@
 """The word renderer: pure in (seed, index), within its charset, never a missing-glyph box."""
 
+import lzma
 import pickle
 import shutil
 import string
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
+from testing import ROOT, write_folder
 
 from jstr.core import InputError
 from jstr.data import synth
 from jstr.data.synth import RenderedWords, contact_sheet
-from jstr.data.synth_fonts import BUNDLED, Fonts, font_files
+from jstr.data.synth_fonts import BUNDLED, DECORATIVE, Fonts, font_files
+from jstr.data.synth_letters import PAD, letters
 from jstr.data.synth_style import Style
-from jstr.data.synth_words import Writer
+from jstr.data.synth_words import Writer, word_file
 from jstr.text import NAMED
 
+AMOUNTS = ("temper", "decorative", "vivid", "faint", "finest", "strong_tilt")
+SHARES = [f.name for f in fields(Style) if f.type == "float" and f.name not in AMOUNTS]
+TEXT_SHARES = ("mixed", "addresses", "punctuation", "unlabelled_marks")
+ONLY_WORDS = Style(kinds=(1, 0, 0), mixed=0, addresses=0, punctuation=0, unlabelled_marks=0)
 SMALL_FONTS = [BUNDLED / "Arimo-Bold.ttf", BUNDLED / "Lobster.otf"]
 
 
@@ -99,11 +109,15 @@ def test_fonts_are_passed_over_for_glyphs_they_lack():
 
 def test_bundled_fonts_are_licensed_and_cover_ascii():
     paths = font_files(None)
-    assert 8 <= len(paths) <= 16
-    for path in paths:
-        assert (BUNDLED / path).with_suffix(".LICENSE.txt").stat().st_size > 200
+    assert len(paths) >= 40
+    table = (BUNDLED / "README.md").read_text()
+    for path in map(Path, paths):
+        licence = path.with_suffix(".LICENSE.txt").read_text()
+        assert len(licence) > 200 and path.name in licence.split("\n")[0] and f"`{path.name}`" in table
+    assert sum(Path(path).stat().st_size for path in paths) < 12e6
+    assert {Path(path).stem for path in paths} >= DECORATIVE
     covering = Fonts(paths, NAMED["94"], case_sensitive=True).covering
-    assert min(bits.bit_count() for bits in covering.values()) >= 10
+    assert min(bits.bit_count() for bits in covering.values()) >= 40
 
 
 def test_spacing_and_whole_text_agree():
@@ -115,11 +129,50 @@ def test_spacing_and_whole_text_agree():
         assert edge.any()  # cut to the ink
 
 
+def test_initial_is_larger_and_baseline_holds():
+    fonts = Fonts([str(SMALL_FONTS[0])], "ABC", case_sensitive=True)
+    same, capital = fonts.mask(0, 40, "ABC"), fonts.mask(0, 40, "ABC", initial=52)
+    assert capital.shape[0] == pytest.approx(same.shape[0] * 1.3, abs=2) and capital.shape[1] > same.shape[1]
+    assert capital[-3:, -20:].any()  # the small ones stand on the same line
+
+
+def test_decorative_fonts_are_rarer():
+    fonts = Fonts([str(p) for p in SMALL_FONTS], "ab", case_sensitive=True)
+    rng = np.random.default_rng(0)
+    drawn = [fonts.choose(rng, 0b11, 0.25) for _ in range(2000)]
+    assert np.mean(drawn) == pytest.approx(0.2, abs=0.03)
+    assert {fonts.choose(rng, 0b10, 0.25) for _ in range(20)} == {1}
+    assert {fonts.choose(rng, 0b11, 1.0, capitals=True) for _ in range(20)} == {0}  # Lobster is a script
+    assert fonts.choose(rng, 0b10, 1.0, capitals=True) == 1  # but better than none
+
+
+def test_combining_marks_are_shaped():
+    assert features.check("raqm")
+    fonts = Fonts([str(BUNDLED / "Roboto-Bold.ttf")], "e\u00e9\u0301", case_sensitive=True)
+    assert fonts.able("e\u0301") == 1
+    alone, composed, whole = (fonts.mask(0, 40, text) for text in ("e", "e\u0301", "\u00e9"))
+    assert composed.shape == whole.shape and np.array_equal(composed, whole)
+    assert composed.shape[0] > alone.shape[0] and composed.shape[1] == alone.shape[1]
+    source = RenderedWords(0, 20, "e\u0301", words=["e\u0301e"], fonts=fonts.paths, style=ONLY_WORDS)
+    assert set(source.labels()) == {"e\u0301e"}  # in logical order, not normalised
+
+
+def test_curved_baselines():
+    ink = np.zeros((30, 200), np.uint8)
+    ink[10:20] = 255
+    for seed in range(20):
+        out = letters(np.random.default_rng(seed), ink, Style(bent=1.0, bend=(0.5, 0.5), bolder=0, thinner=0))
+        middle, end = (out[:, x].argmax() + out[::-1, x].argmax() * -1 for x in (out.shape[1] // 2, PAD + 8))
+        assert out.shape[0] > ink.shape[0] + 2 * PAD and abs(int(middle) - int(end)) > 8  # top of the stripe moved
+        # And it is as long and as thick as before.
+        assert out.mean() * out.size == pytest.approx(ink.mean() * ink.size, rel=0.05)
+
+
 def test_own_words_and_fonts(tmp_path):
     shutil.copy(SMALL_FONTS[0], tmp_path / "own.ttf")
     listed = tmp_path / "words.txt"
     listed.write_text("Zürich\t-1\nBern\t-2\nзнак\t-1\n", encoding="utf-8")
-    style = Style(kinds=(1, 0, 0), punctuation=0, unlabelled_marks=0)
+    style = ONLY_WORDS
     source = RenderedWords(0, 100, string.ascii_lowercase + "ü", fonts=tmp_path, words=listed, style=style)
     assert set(source.labels()) == {"zürich", "bern"}
     assert set(RenderedWords(0, 50, "abc", words=["cab"], fonts=["bundled", tmp_path], style=style).labels()) == {"cab"}
@@ -129,6 +182,7 @@ def test_bad_input_is_one_clear_line(tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "broken.ttf").write_bytes(b"not a font")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "none.txt").write_text("\n")
     (tmp_path / "bad.txt").write_text("one\tmany\n")
     cases = [
         (dict(fonts=tmp_path / "empty"), "holds no font"),
@@ -139,6 +193,9 @@ def test_bad_input_is_one_clear_line(tmp_path):
         (dict(words=tmp_path / "bad.txt"), "line 1"),
         (dict(characters="abc가"), "has '가'"),
         (dict(characters=""), "charset"),
+        (dict(words=tmp_path / "none.txt"), "holds no word"),
+        (dict(words=[]), "none of the given words fits"),
+        (dict(backgrounds=tmp_path / "empty"), "no photograph"),
         (dict(size=0), "size"),
         (dict(seed=-1), "seed"),
     ]
@@ -150,13 +207,72 @@ def test_bad_input_is_one_clear_line(tmp_path):
 
 
 def test_style_changes_the_picture():
-    shares = "tilt tilted slanted perspective bent textured gradient lit noisy blurred small compressed"
-    shares += " shadowed outlined panelled filled shaken neighbours underlined"
-    source = RenderedWords(0, 20, NAMED["36"], style=Style(**dict.fromkeys(shares.split(), 0.0)))
+    source = RenderedWords(0, 20, NAMED["36"], style=Style(**dict.fromkeys(SHARES, 0.0)))
     for i in range(20):
         image = source[i]["image"]
         colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
         assert counts.max() > 0.2 * counts.sum()  # one flat background
+
+
+@pytest.mark.parametrize("share", [s for s in SHARES if s not in TEXT_SHARES])
+def test_every_effect_draws_something_and_is_pure(share):
+    off = dict.fromkeys(SHARES, 0.0) | dict(outlined=float(share == "doubly"), embossed=float(share == "engraved"))
+    words = dict(characters=NAMED["36"], words=["nine", "no"], fonts=SMALL_FONTS)
+    plain, with_it, again = (
+        RenderedWords(5, 12, style=Style(**(off | {share: value}), kinds=(1, 0, 0), cases=(0, 1, 0)), **words)
+        for value in (0.0, 1.0, 1.0)
+    )
+    changed = 0
+    for i in range(12):
+        image = with_it[i]["image"]
+        assert image.dtype == np.uint8 and image.shape[0] == 32 and np.array_equal(image, again[i]["image"])
+        changed += not np.array_equal(image, plain[i]["image"])
+    assert changed >= 3 or share == "photographed"
+
+
+def test_everything_at_once(tmp_path):
+    write_folder(tmp_path, ["a"] * 3, shape=(80, 100, 3))
+    style = Style(**dict.fromkeys(SHARES, 1.0))
+    source = RenderedWords(2, 40, NAMED["94"], style=style, backgrounds=tmp_path)
+    assert all(source[i]["image"].std() > 0 for i in range(40))
+
+
+def test_photographs_behind_words(tmp_path):
+    write_folder(tmp_path, ["a"] * 3, shape=(80, 100, 3))
+    style = Style(**dict.fromkeys(SHARES, 0.0) | dict(photographed=1.0), contrast=(200, 200))
+    source = RenderedWords(2, 20, NAMED["36"], style=style, backgrounds=tmp_path)
+    copy = pickle.loads(pickle.dumps(source))
+    for i in range(20):
+        image = source[i]["image"]
+        assert np.array_equal(image, copy[i]["image"])
+        assert len(np.unique(image.reshape(-1, 3), axis=0)) > 100  # not a flat ground
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    broken = RenderedWords(3, 60, NAMED["36"], style=style, backgrounds=tmp_path)
+    with pytest.raises(InputError, match="bad.png is not a picture"):
+        [broken[i] for i in range(60)]
+
+
+def test_addresses_and_numbers_show_their_marks():
+    style = Style(addresses=1.0, kinds=(1, 0, 0))
+    writer, rng = Writer(NAMED["36"], 25, style), np.random.default_rng(0)
+    pairs = [pair for _ in range(100) if (pair := writer.draw(rng))]
+    assert all(set(label) <= set(NAMED["36"]) and set("./@#") & set(shown) for label, shown in pairs)
+    writer = Writer(NAMED["36"], 25, Style(unlabelled_marks=0.0, kinds=(0, 1, 0)))
+    assert all(shown.isalnum() for _ in range(300) if (pair := writer.draw(rng)) for shown in pair)
+
+
+def test_mixed_case_keeps_labels_true():
+    rng, style = np.random.default_rng(0), Style(mixed=1.0, kinds=(1, 0, 0), addresses=0)
+    writer = Writer(NAMED["62"], 25, style, ["corner", "shop"])
+    labels = [pair[0] for _ in range(200) if (pair := writer.draw(rng))]
+    assert "CornerShop" in labels and any(x.lower() in ("corner", "shop") and not x.istitle() for x in labels)
+    assert {x.lower() for x in labels} <= {a + b for a in ("corner", "shop") for b in ("", "corner", "shop")}
+
+
+def test_word_lists_by_name_and_compressed(tmp_path):
+    assert word_file(None) == word_file("english") and word_file("english").is_file()
+    (tmp_path / "own.txt.xz").write_bytes(lzma.compress(b"cab\n"))
+    assert set(RenderedWords(0, 20, "abc", words=tmp_path / "own.txt.xz", style=ONLY_WORDS).labels()) == {"cab"}
 
 
 @pytest.mark.parametrize("height", [8, 32, 64])
@@ -169,8 +285,34 @@ def test_long_words_and_other_heights(height):
 def test_contact_sheet(words, tmp_path, capsys):
     sheet = contact_sheet(words[i] for i in range(7))
     assert sheet.dtype == np.uint8 and sheet.shape == (2 * 72, 5 * 240, 3)
+    sample = words[0] | {"label": "\u4e2d"}  # no font has it: its code point is written
+    assert not np.array_equal(contact_sheet([sample]), contact_sheet([sample | {"label": ""}]))
     out = tmp_path / "sheet.png"
     assert synth.main([f"--out={out}", "--count=10", "--characters=94"]) == 0
     assert Image.open(out).size == (1200, 144)
     assert synth.main([f"--out={out}", f"--fonts={tmp_path / 'none'}"]) == 2
     assert "holds no font" in capsys.readouterr().err
+
+
+def test_contact_sheets_of_a_config(tmp_path, capsys):
+    folder = write_folder(tmp_path / "real", ["one", "two", "three"])
+    (folder / "0002.png").write_bytes(b"broken")
+    out, config = tmp_path / "sheet.png", f"--config={ROOT / 'configs/quickstart.py'}"
+    assert synth.main([f"--out={out}", config, "--count=9"]) == 0
+    assert Image.open(out).size[0] == 1200 and "RenderedWords(seed=1" in capsys.readouterr().out
+    assert synth.main([f"--out={out}", config, "--count=4", "--source=real"]) == 0  # an evaluation row
+    picture = cv2.imread(str(out))
+    assert picture.shape == (72, 1200, 3)
+    assert synth.main([f"--out={out}", f"--source={folder}"]) == 0
+    assert "1 broken images left out" in capsys.readouterr().err
+    for arguments, message in [
+        ([config, "--source=rael"], "nor one of"),
+        ([f"--config={tmp_path / 'none.py'}"], "there is no such file"),
+        ([f"{config}:wrong"], "wrong"),
+        ([config, "--words=x"], "go without --config"),
+        (["--count=0"], "at least one"),
+        ([f"--source={tmp_path / 'none'}"], "none"),
+    ]:
+        assert synth.main([f"--out={out}", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1

@@ -25,6 +25,19 @@ def tiny_config(**sources):
     return config
 
 
+def contrastive_config(joint: bool = False):
+    """The same recogniser, learning from two views of words without labels (`joint`: half of them with)."""
+    config = tiny_config()
+    stream = "mixed" if joint else "unlabelled"
+    sources = dict(rendered=common.rendered(seed=1) | (dict(labelled=False) if joint else {}))
+    if joint:
+        sources["labelled"] = common.rendered(seed=3)
+    config.streams = {stream: common.views(8, sources, view0=dict(seqclr={}), view1=dict(seqclr={}))}
+    config.objective = dict(name="seqclr", joint=joint, mapping="window", size=5, concatenate=False)
+    config.evals = {}
+    return config
+
+
 def write_folder(folder: Path, words, suffix=".png", shape=(20, 60, 3)) -> Path:
     """An image folder with labels.tsv: noise pictures of the given labels."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,3 +64,23 @@ def call(*arguments, **environment) -> tuple[int, str, str]:
     process = start(*arguments, **environment)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
+
+
+def consistency_config(watched: bool = False):
+    """The recogniser of tiny_config, learning by cr_str from rendered words, half of them without labels.
+
+    watched: words held back, with labels for the metrics; both weights are evaluated; the best checkpoint is kept.
+    """
+    config = tiny_config()
+    config.model.update(sequence="none", projection="mlp")
+    config.objective = dict(name="cr_str", threshold=0.0, coral_threshold=0.0, labels="soft", hidden_labels=watched)
+    both = dict(weak=dict(cr_weak={}), strong=dict(cr_strong=dict(spatial=0)))
+    row = {} if watched else dict(labelled=False)
+    config.streams.unlabelled = common.views(4, dict(rendered=common.rendered(seed=7) | row), **both)
+    config.teacher = dict(decay=0.9, warmup=True)
+    if watched:
+        config.held_back.labelled = common.stream(8, dict(rendered=common.rendered(seed=8))) | dict(batches=2)
+        config.held_back.unlabelled = common.views(4, dict(rendered=common.rendered(seed=9)), **both) | dict(batches=2)
+        config.evals.teacher = common.rendered(seed=2, size=10) | dict(protocol="alnum36", weights="teacher")
+        config.keep_best = "held_back/trust"
+    return config

@@ -36,13 +36,19 @@ def run() -> None:
 
     config = CONFIG.value
     prepared = train.prepare(config)
-    data = TrainData(config, prepared.reader.charset, prepared.fields, prepared.frames)
+    data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     for line in data.notes:
         print(line)
     print("| stage | images/s |\n| --- | ---: |")
     for name, usable in data.usable.items():
         for stage, one in stages(usable).items():
             print(f"| {name}: {stage} | {rate(one):,.0f} |", flush=True)
+    for name, row in config.streams.items():
+        views = {field: dict(view) for field, view in row.get("views", {}).items() if view}
+        usable = [u for key, u in data.usable.items() if key.startswith(f"{name}/")]
+        if views:
+            speed = rate(viewer(usable, list(views.values())))
+            print(f"| {name}: {len(views)} view(s) and resize alone, of decoded images | {speed:,.0f} |", flush=True)
     for name, dataset in data.streams.items():
         speed = rate(functools.partial(element, dataset))
         print(f"| {name}: + shuffle, mix, views, tokens | {speed:,.0f} |", flush=True)
@@ -65,6 +71,23 @@ def stages(usable) -> dict[str, Callable[[int], int]]:
         return len(usable.spec.fit(usable[i % n]["image"])) > 0
 
     return {"read or render": read, "+ decode": decode, "+ resize": resize}
+
+
+def viewer(usable, views: list[dict], count: int = 500) -> Callable[[int], int]:
+    """Makes all views of one image, of `count` that are decoded beforehand, from each source alike."""
+    import numpy as np
+
+    from jstr.data import ops
+
+    spec, rng = usable[0].spec, np.random.default_rng(0)
+    images = [u[i * len(u) // count]["image"] for u in usable for i in range(count)]
+    images = [images[i] for i in rng.permutation(len(images))]
+
+    def one(i: int) -> int:
+        image = images[i % len(images)]
+        return bool([spec.fit(ops.apply_view(image, rng, view)) for view in views])
+
+    return one
 
 
 def element(dataset, i: int) -> int:

@@ -1,6 +1,7 @@
-"""Converts a published PyTorch checkpoint of a four-stage recogniser into a workdir that jstr evaluates and continues.
+"""Converts a published PyTorch checkpoint into a workdir that jstr evaluates and continues.
 
 python tools/convert_torch.py --format=dtrb --checkpoint=TPS-ResNet-BiLSTM-Attn.pth --out=runs/trba
+Formats: dtrb and cr, the four-stage recognisers; abinet and semimtr, their vision, language or full network.
 Needs torch (pip install jstr[torch]). The file is read with weights_only=True: nothing in it is executed.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from jstr import checkpoint, convert
+from jstr import checkpoint, convert, convert_abinet
 from jstr.core import InputError
 from jstr.report import commit
 
@@ -21,12 +22,13 @@ def size(text: str) -> tuple[int, int]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--format", required=True, choices=convert.FORMATS)
+    parser.add_argument("--format", required=True, choices=convert.FORMATS + convert_abinet.FORMATS)
     parser.add_argument("--checkpoint", required=True, help="the .pth file")
     parser.add_argument("--out", required=True, help="the workdir to write")
     parser.add_argument("--charset", help="36, 62, 94, file:PATH or the characters; default: what the classes fit")
     parser.add_argument("--image_size", type=size, help="HEIGHTxWIDTH; default: that of the spline, else 32x100")
-    parser.add_argument("--max_length", type=int, default=25)
+    parser.add_argument("--max_length", type=int, default=25, help="ABINet: as the tensors say")
+    parser.add_argument("--iterations", type=int, default=3, help="ABINet: rounds of correction")
     parser.add_argument("--pad", action="store_true", help="the model was trained with --PAD (aspect ratio kept)")
     return parser.parse_args()
 
@@ -44,21 +46,20 @@ def read(path: str) -> dict:
         raise InputError(f"{path} cannot be read as a checkpoint of tensors: {reason}") from error
     if not hasattr(loaded, "items"):
         raise InputError(f"{path} holds a {type(loaded).__name__}, not a state dict")
-    tensors = convert.state_dict(loaded)
+    tensors = convert_abinet.unwrapped(loaded)
     return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in tensors.items()}
 
 
 def main() -> None:
     args = arguments()
     try:
-        converted = convert.convert(
-            read(args.checkpoint),
-            format=args.format,
-            charset=args.charset,
-            image_size=args.image_size,
-            max_length=args.max_length,
-            keep_ratio=args.pad,
-        )
+        common = dict(charset=args.charset, image_size=args.image_size)
+        if args.format in convert_abinet.FORMATS:
+            converted = convert_abinet.convert(read(args.checkpoint), iterations=args.iterations, **common)
+        else:
+            converted = convert.convert(
+                read(args.checkpoint), format=args.format, max_length=args.max_length, keep_ratio=args.pad, **common
+            )
         model_state = {"batch_stats": converted.batch_stats} if converted.batch_stats else {}
         meta = {"config": converted.config, "step": 0, "seconds": 0.0, "sums": {}, "commit": commit()}
         checkpoint.save_variables(args.out, {"model": converted.params}, model_state, meta)

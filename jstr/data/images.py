@@ -54,13 +54,19 @@ class ImageSpec:
     def fit(self, image: np.ndarray) -> np.ndarray:
         """uint8 [h, w, c] to [height, width, c]."""
         height, width = self.size
-        target = width
-        if self.keep_ratio:
-            target = min(width, math.ceil(height * image.shape[1] / image.shape[0]))
+        target = self._target(image)
         image = RESIZE[self.backend](image, height, target)
         if target < width:
             image = np.concatenate([image, np.repeat(image[:, -1:], width - target, axis=1)], axis=1)
         return image
+
+    def filled(self, image: np.ndarray) -> float:
+        """The share of the width that a picture [h, w, c] takes up after `fit`; what follows is padding."""
+        return self._target(image) / self.size[1]
+
+    def _target(self, image: np.ndarray) -> int:
+        height, width = self.size
+        return min(width, math.ceil(height * image.shape[1] / image.shape[0])) if self.keep_ratio else width
 
 
 def to_channels(image: np.ndarray, channels: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from jstr.core import InputError
+from jstr.data import ops_cr, ops_seqclr, ops_texture
 
 
 def affine(image, rng, *, rotate=3.0, shear=0.1, scale=0.1, shift=0.05):
@@ -71,7 +72,15 @@ def noise(image, rng, *, sigma=10.0, probability=0.5):
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-OPS = {op.__name__: op for op in (affine, perspective, crop, contrast, blur, noise)}
+_OWN = (affine, perspective, crop, contrast, blur, noise)
+_SEQCLR = (*ops_seqclr.PAPER, ops_seqclr.elastic, ops_seqclr.seqclr, ops_seqclr.seqclr_severity2)
+_TEXTURE = (
+    ops_texture.invert, *ops_texture.COLOURS, *ops_texture.BLURS, *ops_texture.TEXTURES, ops_texture.seqclr_severity1
+)  # fmt: skip
+OPS = {op.__name__: op for op in (*_OWN, *_SEQCLR, *_TEXTURE, ops_cr.cr_weak, ops_cr.cr_strong)}
+# Those that, with their default parameters, keep glyphs in order and at their place to within 15 % of the width. Two
+# views whose instances are compared may use no others. tests/test_ops.py measures it.
+SEQUENCE_PRESERVING = frozenset(op.__name__ for op in (*_OWN, *_SEQCLR, *_TEXTURE, ops_cr.cr_weak))
 
 
 def check_view(name: str, view: dict) -> None:

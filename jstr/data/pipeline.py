@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,72 +22,12 @@ from jstr.data import ops
 from jstr.data.images import ImageSpec
 from jstr.data.sources import open_source
 from jstr.data.synth import RenderedWords, Style
+from jstr.data.text_source import NOISED, open_words, text_stream
+from jstr.data.usable import Usable, chosen
 from jstr.text import Charset, LabelReport
 
-MAX_BROKEN_IN_A_ROW = 1000
-BROKEN_LIMIT = 0.01
-
-
-class Usable:
-    """The usable samples of a source, decoded. A broken image is replaced by the next good one and named.
-
-    `[i]` gives image uint8 [h, w, c], label, key ("name/key"), broken (keys of broken images met, newline between).
-    """
-
-    def __init__(self, name: str, source, indices: np.ndarray | None, spec: ImageSpec):
-        self.name, self.source, self.indices, self.spec = name, source, indices, spec
-
-    def __len__(self) -> int:
-        return len(self.source) if self.indices is None else len(self.indices)
-
-    def position(self, i: int) -> int:
-        """Where sample i stands in the source."""
-        return i if self.indices is None else int(self.indices[i])
-
-    def __getitem__(self, i: int) -> dict[str, Any]:
-        broken = []
-        for _ in range(min(len(self), MAX_BROKEN_IN_A_ROW)):
-            sample = self.source[self.position(i)]
-            key = f"{self.name}/{sample['key']}"
-            image = self.spec.decode(sample["image"])
-            if image is not None:
-                return {"image": image, "label": sample["label"], "key": key, "broken": "\n".join(broken)}
-            broken.append(key)
-            i = (i + 1) % len(self)
-        raise InputError(f"{self.name} ({self.source.path}): {len(broken)} broken images in a row, from {broken[0]}")
-
-    def __repr__(self) -> str:
-        return f"Usable({self.name}, {self.source!r})"
-
-
-@dataclass
-class Broken:
-    """Counts the broken images that training meets, each once."""
-
-    sizes: Mapping[str, int]
-    keys: dict[str, set[str]] = field(default_factory=dict)
-
-    def add(self, broken: list[str]) -> list[str]:
-        """Counts keys "name/key"; returns those not met before.
-
-        Raises:
-          InputError: more than 1 % of a source is broken.
-        """
-        new = []
-        for key in broken:
-            name = key.split("/", 1)[0]
-            met = self.keys.setdefault(name, set())
-            if key not in met:
-                met.add(key)
-                new.append(key)
-        for name, met in self.keys.items():
-            if len(met) > BROKEN_LIMIT * self.sizes[name]:
-                some = ", ".join(sorted(met)[:5])
-                raise InputError(
-                    f"at least {len(met)} of {self.sizes[name]:,} images of {name} are broken or missing, "
-                    f"more than {BROKEN_LIMIT:.0%}: {some}{', ...' if len(met) > 5 else ''}; mend or remove them"
-                )
-        return new
+LABEL_FIELDS = ("tokens", "has_label")
+FILLED = "_filled"
 
 
 def resolve(path: str, data_root: str) -> str:
@@ -115,7 +54,7 @@ def open_row(row: Mapping[str, Any], charset: Charset, data_root: str, labelled:
         except TypeError as error:  # a name that RenderedWords or Style does not have
             raise InputError(f"rendered words: {error}") from error
     if not row.get("path"):
-        raise InputError("a source needs a path, or rendered={...}")
+        raise InputError("a source needs a path, or rendered={...} (configs/adapt.py: give --config.images=FOLDER)")
     path = resolve(row["path"], data_root)
     try:
         return open_source(path, labels=row.get("labels") or None, labelled=labelled)
@@ -125,73 +64,121 @@ def open_row(row: Mapping[str, Any], charset: Charset, data_root: str, labelled:
         raise InputError(f"{error}{hint}") from error
 
 
+def _share_options(row) -> str:
+    names = ("share", "share_start", "share_seed")
+    return "(" + ", ".join(f"{name}={row[name]}" for name in names if name in row) + ")"
+
+
 class TrainData:
     """The training streams of a config, opened and checked; `batches` iterates over them.
 
+    Fields of a stream: `tokens` [B, N] int32, padding where a row has no label; `has_label` [B] bool, which lets
+    sources say `labelled=False`; `noised` [B, N], tokens with spelling noise, which make it a stream of text without
+    images; `X_filled` [B] float32, the share of the width of image X that is not padding; any other name is an image
+    uint8 [B, H, W, C], which the view of that name draws from the sample.
+    part: "streams", or another key of the config with rows in that form.
     notes: what a person should know before training starts, a line each (labels used and left out, remarks).
 
     Raises:
       InputError: a source that cannot be opened or has no usable sample, or an operation that does not exist.
     """
 
-    def __init__(self, config, charset: Charset, fields: Mapping[str, tuple[str, ...]], frames: int | None = None):
+    def __init__(self, config, charset: Charset, fields: Mapping[str, tuple[str, ...]], frames=None, part="streams"):
         self.config, self.charset, self.fields = config, charset, fields
         self.spec = ImageSpec.make(config.image)
         self.notes: list[str] = []
         self.streams: dict[str, grain.MapDataset] = {}
         self.usable: dict[str, Usable] = {}
-        if set(config.streams) != set(fields):
-            raise InputError(f"config.streams has {sorted(config.streams)}; this objective reads {sorted(fields)}")
-        for number, (name, required) in enumerate(fields.items()):
-            self.streams[name] = self._stream(name, config.streams[name], "tokens" in required, frames, number)
+        self._rows, self._part, self._frames = config[part], part, frames
+        if set(self._rows) != set(fields):
+            raise InputError(f"config.{part} has {sorted(self._rows)}; this objective reads {sorted(fields)}")
+        for number, name in enumerate(fields):
+            self.streams[name] = self._stream(name, self._rows[name], number)
 
-    def _stream(self, name: str, row, labelled: bool, frames: int | None, number: int) -> grain.MapDataset:
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Samples by name of the source; of the largest where streams use one in different ways."""
+        sizes: dict[str, int] = {}
+        for usable in self.usable.values():
+            sizes[usable.name] = max(len(usable), sizes.get(usable.name, 0))
+        return sizes
+
+    def _stream(self, name: str, row, number: int) -> grain.MapDataset:
+        where, fields = f"config.{self._part}.{name}", self.fields[name]
         if not row.sources:
-            raise InputError(f"config.streams.{name}.sources is empty: name at least one source")
+            raise InputError(f"{where}.sources is empty: name at least one source")
         seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
         datasets, weights = [], []
         for i, (source_name, source_row) in enumerate(row.sources.items()):
-            usable = self.usable[source_name] = self._usable(source_name, source_row, labelled, frames)
+            labelled = "tokens" in fields and source_row.get("labelled", True)
+            if not labelled and "tokens" in fields and "has_label" not in fields:
+                raise InputError(f"{where}.sources.{source_name}.labelled=False, but this stream needs every label")
+            if "words" in source_row and NOISED not in fields:
+                raise InputError(f"{where}.sources.{source_name} is text without pictures; this stream reads pictures")
+            usable = self.usable[f"{name}/{source_name}"] = self._usable(source_name, source_row, labelled)
             dataset = grain.MapDataset.source(usable).seed((seed + i) % 2**32)
-            # Rendered words are a random sequence already, of billions: their order needs no shuffling.
-            datasets.append((dataset if "rendered" in source_row else dataset.shuffle()).repeat())
+            # Rendered words and texts are random sequences already, of billions: their order needs no shuffling.
+            random = "rendered" in source_row or "words" in source_row
+            datasets.append((dataset if random else dataset.shuffle()).repeat())
             weights.append(float(source_row.get("weight", 1.0)))
         mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, weights)
-        views = {field: dict(row.get("views", {}).get(field, {})) for field in self.fields[name] if field != "tokens"}
+        given = row.get("views", {})
+        if NOISED in fields:
+            return text_stream(mixed, seed, f"{where}.views", given, self.charset)
+        views = {f: dict(given.get(f, {})) for f in fields if f not in LABEL_FIELDS and not f.endswith(FILLED)}
+        if set(given) - set(views):
+            raise InputError(f"{where}.views has {sorted(given)}; the images of this stream are {sorted(views)}")
         for field_name, view in views.items():
             ops.check_view(f"{name}.{field_name}", view)
-        return _finish(mixed, seed, views, self.spec, self.charset if labelled else None)
+        return _finish(mixed, seed, fields, views, self.spec, self.charset)
 
-    def _usable(self, name: str, row, labelled: bool, frames: int | None) -> Usable:
+    def _usable(self, name: str, row, labelled: bool) -> Usable:
+        if "words" in row:
+            words = open_words(name, row, self.charset, functools.partial(resolve, data_root=self.config.data_root))
+            self.notes += words.notes
+            return words
         source = open_row(row, self.charset, self.config.data_root, labelled)
         self.notes += [f"{name}: {note}" for note in getattr(source, "notes", [])]
         if "rendered" in row:
-            return Usable(name, source, None, self.spec)
-        if not labelled:
+            if "share" in row:
+                raise InputError(f"source {name}: share is for data sets; rendered words have a size")
+            return Usable(name, source, None, self.spec, labelled)
+        if labelled:
+            report = LabelReport(self.charset, self._frames)
+            good = np.fromiter((report.usable(label) for label in source.labels()), bool, len(source))
+            self.notes += report.lines(name)
+            report.require_some(f"{name} ({source.path})")
+            indices = np.flatnonzero(good)
+        else:
             self.notes.append(f"{name}: {len(source):,} images without labels")
-            return Usable(name, source, None, self.spec)
-        report = LabelReport(self.charset, frames)
-        indices = np.flatnonzero(np.fromiter((report.usable(label) for label in source.labels()), bool, len(source)))
-        self.notes += report.lines(name)
-        report.require_some(f"{name} ({source.path})")
-        return Usable(name, source, indices, self.spec)
+            indices = None
+        if "share" in row:
+            indices = np.arange(len(source)) if indices is None else indices
+            part = row["share"], row.get("share_start", 0.0), row.get("share_seed", 0)
+            indices = chosen(indices, len(source), *part, name)
+            self.notes.append(f"{name}: of these {len(indices):,} chosen {_share_options(row)}")
+        return Usable(name, source, indices, self.spec, labelled)
 
-    def batches(self, start: int, put: Callable = lambda arrays: arrays, process_index=0, process_count=1) -> Iterator:
+    def batches(
+        self, start: int, put: Callable = lambda arrays: arrays, process_index=0, process_count=1, workers=None
+    ) -> Iterator:
         """Endless batches from number `start` on: "arrays" (stream -> field -> array), "keys" and "broken" (strings).
 
         put: moves the arrays to the devices; it runs in a thread of its own, ahead of the training step. Each process
-        gets its share of every global batch: together they see each sample once.
+        gets its share of every global batch: together they see each sample once. workers: instead of
+        config.num_workers.
         """
         streams = []
         for name, dataset in self.streams.items():
-            size = self.config.streams[name].batch_size
+            size, where = self._rows[name].batch_size, f"config.{self._part}.{name}.batch_size"
             if size % process_count:
-                raise InputError(f"config.streams.{name}.batch_size={size} is not a multiple of {process_count} hosts")
+                raise InputError(f"{where}={size} is not a multiple of {process_count} hosts")
             dataset = dataset[process_index::process_count]
             streams.append(dataset.batch(size // process_count, batch_fn=_stack))
         merge = functools.partial(_merge, tuple(self.streams))
-        zipped = grain.experimental.ZipMapDataset(streams)[start:].map(merge)
-        workers = self.config.get("num_workers", 0)
+        length = min(map(len, streams))  # endless for each, but in batches of different sizes
+        zipped = grain.experimental.ZipMapDataset([s[:length] for s in streams])[start:].map(merge)
+        workers = self.config.get("num_workers", 0) if workers is None else workers
         if workers:
             if not flags.FLAGS.is_parsed():  # Grain's worker processes read flags, also in programs that have none
                 flags.FLAGS.mark_as_parsed()
@@ -208,9 +195,13 @@ def example_batch(config, fields, spec: ImageSpec, charset: Charset) -> dict[str
     rng = np.random.default_rng(0)
 
     def make(field: str, size: int) -> np.ndarray:
-        if field == "tokens":
+        if field in ("tokens", NOISED):
             words = rng.choice(list(charset.characters), (size, min(5, charset.max_length)))
             return np.stack([charset.encode("".join(word)) for word in words])
+        if field == "has_label":
+            return np.arange(size) % 2 == 0
+        if field.endswith(FILLED):
+            return np.ones(size, np.float32)
         return rng.integers(0, 256, (size, *spec.size, spec.channels), np.uint8)
 
     return {n: {f: make(f, config.streams[n].batch_size) for f in some} for n, some in fields.items()}
@@ -224,20 +215,32 @@ def _merge(names: tuple[str, ...], batches: tuple) -> dict:
     }
 
 
-def _finish(dataset, seed: int, views: dict[str, dict], spec: ImageSpec, charset: Charset | None):
+def _finish(dataset, seed: int, fields, views: dict[str, dict], spec: ImageSpec, charset: Charset):
     """Element {image, label, key, broken} to {fields..., key, broken}: views, resize, tokens."""
 
     def make(sample: dict, rng: np.random.Generator | None) -> dict:
-        out = {"key": sample["key"], "broken": sample["broken"]}
-        for name, view in views.items():
-            out[name] = spec.fit(ops.apply_view(sample["image"], rng, view) if view else sample["image"])
-        if charset is not None:
-            out["tokens"] = charset.encode(charset.normalise(sample["label"]))
+        out, label = {"key": sample["key"], "broken": sample["broken"]}, sample["label"]
+        for (name, view), view_rng in zip(views.items(), _independent(rng, len(views)), strict=True):
+            image = ops.apply_view(sample["image"], view_rng, view) if view else sample["image"]
+            out[name] = spec.fit(image)
+            if name + FILLED in fields:
+                out[name + FILLED] = np.float32(spec.filled(image))
+        if "tokens" in fields:
+            out["tokens"] = charset.padding() if label is None else charset.encode(charset.normalise(label))
+        if "has_label" in fields:
+            out["has_label"] = np.bool_(label is not None)
         return out
 
     if any(views.values()):
         return dataset.seed(seed).random_map(make)
     return dataset.map(lambda sample: make(sample, None))
+
+
+def _independent(rng: np.random.Generator | None, count: int) -> list:
+    """A generator for each view: what one draws does not change the others."""
+    if rng is None or count == 1:
+        return [rng] * count
+    return [np.random.Generator(np.random.PCG64(int(seed))) for seed in rng.integers(2**63, size=count)]
 
 
 def _stack(samples: list[dict]) -> dict:

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, features
 
 from jstr.core import InputError
 
 BUNDLED = Path(__file__).parent / "fonts"
+NAMED = {"bundled": BUNDLED, "korean": BUNDLED.parent / "fonts_korean"}
 SUFFIXES = (".ttf", ".otf", ".ttc")
+# Scripts, handwriting, blackletter, stencils and the like among the bundled fonts: rarer on signs than the others.
+DECORATIVE = frozenset(
+    """ArchitectsDaughter-Regular Bangers-Regular BlackOpsOne-Regular Bungee-Regular Caprasimo-Regular Caveat-Bold
+    ComicNeue-Bold GreatVibes-Regular IndieFlower-Regular Kalam-Bold Lobster LuckiestGuy-Regular MedievalSharp-Regular
+    Pacifico-Regular PatrickHand-Regular PermanentMarker-Regular PoiretOne-Regular RockSalt-Regular
+    SairaStencilOne-Regular Satisfy-Regular ShadowsIntoLight-Regular Shrikhand-Regular SpecialElite-Regular TomsonTalks
+    VT323-Regular Yellowtail-Regular""".split()
+)
+# Nobody writes a whole word in the capitals of these.
+SCRIPTS = frozenset("GreatVibes-Regular Lobster MedievalSharp-Regular Pacifico-Regular Satisfy-Regular".split())
 _NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it is drawn as the missing-glyph box
 
 
 def font_files(fonts: str | os.PathLike | Sequence[str | os.PathLike] | None) -> list[str]:
-    """Font files of a folder, of several folders or files ("bundled" names the bundled ones), or the bundled ones.
+    """Font files of a folder, of several folders or files, or the bundled ones.
+
+    "bundled" names the folder `fonts` beside this file, any other NAME a folder `fonts_NAME` there, if it exists.
 
     Raises:
       InputError: a folder without fonts, or a path that is not there.
     """
     paths = []
     for entry in [fonts] if isinstance(fonts, (str, os.PathLike)) else fonts or ["bundled"]:
-        folder = BUNDLED if entry == "bundled" else Path(entry)
+        named = BUNDLED.with_name(f"fonts_{entry}") if str(entry).isidentifier() else BUNDLED
+        folder = BUNDLED if entry == "bundled" else named if named != BUNDLED and named.is_dir() else Path(entry)
         if folder.is_file():
             paths.append(str(folder))
             continue
@@ -40,11 +55,19 @@ class Fonts:
     """A set of fonts. FreeType faces are not safe to share, so every thread (and process) opens its own.
 
     case_sensitive: a font that draws a small letter as its capital does not count as having the small letter.
+
+    Raises:
+      InputError: a font that cannot be read, or a script that joins or reorders its letters without the library for it.
     """
 
     def __init__(self, paths: list[str], characters: str, case_sensitive: bool):
         self.paths = paths
+        self._scripts = sum(1 << f for f, path in enumerate(paths) if Path(path).stem in SCRIPTS)
         self._clear()
+        shaped = [c for c in characters if not _simple(c)]
+        if shaped and not features.check("raqm"):
+            some = "".join(shaped[:10])
+            raise InputError(f"fonts: {some!r} need shaping by Pillow's raqm layout, which is absent; install libraqm")
         # Bit f of covering[c] is set when font f draws c: a word's fonts are the "and" over its characters.
         self.covering = dict.fromkeys(characters, 0)
         for f in range(len(paths)):
@@ -56,16 +79,18 @@ class Fonts:
         # Shared by threads: the values are never changed, and made twice they are the same.
         self._glyphs: dict[tuple[int, int, str], tuple[np.ndarray, int, int]] = {}
         self._advances: dict[tuple[int, str], float] = {}
+        self._odds: dict[tuple[int, float], tuple[list[int], np.ndarray]] = {}
+        self._files: dict[int, bytes] = {}
 
     def _drawn(self, index: int, characters: str, case_sensitive: bool) -> list[str]:
         font = self._font(index, 24)
         try:
-            absent = _ink(font, _NOT_A_CHARACTER).tobytes()
-            seen = {c: _ink(font, c).tobytes() for c in characters}
+            absent = _shape(font, _NOT_A_CHARACTER)
+            seen = {c: _shape(font, c) for c in characters}
         except (OSError, ValueError) as error:
             raise InputError(f"font {self.paths[index]} cannot draw: {error}; remove the file") from error
         capitals = {c for c in characters if case_sensitive and c.upper() != c and seen.get(c.upper()) == seen[c]}
-        return [c for c, ink in seen.items() if ink != absent and any(ink) and c not in capitals]
+        return [c for c, ink in seen.items() if ink != absent and any(ink[0]) and c not in capitals]
 
     def able(self, text: str) -> int:
         """The fonts that draw every character of `text`, as bits."""
@@ -74,27 +99,48 @@ class Fonts:
             bits &= self.covering[c]
         return bits
 
+    def choose(self, rng: np.random.Generator, able: int, decorative: float = 1.0, capitals: bool = False) -> int:
+        """One of the fonts `able`. decorative: the weight of the bundled fonts of that kind; others have 1.
+
+        capitals: the text is all in capitals, so scripts are left out if there are others.
+        """
+        able = able & ~self._scripts or able if capitals else able
+        odds = self._odds.get((able, decorative))
+        if odds is None:
+            indices = [f for f in range(len(self.paths)) if able >> f & 1]
+            rare = [Path(self.paths[f]).stem in DECORATIVE for f in indices]
+            odds = indices, np.cumsum(np.where(rare, max(decorative, 1e-6), 1.0))
+            self._odds[able, decorative] = odds
+        indices, cumulative = odds
+        return indices[int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))]
+
     def _font(self, index: int, size: int) -> ImageFont.FreeTypeFont:
         cache = self._local.__dict__
         font = cache.get((index, size))
         if font is None:
             try:
-                font = ImageFont.truetype(self.paths[index], size)
+                if index not in self._files:  # read once: many sizes of many fonts would keep as many files open
+                    self._files[index] = Path(self.paths[index]).read_bytes()
+                font = ImageFont.truetype(io.BytesIO(self._files[index]), size)
             except OSError as error:
                 message = f"font {self.paths[index]} cannot be read ({error}); replace or remove the file"
                 raise InputError(message) from error
             cache[index, size] = font
         return font
 
-    def mask(self, index: int, size: int, text: str, spacing: float = 0.0) -> np.ndarray:
-        """`text` as ink, uint8 [h, w], cut to its box. spacing: extra room between letters, in em."""
+    def mask(self, index: int, size: int, text: str, spacing: float = 0.0, initial: int = 0) -> np.ndarray:
+        """`text` as ink, uint8 [h, w], cut to its box.
+
+        size: em in pixels. spacing: extra room between letters, in em. initial: size of the first letter, if another.
+        """
         if not _simple(text):
             return _cut(_ink(self._font(index, size), text))[0]
-        placed, pen = [], 0.0
+        placed, pen, em = [], 0.0, initial or size
         for c, following in zip(text, (*text[1:], ""), strict=True):
-            ink, x, y = self._glyph(index, size, c)
+            ink, x, y = self._glyph(index, em, c)
             placed.append((ink, round(pen) + x, y))
-            pen += max(self._advance(index, c + following) + spacing, 0.1) * size
+            pen += max(self._advance(index, c + following) + spacing, 0.1) * em
+            em = size
         left, top = min(x for _, x, _ in placed), min(y for _, _, y in placed)
         right = max(x + ink.shape[1] for ink, x, _ in placed)
         bottom = max(y + ink.shape[0] for ink, _, y in placed)
@@ -109,19 +155,19 @@ class Fonts:
         glyph = self._glyphs.get((index, size, c))
         if glyph is None:
             ink, x, y = _cut(_ink(self._font(index, size), c))
-            glyph = self._glyphs[index, size, c] = (ink.copy(), x - size, y)
+            glyph = self._glyphs[index, size, c] = (ink.copy(), x - size, y - 2 * size)
         return glyph
 
     def _advance(self, index: int, pair: str) -> float:
         """From one pen position to the next in em, kerning included. pair: the letter and the next one, if any."""
         advance = self._advances.get((index, pair))
         if advance is None:
-            font = self._font(index, 64)
-            advance = self._advances[index, pair] = (font.getlength(pair) - font.getlength(pair[1:])) / 64
+            length = self._font(index, 64).getlength(pair) / 64
+            advance = self._advances[index, pair] = length - (self._advance(index, pair[1:]) if len(pair) > 1 else 0)
         return advance
 
     def __getstate__(self) -> dict:
-        return {"paths": self.paths, "covering": self.covering}
+        return {"paths": self.paths, "covering": self.covering, "_scripts": self._scripts}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
@@ -131,6 +177,12 @@ class Fonts:
 def _simple(text: str) -> bool:
     """Whether letters may be drawn one by one. Other scripts join, reorder or stack theirs, which FreeType does."""
     return all(c < "\u0300" or "\u0370" <= c < "\u0483" or "\u3041" <= c < "\ud7a4" for c in text)
+
+
+def _shape(font: ImageFont.FreeTypeFont, text: str) -> tuple[bytes, tuple]:
+    """What tells glyphs apart: pixels and their box."""
+    mask, offset = font.getmask2(text, "L", anchor="ls")
+    return bytes(mask), (mask.size, offset)
 
 
 def _ink(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:

@@ -15,56 +15,84 @@ class Style:
     """
 
     # What is written.
-    kinds: tuple[float, float, float] = (0.66, 0.14, 0.20)  # words of the lexicon, numbers, random characters
+    kinds: tuple[float, float, float] = (0.72, 0.14, 0.14)  # words of the lexicon, numbers, random characters
     temper: float = 0.5  # a word is drawn in proportion to frequency ** temper
-    cases: tuple[float, float, float] = (0.24, 0.50, 0.26)  # lower, UPPER, Capitalised
+    cases: tuple[float, float, float] = (0.24, 0.48, 0.28)  # lower, UPPER, Capitalised
+    mixed: float = 0.03  # iNNer capitals, TwoWords joined
+    addresses: float = 0.02  # of the web and of mail
     punctuation: float = 0.10  # a mark at an end of a word, where the charset has any
     unlabelled_marks: float = 0.05  # where it has none: shown, but not in the label, as in the 36-character protocol
     random_length: tuple[int, int] = (1, 8)
 
     # How it is set.
+    decorative: float = 0.3  # how often a script, blackletter... of the bundled fonts is drawn, compared to a plain one
     sizes: tuple[int, ...] = (34, 46)  # em in pixels; few, so that font faces stay cached
     spaced: float = 0.2
     spacing: Range = (-0.03, 0.30)  # between letters, in em
-    bolder: float = 0.15
-    thinner: float = 0.10
+    small_capitals: float = 0.04  # a first capital larger than the others
+    bolder: float = 0.12
+    thinner: float = 0.08
     bent: float = 0.10
-    bend: Range = (0.05, 0.35)  # rise of the middle of a curved baseline; short words stay straight
+    bend: Range = (0.05, 0.80)  # rise of the middle of a baseline on a circle; short words stay straight
 
     # How it is seen.
-    stretch: Range = (0.70, 1.45)  # width
-    slanted: float = 0.25
+    stretch: Range = (0.72, 1.40)  # width
+    slanted: float = 0.2
     slant: Range = (-0.15, 0.35)
     tilt: float = 2.0  # standard deviation
     tilted: float = 0.15
-    strong_tilt: float = 8.0
-    perspective: float = 0.09  # largest shift of a corner
-    margin_x: Range = (-0.02, 0.40)
-    margin_y: Range = (-0.03, 0.30)
+    strong_tilt: float = 9.0
+    turned: float = 0.002  # short words that run up or down
+    perspective: float = 0.07  # largest shift of a corner
+    foreshortened: float = 0.12  # seen from the side: one end is lower
+    foreshortening: Range = (0.05, 0.40)
+    margin_x: Range = (-0.02, 0.50)
+    margin_y: Range = (-0.02, 0.42)
 
     # Colours and surroundings.
-    contrast: Range = (45.0, 235.0)
-    grey: float = 0.3
+    contrast: Range = (50.0, 235.0)
+    extreme: float = 0.25  # as dark or as light as can be
+    grey: float = 0.2
+    vivid: float = 0.9  # the strongest colours
+    hues: tuple[tuple[float, float, float], ...] = ((0.52, 22, 24), (0.38, 212, 20), (0.10, 120, 60))  # share, mean, sd
     gradient: float = 0.4
-    textured: float = 0.45
-    texture: Range = (0.03, 0.30)  # of the contrast
-    filled: float = 0.2  # texture or gradient inside the letters
-    outlined: float = 0.10
-    shadowed: float = 0.18
-    panelled: float = 0.12  # the edge of the sign is in sight
-    neighbours: float = 0.14  # parts of the lines above and below
+    textured: float = 0.35
+    texture: Range = (0.03, 0.28)  # of the contrast
+    photographed: float = 0.5  # background out of a photograph, where a folder of them is given
+    graded: float = 0.10  # letters whose colour changes from top to bottom
+    filled: float = 0.08  # texture inside the letters
+    outlined: float = 0.08
+    doubly: float = 0.3  # of these: a second line around the first
+    hollow: float = 0.015  # letters are outlines
+    embossed: float = 0.06  # raised or engraved
+    engraved: float = 0.25  # of these: letters of nearly the colour of the ground
+    glowing: float = 0.02
+    shadowed: float = 0.15
+    panelled: float = 0.10  # the edge of the sign is in sight
+    neighbours: float = 0.20  # parts of the words before, behind, above and below
     underlined: float = 0.04
+    occluded: float = 0.05  # by a pole, a leaf, a scratch, dirt
     lit: float = 0.25  # uneven light
     light: Range = (0.1, 0.5)
+    shaded: float = 0.05  # the edge of a cast shadow
+    glaring: float = 0.05  # a reflection
 
     # The camera.
-    blurred: float = 0.5
-    blur: Range = (0.3, 1.2)  # sigma in pixels at 32 pixels height
-    shaken: float = 0.08
-    small: float = 0.45
-    resolution: Range = (0.4, 0.95)  # of the height
+    cast: float = 0.3  # coloured light
+    dim: float = 0.06  # too dark
+    dimness: Range = (0.3, 0.7)
+    blurred: float = 0.42
+    blur: Range = (0.3, 1.1)  # sigma in pixels at 32 pixels height
+    defocused: float = 0.06
+    defocus: Range = (0.8, 1.8)  # radius in pixels at 32 pixels height
+    shaken: float = 0.06
+    small: float = 0.42
+    resolution: Range = (0.42, 0.95)  # of the height
+    finest: float = 13.0  # em in pixels at 32 pixels height: low resolution leaves letters this large
     faint: float = 75.0  # below this contrast the resolution is left alone: both together cannot be read
-    noisy: float = 0.45
-    noise: Range = (2.0, 16.0)  # standard deviation in grey levels
+    noisy: float = 0.40
+    noise: Range = (1.0, 14.0)  # standard deviation in grey levels; small ones are common
+    sharpened: float = 0.15
+    sharpening: Range = (0.3, 1.5)
     compressed: float = 0.4
-    quality: tuple[int, int] = (15, 80)  # JPEG
+    quality: tuple[int, int] = (15, 85)  # JPEG

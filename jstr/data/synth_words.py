@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import os
+import string
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +14,21 @@ import numpy as np
 from jstr.core import InputError
 from jstr.data.synth_style import Style
 
-ENGLISH = Path(__file__).parent / "words" / "english.txt"
+WORDS = Path(__file__).parent / "words"
 # d a digit, D a digit but zero, L a letter; anything else stands for itself. Common forms are repeated.
 NUMBERS = (
-    *("D", "Dd", "Ddd", "Dddd", "ddddd", "dddddd") * 3,
+    *("D", "Dd", "Ddd", "Dddd", "ddddd", "dddddd") * 4,
     *("19dd", "20dd", "Dd", "D0", "D00", "D00") * 2,
-    *("$D.dd", "$Dd", "D.dd", "£Dd.dd", "D,ddd", "Dd%", "D0%", "D.d", "€D"),
-    *("D:dd", "1d:dd", "Dam", "Dpm", "Dd/dd", "dd/dd/dd", "24/7", "dd.dd", "ddd-dddd", "(ddd)", "#Dd", "No.D"),
-    *("1st", "2nd", "3rd", "Dth", "19d0s", "Dkm", "Dmm", "Dkg", "Dx", "D-D", "D+", "Dd&D"),
-    *("LLddLLL", "LddLLL", "LLL-ddd", "Ld", "Ldd", "LLdd", "ddL", "dL", "Lddd"),
+    *("$D.dd", "$Dd", "$Dd.dd", "$D,ddd", "D.dd", "£Dd.dd", "£D", "D,ddd", "Dd%", "D0%", "D.d", "€D", "Dd¢", "Ddp"),
+    *("D:dd", "1d:dd", "Dd:dd", "Dam", "Dpm", "D:d0pm", "Dd.d0", "Dd/dd", "dd/dd/dd", "dd.dd.dddd", "24/7", "24h"),
+    *("ddd-dddd", "ddd.dddd", "(ddd)", "0ddddddddd", "1-800-ddd-dddd", "#Dd", "No.D", "ddddd-dddd", "+dd", "dd-dd"),
+    *("1st", "2nd", "3rd", "Dth", "19d0s", "Dkm", "Dmm", "Dkg", "Dml", "Dx", "D-D", "D+", "Dd&D", "Dd-Dd", "D/D", "Dm"),
+    *("LLddLLL", "LddLLL", "LLL-ddd", "LLL-dddd", "dLLLddd", "LL-dd-LL", "Ld", "Ldd", "LLdd", "ddL", "dL", "Lddd"),
+)
+# W a word of the lexicon.
+ADDRESSES = (
+    *("www.W.com", "www.W.com", "W.com", "W.com", "www.W.co.uk", "www.W.org", "W.net", "www.WW.com", "WW.com", "W.org"),
+    *("http://W.com", "www.W.de", "W.fr", "www.W.in", "W@W.com", "info@W.com", "W.W@W.com", "@W", "#W", "W.com/W"),
 )
 BEFORE = "(\"'#$&*-"
 AFTER = ".,!?:;)\"'-.,!*"
@@ -30,7 +38,8 @@ class Writer:
     """Draws words as (label, shown): `shown` is what the picture says, `label` is its form in the charset.
 
     A charset with one case only reads both (`case_insensitive`, derived unless given): signs are mostly upper-case.
-    A letter that the charset lacks rules a word out; punctuation that it lacks is left away.
+    A letter that the charset lacks rules a word out; punctuation that it lacks is left away. A charset with none at all
+    has it shown, though never in labels (Style.unlabelled_marks): signs are full of it.
     """
 
     def __init__(self, characters: str, max_length: int, style: Style, words=None, case_insensitive=None):
@@ -46,12 +55,14 @@ class Writer:
         written = sorted(self._fold)
         self._letters = [c for c in written if c.isalpha()]
         self._pools = [self._letters, [c for c in written if c.isupper()], [c for c in written if c.islower()]]
+        if caseless := [c for c in self._letters if not c.isupper() and not c.islower()]:
+            self._pools = [caseless, caseless, self._pools[1] + self._pools[2]]
         self._digits = [c for c in written if c.isdigit()]
         self._all = written
         marks = [c for c in written if not c.isalnum()]
-        self._after = [c for c in AFTER if c in marks]
-        self._before = [c for c in BEFORE if c in marks]
-        self.silent = "" if marks else ".,!-'?:"  # shown, never in a label
+        self.silent = "" if marks or not style.unlabelled_marks else string.punctuation + "£€¢"
+        self._after = [c for c in AFTER if c in marks or c in self.silent]
+        self._before = [c for c in BEFORE if c in marks or c in self.silent]
         self.words, self._cumulative = self._lexicon(words)
 
     @property
@@ -63,6 +74,7 @@ class Writer:
         pairs = [(fit, f) for w, f in _read_words(words) if (fit := self._fit(w)) and len(fit) <= self.max_length]
         if words is not None and not pairs:
             raise InputError("rendered words: none of the given words fits the charset and max_length; change them")
+        pairs = pairs or [("", 0.0)]  # a charset without any word of the bundled list
         weights = np.exp2(np.array([f for _, f in pairs], np.float64) * (self.style.temper / np.log10(2)))
         return [w for w, _ in pairs], np.cumsum(weights)
 
@@ -74,6 +86,8 @@ class Writer:
                 out.append(c)
             elif c.swapcase() in self._fold:
                 out.append(c.swapcase())
+            elif c in self.silent:
+                out.append(c)
             elif unicodedata.category(c)[0] not in "PS":
                 return None
         return "".join(out)
@@ -83,19 +97,28 @@ class Writer:
         lexicon, numbers, random = self.style.kinds
         kind = rng.random() * (lexicon + numbers + random)
         if kind < lexicon:
-            if not self.words:
-                return None
-            position = rng.random() * self._cumulative[-1]
-            text = self.words[int(self._cumulative.searchsorted(position, side="right"))]
+            text = self._word(rng)
+            if rng.random() < self.style.addresses:
+                return self._pair(self._fit(self._address(rng)))
         elif kind < lexicon + numbers:
             text = self._fit(self._number(rng)) if self._digits else None
         else:
             text = self._random(rng)
         if not text:
             return None
-        shown = self._mark(rng, self._case(rng, text) if kind < lexicon + numbers else text)
-        label = "".join([self._fold[c] for c in shown if c in self._fold])
+        return self._pair(self._mark(rng, self._case(rng, text) if kind < lexicon + numbers else text))
+
+    def _pair(self, shown: str | None) -> tuple[str, str] | None:
+        label = "".join([self._fold[c] for c in shown or "" if c in self._fold])
         return (label, shown) if 0 < len(label) <= self.max_length else None
+
+    def _word(self, rng: np.random.Generator) -> str:
+        position = rng.random() * self._cumulative[-1]
+        return self.words[int(self._cumulative.searchsorted(position, side="right"))]
+
+    def _address(self, rng: np.random.Generator) -> str:
+        template = ADDRESSES[rng.integers(len(ADDRESSES))]
+        return "".join([self._word(rng) if c == "W" else c for c in template])
 
     def _number(self, rng: np.random.Generator) -> str:
         template = NUMBERS[rng.integers(len(NUMBERS))]
@@ -123,34 +146,55 @@ class Writer:
     def _case(self, rng: np.random.Generator, text: str) -> str:
         lower, upper, title = self.style.cases
         kind = rng.random() * (lower + upper + title)
-        if kind < lower:
+        if rng.random() < self.style.mixed and text.isalpha():
+            cased = self._mixed(rng, text)
+        elif kind < lower:
             cased = text.lower()
         elif kind < lower + upper:
             cased = text.upper()
         else:
             cased = text[:1].upper() + text[1:].lower()
         # Case mapping may lengthen a text or leave the charset (sharp s, final sigma): such words stay as they are.
-        return cased if all(c in self._fold for c in cased) else text
+        return cased if all(c in self._fold or c in self.silent for c in cased) else text
+
+    def _mixed(self, rng: np.random.Generator, text: str) -> str:
+        """iNNer capitals: TwoWords, McNames, or any."""
+        kind = rng.random()
+        if kind < 0.5:
+            return text.capitalize() + self._word(rng).capitalize()
+        if kind < 0.75:
+            cut = int(rng.integers(1, 4))
+            return text[:cut].capitalize() + text[cut:].capitalize()
+        capital = rng.random(len(text)) < 0.5
+        return "".join([c.upper() if up else c.lower() for c, up in zip(text, capital, strict=True)])
 
     def _mark(self, rng: np.random.Generator, text: str) -> str:
         share = self.style.unlabelled_marks if self.silent else self.style.punctuation
         if rng.random() >= share:
             return text
-        before, after = self._before, self.silent or self._after
+        before, after = self._before, self._after
         if before and (not after or rng.random() < 0.3):
             return before[rng.integers(len(before))] + text
         return text + after[rng.integers(len(after))] if after else text
 
 
+def word_file(words: str | os.PathLike | None) -> Path:
+    """The file of a bundled list ("english", the default; a name without a folder or suffix), or the given path."""
+    name = "english" if words is None else str(words)
+    bundled = sorted(WORDS.glob(f"{name}.txt*")) if name.isidentifier() else []
+    return bundled[0] if bundled else Path(name)
+
+
 def _read_words(words: str | os.PathLike | Sequence[str] | None) -> list[tuple[str, float]]:
-    """(word, log10 of frequency): bundled, from a file (a word[<TAB>log10 frequency] per line), or from a list."""
+    """(word, log10 of frequency): bundled, from a file (a word[<TAB>log10 frequency] per line, .xz too), or a list."""
     if words is not None and not isinstance(words, (str, os.PathLike)):
         return [(w, 0.0) for w in words]
-    path = ENGLISH if words is None else Path(words)
+    path = word_file(words)
     pairs = []
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        data = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+        lines = data.decode("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
         raise InputError(f"word list {path} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
         word, _, frequency = line.strip().partition("\t")
@@ -160,4 +204,6 @@ def _read_words(words: str | os.PathLike | Sequence[str] | None) -> list[tuple[s
         except ValueError:
             fault = f"{frequency[:40]!r} is not a number; write word<TAB>log10 frequency"
             raise InputError(f"word list {path} line {number}: {fault}") from None
+    if not pairs:
+        raise InputError(f"word list {path} holds no word; write one per line")
     return pairs

@@ -5,10 +5,25 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from jstr.core import InputError, ModelConfig
 from jstr.text import Charset
+
+
+def example_input(model: nn.Module) -> jax.ShapeDtypeStruct:
+    """What model.init takes: an image, or for a model with `reads_text` a word, ids [1, max_length + 1] without BOS."""
+    config = model.config
+    if reads_text(model):
+        return jax.ShapeDtypeStruct((1, config.max_length + 1), jnp.int32)
+    return jax.ShapeDtypeStruct((1, *config.image_size, config.channels), jnp.float32)
+
+
+def reads_text(model: nn.Module) -> bool:
+    """Whether it is a language model: no recogniser of images."""
+    return getattr(model, "reads_text", False)
 
 
 def make_model(config, charset: Charset, image_size: tuple[int, int], channels: int) -> tuple[nn.Module, ModelConfig]:

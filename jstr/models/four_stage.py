@@ -33,6 +33,7 @@ class Model(nn.Module):
     width: multiplies output_channels, hidden_size, embedding_size and localization_channels, for compact models.
     token_embedding: what the attention decoder reads, a learned embedding or (Baek et al.) a one-hot vector.
     embedding_size: of the learned embedding; None: hidden_size.
+    dropout: share of the frames' values that training drops after the sequence stage; objectives need a key for it.
     projection: the layer before the classifier (Zheng et al. 2022) that `project=True` switches on; it rests otherwise.
     dtype: of the computation. Parameters, positions, softmax and logits stay float32.
 
@@ -53,6 +54,7 @@ class Model(nn.Module):
     localization_channels: int = 512
     token_embedding: str = "learned"
     projection: str = "none"
+    dropout: float = 0.0
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -89,6 +91,11 @@ class Model(nn.Module):
         """S for images of config.image_size: also T of a CTC model."""
         return extractors.num_frames(self.features, self.config.image_size[1])
 
+    @property
+    def autoregressive(self) -> bool:
+        """Whether tokens that it is told change what it says next."""
+        return self.prediction == "attention"
+
     @nn.compact
     def __call__(
         self, images: Array, tokens: Array | None = None, *, train: bool, project: bool = False
@@ -117,6 +124,8 @@ class Model(nn.Module):
         if self.sequence == "bilstm":
             for index in range(2):
                 frames = BiLSTMBlock(hidden, dtype, name=f"sequence_{index}")(frames)
+        if self.dropout:
+            frames = nn.Dropout(self.dropout, deterministic=not train)(frames)
         outputs = {"visual": visual, "frames": frames}
         if self.prediction == "ctc":
             head = CTCHead(self.config.num_classes, self.projection, dtype, name="decoder")

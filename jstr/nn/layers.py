@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -21,21 +22,28 @@ kaiming = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 kaiming_table = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal", in_axis=1, out_axis=0)
 # The same for matrices stacked along a leading axis [n, in, out].
 kaiming_stacked = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal", batch_axis=0)
+# Normal with variance 2 / (kernel area * outputs).
+kaiming_out = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+# Uniform in +- 1 / sqrt(fan-in): torch's default of linear layers and convolutions.
+torch_default = jax.nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 SAME = ((1, 1), (1, 1))
 VALID = ((0, 0), (0, 0))
 
 
-def conv(features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, train, use_bias=False, dtype=None, name=None):
+def conv(
+    features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, train, use_bias=False, dtype=None, name=None,
+    init=kaiming,
+):  # fmt: skip
     method = winograd.conv_general_dilated if train else jax.lax.conv_general_dilated
     return nn.Conv(
-        features, kernel, strides, padding, use_bias=use_bias, dtype=dtype, kernel_init=kaiming, name=name,
+        features, kernel, strides, padding, use_bias=use_bias, dtype=dtype, kernel_init=init, name=name,
         conv_general_dilated=method,
     )  # fmt: skip
 
 
-def dense(features: int, *, use_bias=True, dtype=None, name=None):
-    return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=kaiming, name=name)
+def dense(features: int, *, use_bias=True, dtype=None, name=None, init=kaiming):
+    return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=init, name=name)
 
 
 def batch_norm(train: bool, *, dtype=None, name=None):
@@ -43,7 +51,7 @@ def batch_norm(train: bool, *, dtype=None, name=None):
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, batch normalisation, and ReLU if `relu`: [B, H, W, C] -> [B, H', W', features]."""
+    """Convolution, batch normalisation, and ReLU if `relu`: [B, H, W, C] -> [B, H', W', features]."""
 
     features: int
     kernel: tuple[int, int] = (3, 3)
@@ -51,10 +59,13 @@ class ConvNorm(nn.Module):
     strides: tuple[int, int] = (1, 1)
     relu: bool = True
     dtype: Any = None
+    use_bias: bool = False
+    init: Callable = kaiming
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        x = conv(self.features, self.kernel, self.padding, self.strides, train=train, dtype=self.dtype, name="conv")(x)
+        options = dict(train=train, use_bias=self.use_bias, dtype=self.dtype, init=self.init)
+        x = conv(self.features, self.kernel, self.padding, self.strides, **options, name="conv")(x)
         x = batch_norm(train, dtype=self.dtype, name="norm")(x)
         return nn.relu(x) if self.relu else x
 

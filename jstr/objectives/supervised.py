@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-
-from jstr import losses
 from jstr.core import ModelConfig, Objective
 from jstr.nn.images import normalise
-
-STREAMS = {"labelled": ("image", "tokens")}
-REQUIRES = ("logits",)
+from jstr.supervision import mean, supervised_outputs
 
 
 def make(model, *, config: ModelConfig) -> Objective:
     """Trains `model` on batch["labelled"]: image [B, H, W, C] (uint8, or float32 in [-1, 1]) and tokens [B, N] int32.
 
-    Attention: cross-entropy, mean over the tokens of the batch that are not padding. CTC (config.bos_id is None): mean
-    over the batch of the negative log likelihood per character; labels that no alignment fits add nothing to the sum.
-    Metrics: loss; accuracy (of tokens, teacher-forced) for attention; unalignable (labels) for CTC.
+    Loss and metrics are those of supervised_outputs.
     """
-    measure = _ctc if config.bos_id is None else _attention
 
     def init(key, batch):
         images, tokens = normalise(batch["labelled"]["image"]), batch["labelled"]["tokens"]
@@ -27,25 +19,13 @@ def make(model, *, config: ModelConfig) -> Objective:
         return {"model": variables.pop("params")}, variables
 
     def loss(params, model_state, teacher, batch, key, step):
-        del teacher, key, step
+        del teacher, step
         images, tokens = normalise(batch["labelled"]["image"]), batch["labelled"]["tokens"]
         variables = {"params": params["model"], **model_state}
-        outputs, updates = model.apply(variables, images, tokens, train=True, mutable=list(model_state))
-        metrics = measure(outputs["logits"], tokens, config)
-        total, count = metrics["loss"]
-        return total / jnp.maximum(count, 1), ({**model_state, **updates}, metrics)
+        outputs, updates = model.apply(
+            variables, images, tokens, train=True, mutable=list(model_state), rngs={"dropout": key}
+        )
+        metrics = supervised_outputs(outputs, tokens, config)
+        return mean(metrics["loss"]), ({**model_state, **updates}, metrics)
 
-    return Objective(init, loss)
-
-
-def _attention(logits, tokens, config):
-    targets = tokens[:, 1:]
-    total, count = losses.sequence_cross_entropy(logits, targets, config.pad_id)
-    correct = (jnp.argmax(logits, axis=-1) == targets) & (targets != config.pad_id)
-    return {"loss": (total.sum(), count.sum()), "accuracy": (correct.sum().astype(jnp.float32), count.sum())}
-
-
-def _ctc(logits, tokens, config):
-    nll, alignable = losses.ctc(logits, tokens, config.pad_id)
-    count = jnp.float32(len(nll))
-    return {"loss": (nll.sum(), count), "unalignable": ((~alignable).sum().astype(jnp.float32), count)}
+    return Objective({"labelled": ("image", "tokens")}, ("logits",), init, loss)

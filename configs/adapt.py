@@ -1,0 +1,80 @@
+"""Adapts a recogniser to your own pictures of words, without a label, and reads them.
+
+    python -m jstr.main --config=configs/adapt.py --workdir=runs/mine --config.images=FOLDER
+
+FOLDER (or LMDB, tar, TFDS) holds word crops as a text detector cuts them. Words are rendered for the labels, your
+pictures are learned by consistency (CR, Zheng et al. 2022), the checkpoint is chosen without labels, by `trust` on a
+tenth of your pictures that training does not see, and runs/mine/predictions.tsv says what is read, the doubtful first.
+
+    --config=configs/adapt.py:start=WORKDIR  from that run (or packed file), with its charset, size and recogniser
+    --config=configs/adapt.py:start=none     from nothing; then give --config.charset.characters too
+    --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) a line
+    --config.fonts=FOLDER                    your fonts
+
+Default: start=bundled, the reader that comes with the package.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from ml_collections import config_dict
+
+from configs import common
+
+BUNDLED = common.REPOSITORY / "jstr/bundled/reader.npz"
+
+
+def get_config(arg=""):
+    options = common.arguments(arg, start="bundled")
+    config = common.base()
+    config.model = common.crnn(width=0.5) | dict(features="compact")
+    config.charset.drop_outside = True
+    scratch = options.start == "none" or options.runlocal
+    if not scratch:
+        go_on(config, str(BUNDLED) if options.start == "bundled" else options.start)
+    config.model.projection = "mlp"
+    attention = config.model.prediction == "attention"
+    config.words, config.fonts = config_dict.placeholder(str), config_dict.placeholder(str)
+    given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
+    labelled = dict(
+        plain=common.rendered(seed=1, style=common.PLAIN, **given) | dict(weight=0.25 if scratch else 0.1),
+        varied=common.rendered(seed=3, **given) | dict(weight=0.75 if scratch else 0.9),
+    )
+    both = dict(weak=dict(cr_weak={}), strong=dict(cr_strong={}))
+
+    def pictures(**part) -> dict:
+        return common.views(32, dict(images=dict(path=config.get_ref("images"), labelled=False) | part), **both)
+
+    config.streams.labelled = common.stream(32, labelled, both["strong"])
+    config.streams.unlabelled = pictures(share=0.9)
+    config.held_back.labelled = common.stream(32, dict(varied=common.rendered(seed=5, **given)), both["strong"])
+    config.held_back.unlabelled = pictures(share=0.1, share_start=0.9)
+    for row in config.held_back.values():
+        row.batches = 4
+    # The strings of a CTC teacher, because frames of views that are moved do not correspond.
+    config.objective = dict(
+        name="cr_str", labels="soft" if attention else "hard", divergence="kl", temperature=0.4, confidence="product",
+        threshold=0.5, cons_reduction="character", cons_weight=1.0, coral_weight=0.01, coral_threshold=0.6,
+        coral_normalise=False, hidden_labels=False,
+    )  # fmt: skip
+    config.teacher = dict(decay=0.999, warmup=True, update="after", workdir="")
+    config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
+    config.keep_best = "held_back/trust"
+    config.steps, config.log_every, config.eval_every, config.save_every = 30_000 if scratch else 3_000, 100, 300, 300
+    return common.apply(config, "runlocal" if options.runlocal else "")
+
+
+def go_on(config, start: str) -> None:
+    """Charset, image and model of a run or packed file, and its weights."""
+    try:
+        if start.endswith(".npz"):
+            saved = json.loads(str(np.load(start)["meta"]))["config"]
+        else:
+            saved = json.loads((Path(start) / "config.json").read_text())
+    except OSError as error:
+        raise ValueError(f"config argument start={start}: {error.strerror}; give a workdir, or start=none") from error
+    for name in ("charset", "image", "model"):
+        config[name] = config_dict.ConfigDict({k: tuple(v) if k == "size" else v for k, v in saved[name].items()})
+    config.init_from = (("model", start, "model"),)
+    config.init_allow_missing = ("model/decoder/projection",)

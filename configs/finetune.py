@@ -1,0 +1,24 @@
+"""Fine-tuning after SeqCLR on a share of the labels, encoder and decoder together. seqclr.md section 7.2.
+
+    python -m jstr.main --config=configs/finetune.py:compact,encoder=runs/seqclr,labels=0.05 --workdir=runs/finetune \
+        --config.data_root=DATA
+
+labels: the share of the labelled words, such as 0.05, 0.1 or 1.0, drawn by label_seed=0; the smaller lie within the
+larger. Without encoder=: the supervised baseline, the same network from scratch on the same words. Options `compact`,
+`decoder` and `features` as in configs/seqclr.py.
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(
+        arg, compact=False, encoder="", decoder="attention", features="frames", labels=1.0, label_seed=0
+    )
+    share = dict(share=options.labels, share_seed=options.label_seed)
+    config = common.labelled_words(options.compact, options.decoder, **share)
+    common.pretrained(config, options.encoder, options.features, frozen=False)
+    config.steps, config.log_every, config.eval_every, config.save_every = 50_000, 100, 10_000, 2_000
+    if options.compact:
+        config.steps, config.log_every, config.eval_every, config.save_every = 6_000, 100, 2_000, 500
+    return common.apply(config, "runlocal" if options.runlocal else "")

@@ -1,0 +1,22 @@
+"""FixMatch (Sohn et al. 2020) for words, in the setting of configs/cr_str.py: baselines.md section 5.
+
+    python -m jstr.main --config=configs/fixmatch.py:compact --workdir=runs/fixmatch --config.data_root=DATA
+
+A word counts when its least certain character has 0.95; --config.objective.threshold=0.5 is nearer to CR's variant. A
+moving average of the weights reads in evaluation and does not teach. `shared`: the student is told the teacher's
+characters, as in CR; else it reads freely. Options `compact`, `decoder` and `hidden` as in configs/cr_str.py.
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(arg, **common.SEMI, shared=False)
+    config = common.semi_supervised(options)
+    config.objective = dict(
+        name="fixmatch", confidence="minimum", threshold=0.95, context="shared" if options.shared else "own",
+        cons_reduction="sample", cons_weight=1.0, hidden_labels=options.hidden,
+    )  # fmt: skip
+    config.teacher = dict(decay=0.999, warmup=False, update="after", workdir="")
+    config.eval_weights = "teacher"
+    return common.apply(config, "runlocal" if options.runlocal else "")

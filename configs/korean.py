@@ -1,0 +1,40 @@
+"""A compact CRNN learns to read Korean from words rendered on the fly: the 2,350 syllables of KS X 1001, digits, Latin.
+
+    python -m jstr.main --config=configs/korean.py --workdir=runs/korean
+
+Charset, fonts and words make the difference to configs/quickstart.py. Results: configs/results/korean.json.
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    config = common.base()
+    # NFKC makes one character of the letters of a syllable, which some systems write apart.
+    config.charset.update(characters="korean", max_length=12, lower=False, nfkc=True)
+    config.image.size = (32, 128)
+    config.model = common.crnn(width=0.25)
+    plain = dict(common.PLAIN, kinds=(0.5, 0.1, 0.4), random_length=(1, 6))
+    varied = dict(kinds=(0.6, 0.1, 0.3), random_length=(1, 6))
+    sources = dict(plain=_words(seed=1, style=plain), varied=_words(seed=3, style=varied))
+    config.streams.labelled = common.stream(32, sources)
+    # The words of the first two are those of training, in pictures that were not; any string of syllables may be in
+    # the third, so that a remembered word does not help.
+    config.evals = dict(
+        plain=_words(seed=2, size=1000, style=dict(plain, kinds=(1, 0, 0))),
+        varied=_words(seed=2, size=1000, style=dict(varied, kinds=(1, 0, 0))),
+        random=_words(seed=4, size=1000, style=dict(plain, kinds=(0, 0, 1), random_length=(2, 4))),
+    )
+    for row in config.evals.values():
+        row.protocol = "exact"
+    config.optimizer = common.adam(3e-3, warmup=0.05)
+    config.steps, config.log_every, config.eval_every, config.save_every = 9000, 200, 3000, 1000
+    config = common.apply(config, arg)
+    if common.arguments(arg).runlocal:
+        config.streams.labelled.sources = dict(rendered=_words(seed=1))
+        config.evals = dict(rendered=_words(seed=99, size=16) | dict(protocol="exact"))
+    return config
+
+
+def _words(seed: int, **options) -> dict:
+    return common.rendered(seed, fonts="korean", words="korean", **options)

@@ -1,0 +1,23 @@
+"""Mean Teacher (Tarvainen and Valpola 2017) for words, as STR-Fewer-Labels has it: baselines.md section 3.
+
+    python -m jstr.main --config=configs/mean_teacher.py:compact --workdir=runs/mean_teacher --config.data_root=DATA
+
+`masked`: only steps up to the end of the teacher's word count, and the weight of the consistency grows over the first
+80,000 steps (compact: a third of the run). Options `compact` and `decoder` as in configs/cr_str.py.
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(arg, compact=False, decoder="attention", masked=False)
+    config = common.semi_supervised(options)
+    config.objective = dict(name="mean_teacher", cons_weight=1.0, ramp_steps=0, masked=options.masked, context="own")
+    both = dict(view0=common.fewer_labels_view(), view1=common.fewer_labels_view())
+    for rows in (config.streams, config.held_back):
+        for row in rows.values():
+            row.views = both
+    config.teacher = dict(decay=0.999, warmup=True, update="before", workdir="")
+    if options.masked:
+        config.objective.ramp_steps = config.steps // 3 if options.compact else 80_000
+    return common.apply(config, "runlocal" if options.runlocal else "")

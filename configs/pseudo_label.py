@@ -1,0 +1,50 @@
+"""Pseudo-labelling as STR-Fewer-Labels has it (Baek et al. 2021): baselines.md section 1.
+
+    python -m jstr.main --config=configs/pseudo_label.py:compact,teacher=runs/a --workdir=runs/b --config.data_root=DATA
+
+A frozen teacher, the recogniser of another run of the same sizes, labels every batch; the student starts from nothing.
+Such a run is that of configs/source_only.py.
+
+Offline, in rounds, with a threshold (the teacher may be of any size; repeat with runs/b as the teacher):
+
+    python tools/pseudo_label.py --workdir=runs/a --data=PICTURES --out=kept.tar --threshold=0.9
+    python -m jstr.main --config=configs/pseudo_label.py:compact,kept=kept.tar --workdir=runs/b --config.data_root=DATA
+
+Options `compact`, `decoder` and `hidden` as in configs/cr_str.py.
+"""
+
+from pathlib import Path
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(arg, **common.SEMI, teacher="", kept="")
+    if bool(options.teacher) == bool(options.kept) and not options.runlocal:
+        raise ValueError("give the config argument teacher=WORKDIR, or kept=FILE of tools/pseudo_label.py")
+    config = common.semi_supervised(options)
+    if options.kept:
+        config.streams.labelled = common.stream(
+            config.streams.labelled.batch_size + config.streams.unlabelled.batch_size,
+            with_kept(config.streams.labelled.sources.to_dict(), str(Path(options.kept).resolve())),
+            common.fewer_labels_view(),
+        )
+        config.held_back.labelled.views.image = common.fewer_labels_view()
+        del config.streams.unlabelled, config.held_back.unlabelled
+    else:
+        config.objective = dict(
+            name="pseudo_label", same_view=True, labels="hard", temperature=1.0, confidence="geometric_mean",
+            threshold=0.0, cons_reduction="kept", cons_weight=1.0, hidden_labels=options.hidden,
+        )  # fmt: skip
+        for rows in (config.streams, config.held_back):
+            rows.labelled.views.image = common.fewer_labels_view()
+            rows.unlabelled.views = dict(strong=common.fewer_labels_view())
+        config.teacher = dict(decay=1.0, warmup=False, update="after", workdir=options.teacher)
+    config.optimizer = common.adam(5e-4)
+    return common.apply(config, "runlocal" if options.runlocal else "")
+
+
+def with_kept(labelled: dict, path: str) -> dict:
+    """Labelled rows and those of a tar, in the proportions of the two streams of semi_supervised."""
+    total = sum(row.get("weight", 1.0) for row in labelled.values())
+    return labelled | dict(kept=dict(path=path, weight=0.75 * total))

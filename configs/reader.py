@@ -1,0 +1,31 @@
+"""The reader that comes with the package: a compact CTC recogniser of rendered words and few real ones.
+
+    python -m jstr.main --config=configs/reader.py --workdir=runs/reader --config.data_root=DATA
+
+Arguments, after a colon: `words=rendered|real|both`. Measured results: configs/results/reader.json.
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(arg, words="both")
+    if options.words not in ("rendered", "real", "both"):
+        raise ValueError(f"config argument words={options.words}: choose rendered, real or both")
+    config = common.base()
+    config.charset.drop_outside = True  # "it's" trains as "its", as the 36-character protocol scores it
+    config.image.size = (32, 128)
+    config.model = common.crnn(width=0.5) | dict(features="compact")
+    real, rendered = dict(both=(0.3, 0.7), real=(1.0, 0.0), rendered=(0.0, 1.0))[options.words]
+    # Plain words first of all teach what letters are; see common.PLAIN.
+    sources = {
+        "plain": common.rendered(seed=1, style=common.PLAIN) | dict(weight=0.25 * rendered),
+        "varied": common.rendered(seed=3) | dict(weight=0.75 * rendered),
+    }
+    sources |= {name: row | dict(weight=row["weight"] * real) for name, row in common.real_words().items()}
+    sources = {name: row for name, row in sources.items() if row["weight"] > 0}
+    config.streams.labelled = common.stream(64, sources, common.real_view())
+    config.evals = common.benchmarks()
+    config.optimizer = common.adam(2e-3, warmup=0.05)
+    config.steps, config.log_every, config.eval_every, config.save_every = 30_000, 200, 5000, 1000
+    return common.apply(config, arg)

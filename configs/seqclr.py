@@ -1,0 +1,56 @@
+"""SeqCLR (Aberdam et al. 2021): pre-trains the encoder of TRBA, grey 32x100, on words without labels.
+
+    python -m jstr.main --config=configs/seqclr.py:compact --workdir=runs/seqclr --config.data_root=DATA
+
+Then configs/probe.py and configs/finetune.py. Without `compact`: the published sizes, on the images of the LMDB `ST`
+(SynthText), which is work for an accelerator; the learning rate and the optimiser are not certain (seqclr.md section
+12). With it: a quarter of the width on 95 % of 7,619 real words, whose labels are not read; DATA holds iiit5k, svt,
+icdar2003 and icdar2015 with their train.tar. The other 5 % of the images are watched. Options:
+
+    features=visual   contrast the features before the BiLSTM instead of those after it
+    joint,labels=0.1  add the supervised loss on a tenth of the labels, drawn by label_seed=0, for 3 words of 10
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(
+        arg, compact=False, decoder="attention", features="frames", joint=False, labels=1.0, label_seed=0
+    )
+    config = common.base()
+    config.charset.layout, config.charset.drop_outside = f"cr_{options.decoder}", True
+    config.model = common.trba(width=0.25 if options.compact else 1.0) | dict(prediction=options.decoder)
+    stream = "mixed" if options.joint else "unlabelled"
+    config.objective = dict(
+        name="seqclr", features=options.features, head="none", mapping="window", size=5, temperature=0.1,
+        concatenate=False, joint=options.joint,
+    )  # fmt: skip
+    batch_size, views = 64 if options.compact else 256, dict(view0=dict(seqclr={}), view1=dict(seqclr={}))
+    config.streams[stream] = common.views(batch_size, training(options), **views)
+    rest = rows(options, labelled=False, share=0.05, share_start=0.95, share_seed=options.label_seed)
+    config.held_back[stream] = common.views(batch_size, rest, **views) | dict(batches=4)
+    config.optimizer = common.adam(1e-3, warmup=0.05) if options.compact else common.adadelta()
+    config.steps, config.log_every, config.eval_every, config.save_every = 300_000, 100, 10_000, 2_000
+    if options.compact:
+        config.steps, config.log_every, config.eval_every, config.save_every = 6_000, 100, 1_000, 500
+    else:
+        config.num_workers = 8
+    return common.apply(config, "runlocal" if options.runlocal else "")
+
+
+def rows(options, **more) -> dict:
+    return common.real_words(**more) if options.compact else dict(st=dict(path="ST", weight=1.0) | more)
+
+
+def training(options) -> dict:
+    """Rows without labels; for the joint form also rows with them, which make up 3 of 10 words."""
+    unlabelled = rows(options, labelled=False, share=0.95, share_seed=options.label_seed)
+    if not options.joint:
+        return unlabelled
+    labelled = rows(options, share=min(options.labels, 0.95), share_seed=options.label_seed)
+    for row in labelled.values():
+        row["weight"] *= 0.3
+    for row in unlabelled.values():
+        row["weight"] *= 0.7
+    return {f"labelled_{name}": row for name, row in labelled.items()} | unlabelled

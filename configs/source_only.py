@@ -1,0 +1,16 @@
+"""What the semi-supervised methods start from: the labelled words of configs/cr_str.py alone, supervised.
+
+    python -m jstr.main --config=configs/source_only.py:compact --workdir=runs/source_only --config.data_root=DATA
+
+The same recogniser, augmentation, optimiser and steps, without the unlabelled words. Options `compact` and `decoder` as
+in configs/cr_str.py.
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(arg, compact=False, decoder="attention")
+    config = common.semi_supervised(options)
+    del config.streams.unlabelled, config.held_back.unlabelled
+    return common.apply(config, "runlocal" if options.runlocal else "")

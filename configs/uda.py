@@ -1,0 +1,19 @@
+"""UDA (Xie et al. 2020) for words, in the setting of configs/cr_str.py: baselines.md section 4.
+
+    python -m jstr.main --config=configs/uda.py:compact --workdir=runs/uda --config.data_root=DATA
+
+The student is its own teacher. `shared`: it is told the teacher's characters, as in CR; else it reads freely. Options
+`compact`, `decoder` and `hidden` as in configs/cr_str.py.
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(arg, **common.SEMI, shared=False)
+    config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if options.decoder == "ctc" else None)
+    config.objective = dict(
+        name="uda", temperature=0.4, confidence="product", threshold=0.5, context="shared" if options.shared else "own",
+        cons_reduction="sample", cons_weight=1.0, hidden_labels=options.hidden,
+    )  # fmt: skip
+    return common.apply(config, "runlocal" if options.runlocal else "")

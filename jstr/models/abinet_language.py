@@ -1,0 +1,66 @@
+"""The language model of ABINet (Fang et al. 2021), BCN: says every character from all the others. semimtr.md section 4.
+
+It reads text, not images: it is trained by objectives/masked_lm.py and used within models/abinet.py.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jstr.core import Array, ModelConfig
+from jstr.decode import word_length
+from jstr.models.abinet_vision import HEADS, check_common, classify, compute_dtype, scaled
+from jstr.nn.layers import dense, torch_default
+from jstr.nn.transformer import Layer, add_positions
+
+
+class Model(nn.Module):
+    """A cloze model: position i sees all tokens of the word but its own, so its logits say what belongs there.
+
+    width: multiplies every width, for compact models; 1: 512. dtype: as in abinet_vision.
+
+    Raises:
+      InputError: a layout without EOS, or another field that cannot be.
+    """
+
+    config: ModelConfig
+    width: float = 1.0
+    num_layers: int = 4
+    dropout: float = 0.1
+    dtype: str = "float32"
+
+    reads_text = True
+
+    def __post_init__(self):
+        check_common(self)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, tokens: Array, length: Array | None = None, *, train: bool) -> dict[str, Array]:
+        """Reads tokens without BOS: ids [B, T] int32, or probabilities [B, T, C], through which no gradient flows.
+
+        length [B]: characters and EOS; None: up to the first EOS of the ids (or of the most probable classes).
+        Positions behind it are seen by nobody. It counts at least 2: a lone EOS would have nothing to see.
+
+        Returns:
+          logits [B, T, C] float32; features [B, T, D], what they were read from.
+        """
+        if tokens.ndim == 2:
+            ids, tokens = tokens, jax.nn.one_hot(tokens, self.config.num_classes)
+        else:
+            ids, tokens = jnp.argmax(tokens, axis=-1), jax.lax.stop_gradient(tokens)
+        if length is None:
+            length = word_length(ids, self.config.eos_id)
+        size, steps, dtype = scaled(512, self.width), tokens.shape[1], compute_dtype(self.dtype)
+        embedded = dense(size, use_bias=False, dtype=dtype, init=torch_default, name="embedding")(tokens)
+        memory = nn.Dropout(self.dropout)(add_positions(embedded), deterministic=not train)
+        visible = jnp.arange(steps) < jnp.maximum(length, 2)[:, None]
+        mask = visible[:, None, None, :] & ~jnp.eye(steps, dtype=bool)
+        # Only the codes of the positions go in below: a token never reaches its own place.
+        x = add_positions(jnp.zeros_like(memory))
+        for i in range(self.num_layers):
+            layer = Layer(HEADS, 4 * size, self.dropout, dtype, name=f"layer_{i}")
+            x = layer(x, memory, mask, train=train)
+        return {"logits": classify(self.config.num_classes, x, "classifier"), "features": x}

@@ -1,0 +1,147 @@
+"""The vision model of ABINet (Fang et al. 2021): reads all characters at once, without a language model.
+
+A residual network, transformer layers over its map, and attention from positions to cells. semimtr.md section 3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jstr import decode
+from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.nn.images import normalise
+from jstr.nn.layers import dense, torch_default
+from jstr.nn.position_attention import AdditiveAttention, PositionAttention
+from jstr.nn.resnet45 import BLOCKS, ResNet45
+from jstr.nn.transformer import Layer, add_positions
+
+DTYPES = ("float32", "bfloat16")
+ATTENTIONS = ("position", "additive")
+HEADS = 8
+# Mean and standard deviation of the colours of photographs (ImageNet), which the published weights expect.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def scaled(size: int, width: float) -> int:
+    """A size for this width: a multiple of 16, so that 8 heads divide it."""
+    return size if width == 1.0 else max(1, round(size * width / 16)) * 16
+
+
+def compute_dtype(name: str) -> Any:
+    """That of the computation: None follows the parameters, which are float32."""
+    return jnp.bfloat16 if name == "bfloat16" else None
+
+
+def check_common(model) -> None:
+    """What the fields of the models of ABINet must be. Raises InputError."""
+    if model.config.eos_id is None or model.config.eos_id < 0:
+        raise InputError(f"ABINet needs a token layout with an EOS class, but eos_id is {model.config.eos_id}; "
+                         "use layout abinet")
+    if model.dtype not in DTYPES:
+        raise InputError(f"unknown dtype {model.dtype!r}; choose one of {', '.join(DTYPES)}")
+    if not model.width > 0:
+        raise InputError(f"width must be positive, not {model.width}")
+    if not 0 <= model.dropout < 1:
+        raise InputError(f"dropout must be at least 0 and less than 1, not {model.dropout}")
+
+
+def imagenet(images: Array) -> Array:
+    """Images [B, H, W, C] in [-1, 1] to mean 0 and variance 1 over photographs; grey ones by the mean colour."""
+    channels = images.shape[-1]
+    mean, std = (jnp.asarray(v if channels == 3 else [sum(v) / 3], images.dtype) for v in (MEAN, STD))
+    return ((images + 1) / 2 - mean) / std
+
+
+class Backbone(nn.Module):
+    """[B, H, W, C] -> [B, H / 4, W / 4, D]: convolutions, then layers over all cells, row by row."""
+
+    width: float
+    blocks: tuple[int, ...]
+    num_layers: int
+    dropout: float
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        channels = scaled(512, self.width) // 16
+        x = ResNet45(channels, tuple(self.blocks), self.dtype, name="resnet")(x, train=train)
+        cells = add_positions(x.reshape(x.shape[0], -1, x.shape[-1]))
+        cells = nn.Dropout(self.dropout)(cells, deterministic=not train)
+        for i in range(self.num_layers):
+            cells = Layer(HEADS, 4 * x.shape[-1], self.dropout, self.dtype, name=f"layer_{i}")(cells, train=train)
+        return cells.reshape(x.shape)
+
+
+class Model(nn.Module):
+    """A recogniser of one word in an image. ABINet-LV has 3 layers and position attention, SV 2 and additive.
+
+    width: multiplies every width, for compact models; 1: 512. blocks: of the five stages of the residual network.
+    attention: `position` or `additive`.
+    dtype: of the computation. Parameters, norms, softmax and logits stay float32.
+
+    Raises:
+      InputError: an unknown choice, a layout without EOS, or images that cannot be.
+    """
+
+    config: ModelConfig
+    width: float = 1.0
+    blocks: tuple[int, ...] = BLOCKS
+    num_layers: int = 3
+    attention: str = "position"
+    dropout: float = 0.1
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        check_common(self)
+        if self.attention not in ATTENTIONS:
+            raise InputError(f"unknown attention {self.attention!r}; choose one of {', '.join(ATTENTIONS)}")
+        if len(self.blocks) != len(BLOCKS) or min(self.blocks) < 1:
+            raise InputError(f"blocks must be {len(BLOCKS)} numbers, at least 1 each, not {tuple(self.blocks)}")
+        height, width = self.config.image_size
+        if height % 4 or width % 4 or min(height, width) < 16:
+            raise InputError(f"an image of {height}x{width} does not do for ABINet: give multiples of 4, at least 16")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, images: Array, tokens: Array | None = None, *, train: bool) -> dict[str, Array]:
+        """Reads images [B, H, W, C], float32 in [-1, 1] or uint8. tokens are ignored: nothing is fed back.
+
+        train: batch norm uses, and updates, the statistics of the batch, and dropout needs rngs={"dropout": key}.
+
+        Returns:
+          logits [B, T, C] float32, T = max_length + 1; glimpses [B, T, D], what they were read from; attention
+          [B, T, h, w], its weights over the cells; visual [B, h, w, D], the cells; frames [B, w, D], their columns.
+
+        Raises:
+          InputError: images of another shape.
+        """
+        expected = (*self.config.image_size, self.config.channels)
+        if images.shape[1:] != expected:
+            raise InputError(f"images must be [B, {', '.join(map(str, expected))}], not {list(images.shape)}")
+        dtype = compute_dtype(self.dtype)
+        x = imagenet(normalise(images))
+        backbone = Backbone(self.width, self.blocks, self.num_layers, self.dropout, dtype, name="backbone")
+        visual = backbone(x.astype(dtype or x.dtype), train=train)
+        steps = self.config.max_length + 1
+        if self.attention == "position":
+            attend = PositionAttention(steps, scaled(64, self.width), dtype, name="attention")
+        else:
+            attend = AdditiveAttention(steps, dtype, name="attention")
+        glimpses, weights = attend(visual, train=train)
+        logits = classify(self.config.num_classes, glimpses, "classifier")
+        frames = visual.mean(axis=1)
+        return {"logits": logits, "glimpses": glimpses, "attention": weights, "visual": visual, "frames": frames}
+
+    def decode(self, images: Array) -> Prediction:
+        """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
+        logits = self(images, train=False)["logits"]
+        return decode.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)
+
+
+def classify(num_classes: int, features: Array, name: str) -> Array:
+    """Logits [B, T, C], at least float32."""
+    features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
+    return dense(num_classes, init=torch_default, name=name)(features)

@@ -1,0 +1,80 @@
+"""Transformer layers in the post-norm form (Vaswani et al. 2017), as ABINet uses them. semimtr.md sections 3 and 4.
+
+Softmax and layer normalisation are computed in float32 whatever `dtype` says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jstr.core import Array
+from jstr.nn.layers import dense, torch_default
+
+# Glorot uniform over the matrix that makes queries, keys and values at once, three times as wide as one of them.
+_stacked_glorot = jax.nn.initializers.variance_scaling(0.5, "fan_in", "uniform")
+
+
+def sinusoid(length: int, width: int) -> np.ndarray:
+    """Positions 0 to length - 1 as [length, width] float64: sin and cos in turn, wave lengths 2 pi to 10000 * 2 pi."""
+    angle = np.arange(length)[:, None] * np.exp(np.arange(0, width, 2) * (-np.log(10000.0) / width))
+    return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(length, width)
+
+
+def add_positions(x: Array) -> Array:
+    """x [B, N, D] plus the code of its positions."""
+    return x + jnp.asarray(sinusoid(*x.shape[1:]), x.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries [B, Q, D] over memory [B, N, D], with dropout on its weights.
+
+    mask [B or 1, 1, Q, N] bool: True where the query may see the position. A query that may see nothing sees the mean.
+    """
+
+    num_heads: int
+    dropout: float
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, query: Array, memory: Array, mask: Array | None = None, *, train: bool) -> Array:
+        attend = nn.MultiHeadDotProductAttention(
+            self.num_heads, self.dtype, dropout_rate=self.dropout, broadcast_dropout=False, kernel_init=_stacked_glorot,
+            out_kernel_init=torch_default, force_fp32_for_softmax=self.dtype is not None, name="attention",
+        )  # fmt: skip
+        return attend(query, memory, mask=mask, deterministic=not train)
+
+
+class Layer(nn.Module):
+    """Attention and a feed-forward network, each added to what came in and then normalised: [B, Q, D] -> [B, Q, D].
+
+    memory [B, N, D]: what is attended to; None: the input itself (an encoder layer).
+    """
+
+    num_heads: int
+    hidden: int
+    dropout: float
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, memory: Array | None = None, mask: Array | None = None, *, train: bool) -> Array:
+        def drop(values):
+            return nn.Dropout(self.dropout)(values, deterministic=not train)
+
+        def norm(values, name):
+            normed = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=_at_least_single(values), name=name)
+            return normed(values).astype(values.dtype)
+
+        attended = Attention(self.num_heads, self.dropout, self.dtype, name="attend")
+        x = norm(x + drop(attended(x, x if memory is None else memory, mask, train=train)), "norm_0")
+        inner = drop(nn.relu(dense(self.hidden, dtype=self.dtype, init=torch_default, name="inner")(x)))
+        outer = dense(x.shape[-1], dtype=self.dtype, init=torch_default, name="outer")(inner)
+        return norm(x + drop(outer), "norm_1")
+
+
+def _at_least_single(x: Array):
+    return jnp.promote_types(x.dtype, jnp.float32)

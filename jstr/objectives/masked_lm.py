@@ -1,0 +1,89 @@
+"""The language model of ABINet learns to spell: every character is said from all the others. semimtr.md section 7.
+
+Which characters it may see is a matter of the model's mask (models/abinet_language.py), so nothing is masked here.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jstr.core import Array, InputError, Metrics, ModelConfig, Objective
+from jstr.decode import word_length
+from jstr.losses import sequence_cross_entropy
+from jstr.supervision import mean
+
+TOP = 5
+
+
+def make(model, *, config: ModelConfig, input_smoothing: float = 0.0) -> Objective:
+    """Trains `model` on batch["text"]: tokens [B, T + 1] to be said, BOS first, and noised [B, T + 1] to be read.
+
+    input_smoothing: every character that is read loses up to this much of its probability, drawn uniformly, to random
+      other classes (the published runs: 0). It then sees words as a recogniser shows them.
+
+    Loss: cross-entropy, the mean over all positions up to EOS. Metrics in training and, as in evaluation, `clean/` and
+    `noised/` on the batches held back: see spelling_metrics.
+
+    Raises:
+      InputError: a model that does not read text, or a smoothing outside of 0 to 1.
+    """
+    if not getattr(model, "reads_text", False):
+        raise InputError("objective masked_lm trains language models; set config.model.name to abinet_language")
+    if not 0 <= input_smoothing <= 1:
+        raise InputError(f"config.objective.input_smoothing={input_smoothing} is a probability, from 0 to 1")
+
+    def init(key, batch):
+        variables = dict(model.init(key, batch["text"]["noised"][:, 1:], train=False))
+        return {"model": variables.pop("params")}, variables
+
+    def loss(params, model_state, teacher, batch, key, step):
+        del teacher, step
+        keys, rows = jax.random.split(key), batch["text"]
+        ids = rows["noised"][:, 1:]
+        length = word_length(ids, config.eos_id)
+        if input_smoothing:
+            ids = smooth(jax.nn.one_hot(ids, config.num_classes), keys[0], input_smoothing)
+        outputs = model.apply({"params": params["model"]}, ids, length, train=True, rngs={"dropout": keys[1]})
+        targets = rows["tokens"][:, 1:]
+        total, count = sequence_cross_entropy(outputs["logits"], targets, config.pad_id)
+        metrics = {"loss": (total.sum(), count.sum())} | spelling_metrics(outputs["logits"], targets, config)
+        return mean(metrics["loss"]), (model_state, metrics)
+
+    def measure(params, model_state, teacher, batch):
+        del model_state, teacher
+        rows, found = batch["text"], {}
+        for name, field in (("clean", "tokens"), ("noised", "noised")):
+            logits = model.apply({"params": params["model"]}, rows[field][:, 1:], train=False)["logits"]
+            metrics = spelling_metrics(logits, rows["tokens"][:, 1:], config)
+            found |= {f"{name}/{key}": value for key, value in metrics.items()}
+        return found
+
+    return Objective({"text": ("tokens", "noised")}, ("logits",), init, loss, measure=measure)
+
+
+def smooth(prob: Array, key: Array, amount: float) -> Array:
+    """Moves a share of each distribution [B, T, C], uniform in 0..amount, to random weights over all classes."""
+    share_key, noise_key = jax.random.split(key)
+    share = amount * jax.random.uniform(share_key, (*prob.shape[:-1], 1), prob.dtype)
+    noise = jax.random.uniform(noise_key, prob.shape, prob.dtype, minval=1e-6)
+    return prob * (1 - share) + share * noise / noise.sum(axis=-1, keepdims=True)
+
+
+def spelling_metrics(logits: Array, targets: Array, config: ModelConfig) -> Metrics:
+    """Shares of logits [B, T, C] against ids [B, T] that end in EOS and padding.
+
+    characters and characters_top5: of positions, EOS included, whose class is the first, or among the first five. words
+    and words_top5: of words of which that holds everywhere; top5 asks for the right length too, by the first choices.
+    """
+    inside = targets != config.pad_id
+    best = jax.lax.top_k(logits, min(TOP, logits.shape[-1]))[1]
+    hits = best == targets[..., None]
+    first, among = hits[..., 0], hits.any(axis=-1)
+    long_enough = word_length(best[..., 0], config.eos_id) == inside.sum(axis=1)
+    metrics = {}
+    for name, hit in (("", first), ("_top5", among)):
+        metrics[f"characters{name}"] = (hit & inside, inside)
+        word = (hit | ~inside).all(axis=1) & long_enough
+        metrics[f"words{name}"] = (word, jnp.ones_like(word))
+    return jax.tree.map(lambda x: jnp.sum(x, dtype=jnp.float32), metrics)

@@ -1,0 +1,71 @@
+"""A contact sheet of training views: each word as it is, then its views, all as large as the model sees them.
+
+python -m jstr.views --config=configs/NAME.py --out=views.png [--words=24]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import cv2
+import numpy as np
+from absl import flags
+from PIL import Image
+
+from jstr.core import InputError
+from jstr.data.pipeline import TrainData
+from jstr.main import CONFIG, cli, parse
+from jstr.reader import make_charset
+
+OUT = flags.DEFINE_string("out", "views.png", "the picture to write")
+WORDS = flags.DEFINE_integer("words", 24, "number of words to show")
+STREAM = flags.DEFINE_string("stream", "", "stream to show; the first with views, if none is named")
+
+
+def sheet(samples: list[dict], names: list[str], columns: int = 2, scale: int = 2) -> np.ndarray:
+    """Pictures uint8 [H, W, 3] of samples, each a row of its fields `names`, several rows beside each other."""
+    rows = []
+    for sample in samples:
+        pictures = [cv2.cvtColor(s, cv2.COLOR_GRAY2RGB) if s.shape[-1] == 1 else s for s in map(sample.get, names)]
+        pictures = [cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST) for p in pictures]
+        pictures = [cv2.copyMakeBorder(p, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255,) * 3) for p in pictures]
+        rows.append(cv2.copyMakeBorder(np.concatenate(pictures, 1), 0, 0, 4, 4, cv2.BORDER_CONSTANT, value=(255,) * 3))
+    rows += [np.full_like(rows[0], 255)] * (-len(rows) % columns)
+    return np.concatenate([np.concatenate(rows[i : i + columns], 1) for i in range(0, len(rows), columns)])
+
+
+def samples(config, stream: str, count: int) -> tuple[list[dict], list[str]]:
+    """The first `count` samples of a stream as training sees them, with `original` added; and the names to show.
+
+    Raises:
+      InputError: no such stream, or none with views.
+    """
+    with_views = [name for name, row in config.streams.items() if any(row.get("views", {}).values())]
+    stream = stream or next(iter(with_views), "")
+    if stream not in with_views:
+        raise InputError(f"no views in stream {stream!r}; streams with views: {', '.join(with_views) or 'none'}")
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.streams = {stream: config.streams[stream]}
+        config.streams[stream].views.original = {}
+    names = [name for name in config.streams[stream].views if name != "original"]
+    data = TrainData(config, make_charset(config.charset), {stream: (*names, "original")})
+    for line in data.notes:
+        print(line)
+    return [data.streams[stream][i] for i in range(count)], ["original", *names]
+
+
+def run() -> None:
+    parse(sys.argv, workdir_needed=False)
+    if WORDS.value < 1:
+        raise InputError(f"--words={WORDS.value}: give a positive number")
+    shown, names = samples(CONFIG.value, STREAM.value, WORDS.value)
+    try:
+        Image.fromarray(sheet(shown, names)).save(OUT.value)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--out={OUT.value}: {error}") from error
+    print(f"{OUT.value}: {', '.join(names)} of {len(shown)} words")
+
+
+if __name__ == "__main__":
+    cli(run)

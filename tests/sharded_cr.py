@@ -1,0 +1,48 @@
+"""Loss and gradient of cr_str with its batch on one device and split over all; prints the largest differences as JSON.
+
+Started by test_cr.py with several fake devices.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+
+import jax
+import numpy as np
+from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
+
+from jstr import sharding
+from jstr.objectives import cr_str
+
+model, facts = (ToyAttention(), ATTENTION) if sys.argv[1] == "attention" else (Toy(), FACTS)
+batch = toy_words(facts, labelled=16, unlabelled=8)
+# Thresholds in the middle of what untrained words reach, so that some count and some do not.
+threshold = 1.5e-4 if sys.argv[1] == "attention" else 5e-9
+objective = cr_str.make(model, config=facts, threshold=threshold, coral_threshold=threshold)
+params, model_state = objective.init(jax.random.PRNGKey(0), batch)
+teacher = objective.init(jax.random.PRNGKey(7), batch)
+
+
+def value(params, batch):
+    return objective.loss(params, model_state, teacher, batch, jax.random.PRNGKey(1), 0)
+
+
+step = jax.jit(jax.value_and_grad(value, has_aux=True))
+(one, (_, alone)), gradient = step(params, jax.device_put(batch, jax.devices()[0]))
+mesh = sharding.make_mesh()
+split = sharding.put_batch(batch, mesh)
+(many, (_, together)), gradients = step(jax.device_put(params, sharding.copied(mesh)), split)
+
+
+def difference(a, b):
+    """The largest difference of two trees, relative to the largest value of each leaf."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(float(np.abs(x - y).max() / (np.abs(x).max() + 1e-6)) for x, y in map(jax.device_get, pairs))
+
+
+shards = len({s.device for s in jax.tree.leaves(split)[0].addressable_shards})
+found = {name: float(alone[name][0]) for name in ("confident", "consistency", "coral", "confidence")}
+differences = {"loss": abs(float(one) - float(many)), "metrics": difference(alone, together)}
+print(json.dumps({"devices": shards} | found | differences | {"gradient": difference(gradient, gradients)}))

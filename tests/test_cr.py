@@ -1,0 +1,389 @@
+"""The cr_str objective: equal to the published code, its invariants, what it shows; and teachers in the loop."""
+
+import json
+import signal
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from testing import call, consistency_config
+from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
+
+import jstr
+from jstr import checkpoint, consistency, sharding, train
+from jstr.core import InputError, ModelConfig
+from jstr.nn.attention_decoder import Projection
+from jstr.objectives import cr_str
+from jstr.step import make_train_step
+from jstr.supervision import mean, supervised_metrics
+
+KEY = jax.random.PRNGKey(0)
+MODELS = {"attention": (ToyAttention(), ATTENTION), "ctc": (Toy(), FACTS)}
+
+
+def built(kind="attention", hidden=False, seed=7, **options):
+    """(objective, params, model_state, teacher, batch); the teacher is not the student."""
+    model, facts = MODELS[kind]
+    objective = cr_str.make(model, config=facts, hidden_labels=hidden, **options)
+    batch = toy_words(facts, hidden=hidden)
+    init = jax.jit(objective.init)
+    return objective, *init(KEY, batch), init(jax.random.PRNGKey(seed), batch), batch
+
+
+def value(objective, params, model_state, teacher, batch):
+    """(loss, model state, means of the metrics, gradient of the student, gradient of the teacher)."""
+    def loss(params, teacher, batch):
+        return objective.loss(params, model_state, teacher, batch, KEY, 0)
+
+    step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    (total, (state, metrics)), gradients = step(params, teacher, batch)
+    return float(total), state, {k: float(a / b) if b else None for k, (a, b) in metrics.items()}, *gradients
+
+
+def moving(tree) -> bool:
+    return any(np.any(np.asarray(x)) for x in jax.tree.leaves(tree))
+
+
+class Played:
+    """A recogniser whose outputs are its parameters; the width of the images chooses: 1 labelled, 2 weak, 3 strong."""
+
+    def __init__(self):
+        self.tokens = None
+
+    def apply(self, variables, images, tokens=None, *, train, **_):
+        name = ("known", "teacher", "student")[images.shape[2] - 1]
+        if name == "student":
+            self.tokens = tokens
+        outputs = {"logits": variables["params"][name], "glimpses": variables["params"].get(f"{name}_glimpses")}
+        return (outputs, {}) if train else outputs
+
+
+def played():
+    """Made-up outputs: (params, teacher, batch). Word 1 of the teacher and word 2 of the labelled are not confident."""
+    rng = np.random.default_rng(11)
+    teacher, student, known = (rng.normal(size=(6, 5, 9)) for _ in range(3))
+    best, end = rng.integers(5, 9, (6, 5)), (2, 3, 4, 0, 1, 9)
+    for b in range(6):
+        for t in range(5):
+            c = 3 if t == end[b] else best[b, t]
+            teacher[b, t, c] += 6 if b != 1 else 1.5
+            student[b, t, c] += 5
+            known[b, t, c] += 6 if b != 2 else 2
+    glimpses = {f"{name}_glimpses": rng.normal(size=(6, 5, 4)) for name in ("known", "student")}
+    params = {"model": {"known": known, "student": student} | glimpses}
+    images = {width: np.zeros((6, 1, width, 1), np.float32) for width in (1, 2, 3)}
+    tokens = np.full((6, 6), 3, np.int32)
+    batch = {"labelled": {"image": images[1], "tokens": tokens}, "unlabelled": {"weak": images[2], "strong": images[3]}}
+    to32 = jax.tree.map(lambda x: np.asarray(x, np.float32), (params, ({"model": {"teacher": teacher}}, {})))
+    return *to32, batch
+
+
+PUBLISHED = {
+    "kl": (0.0679145412105932, 0.12868781538933888, 0.006765045044367201),
+    "ce": (0.393659669657696, 0.2279151453144194, -0.09704962739257315),
+}
+CORAL = 0.004065027920731391 / 0.01
+CORAL_GRADIENTS = {
+    "known_glimpses": (0.009976040365666555, -0.0006996920722449003),
+    "student_glimpses": (0.01790691444696585, -0.0009497360774529901),
+}
+
+
+@pytest.mark.parametrize("divergence", sorted(PUBLISHED))
+def test_loss_and_gradient_are_those_of_the_published_code(divergence):
+    """Its KLDivLoss, CrossEntropyLoss and coral_loss on the same numbers. Gradients: sum of sizes, and a product."""
+    params, teacher, batch = played()
+    facts, model = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3), Played()
+    variant = {"labels": "hard", "confidence": "minimum"} if divergence == "ce" else {}
+    objective = cr_str.make(model, config=facts, divergence=divergence, **variant)
+    metrics = objective.loss(params, {}, teacher, batch, KEY, 0)[1][1]
+    np.testing.assert_array_equal(model.tokens, [
+        [2, 6, 7, 3, 0, 0], [2, 7, 8, 7, 3, 0], [2, 7, 7, 8, 5, 3], [2, 3, 0, 0, 0, 0], [2, 5, 3, 0, 0, 0],
+        [2, 8, 8, 5, 6, 3],
+    ])  # fmt: skip
+    loss, *sizes = PUBLISHED[divergence]
+    assert float(mean(metrics["consistency"])) == pytest.approx(loss, rel=1e-5)
+    assert float(mean(metrics["confident"])) == pytest.approx(5 / 6)
+    assert float(mean(metrics["coral"])) == pytest.approx(CORAL, rel=1e-5)
+    gradient = jax.grad(lambda p: objective.loss(p, {}, teacher, batch, KEY, 0)[0])(params)["model"]
+    for name, expected, scale in [("student", sizes, 1), *((n, e, 1) for n, e in CORAL_GRADIENTS.items())]:
+        g = np.asarray(gradient[name], np.float64)
+        found = [np.abs(g).sum(), (g * np.cos(np.arange(g.size)).reshape(g.shape)).sum()]
+        np.testing.assert_allclose(np.array(found) * scale, expected, rtol=2e-5, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_no_gradient_reaches_the_teacher(kind):
+    rest = built(kind, threshold=0.0, coral_threshold=0.0)
+    total, state, metrics, gradient, taught = value(*rest)
+    assert np.isfinite(total) and metrics["confident"] == 1 and metrics["coral"] is not None
+    assert not moving(taught) and moving(gradient["model"]["extractor"])
+    assert moving(jax.tree.map(lambda a, b: a - b, state, rest[2])), "the student's batch statistics move"
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+@pytest.mark.parametrize("labels", ["soft", "hard"])
+def test_a_batch_without_a_confident_word(kind, labels):
+    """cr.md 11.7.5: neither consistency nor CORAL, no NaN, and the gradient of the supervised loss alone."""
+    objective, params, state, teacher, batch = built(kind, labels=labels, threshold=1.0, coral_threshold=0.0)
+    total, _, metrics, gradient, _ = value(objective, params, state, teacher, batch)
+    assert metrics["confident"] == 0 and metrics["consistency"] == 0 and metrics["coral"] == 0
+    assert total == metrics["supervised"]
+    assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
+    plain = cr_str.make(MODELS[kind][0], config=MODELS[kind][1], labels=labels, cons_weight=0.0, coral_weight=0.0)
+    alone = value(plain, params, state, teacher, batch)[3]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), gradient, alone)
+
+
+def test_the_student_does_not_change_the_confidence():
+    """cr.md 11.7.2."""
+    objective, params, state, teacher, batch = built()
+    other = jax.tree.map(lambda x: 1.5 * x + 0.1, params)
+    first, second = (value(objective, p, state, teacher, batch)[2] for p in (params, other))
+    assert first["confidence"] == second["confidence"] and first["supervised"] != second["supervised"]
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_equal_readings_cost_nothing(kind):
+    """cr.md 11.7.4: same weights, same view, no projection, tau 1; in training mode the views differ by batch norm."""
+    model, facts = MODELS[kind]
+    if kind == "attention":
+        model = ToyAttention(projection="none")
+
+    class Still:
+        def __getattr__(self, name):
+            return getattr(model, name)
+
+        def apply(self, variables, images, tokens=None, *, train, mutable=(), **more):
+            outputs = model.apply(variables, images, tokens, train=False)
+            return (outputs, {}) if train else outputs
+
+    objective = cr_str.make(Still(), config=facts, temperature=1.0, threshold=0.0, coral_weight=0.0)
+    batch = toy_words(facts)
+    batch["unlabelled"]["strong"] = batch["unlabelled"]["weak"]
+    params, state = objective.init(KEY, batch)
+    total, _, metrics, gradient, _ = value(objective, params, state, (params, state), batch)
+    assert metrics["consistency"] == pytest.approx(0, abs=1e-5) and metrics["agreement"] > 0
+    assert total == pytest.approx(metrics["supervised"], abs=1e-5)
+
+
+def test_the_projection_layer_learns_on_the_strong_view_only():
+    objective, params, state, teacher, batch = built(threshold=0.0, coral_weight=0.0)
+    assert "projection" in params["model"]["decoder"]
+    assert moving(value(objective, params, state, teacher, batch)[3]["model"]["decoder"]["projection"])
+    off = cr_str.make(ToyAttention(), config=ATTENTION, cons_weight=0.0, coral_weight=0.0)
+    assert not moving(value(off, params, state, teacher, batch)[3]["model"]["decoder"]["projection"])
+    count = sum(x.size for x in jax.tree.leaves(Projection("mlp").init(KEY, jnp.zeros((1, 256)))))
+    assert count == 33_216, "cr.md 11.1"
+
+
+def test_two_forwards_in_written_order():
+    """Labelled, then strong: the batch statistics are those of this order."""
+    objective, params, state, teacher, batch = built(coral_weight=0.0, threshold=0.0)
+    model, expected = ToyAttention(), state
+    rows = batch["labelled"]
+    for image, tokens in ((rows["image"], rows["tokens"]), (batch["unlabelled"]["strong"], None)):
+        variables = {"params": params["model"], **expected}
+        outputs, expected = model.apply(variables, image, tokens, train=True, mutable=["batch_stats"])
+        if tokens is not None:
+            supervised = mean(supervised_metrics(outputs["logits"], tokens, ATTENTION)["loss"])
+    _, after, metrics, *_ = value(objective, params, state, teacher, batch)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), after, dict(expected))
+    assert metrics["supervised"] == pytest.approx(float(supervised), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_hidden_labels_are_for_people(kind):
+    """Loss and gradient are the same without them and with others; the metrics are what they say."""
+    without = value(*built(kind, threshold=0.0))
+    objective, params, state, teacher, batch = built(kind, hidden=True, threshold=0.0)
+    assert objective.streams["unlabelled"] == ("weak", "strong", "tokens", "has_label")
+    first = value(objective, params, state, teacher, batch)
+    facts, rows = MODELS[kind][1], dict(batch["unlabelled"])
+    variables = {"params": teacher[0]["model"], **teacher[1]}
+    read = consistency.read(MODELS[kind][0].apply(variables, rows["weak"], train=False)["logits"], facts)
+    texts = np.asarray(consistency.strings(read, facts))
+    truth = np.full_like(rows["tokens"], facts.pad_id)
+    start = int(facts.bos_id is not None)
+    texts = np.where(texts >= facts.first_id, texts, facts.pad_id)[:, : truth.shape[1] - start]
+    truth[:, start:] = texts
+    truth[0, start] += 1 if truth[0, start] != facts.num_classes - 1 else -1  # word 0 is misread, the rest is right
+    rows |= {"tokens": truth, "has_label": np.array([True, True, False, True])}
+    second = value(objective, params, state, teacher, batch | {"unlabelled": rows})
+    assert first[0] == second[0] == pytest.approx(without[0], rel=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, first[3], second[3])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), first[3], without[3])
+    assert second[2]["teacher_accuracy"] == pytest.approx(2 / 3)
+    assert second[2]["confident_accuracy"] == pytest.approx(2 / 3)
+    confidence = np.exp(np.asarray(read.log_confidence))[[0, 1, 3]]
+    assert second[2]["brier"] == pytest.approx(np.mean((confidence - [0, 1, 1]) ** 2), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_what_is_shown(kind):
+    objective, params, state, teacher, batch = built(kind)
+    arrays = jax.device_get(jax.jit(objective.show)(params, state, teacher, batch))
+    assert {"teacher", "student", "confidence", "kept"} == set(arrays) and len(arrays["kept"]) == 4
+    assert set(arrays["kept"]) == {bool(c >= 0.5) for c in arrays["confidence"]}
+    arrays["kept"] = np.array([True, False, True, False])
+
+    class Letters:
+        @staticmethod
+        def decode(ids):
+            return "".join(chr(97 + i) for i in ids if i >= 5)
+
+    sheet = cr_str.draw(arrays, batch, Letters)["words"]
+    assert sheet.dtype == np.uint8 and sheet.shape == (4 * 48, 2 * 170 + 400, 3)
+    green = (sheet[..., 1] > 100) & (sheet[..., 0] < 60)
+    assert green[:48, 340:].any() and not green[48:96, 340:].any()
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"labels": "firm"}, "objective.labels='firm': choose one of soft, hard"),
+    ({"cons_reduction": "batch"}, "choose one of character, sample, kept"),
+    ({"temperature": 0.0}, "temperature=0.0 must be positive"),
+    ({"threshold": 1.5}, "threshold=1.5 is a probability"),
+])  # fmt: skip
+def test_bad_options(options, message):
+    with pytest.raises(InputError, match=message):
+        cr_str.make(ToyAttention(), config=ATTENTION, **options)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"teacher": {}}, "objective cr_str needs a teacher: set config.teacher = dict"),
+    ({"teacher": dict(decay=2.0)}, "config.teacher.decay=2.0: give a number from 0 to 1"),
+    ({"teacher": dict(decay=0.9, update="later")}, "config.teacher.update='later': choose one of after, before"),
+    ({"teacher": dict(decay=0.9, warm=True)}, "config.teacher has no warm; it takes decay"),
+    ({"eval_weights": "master"}, "config.eval_weights='master': give student"),
+    ({"keep_best": "held_back/trust"}, "config.keep_best='held_back/trust': give SET/METRIC"),
+])  # fmt: skip
+def test_bad_teachers(change, message, tmp_path):
+    config = consistency_config()
+    with config.unlocked():
+        for name, setting in change.items():
+            config[name] = setting
+    with pytest.raises(InputError, match=message):
+        train.run(config, str(tmp_path))
+
+
+def test_update_before_or_after_is_the_same_average():
+    """Every step sees the same teacher; the one that is left in the state lags by one step."""
+    objective, params, state, _, batch = built(threshold=0.0)
+    import optax
+
+    mesh, tx = sharding.make_mesh(), optax.sgd(0.1)
+    seen = {}
+    for update in ("after", "before"):
+        step = make_train_step(objective, tx, mesh, dict(decay=0.5, update=update))
+        copies = jax.tree.map(jnp.copy, (params, state, ({"model": params["model"]}, state)))
+        now = train.TrainState(jnp.zeros((), jnp.int32), copies[0], copies[1], tx.init(params), copies[2], KEY + 0)
+        losses, teachers = [], []
+        for _ in range(3):
+            now, metrics = step(now, batch)
+            losses.append(float(metrics["consistency"][0]))
+            teachers.append(jax.device_get(now.teacher))
+        seen[update] = losses, teachers
+    assert seen["after"][0] == pytest.approx(seen["before"][0], rel=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+                 seen["after"][1][1], seen["before"][1][2])  # fmt: skip
+    assert moving(jax.tree.map(lambda a, b: a - b, seen["after"][1][2], seen["before"][1][2]))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An unbroken run of four steps that watches, keeps its best and evaluates both weights."""
+    workdir = tmp_path_factory.mktemp("cr")
+    train.run(consistency_config(watched=True), str(workdir))
+    return workdir
+
+
+def rows_of(workdir):
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second", "data_wait")} for row in rows]
+
+
+def test_a_run_shows_what_a_user_watches(whole):
+    trained = [row for row in rows_of(whole) if "train/loss" in row]
+    names = {"supervised", "consistency", "coral", "confident", "confidence", "agreement", "trust"}
+    assert names <= {name.removeprefix("train/") for name in trained[0]}
+    watched = [row for row in rows_of(whole) if "held_back/trust" in row]
+    assert [row["step"] for row in watched] == [2, 4]
+    assert {"held_back/teacher_accuracy", "held_back/brier"} <= set(watched[0])
+    results = json.loads((whole / "results.json").read_text())
+    assert set(results["sets"]) == {"rendered"} and set(results["other_weights"]["sets"]) == {"teacher"}
+    for step in (2, 4):
+        assert cv2.imread(str(whole / f"pictures/words_{step}.png")).shape[1] == 740
+
+
+def test_the_best_checkpoint_is_read(whole):
+    values = {row["step"]: row["held_back/trust"] for row in rows_of(whole) if "held_back/trust" in row}
+    best = max(values, key=lambda step: (values[step], -step))
+    meta = checkpoint.read_meta(whole)
+    assert meta["step"] == best and meta["best"]["value"] == pytest.approx(values[best])
+    assert json.loads((whole / "results.json").read_text())["step"] == best
+
+
+def test_the_best_checkpoint_outlives_the_newest(tmp_path, monkeypatch):
+    config = consistency_config(watched=True)
+    config.steps, config.eval_every, config.save_every, config.keep_checkpoints, config.evals = 5, 1, 1, 1, {}
+    values = iter([0.1, 0.5, 0.5, 0.2, 0.3])
+    monkeypatch.setattr(train, "_value", lambda *args: next(values))
+    train.run(config, str(tmp_path))
+    assert checkpoint.Checkpoints(tmp_path).steps == [2, 5]
+    assert checkpoint.read_meta(tmp_path)["step"] == 2
+    assert jstr.load(tmp_path).read(np.zeros((32, 64), np.uint8))[1].shape == (1,)
+
+
+def test_resume_with_a_teacher_is_exact(whole, tmp_path, monkeypatch):
+    make = train.make_train_step
+
+    def stopping(*args):
+        run, count = make(*args), 0
+
+        def counted(state, batch):
+            nonlocal count
+            count += 1
+            if count == 3:
+                signal.raise_signal(signal.SIGTERM)
+            return run(state, batch)
+
+        return counted
+
+    monkeypatch.setattr(train, "make_train_step", stopping)
+    config = consistency_config(watched=True)
+    train.run(config, str(tmp_path))
+    assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3
+    monkeypatch.undo()
+    train.run(config, str(tmp_path))
+    assert rows_of(tmp_path) == rows_of(whole)
+    for weights in ("student", "teacher"):
+        pair = (jax.tree.leaves(checkpoint.load_variables(w, weights)) for w in (tmp_path, whole))
+        for a, b in zip(*pair, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_frozen_teacher_of_another_run(whole, tmp_path, capsys):
+    """It keeps the weights it came with, the student starts fresh, and the reader reads with the weights it is told."""
+    config = consistency_config()
+    config.teacher = dict(decay=1.0, workdir=str(whole))
+    config.eval_weights, config.steps = "teacher", 2
+    train.run(config, str(tmp_path))
+    assert f"teacher: frozen; model starts from model of {whole}" in capsys.readouterr().out
+    before, after = checkpoint.load_variables(whole), checkpoint.load_variables(tmp_path, "teacher")
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    student = checkpoint.load_variables(tmp_path)
+    assert moving(jax.tree.map(lambda a, b: a - b, student["params"], after["params"]))
+    picture = np.random.default_rng(0).integers(0, 256, (32, 64), np.uint8)
+    np.testing.assert_array_equal(jstr.load(tmp_path).logits([picture]), jstr.load(whole).logits([picture]))
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_eight_devices_equal_one(kind):
+    flags = "--xla_force_host_platform_device_count=8"
+    status, out, err = call("tests/sharded_cr.py", kind, XLA_FLAGS=flags)
+    assert status == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert found["devices"] == 8 and found["confident"] > 0 and found["consistency"] > 0 and found["coral"] > 0
+    assert found["loss"] < 1e-5 and found["metrics"] < 1e-4 and found["gradient"] < 1e-3, found

@@ -1,0 +1,209 @@
+"""The report on data sets: what it counts, and that a test word in the train set is seen."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from testing import REAL_WORDS, call, write_folder
+
+from jstr.core import InputError
+from jstr.data import inspect
+from jstr.data.duplicates import BITS, DIFFERENCE, LIKE, candidates, copies, fingerprint, label_key, likeness, small
+from jstr.data.sources import open_source
+
+
+def picture(name):
+    return cv2.cvtColor(cv2.imread(str(REAL_WORDS / name)), cv2.COLOR_BGR2RGB)
+
+
+REAL = [picture(s["key"]) for s in open_source(str(REAL_WORDS))]
+
+
+def write_set(folder, words):
+    """words: [(label, RGB picture)]."""
+    folder.mkdir()
+    for i, (_, image) in enumerate(words):
+        Image.fromarray(image).save(folder / f"{i}.png")
+    (folder / "labels.tsv").write_text("".join(f"{i}.png\t{label}\n" for i, (label, _) in enumerate(words)))
+    return folder
+
+
+def recropped(image):
+    """The crop of another annotator: scaled, without its margins, saved as JPEG."""
+    h, w = image.shape[:2]
+    cut = np.ascontiguousarray(image[h // 30 : h - h // 40, w // 60 : w - w // 50])
+    cut = cv2.resize(cut, None, fx=0.9, fy=0.9, interpolation=cv2.INTER_AREA)
+    return cv2.imdecode(cv2.imencode(".jpg", cut, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_COLOR)
+
+
+def bits_of(images):
+    return np.array([fingerprint(image)[1:] for image in images], np.uint64)
+
+
+def report(capsys, tmp_path, *arguments):
+    file = tmp_path / "report.json"
+    inspect.run([*map(str, arguments), f"--json={file}"])
+    return capsys.readouterr(), json.loads(file.read_text())
+
+
+def test_other_crops_of_a_photograph_are_twins_and_other_words_are_not():
+    again = [recropped(image) for image in REAL]
+    distance = np.bitwise_count(bits_of(REAL)[:, None] ^ bits_of(again)[None]).sum(-1)
+    own = np.eye(len(REAL), dtype=bool)
+    assert (distance[own] <= BITS).mean() > 0.9 and (distance[~own] <= BITS).mean() < 0.02
+    pairs = [likeness(small(a), small(b)) for a, b in zip(REAL, again, strict=True)]
+    assert np.mean([c >= LIKE and d <= DIFFERENCE for c, d in pairs]) > 0.7
+    pairs = [likeness(small(a), small(b)) for a, b in zip(REAL, REAL[1:], strict=False)]
+    assert not any(c >= LIKE and d <= DIFFERENCE for c, d in pairs)
+    assert likeness(small(REAL[0]), small(REAL[0])) == pytest.approx((1, 0), abs=1e-3)
+
+
+def test_fingerprint_knows_pixels_and_shape():
+    assert fingerprint(REAL[0]) == fingerprint(REAL[0].copy())
+    changed = REAL[0].copy()
+    changed[0, 0, 0] ^= 1
+    assert fingerprint(changed)[0] != fingerprint(REAL[0])[0]
+    wide, tall = (np.zeros((*shape, 3), np.uint8) for shape in ((10, 40), (40, 10)))
+    assert fingerprint(wide)[0] != fingerprint(tall)[0] and fingerprint(wide)[1:] == (0, 0)
+    assert fingerprint(np.zeros((1, 1, 3), np.uint8))[1:] == (0, 0)
+
+
+def test_label_key():
+    assert label_key(None) is None
+    assert label_key("Don't!") == label_key("dont") == "dont" and label_key("-") == "-"
+    assert label_key("\u1112\u1161\u11ab") == "한" and label_key("हिंदी") == "हिंदी"  # vowel signs stay
+
+
+def brute_force(labels, bits):
+    found = set()
+    for i in range(len(labels)):
+        for j in range(i + 1, len(labels)):
+            distance = int(np.bitwise_count(bits[i] ^ bits[j]).sum())
+            if labels[i] == labels[j] >= 0 and distance <= BITS and bits[i].any() and bits[j].any():
+                found.add((i, j, distance))
+    return found
+
+
+def test_candidates_are_all_close_pairs_of_a_label(monkeypatch):
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2**64, (300, 2), np.uint64)
+    for i in range(100):  # neighbours of others: up to 60 bits changed, also across words of 16 bits
+        bits[i + 100] = bits[i]
+        for b in rng.choice(128, i % 61, replace=False).tolist():
+            bits[i + 100, b // 64] ^= np.uint64(1) << np.uint64(b % 64)
+    bits[290:] = 0
+    labels = rng.integers(-1, 3, 300)
+    labels[100:200] = labels[:100]
+    got = {tuple(row) for row in candidates(labels, bits).tolist()}
+    same_label = {row for row in got if labels[row[0]] == labels[row[1]] >= 0}
+    expected = brute_force(labels, bits)
+    assert same_label == expected and len(expected) > 40
+    assert all(distance == 0 for _, _, distance in got - same_label)
+
+    monkeypatch.setattr("jstr.data.duplicates.LARGE_GROUP", 1)  # now by pieces: 7 changed bits always leave one whole
+    pieces = {tuple(row) for row in candidates(labels, bits).tolist()}
+    assert pieces <= got and {row for row in expected if row[2] < 8} <= pieces
+
+
+def test_candidates_over_labels_need_equal_bits():
+    bits = np.array([[1, 2], [1, 2], [1, 3], [1, 2], [0, 0], [0, 0]], np.uint64)
+    got = candidates(np.array([-1, 0, 1, 2, -1, -1]), bits)
+    assert got.tolist() == [[0, 1, 0], [1, 3, 0]]
+
+
+def test_copies_link_to_each_set():
+    pixels, sets = np.array([7, 8, 7, 7, 9, 7], np.uint64), np.array([0, 0, 0, 1, 1, 1])
+    assert sorted(copies(pixels, sets)) == [(0, 2), (0, 3), (0, 5), (3, 5)]
+
+
+def test_a_test_word_in_the_train_set_is_seen(tmp_path, capsys):
+    words = [(f"w{i}", image) for i, image in enumerate(REAL[:20])]
+    train = write_set(tmp_path / "train", [*words, ("w3", REAL[3]), ("other", REAL[4])])
+    test = write_set(
+        tmp_path / "test", [("w5", REAL[5]), ("W6!", recropped(REAL[6])), ("w1", REAL[30]), ("x", REAL[31])]
+    )
+    out, facts = report(capsys, tmp_path, f"train={train}", f"test={test}", f"--sheet={tmp_path / 'sheet.png'}")
+    assert facts["duplicates"]["counts"] == [
+        dict(first="train", second="train", same=2, near=0, other_label=1),
+        dict(first="train", second="test", same=1, near=1, other_label=0),
+    ]
+    assert "same: 5.png 'w5' and 0.png 'w5'" in out.out and "near: 6.png 'w6' and 1.png 'W6!'" in out.out
+    assert "same: 4.png 'w4' and 21.png 'other'  <- labels differ" in out.out
+    pair = facts["duplicates"]["pairs"][0]["pictures"]
+    assert [end["set"] for end in pair] == ["train", "test"]
+    height, width = np.asarray(Image.open(tmp_path / "sheet.png")).shape[:2]
+    assert width == 6 * 240 and height >= 6 * 72  # 26 pictures and 4 pairs
+
+
+def test_facts_of_a_set(tmp_path, capsys):
+    folder = write_folder(tmp_path / "words", ["ab", "b-c", "aé", "abcdef", "ab"], shape=(20, 60, 3))
+    (folder / "0001.png").write_bytes(b"broken")
+    (folder / "0002.png").unlink()
+    out, facts = report(capsys, tmp_path, folder, "--charset=abc", "--max_length=4")
+    facts = facts["sets"][str(folder)]
+    assert facts["images"] == 5 and facts["broken"] == ["0001.png", "0002.png"]
+    labels = facts["labels"]
+    assert (labels["labelled"], labels["without"], labels["different"]) == (5, 0, 4)
+    assert labels["lengths"]["counts"] == {"2": 3, "3": 1, "6": 1} and labels["lengths"]["median"] == 2
+    assert labels["characters"] == {"a": 4, "b": 4, "c": 2, "-": 1, "é": 1, "d": 1, "e": 1, "f": 1}
+    assert facts["charset"]["used"] == 2 and facts["charset"]["skipped"] == {"outside the charset": 3}
+    assert facts["charset"]["outside"] == {"-": 1, "é": 1, "d": 1, "e": 1, "f": 1}
+    assert facts["sizes"]["height"] == [20] * 7 and facts["sizes"]["aspect"] == [3] * 7
+    assert "broken or missing: 2: 0001.png, 0002.png" in out.out and "1 files that it names do not exist" in out.out
+    assert "none" in out.out.splitlines()[-1]
+
+
+def test_without_labels_and_with_a_limit(tmp_path, capsys):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(5):
+        Image.fromarray(REAL[i]).save(folder / f"{i}.png")
+    shutil.copy(folder / "1.png", folder / "5.png")
+    out, facts = report(capsys, tmp_path, folder)
+    assert "labels: none" in out.out and facts["sets"][str(folder)]["labels"]["without"] == 6
+    assert facts["duplicates"]["counts"][0]["same"] == 1
+    assert report(capsys, tmp_path, folder, "--limit=3")[1]["sets"][str(folder)]["images"] == 3
+
+
+def test_pairs_that_were_not_compared_are_counted(tmp_path, capsys):
+    train = write_set(tmp_path / "train", [("word", image) for image in (REAL[6], recropped(REAL[6]))])
+    assert report(capsys, tmp_path, train)[1]["duplicates"]["counts"][0]["near"] == 1
+    out, facts = report(capsys, tmp_path, train, "--compare=0")
+    assert facts["duplicates"]["not_compared"] == 1 and "1 more pairs" in out.out and "none" in out.out
+
+
+def test_all_images_broken(tmp_path, capsys):
+    folder = write_folder(tmp_path / "words", ["ab", "cd"])
+    for file in folder.glob("*.png"):
+        file.write_bytes(b"broken")
+    out, facts = report(capsys, tmp_path, folder)
+    assert len(facts["sets"][str(folder)]["broken"]) == 2 and facts["sets"][str(folder)]["sizes"] == {}
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["/nowhere"], "/nowhere does not exist"),
+        (["x=/nowhere"], "/nowhere does not exist"),
+        (["=x"], "give PATH or NAME=PATH"),
+        ([str(REAL_WORDS), str(REAL_WORDS)], "given twice"),
+        ([str(REAL_WORDS), "--limit=0"], "positive"),
+        ([str(REAL_WORDS), "--json=/no/folder/x.json"], "folder does not exist"),
+        ([str(REAL_WORDS), "--charset=aa"], "more than once"),
+        ([str(REAL_WORDS), "--labels=other.tsv"], "other.tsv"),
+    ],
+)
+def test_bad_input(arguments, says):
+    with pytest.raises(InputError, match=says) as error:
+        inspect.run(arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_command():
+    status, out, err = call("-m", "jstr.data.inspect", f"words={REAL_WORDS}")
+    assert status == 0 and "words: 64 of 64 images read" in out and "aspect" in out
+    status, out, err = call("-m", "jstr.data.inspect", "/nowhere")
+    assert status == 2 and not out and err == "error: /nowhere does not exist; check the path\n"

@@ -1,0 +1,288 @@
+"""The seqclr objective, and what a run of it is made of: frozen encoders, held-out batches, pictures, init_from."""
+
+import importlib
+import json
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from testing import ROOT, call, contrastive_config, tiny_config
+from toy import FACTS, Toy, toy_views
+
+from jstr import checkpoint, losses, train
+from jstr.core import InputError
+from jstr.draw import similarity_sheet
+from jstr.freeze import freeze
+from jstr.nn.instances import map_frames
+from jstr.objectives import find_objective, seqclr, supervised
+from jstr.supervision import supervised_metrics
+
+KEY = jax.random.PRNGKey(0)
+
+
+def built(images=8, **options):
+    """(objective, params, model_state, batch) of seqclr on the toy recogniser."""
+    objective = seqclr.make(Toy(), config=FACTS, **options)
+    batch = toy_views(images, options.get("joint", False))
+    return objective, *jax.jit(objective.init)(KEY, batch), batch
+
+
+def value(objective, params, model_state, batch):
+    """(loss, model state, means of the metrics, gradient)."""
+    step = jax.jit(jax.value_and_grad(lambda p, b: objective.loss(p, model_state, None, b, KEY, 0), has_aux=True))
+    (loss, (state, metrics)), gradient = step(params, batch)
+    return float(loss), state, {k: float(a / b) for k, (a, b) in metrics.items()}, gradient
+
+
+def moving(tree) -> bool:
+    return any(np.any(np.asarray(x)) for x in jax.tree.leaves(tree))
+
+
+def test_loss_is_that_of_two_forwards_in_order():
+    objective, params, before, batch = built()
+    instances, state = [], before
+    for view in ("view0", "view1"):
+        variables = {"params": params["model"], **state}
+        outputs, state = Toy().apply(variables, batch["unlabelled"][view], train=True, mutable=["batch_stats"])
+        assert outputs["frames"].shape == (8, 12, 6)
+        z, _ = map_frames(outputs["frames"], jnp.ones((8, 12), bool), "window", 5)
+        instances.append(z.reshape(40, 6))
+    loss, after, metrics, gradient = value(objective, params, before, batch)
+    assert loss == pytest.approx(float(losses.nt_xent(*instances).loss.mean()), rel=1e-5)
+    assert set(metrics) == {"contrast", "picked", "alignment", "uniformity"} and metrics["contrast"] == loss
+    for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(dict(state)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    assert {name: moving(g) for name, g in gradient["model"].items()} == {
+        "extractor": True, "sequence": True, "decoder": False
+    }  # fmt: skip
+
+
+def test_one_forward_shares_the_batch_statistics():
+    objective, *rest = built(concatenate=True)
+    together, apart = value(objective, *rest), value(*built())
+    assert together[0] != pytest.approx(apart[0], rel=1e-5)
+    rest[-1]["unlabelled"]["view1"] = rest[-1]["unlabelled"]["view0"]
+    assert value(objective, *rest)[2]["alignment"] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("options", [
+    {"head": "mlp", "head_hidden": 8, "head_size": 4}, {"head": "bilstm", "head_hidden": 4},
+    {"mapping": "all"}, {"mapping": "frame"}, {"mapping": "fixed", "size": 4}, {"size": 40},
+    {"features": "visual"}, {"features": "maps"}, {"temperature": 0.5},
+], ids=str)  # fmt: skip
+def test_every_option_trains(options):
+    objective, params, state, batch = built(**options)
+    loss, _, metrics, gradient = value(objective, params, state, batch)
+    assert np.isfinite(loss) and all(map(np.isfinite, metrics.values()))
+    assert ("projection" in params) == ("head" in options)
+    assert all(np.any(np.asarray(g)) for g in jax.tree.leaves(gradient.get("projection", {})))
+    assert moving(gradient["model"]["extractor"])
+    assert moving(gradient["model"]["sequence"]) == ("features" not in options)
+    shown = jax.jit(objective.show)(params, state, None, batch)["cosine"]
+    instances = {"all": 1, "frame": 12, "fixed": 3}.get(options.get("mapping"), options.get("size", 5))
+    assert shown.shape == (6, instances, 6, instances) and np.abs(shown).max() <= 1 + 1e-5
+
+
+def test_maps_are_taken_row_by_row():
+    """seqclr.md section 3: the windows of a feature map are bands of its rows."""
+    objective, params, state, batch = built(features="maps", mapping="fixed", size=12)
+    outputs = Toy().apply({"params": params["model"], **state}, batch["unlabelled"]["view0"][:6], train=False)
+    rows = outputs["maps"].mean(axis=2)  # [B, 4, 6]
+    rows = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    batch["unlabelled"]["view1"] = batch["unlabelled"]["view0"]
+    shown = objective.show(params, state, None, batch)["cosine"]
+    np.testing.assert_allclose(shown, np.einsum("knd,lmd->knlm", rows, rows), atol=1e-5)
+
+
+@pytest.mark.parametrize("mapping", ["all", "window", "frame"])
+@pytest.mark.parametrize("images", [1, 4])
+def test_identical_images_and_single_ones_stay_finite(mapping, images):
+    objective, params, state, batch = built(images, mapping=mapping)
+    rows = batch["unlabelled"]
+    for picture in (0, 128):
+        rows["view0"] = rows["view1"] = np.full_like(rows["view0"], picture)
+        rows["view0_filled"] = rows["view1_filled"] = np.full(images, 0.01, np.float32)
+        loss, _, metrics, gradient = value(objective, params, state, batch)
+        assert np.isfinite(loss) and all(map(np.isfinite, metrics.values()))
+        assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
+
+
+def test_padding_does_not_count():
+    objective, params, state, batch = built(mapping="frame", features="visual")
+    rows = batch["unlabelled"]
+    rows["view0_filled"] = np.full(8, 0.5, np.float32)
+    rows["view1_filled"] = np.linspace(0.25, 1, 8, dtype=np.float32)
+    metrics = objective.loss(params, state, None, batch, KEY, 0)[1][1]
+    assert float(metrics["contrast"][1]) == 3 + 5 + 6 * 6  # both views must see a frame: 12 frames, of which 6
+
+
+def test_joint_form():
+    objective, params, state, batch = built(joint=True)
+    rows = batch["mixed"]
+    total, _, metrics, gradient = value(objective, params, state, batch)
+    assert moving(gradient["model"]["decoder"])
+    assert {"contrast", "supervised", "unalignable"} <= set(metrics)
+    assert total == pytest.approx(metrics["contrast"] + 2 * metrics["supervised"], rel=1e-5)
+    weighted = seqclr.make(Toy(), config=FACTS, joint=True, contrast_weight=0.5)
+    assert value(weighted, params, state, batch)[0] == pytest.approx(total - metrics["contrast"] / 2, rel=1e-5)
+    rows["tokens"] = np.where(rows["has_label"][:, None], rows["tokens"], 7)  # what stands there must not matter
+    assert value(objective, params, state, batch)[0] == pytest.approx(total, rel=1e-6)
+    rows["has_label"] = np.zeros(8, bool)
+    assert value(objective, params, state, batch)[0] == pytest.approx(metrics["contrast"], rel=1e-6)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"head": "lstm"}, "objective.head='lstm': choose one of none, linear, mlp, bilstm"),
+    ({"mapping": "words"}, "mapping='words': choose one of all, window, frame, fixed"),
+    ({"size": 0}, "must be positive"),
+    ({"temperature": 0.0}, "must be positive"),
+    ({"temprature": 1.0}, "seqclr has no option temprature; it takes features, head"),
+    ({"features": "maps"}, "needs \\['maps'\\] of the model, which offers \\['frames'"),
+])  # fmt: skip
+def test_bad_options(options, message):
+    config = contrastive_config()
+    with config.unlocked():
+        config.objective.update(options)
+    with pytest.raises(InputError, match=message):
+        train.prepare(config)
+
+
+@pytest.mark.parametrize("form", ["unlabelled", "joint"])
+def test_eight_devices_equal_one(form):
+    flags = "--xla_force_host_platform_device_count=8"
+    status, out, err = call("tests/sharded_contrast.py", form, XLA_FLAGS=flags)
+    assert status == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert found["devices"] == 8 and found["size"] > 0.1
+    assert found["loss"] < 1e-5 and found["metrics"] < 1e-5 and found["gradient"] < 2e-5, found
+
+
+def test_frozen_parts_neither_learn_nor_use_batch_statistics():
+    objective = supervised.make(Toy(), config=FACTS)
+    rows = toy_views(joint=True)["mixed"]
+    batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
+    params, state = objective.init(KEY, batch)
+    loss, after, _, gradient = value(freeze(objective, ("model/extractor",)), params, state, batch)
+    assert {name: moving(g) for name, g in gradient["model"].items()} == {
+        "extractor": False, "sequence": True, "decoder": True
+    }  # fmt: skip
+    jax.tree.map(np.testing.assert_array_equal, after, state)
+    variables = {"params": params["model"], **state}
+    logits = Toy().apply(variables, rows["view0"], train=False)["logits"]
+    still = supervised_metrics(logits, rows["tokens"], FACTS)["loss"]
+    assert loss == pytest.approx(float(still[0] / still[1]), rel=1e-5)
+    moved = value(freeze(objective, ("model/decoder",)), params, state, batch)
+    assert moved[0] != pytest.approx(loss, rel=1e-3) and not moving(moved[3]["model"]["decoder"])
+    assert moving(jax.tree.map(lambda a, b: a - b, moved[1], state))
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("pretrained")
+    config = contrastive_config()
+    config.model.sequence = "none"
+    config.held_back.unlabelled = config.streams.unlabelled.copy_and_resolve_references()
+    config.held_back.unlabelled.sources = dict(rest=dict(rendered=dict(seed=5, size=100)))
+    config.held_back.unlabelled.batches = 2
+    config.steps = 4
+    train.run(config, str(workdir))
+    return workdir
+
+
+def rows_of(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_pretraining_needs_no_labels_and_watches_held_out_words(pretrained):
+    watched = [row for row in rows_of(pretrained) if "held_back/loss" in row]
+    assert [row["step"] for row in watched] == [2, 4]
+    assert {"held_back/picked", "held_back/alignment", "held_back/uniformity"} <= set(watched[0])
+    assert watched[0]["held_back/loss"] == pytest.approx(watched[0]["held_back/contrast"], rel=1e-6)
+    assert watched[0]["held_back/loss"] != watched[1]["held_back/loss"]
+    trained = [row for row in rows_of(pretrained) if "train/loss" in row]
+    assert {"train/picked", "train/alignment", "train/uniformity", "data_wait"} <= set(trained[0])
+    results = json.loads((pretrained / "results.json").read_text())
+    assert results["held_back"]["loss"] == pytest.approx(watched[-1]["held_back/loss"], rel=1e-5)
+    for step in (2, 4):
+        picture = cv2.imread(str(pretrained / f"pictures/similarity_{step}.png"))
+        assert picture.shape[0] > 300 and picture.std() > 10
+
+
+def test_the_encoder_goes_on_under_another_decoder(pretrained, tmp_path, capsys):
+    """CTC in the first run, attention in the second: the parts are joined by prefixes, the rest is named."""
+    config = tiny_config()
+    config.model.sequence, config.model.prediction, config.charset.layout = "none", "attention", "cr_attention"
+    config.charset.max_length, config.evals = 5, {}
+    config.init_from = (("model/extractor", str(pretrained), "model/extractor"),)
+    config.optimizer.rules = {"model/extractor": dict(frozen=True)}
+    with pytest.raises(InputError, match="no row for model/decoder.*init_allow_missing"):
+        train.run(config, str(tmp_path / "strict"))
+    config.init_allow_missing, config.steps = ("model/decoder",), 2
+    train.run(config, str(tmp_path / "probe"))
+    out = capsys.readouterr().out
+    assert f"model/extractor starts from model/extractor of {pretrained}" in out
+    assert "not loaded, starts fresh: model/decoder\n" in out
+    a, b = (checkpoint.load_variables(workdir) for workdir in (pretrained, tmp_path / "probe"))
+    jax.tree.map(np.testing.assert_array_equal, a["params"]["model"]["extractor"], b["params"]["model"]["extractor"])
+    jax.tree.map(np.testing.assert_array_equal, a["model_state"], b["model_state"])
+
+
+def test_held_back_rows_are_checked(tmp_path):
+    config = contrastive_config()
+    config.held_back.labelled = config.streams.unlabelled
+    with pytest.raises(InputError, match="config.held_back has \\['labelled'\\]; this objective reads"):
+        train.run(config, str(tmp_path))
+
+
+def test_joint_config_trains(tmp_path):
+    config = importlib.import_module("configs.seqclr").get_config("joint,labels=0.1,compact,decoder=ctc,runlocal")
+    config.model.update(transformation="none", features="vgg", sequence="none")
+    config.evals = config.held_back = {}
+    config.steps = 1
+    train.run(config, str(tmp_path))
+    assert {"train/supervised", "train/contrast"} <= set(rows_of(tmp_path)[0])
+
+
+def test_config_arguments():
+    """The parts that a config names exist, and which of them a frozen encoder has."""
+    finetune = importlib.import_module("configs.finetune").get_config
+    config = finetune("compact,encoder=runs/a,labels=0.05,label_seed=3")
+    assert all(r["share"] == 0.05 and r["share_seed"] == 3 for r in config.streams.labelled.sources.values())
+    assert config.init_from[0] == ("model/rectifier", "runs/a", "model/rectifier")
+    assert not config.optimizer.rules and not finetune("compact").init_from
+    probe = importlib.import_module("configs.probe").get_config("encoder=runs/a,features=visual")
+    assert set(probe.optimizer.rules) == {"model/rectifier", "model/extractor"}
+    for bad, message in (("labels=ten", "'ten' does not go with labels"), ("joint=maybe", "unknown config argument")):
+        with pytest.raises(ValueError, match=message):
+            finetune(bad)
+
+
+def test_similarity_sheet_shows_the_matrix():
+    cosine = np.zeros((2, 5, 2, 5))
+    cosine[np.arange(2)[:, None], np.arange(5), np.arange(2)[:, None], np.arange(5)] = 1
+    words = np.random.default_rng(0).integers(0, 256, (2, 32, 100, 1), np.uint8)
+    sheet = similarity_sheet(cosine, words, words)
+    assert sheet.dtype == np.uint8 and sheet.shape[0] == 80 + 320 and sheet.shape[1] == 160 + 320
+    red = np.all(sheet == [200, 0, 0], axis=-1)
+    assert red[80 + 16, 160 + 16] and not red[80 + 16, 160 + 48]
+    assert 0.05 < red[80:, 160:].mean() < 0.1
+
+
+def test_contact_sheet_of_views(tmp_path):
+    out = tmp_path / "views.png"
+    command = ["-m", "jstr.views", "--config=configs/seqclr.py:runlocal", f"--out={out}", "--words=6"]
+    status, said, err = call(*command)
+    assert status == 0, err
+    assert "original, view0, view1 of 6 words" in said and cv2.imread(str(out)).shape[0] == 3 * 68
+    status, _, err = call("-m", "jstr.views", "--config=configs/crnn.py:runlocal", f"--out={out}")
+    assert status == 2 and "streams with views: none" in err
+
+
+def test_every_objective_keeps_the_contract():
+    names = [p.stem for p in (ROOT / "jstr/objectives").glob("*.py") if p.stem != "__init__"]
+    assert {"supervised", "seqclr"} <= set(names)
+    for name in names:
+        module = find_objective(name)
+        assert callable(module.make) and module.__doc__

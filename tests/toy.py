@@ -1,0 +1,76 @@
+"""A recogniser of a few hundred parameters that keeps the contract of jstr/models and compiles in no time."""
+
+import flax.linen as nn
+import numpy as np
+
+from jstr.core import ModelConfig
+from jstr.nn.attention_decoder import AttentionDecoder
+from jstr.nn.images import normalise
+from jstr.nn.layers import ConvNorm
+
+FACTS = ModelConfig((8, 48), channels=1, max_length=4, num_classes=9, first_id=4, pad_id=1)  # CTC
+
+
+class Toy(nn.Module):
+    """Images [B, 8, W, 1] -> visual and frames [B, W // 4, 6], maps [B, 4, W // 4, 6], logits [B, W // 4, 9]."""
+
+    config: ModelConfig = FACTS
+
+    @nn.compact
+    def __call__(self, images, tokens=None, *, train):
+        maps = ConvNorm(6, strides=(2, 4), name="extractor")(normalise(images), train=train)
+        visual = maps.mean(axis=1)
+        frames = nn.tanh(nn.Dense(6, name="sequence")(visual))
+        logits = nn.Dense(self.config.num_classes, name="decoder")(frames)
+        return {"maps": maps, "visual": visual, "frames": frames, "logits": logits}
+
+
+def toy_views(size: int = 8, joint: bool = False) -> dict:
+    """A batch of two views of noise that have something in common."""
+    rng = np.random.default_rng(0)
+    view = rng.integers(0, 256, (size, 8, 48, 1), np.uint8)
+    noise = rng.integers(0, 40, view.shape)
+    rows = {"view0": view, "view1": (0.8 * view + noise).astype(np.uint8)}
+    rows |= {f"{name}_filled": np.ones(size, np.float32) for name in ("view0", "view1")}
+    if not joint:
+        return {"unlabelled": rows}
+    tokens = np.full((size, 4), FACTS.pad_id, np.int32)
+    tokens[:, :2] = rng.integers(FACTS.first_id, FACTS.num_classes, (size, 2))
+    return {"mixed": rows | {"tokens": tokens, "has_label": np.arange(size) % 2 == 0}}
+
+
+ATTENTION = ModelConfig((8, 48), channels=1, max_length=4, num_classes=10, first_id=5, pad_id=0, bos_id=2, eos_id=3)
+
+
+class ToyAttention(nn.Module):
+    """The same with an attention decoder: logits [B, 5, 10], glimpses [B, 5, 6], and a projection layer."""
+
+    config: ModelConfig = ATTENTION
+    projection: str = "mlp"
+
+    @nn.compact
+    def __call__(self, images, tokens=None, *, train, project=False):
+        maps = ConvNorm(6, strides=(2, 4), name="extractor")(normalise(images), train=train)
+        frames = nn.tanh(nn.Dense(6, name="sequence")(maps.mean(axis=1)))
+        facts = self.config
+        decoder = AttentionDecoder(facts.num_classes, 8, 5, facts.bos_id, 8, self.projection, name="decoder")
+        return {"frames": frames} | decoder(frames, None if tokens is None else tokens[:, :-1], project=project)
+
+
+def toy_words(facts: ModelConfig = FACTS, labelled: int = 8, unlabelled: int = 4, hidden: bool = False) -> dict:
+    """A batch of labelled words and of weak and strong views of others."""
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (n, 8, 48, 1), np.uint8) for n in (labelled, unlabelled)]
+
+    def tokens(count):
+        ids = rng.integers(facts.first_id, facts.num_classes, (count, 2))
+        if facts.bos_id is None:
+            return np.pad(ids, ((0, 0), (0, 2)), constant_values=facts.pad_id).astype(np.int32)
+        words = np.pad(ids, ((0, 0), (1, 3)), constant_values=facts.pad_id).astype(np.int32)
+        words[:, 0], words[:, 3] = facts.bos_id, facts.eos_id
+        return words
+
+    noise = rng.integers(0, 30, pictures[1].shape)
+    rows = {"weak": pictures[1], "strong": (0.85 * pictures[1] + noise).astype(np.uint8)}
+    rows |= {"tokens": tokens(unlabelled), "has_label": np.arange(unlabelled) % 2 == 0} if hidden else {}
+    return {"labelled": {"image": pictures[0], "tokens": tokens(labelled)}, "unlabelled": rows}

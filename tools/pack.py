@@ -1,0 +1,34 @@
+"""Packs the newest checkpoint of a run into one small file: python tools/pack.py --workdir=DIR --out=FILE.npz
+
+The file may stand wherever a workdir is read from: jstr.predict, jstr.evaluate, jstr.load, config.init_from.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jstr import checkpoint, packed
+from jstr.core import InputError
+from jstr.main import cli
+
+KEPT = ("charset", "image", "model")  # what reading needs; paths of data stay where they are
+
+
+def run(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--workdir", required=True)
+    parser.add_argument("--out", required=True, metavar="FILE.npz")
+    args = parser.parse_args(argv)
+    if not packed.is_packed(args.out):
+        raise InputError(f"--out={args.out}: the name must end with {packed.SUFFIX}")
+    meta = checkpoint.read_meta(args.workdir)
+    saved = checkpoint.load_variables(args.workdir, meta["config"].get("eval_weights", "student"))
+    meta = {"step": meta["step"], "commit": meta.get("commit"), "config": {k: meta["config"][k] for k in KEPT}}
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    packed.save(args.out, {"model": saved["params"]["model"]}, saved["model_state"], meta)
+    print(f"{args.out}: {Path(args.out).stat().st_size / 2**20:.1f} MB")
+
+
+if __name__ == "__main__":
+    cli(run)
