@@ -222,6 +222,66 @@ def pretrained(config: ConfigDict, workdir: str, features: str, frozen: bool) ->
         config.optimizer.rules = {part: dict(frozen=True) for part in parts}
 
 
+TRAIN_AND_REST = dict(share=0.95), dict(share=0.05, share_start=0.95)  # of the words without labels
+# ABINet's order of the characters: published weights may start a run.
+ABINET_CHARACTERS = "abcdefghijklmnopqrstuvwxyz1234567890"
+
+
+def abinet(name: str, options) -> ConfigDict:
+    """ABINet or one of its parts, abinet_vision or abinet_language (Fang et al. 2021), with the schedule of SemiMTR.
+
+    options.form: lv (3 layers, position attention) or sv (2 layers, additive attention). options.compact: a quarter of
+    the width and a third of the blocks, one-cycle Adam, a thousand times fewer steps.
+    """
+    if options.form not in ("lv", "sv"):
+        raise ValueError(f"config argument form={options.form}: choose lv or sv")
+    config, compact = base(), options.compact
+    config.charset.update(characters=ABINET_CHARACTERS, layout="abinet", drop_outside=True)
+    config.image.update(size=(32, 128), channels=3)
+    config.model = dict(name=name, width=0.25 if compact else 1.0, dropout=0.1, dtype="float32")
+    if name != "abinet_language":
+        layers, attention = (3, "position") if options.form == "lv" else (2, "additive")
+        blocks = (1, 1, 2, 2, 1) if compact else (3, 4, 6, 6, 3)
+        config.model.update(blocks=blocks, num_layers=layers, attention=attention)
+    if name == "abinet":
+        config.model.update(language_layers=4, iterations=3)
+    config.optimizer = adam(1e-3, warmup=0.05) if compact else adam(1e-4, "multi_step")
+    config.optimizer.update(clip_norm=20.0)
+    config.num_workers = 0 if compact else 8
+    return config
+
+
+def mixed_words(options, **part) -> dict:
+    """Source rows of a stream in which 3 of 10 words have a label (SemiMTR, section 8).
+
+    options.compact: labelled ones are rendered and, if options.labels, to a half that share of the real ones, drawn by
+    options.label_seed; those without are the 7,619 real ones, or `part` of them. Else the LMDBs `L` and `U`.
+    """
+    if not options.compact:
+        labelled = dict(labelled=dict(path="L", weight=0.3) | part)
+        return labelled | dict(unlabelled=dict(path="U", weight=0.7, labelled=False) | part)
+    seed, real = (5 if "share_start" in part else 1), 0.5 if options.labels else 0.0
+    labelled = dict(
+        plain=rendered(seed=seed, style=PLAIN) | dict(weight=0.3 * (1 - real) * 0.25),
+        varied=rendered(seed=seed + 2) | dict(weight=0.3 * (1 - real) * 0.75),
+    )
+    if real:
+        share = dict(share=0.95 * options.labels, share_seed=options.label_seed) if "share_start" not in part else part
+        for name, row in real_words(**share).items():
+            labelled[f"labelled_{name}"] = row | dict(weight=0.3 * real * row["weight"])
+    rows = real_words(labelled=False, **part).items()
+    return labelled | {name: row | dict(weight=0.7 * row["weight"]) for name, row in rows}
+
+
+def stages(config: ConfigDict, options) -> None:
+    """Starts vision and language of ABINet from the runs that options.vision and options.language name."""
+    parts = dict(vision=options.vision, language=options.language)
+    config.init_from = tuple((f"model/{part}", workdir, "model") for part, workdir in parts.items() if workdir)
+    if config.init_from:
+        missing = ["model/fusion"] + [f"model/{part}" for part, workdir in parts.items() if not workdir]
+        config.init_allow_missing = tuple(missing)
+
+
 def real_sample() -> dict:
     """An evaluation row: the 64 real words that come with the repository."""
     return dict(path=str(REPOSITORY / "tests/data/real_words"), labels="", protocol="alnum36")
@@ -260,16 +320,22 @@ def apply(config: ConfigDict, arg: str) -> ConfigDict:
     """What stands behind the colon of --config=configs/NAME.py:runlocal: everything tiny, on rendered words."""
     if arguments(arg).runlocal:
         config.model.width = 0.0625
+        if "blocks" in config.model:  # ABINet
+            config.model.update(blocks=(1, 1, 1, 1, 1), num_layers=1)
         rows = [*config.streams.values(), *config.held_back.values()]
+        reads_text = any("words" in source for row in rows for source in row.sources.values())
         for i, row in enumerate(rows):
             labelled = all(source.get("labelled", True) for source in row.sources.values())
             row.batch_size = 8
+            if reads_text:
+                row.sources = dict(english=dict(words=dict(path="english", seed=i)))
+                continue
             row.sources = dict(rendered=rendered(seed=i + 1))
             if not labelled:
                 row.sources.unlabelled = rendered(seed=i + 11) | dict(labelled=False)
         for row in config.held_back.values():
             row.batches = 1
-        config.evals = dict(rendered=rendered(seed=99, size=16) | dict(protocol="alnum36"))
+        config.evals = {} if reads_text else dict(rendered=rendered(seed=99, size=16) | dict(protocol="alnum36"))
         config.init_from, config.init_allow_missing, config.images = (), (), ""
         if config.teacher:
             config.teacher.workdir = ""

@@ -12,9 +12,9 @@ def get_config(arg=""):
     config = common.base()
     # NFKC makes one character of the letters of a syllable, which some systems write apart.
     config.charset.update(characters="korean", max_length=12, lower=False, nfkc=True)
-    config.image.size = (32, 128)
-    config.model = common.crnn(width=0.25)
-    plain = dict(common.PLAIN, kinds=(0.5, 0.1, 0.4), random_length=(1, 6))
+    config.image.update(size=(32, 128), keep_ratio=True)  # syllables are as wide as high; four of them fill the width
+    config.model = common.crnn(width=0.25) | dict(features="compact")
+    plain = dict(common.PLAIN, kinds=(0.6, 0.2, 0.2), random_length=(1, 6))
     varied = dict(kinds=(0.6, 0.1, 0.3), random_length=(1, 6))
     sources = dict(plain=_words(seed=1, style=plain), varied=_words(seed=3, style=varied))
     config.streams.labelled = common.stream(32, sources)

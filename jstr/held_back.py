@@ -47,8 +47,8 @@ class HeldBack:
     def measure(self, state: TrainState) -> dict[str, float]:
         """Means of the objective's metrics; `loss` is its loss, averaged over the batches.
 
-        The forward passes are those of training, with statistics of the batch, but nothing that they move is kept. Those
-        of objective.measure are as in evaluation.
+        The forward passes are those of training, with statistics of the batch, but nothing that they move is kept;
+        objective.measure adds its own, as in evaluation.
         """
         sums: dict[str, np.ndarray] = {}
         for number, batch in enumerate(self._batches):

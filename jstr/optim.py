@@ -40,7 +40,12 @@ def constant(peak: float, steps: int):
     return lambda step: jnp.full_like(jnp.asarray(step, jnp.float32), peak)
 
 
-SCHEDULES = {"one_cycle": one_cycle, "warmup_cosine": warmup_cosine, "constant": constant}
+def multi_step(peak: float, steps: int, *, drops: tuple[float, ...] = (0.6, 0.8), factor: float = 0.1):
+    """`peak`, times `factor` from each of these shares of the steps on (ABINet, SemiMTR)."""
+    return optax.piecewise_constant_schedule(peak, {round(drop * steps): factor for drop in drops})
+
+
+SCHEDULES = {"one_cycle": one_cycle, "warmup_cosine": warmup_cosine, "constant": constant, "multi_step": multi_step}
 # Each takes the gradient to a direction; the learning rate and weight decay are applied afterwards.
 OPTIMIZERS = {"adam": optax.scale_by_adam, "adamw": optax.scale_by_adam, "adadelta": optax.scale_by_adadelta}
 
@@ -58,7 +63,8 @@ def make_optimizer(config, steps: int, params: Params) -> tuple[optax.GradientTr
     """(optax transformation, learning-rate schedule) from config.optimizer.
 
     `rules` maps a parameter prefix ("model/features") to any of: `lr` (multiplier), `weight_decay` (instead of the
-    global one), `frozen`. The longest matching prefix wins; a prefix that matches nothing raises InputError.
+    global one), `frozen`. `l2`, if there, is a penalty within the gradient, as torch's Adam has it, on all but biases
+    and scales. The longest matching prefix wins; a prefix that matches nothing raises InputError.
     """
     if config.name not in OPTIMIZERS:
         raise InputError(f"unknown optimizer {config.name!r}; choose one of {', '.join(OPTIMIZERS)}")
@@ -70,12 +76,19 @@ def make_optimizer(config, steps: int, params: Params) -> tuple[optax.GradientTr
     chain = [
         _by_leaf(jax.tree.map(lambda s: float(s != 0), scale)),  # a frozen gradient takes no part in the norm
         optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
+        _add_decay(_l2(params, config.get("l2", 0.0))),
         direction,
         _add_decay(decay),
         _by_leaf(scale),
         optax.scale_by_learning_rate(schedule),
     ]
     return optax.chain(*chain), schedule
+
+
+def _l2(params: Params, amount: float):
+    """`amount` at every leaf that is no bias and no scale of a norm, else 0."""
+    flat = traverse_util.flatten_dict(params)
+    return traverse_util.unflatten_dict({k: 0.0 if k[-1] in ("bias", "scale") else amount for k in flat})
 
 
 def frozen_prefixes(config) -> list[str]:

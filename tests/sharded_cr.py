@@ -18,11 +18,11 @@ from jstr.objectives import cr_str
 
 model, facts = (ToyAttention(), ATTENTION) if sys.argv[1] == "attention" else (Toy(), FACTS)
 batch = toy_words(facts, labelled=16, unlabelled=8)
-# Thresholds in the middle of what untrained words reach, so that some count and some do not.
-threshold = 1.5e-4 if sys.argv[1] == "attention" else 5e-9
-objective = cr_str.make(model, config=facts, threshold=threshold, coral_threshold=threshold)
-params, model_state = objective.init(jax.random.PRNGKey(0), batch)
-teacher = objective.init(jax.random.PRNGKey(7), batch)
+# Thresholds amid what words reach in untrained networks of twice the usual weights, so that some count and some do not.
+threshold = 0.1 if sys.argv[1] == "attention" else 1e-7
+objective = cr_str.make(model, config=facts, threshold=threshold, coral_threshold=threshold / 100)
+doubled = [jax.tree.map(lambda x: 2 * x, objective.init(jax.random.PRNGKey(seed), batch)) for seed in (8, 58)]
+(params, model_state), teacher = doubled
 
 
 def value(params, batch):
@@ -37,7 +37,7 @@ split = sharding.put_batch(batch, mesh)
 
 
 def difference(a, b):
-    """The largest difference of two trees, relative to the largest value of each leaf."""
+    """The largest difference of two trees, relative to the largest value of each leaf (gradients below 1e-4: to that)."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return max(float(np.abs(x - y).max() / (np.abs(x).max() + 1e-6)) for x, y in map(jax.device_get, pairs))
 

@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "supervision": ("losses", "core"),
     "draw": (),
     "consistency": ("losses", "losses_consistency", "supervision", "draw", "nn", "core"),
-    "objectives": ("losses", "losses_consistency", "consistency", "supervision", "draw", "decode", "text", "core", "nn"),
+    "objectives": (
+        "losses", "losses_consistency", "consistency", "supervision", "draw", "decode", "text", "core", "nn"
+    ),  # fmt: skip
     "data": ("data", "text", "core"),
     "step": ("core", "sharding", "teacher"),
     "teacher": ("checkpoint", "core"),

@@ -74,7 +74,7 @@ def test_operations_are_pure_and_keep_the_type(name, shape):
         a, b = (ops.apply_view(image, np.random.default_rng(seed), {name: {}}) for _ in range(2))
         np.testing.assert_array_equal(a, b)
         assert a.dtype == np.uint8 and a.ndim == 3 and a.shape[-1] == shape[-1] and a.size
-        if name != "crop":
+        if name not in ("crop", "abinet"):  # these change the size
             assert a.shape == shape
     np.testing.assert_array_equal(image, before)
 

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jstr.core import InputError
-from jstr.optim import make_optimizer, one_cycle
+from jstr.optim import make_optimizer, multi_step, one_cycle
 
 PARAMS = {"model": {"features": {"w": jnp.ones(3)}, "head": {"w": jnp.ones(2), "b": jnp.ones(1)}}}
 
@@ -25,6 +25,20 @@ def test_one_cycle_oracle(peak, steps, rates):
     schedule = one_cycle(peak, steps)
     for step, rate in rates.items():
         np.testing.assert_allclose(float(schedule(step)), rate, rtol=2e-3 if rate < 1e-6 else 1e-5)
+
+
+def test_multi_step():
+    schedule = multi_step(1e-4, 100, drops=(0.6, 0.8))
+    np.testing.assert_allclose([schedule(i) for i in (0, 59, 61, 79, 81, 99)], [1e-4] * 2 + [1e-5] * 2 + [1e-6] * 2)
+
+
+def test_l2_is_part_of_the_gradient_and_spares_biases():
+    """As torch's Adam: with a gradient of zero, the penalty alone makes a step of the learning rate."""
+    params = {"model": {"kernel": jnp.full(2, 3.0), "bias": jnp.ones(2), "scale": jnp.ones(2)}}
+    tx, _ = make_optimizer(ConfigDict(common.adam(1e-2, "constant") | dict(l2=1e-4)), 100, params)
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    np.testing.assert_allclose(updates["model"]["kernel"], -1e-2, rtol=1e-3)
+    assert not updates["model"]["bias"].any() and not updates["model"]["scale"].any()
 
 
 def step_of(config, grads=None):

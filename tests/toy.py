@@ -70,7 +70,7 @@ def toy_words(facts: ModelConfig = FACTS, labelled: int = 8, unlabelled: int = 4
         words[:, 0], words[:, 3] = facts.bos_id, facts.eos_id
         return words
 
-    noise = rng.integers(0, 30, pictures[1].shape)
+    known, noise = tokens(labelled), rng.integers(0, 30, pictures[1].shape)
     rows = {"weak": pictures[1], "strong": (0.85 * pictures[1] + noise).astype(np.uint8)}
     rows |= {"tokens": tokens(unlabelled), "has_label": np.arange(unlabelled) % 2 == 0} if hidden else {}
-    return {"labelled": {"image": pictures[0], "tokens": tokens(labelled)}, "unlabelled": rows}
+    return {"labelled": {"image": pictures[0], "tokens": known}, "unlabelled": rows}

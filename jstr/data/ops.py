@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from jstr.core import InputError
-from jstr.data import ops_cr, ops_seqclr, ops_texture
+from jstr.data import ops_abinet, ops_cr, ops_seqclr, ops_texture
 
 
 def affine(image, rng, *, rotate=3.0, shear=0.1, scale=0.1, shift=0.05):
@@ -77,7 +77,7 @@ _SEQCLR = (*ops_seqclr.PAPER, ops_seqclr.elastic, ops_seqclr.seqclr, ops_seqclr.
 _TEXTURE = (
     ops_texture.invert, *ops_texture.COLOURS, *ops_texture.BLURS, *ops_texture.TEXTURES, ops_texture.seqclr_severity1
 )  # fmt: skip
-OPS = {op.__name__: op for op in (*_OWN, *_SEQCLR, *_TEXTURE, ops_cr.cr_weak, ops_cr.cr_strong)}
+OPS = {op.__name__: op for op in (*_OWN, *_SEQCLR, *_TEXTURE, ops_cr.cr_weak, ops_cr.cr_strong, ops_abinet.abinet)}
 # Those that, with their default parameters, keep glyphs in order and at their place to within 15 % of the width. Two
 # views whose instances are compared may use no others. tests/test_ops.py measures it.
 SEQUENCE_PRESERVING = frozenset(op.__name__ for op in (*_OWN, *_SEQCLR, *_TEXTURE, ops_cr.cr_weak))

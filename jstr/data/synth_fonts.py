@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import ImageFont, features
 
 from jstr.core import InputError
 
@@ -134,7 +134,7 @@ class Fonts:
         size: em in pixels. spacing: extra room between letters, in em. initial: size of the first letter, if another.
         """
         if not _simple(text):
-            return _cut(_ink(self._font(index, size), text))[0]
+            return _ink(self._font(index, size), text)[0]
         placed, pen, em = [], 0.0, initial or size
         for c, following in zip(text, (*text[1:], ""), strict=True):
             ink, x, y = self._glyph(index, em, c)
@@ -154,8 +154,7 @@ class Fonts:
         """One letter's ink and the place of its left and upper edges, counted from the pen on the baseline."""
         glyph = self._glyphs.get((index, size, c))
         if glyph is None:
-            ink, x, y = _cut(_ink(self._font(index, size), c))
-            glyph = self._glyphs[index, size, c] = (ink.copy(), x - size, y - 2 * size)
+            glyph = self._glyphs[index, size, c] = _ink(self._font(index, size), c)
         return glyph
 
     def _advance(self, index: int, pair: str) -> float:
@@ -185,18 +184,12 @@ def _shape(font: ImageFont.FreeTypeFont, text: str) -> tuple[bytes, tuple]:
     return bytes(mask), (mask.size, offset)
 
 
-def _ink(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
-    """`text` on a canvas with room for tall accents and deep tails; the pen starts at x = size."""
-    size = round(font.size)
-    width = int(font.getlength(text)) + 2 * size
-    canvas = Image.new("L", (width, 4 * size))
-    ImageDraw.Draw(canvas).text((size, 2 * size), text, fill=255, font=font, anchor="ls")
-    return np.asarray(canvas)
-
-
-def _cut(ink: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """The box that holds the ink, and its left and upper edges."""
+def _ink(font: ImageFont.FreeTypeFont, text: str) -> tuple[np.ndarray, int, int]:
+    """`text` cut to the box of its ink, and the box's left and upper edges, from the pen on the baseline."""
+    pixels, ((w, h), (x, y)) = _shape(font, text)
+    ink = np.frombuffer(pixels, np.uint8).reshape(h, w)
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     if not rows.size:
         return np.zeros((1, 1), np.uint8), 0, 0
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], int(columns[0]), int(rows[0])
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    return ink, int(columns[0]) + x, int(rows[0]) + y

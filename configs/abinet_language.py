@@ -1,0 +1,39 @@
+"""SemiMTR, stage 2 of 3: the language model of ABINet learns to spell, from text alone.
+
+    python -m jstr.main --config=configs/abinet_language.py:compact --workdir=runs/language
+
+Every character is said from all the others. Without `compact`: the published sizes and schedule on text=FILE under
+data_root, such as the text of WikiText-103; work for an accelerator. With it: a quarter of the width, and the words of
+the package by their frequency, or those of text=FILE, a text or a list of word<TAB>log10 frequency. 2 % of the
+different words are held back: `clean/` is how well they are spelled, `noised/` the same with one wrong letter. Options:
+
+    power=0.5            rare words come more often: frequency to this power (published: 1)
+    noise                training reads misspelt words (published code has it, switched off)
+    smoothing=0.1        training reads uncertain characters, as a recogniser shows them (the same)
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(
+        arg, compact=False, form="lv", text="", power=1.0, noise=False, smoothing=0.0
+    )
+    config = common.abinet("abinet_language", options)
+    config.model.num_layers = 4
+    config.objective = dict(name="masked_lm", input_smoothing=options.smoothing)
+    path = options.text or ("english" if options.compact else "wikitext-103.txt")
+
+    def text(seed, batch_size, noise, **part):
+        sources = dict(text=dict(words=dict(path=path, seed=seed, power=options.power)) | part)
+        return common.views(batch_size, sources, noised=noise)
+
+    batch_size, noise = 256 if options.compact else 4096, dict(spelling={}) if options.noise else {}
+    config.streams.text = text(1, batch_size, noise, share=0.98)
+    config.held_back.text = text(2, 1024, dict(one_edit={}), share=0.02, share_start=0.98) | dict(batches=4)
+    if options.compact:
+        config.steps, config.log_every, config.eval_every, config.save_every = 10_000, 100, 1_000, 1_000
+    else:
+        config.optimizer.schedule.drops = (0.875,)
+        config.steps, config.log_every, config.eval_every, config.save_every = 1_690_000, 100, 10_000, 3_000
+    return common.apply(config, "runlocal" if options.runlocal else "")

@@ -1,0 +1,44 @@
+"""SemiMTR (Aberdam et al. 2022), stage 3 of 3: ABINet learns from words without labels by consistency of its heads.
+
+    python -m jstr.main --config=configs/semimtr.py:compact,vision=runs/vision,language=runs/language \
+        --workdir=runs/semimtr --config.data_root=DATA
+
+vision=, language=: runs of configs/abinet_vision.py and configs/abinet_language.py, in the same form and size. Without
+`compact`: the published sizes and schedule on the LMDBs `L` and `U`; work for an accelerator. Published: IIIT5K 97.0,
+SVT 95.8 (Real-L + U). With it: as in configs/abinet_vision.py, whose options form, labels and label_seed are here too.
+
+    ema=0.9999           the weak view is read by a moving average of the network instead of the network itself
+    threshold=0.9        only positions that the weak view is surer of are learned
+    soft                 its probabilities are learned instead of its first choices
+    cons_weight=1        0: the supervised losses alone, the baseline on the same words and views
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    options = common.arguments(
+        arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0, ema=0.0, threshold=0.0,
+        soft=False, cons_weight=1.0,
+    )  # fmt: skip
+    config = common.abinet("abinet", options)
+    config.objective = dict(
+        name="semimtr", one_hot=not options.soft, kl=False, threshold=options.threshold, stop_gradient=True,
+        cons_weight=options.cons_weight, cons_iter_reduce="sum", use_teacher=options.ema > 0,
+    )  # fmt: skip
+    if options.ema:
+        config.teacher = dict(decay=options.ema, warmup=False, update="after", workdir="")
+    train, rest = (common.mixed_words(options, **part) for part in common.TRAIN_AND_REST)
+    views = dict(weak=dict(abinet={}), strong=dict(seqclr_severity1={}))
+    batch_size = 24 if options.compact else 232
+    config.streams.mixed = common.views(batch_size, train, **views)
+    config.held_back.mixed = common.views(batch_size, rest, **views) | dict(batches=4)
+    config.evals = common.benchmarks()
+    common.stages(config, options)
+    if options.compact:
+        config.optimizer.schedule.peak = 3e-4
+        config.steps, config.log_every, config.eval_every, config.save_every = 4_000, 100, 1_000, 500
+    else:
+        config.optimizer.schedule.drops, config.optimizer.l2 = (0.6, 0.8), 1e-4
+        config.steps, config.log_every, config.eval_every, config.save_every = 129_000, 100, 1_000, 3_000
+    return common.apply(config, "runlocal" if options.runlocal else "")

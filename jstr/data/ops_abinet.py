@@ -1,0 +1,115 @@
+"""The augmentation of ABINet (Fang et al. 2021), the weak view of SemiMTR. semimtr.md section 11.
+
+(image uint8 [h, w, c], rng, **parameters) -> image uint8; geometry makes the canvas grow to hold the word. The
+published code draws the kind of geometry, and the strength and order of the deterioration, once for a whole run. Here
+every image draws its own.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from jstr.data.ops_cr import cr_weak
+
+INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
+
+
+def abinet(image, rng, *, geometry=0.5, deterioration=0.25, colour=0.25):
+    """With these probabilities: one of rotation, affine map and perspective; noise, motion blur and rescaling in random
+    order; jitter of the colours.
+    """
+    if rng.random() < geometry:
+        image = (_rotate, _affine, _perspective)[rng.integers(3)](image, rng)
+    if rng.random() < deterioration:
+        for i in rng.permutation(3):
+            image = (_noise, _motion_blur, _rescale)[i](image, rng).reshape(image.shape)
+    if rng.random() < colour:
+        image = cr_weak(image, rng, brightness=0.5, contrast=0.5, saturation=0.5, hue=0.1)
+    return image
+
+
+def _symmetric(rng, most):
+    """Around 0, up to +-most."""
+    return (rng.beta(4, 4) - 0.5) * 2 * most
+
+
+def _asymmetric(rng, most, size=None):
+    """0 to `most`, mostly little."""
+    return rng.beta(1, 4, size) * most
+
+
+def _interpolation(rng) -> int:
+    return INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
+
+
+def _corners(h, w):
+    return np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float64)
+
+
+def _rotate(image, rng):
+    """Up to 45 degrees, mostly few."""
+    angle = np.deg2rad(_symmetric(rng, 45))
+    return _map(image, rng, np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]))
+
+
+def _affine(image, rng):
+    """Rotation, shear of up to 45 degrees along x and 15 along y, and size by 0.5 to 2."""
+    angle, shear_x, shear_y = (np.deg2rad(_symmetric(rng, most)) for most in (45, 45, 15))
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    shear = np.array([[1, np.tan(shear_x)], [0, 1]]) @ np.array([[1, 0], [np.tan(shear_y), 1]])
+    return _map(image, rng, turn @ shear / rng.uniform(0.5, 2))
+
+
+def _map(image, rng, matrix):
+    """The image under a linear map [2, 2], on the canvas that holds it; the border repeats."""
+    corners = _corners(*image.shape[:2]) @ matrix.T
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    w, h = np.maximum(np.rint(high - low).astype(int), 1).tolist()
+    matrix = np.column_stack([matrix, -low])
+    return _with_channels(
+        cv2.warpAffine(image, matrix, (w, h), flags=_interpolation(rng), borderMode=cv2.BORDER_REPLICATE)
+    )
+
+
+def _perspective(image, rng):
+    """Every corner moves inwards by up to a quarter of the sides, mostly little; then what is inside is cut out."""
+    h, w = image.shape[:2]
+    inwards = np.sign(np.array([w, h]) / 2 - _corners(h, w))
+    moved = _corners(h, w) + inwards * _asymmetric(rng, 0.25, (4, 2)) * (w, h)
+    low, high = moved.min(axis=0), moved.max(axis=0)
+    size = np.maximum(np.rint(high - low).astype(int), 1).tolist()
+    matrix = cv2.getPerspectiveTransform(_corners(h, w).astype(np.float32), (moved - low).astype(np.float32))
+    return _with_channels(
+        cv2.warpPerspective(image, matrix, size, flags=_interpolation(rng), borderMode=cv2.BORDER_REPLICATE)
+    )
+
+
+def _noise(image, rng):
+    """Gaussian, of a variance of 1 to 20."""
+    variance = max(int(_asymmetric(rng, 20)), 1)
+    return np.clip(image + rng.normal(0, variance**0.5, image.shape), 0, 255).astype(np.uint8)
+
+
+def _motion_blur(image, rng):
+    """Along a line of up to 6 pixels in any direction."""
+    size = max(int(_asymmetric(rng, 6)), 1)
+    kernel = np.zeros((size, size), np.float32)
+    kernel[size // 2] = 1 / size
+    turn = cv2.getRotationMatrix2D((size // 2, size // 2), rng.uniform(-90, 90), 1)
+    return cv2.filter2D(image, -1, cv2.warpAffine(kernel, turn, (size, size)))
+
+
+def _rescale(image, rng):
+    """From 128x512 pixels, halved up to four times, and back."""
+    times, (h, w) = round(rng.uniform(0, 4)), image.shape[:2]
+    if not times:
+        return image
+    small = cv2.resize(image, (512, 128), interpolation=_interpolation(rng))
+    for _ in range(times):
+        small = cv2.pyrDown(small)
+    return cv2.resize(small, (w, h), interpolation=_interpolation(rng))
+
+
+def _with_channels(image):
+    return image if image.ndim == 3 else image[..., None]
