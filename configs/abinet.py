@@ -6,16 +6,14 @@
 Without vision= and language= (runs of configs/abinet_vision.py and abinet_language.py) they start fresh. Without
 `compact`: the published sizes and schedule, RGB 32x128, on the LMDBs `MJ` and `ST`; work for an accelerator. With it: a
 quarter of the width, rendered words and, with labels=0.1, a tenth of 7,619 real ones, drawn by label_seed=0.
-Published for this setting (LV): IIIT5K 96.4, SVT 93.2 (SemiMTR's README). Option form=sv as in configs/abinet_vision.py.
+Published for this setting (LV): IIIT5K 96.4, SVT 93.2 (README of SemiMTR). form=sv: as in configs/abinet_vision.py.
 """
 
 from configs import common
 
 
 def get_config(arg=""):
-    options = common.arguments(
-        arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0
-    )
+    options = common.arguments(arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0)
     config = common.abinet("abinet", options)
     sources = dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5))
     if options.compact:

@@ -16,9 +16,7 @@ from configs import common
 
 
 def get_config(arg=""):
-    options = common.arguments(
-        arg, compact=False, form="lv", text="", power=1.0, noise=False, smoothing=0.0
-    )
+    options = common.arguments(arg, compact=False, form="lv", text="", power=1.0, noise=False, smoothing=0.0)
     config = common.abinet("abinet_language", options)
     config.model.num_layers = 4
     config.objective = dict(name="masked_lm", input_smoothing=options.smoothing)

@@ -67,6 +67,36 @@ def pair_sheet(rows) -> np.ndarray:
     return np.concatenate(lines)
 
 
+def attention_sheet(images: np.ndarray, maps: np.ndarray, texts: list[str], width: int = 96) -> np.ndarray:
+    """A line for each picture: itself and its text, then for every character what is looked at, in red.
+
+    images [N, H, W, C] uint8, maps [N, T, h, w], of which the first len(text) are shown.
+    """
+    height, count = max(1, round(images.shape[1] / images.shape[2] * width)), max(map(len, texts), default=0)
+    blank = np.full((height + 26, width + 4, 3), WHITE, np.uint8)
+    lines = []
+    for image, per_character, text in zip(images, maps, texts, strict=True):
+        tiles = [_labelled(image, text, height, width)]
+        for weights, character in zip(per_character, text, strict=False):
+            tiles.append(_labelled(_heated(image, weights), character, height, width))
+        lines.append(np.concatenate(tiles + [blank] * (1 + count - len(tiles)), axis=1))
+    return np.concatenate(lines)
+
+
+def _heated(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The picture [H, W, C] in grey, redder where the weights [h, w] are higher."""
+    h, w = image.shape[:2]
+    weights = np.asarray(weights, np.float32)
+    heat = cv2.resize(weights / max(weights.max(), 1e-9), (w, h), interpolation=cv2.INTER_LINEAR)[..., None]
+    grey = image.mean(axis=-1, keepdims=True)
+    return np.rint(grey * (1 - 0.7 * heat) + np.array([230.0, 0, 0]) * 0.7 * heat).astype(np.uint8)
+
+
+def _labelled(image: np.ndarray, text: str, height: int, width: int) -> np.ndarray:
+    """The picture in a tile [height + 26, width + 4, 3], with the text below."""
+    return np.concatenate([_tile(image, height + 4, width + 4), text_tile(text, width + 4)])
+
+
 def text_tile(text: str, width: int, height: int = 22, colour=(0, 0, 0)) -> np.ndarray:
     """uint8 [height, width, 3]; what does not fit is cut off. Letters that Pillow's own font lacks show as boxes."""
     tile = Image.new("RGB", (width, height), (WHITE,) * 3)

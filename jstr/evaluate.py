@@ -11,6 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from jstr import checkpoint, packed
 from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
@@ -18,12 +21,15 @@ from jstr.data.sources import open_source
 from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, table
 from jstr.reader import BATCH_SIZE, Reader, load
 
+SHOWN = 16
+
 
 def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_size: int = BATCH_SIZE) -> Score:
     """Reads every image of a source once and scores it.
 
     name: IC13_857 and IC13_1015 select those subsets; under any other name every word is scored whose label the
-    protocol can score. Broken images and words without a usable label are counted, not scored.
+    protocol can score. Broken images and words without a usable label are counted, not scored. A recogniser with
+    several heads gets `heads`, a score for each.
 
     Raises:
       InputError: nothing is left to score.
@@ -33,7 +39,8 @@ def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_si
     prepare, belongs = PROTOCOLS[protocol], SUBSETS.get(name, lambda label: True)
     result = Score()
     for batch in padded_batches(source, reader.spec, batch_size):
-        texts, confidences = reader.read_batch(batch["image"])
+        heads = reader.read_heads(batch["image"])
+        texts, confidences = heads[reader.heads[-1]] if heads else reader.read_batch(batch["image"])
         result.broken += tuple(batch["broken"])
         for i, label in enumerate(batch["labels"]):
             if not batch["mask"][i]:
@@ -42,11 +49,25 @@ def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_si
                 result.left_out += 1
             else:
                 result.add(prepare(texts[i]), prepare(label), float(confidences[i]))
+                for head, (said, sure) in heads.items():
+                    result.heads.setdefault(head, Score()).add(prepare(said[i]), prepare(label), float(sure[i]))
     seen = result.words + result.left_out + len(result.broken)
     assert seen == len(source), f"{name}: {seen} of {len(source)} samples were counted"
     if not result.words:
         raise InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}")
     return result
+
+
+def pictures(reader: Reader, sources) -> dict[str, np.ndarray]:
+    """The picture `attention`, uint8 [H, W, 3], of the first words of the first set, for recognisers that look around.
+
+    sources: by name. Empty for other recognisers and without sets.
+    """
+    if not (sources and reader.has_attention):
+        return {}
+    batch = next(iter(padded_batches(next(iter(sources.values())), reader.spec, SHOWN)))
+    images = batch["image"][batch["mask"]]
+    return {"attention": reader.attention_sheet(images)} if len(images) else {}
 
 
 def remarks(name: str, result: Score) -> list[str]:
@@ -70,6 +91,16 @@ def as_json(scores: dict[str, Score], **about) -> dict:
     return {**about, "sets": sets, "averages": averages(scores) if scores else {}}
 
 
+def _save_attention(reader: Reader, sources, file: str) -> None:
+    drawn = pictures(reader, sources)
+    if not drawn:
+        raise InputError("--attention: this recogniser has no position attention to show; ABINet has")
+    try:
+        Image.fromarray(drawn["attention"]).save(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--attention={file}: {error}") from error
+
+
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m jstr.evaluate", description=__doc__, allow_abbrev=False)
     parser.add_argument("--workdir", help="a run, converted weights or a packed file; default: the bundled reader")
@@ -77,6 +108,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
     parser.add_argument("--batch_size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--attention", metavar="FILE", help="draw where the first words are looked at, a PNG")
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     return parser.parse_args(argv)
 
@@ -103,6 +135,8 @@ def run(argv: list[str] | None = None) -> None:
         for line in remarks(name, scores[name]):
             print(line, file=sys.stderr)
     print(table(scores))
+    if args.attention:
+        _save_attention(reader, sources, args.attention)
     if args.json:
         about = {
             "workdir": args.workdir or "bundled",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 # What is deleted from label and prediction before they are compared, and whether case is folded.
 # alnum36 is the protocol of the published numbers (recognizers.md section 9).
@@ -37,6 +38,7 @@ class Score:
     one_minus_ned: mean over words of 1 - edit distance / longer length, 0 when either string is empty (ICDAR 2019).
     cer: edit distance over all words / characters in all labels. It can exceed 100.
     left_out: words whose label the protocol cannot score or the subset leaves out. broken: keys of unreadable images.
+    heads: of a recogniser with several heads, the score of each by its name.
     """
 
     words: int = 0
@@ -47,6 +49,7 @@ class Score:
     confidence_sum: float = 0.0
     left_out: int = 0
     broken: tuple[str, ...] = ()
+    heads: dict[str, Score] = field(default_factory=dict)
 
     def add(self, prediction: str, label: str, confidence: float) -> None:
         """Counts one word; both strings have been through the protocol, and the label is not empty."""
@@ -75,41 +78,57 @@ class Score:
         return _ratio(self.confidence_sum, self.words)
 
     def row(self) -> dict[str, float]:
-        """The five reported figures by name."""
-        return {
+        """The five reported figures by name, and HEAD/accuracy of every head."""
+        figures = {
             "words": self.words,
             "accuracy": self.accuracy,
             "1-NED": self.one_minus_ned,
             "CER": self.cer,
             "confidence": self.confidence,
         }
+        return figures | {f"{name}/accuracy": head.accuracy for name, head in self.heads.items()}
 
 
 def averages(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
     """Both averages of the field: over all words of all sets, and arithmetic over the sets."""
-    total = Score()
-    for s in scores.values():
-        for name in ("words", "correct", "ned_sum", "errors", "characters", "confidence_sum"):
-            setattr(total, name, getattr(total, name) + getattr(s, name))
+    total = _sum(scores.values())
+    names = dict.fromkeys(name for s in scores.values() for name in s.heads)
+    total.heads = {name: _sum(s.heads[name] for s in scores.values() if name in s.heads) for name in names}
     rows = [s.row() for s in scores.values()]
-    arithmetic = {name: sum(r[name] for r in rows) / len(rows) for name in rows[0]}
+    arithmetic = {name: sum(r[name] for r in rows) / len(rows) for name in rows[0] if all(name in r for r in rows)}
     return {"average by words": total.row(), "average by sets": arithmetic | {"words": total.words}}
 
 
 def table(scores: dict[str, Score]) -> str:
-    """A Markdown table: a row per set, and both averages when there is more than one set."""
+    """A Markdown table: a row per set, and both averages when there is more than one set.
+
+    Behind the five figures, the accuracy of every head where the recogniser has several.
+    """
     rows = {name: s.row() for name, s in scores.items()}
     if len(rows) > 1:
         rows |= averages(scores)
     width = max(len(name) for name in [*rows, "set"])
-    lines = [f"| {'set':{width}} |  words | accuracy |  1-NED |    CER | confidence |"]
-    lines.append(f"| {'-' * width} | -----: | -------: | -----: | -----: | ---------: |")
+    heads = dict.fromkeys(key for r in rows.values() for key in r if key.endswith("/accuracy"))
+    titles = {key: f"{key.removesuffix('/accuracy'):>8}" for key in heads}
+    more = "".join(f" {title} |" for title in titles.values())
+    lines = [f"| {'set':{width}} |  words | accuracy |  1-NED |    CER | confidence |{more}"]
+    more = "".join(f" {'-' * (len(title) - 1)}: |" for title in titles.values())
+    lines.append(f"| {'-' * width} | -----: | -------: | -----: | -----: | ---------: |{more}")
     for name, r in rows.items():
+        more = "".join(f" {r.get(key, float('nan')):{len(title)}.2f} |" for key, title in titles.items())
         lines.append(
             f"| {name:{width}} | {r['words']:6,} | {r['accuracy']:8.2f} | {r['1-NED']:6.2f} | {r['CER']:6.2f} "
-            f"| {r['confidence']:10.3f} |"
+            f"| {r['confidence']:10.3f} |{more}"
         )
     return "\n".join(lines)
+
+
+def _sum(scores: Iterable[Score]) -> Score:
+    total = Score()
+    for s in scores:
+        for name in ("words", "correct", "ned_sum", "errors", "characters", "confidence_sum"):
+            setattr(total, name, getattr(total, name) + getattr(s, name))
+    return total
 
 
 def _ratio(a: float, b: float) -> float:

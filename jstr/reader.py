@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jstr import checkpoint, packed
+from jstr import checkpoint, draw, packed
 from jstr.core import InputError
 from jstr.data.images import ImageSpec, to_channels
-from jstr.decode import confidence
-from jstr.models import example_input, make_model
+from jstr.decode import attention_prediction, confidence
+from jstr.models import example_input, make_model, reads_text
 from jstr.text import Charset
 
 BATCH_SIZE = 64
@@ -30,19 +30,38 @@ class Reader:
     """A recogniser with its charset, image size and variables. `jstr.load(workdir)` makes one.
 
     variables: {"params": ..., "batch_stats": ...} of the model; may be set anew at any time.
+    heads: names of the model's heads, of which the last gives the answer; () where there is only one.
+    has_attention: whether `look` has something to show.
     """
 
     def __init__(self, config, variables=None):
         self.charset = make_charset(config["charset"])
         self.spec = ImageSpec.make(config["image"])
         self.model, self.facts = make_model(config["model"], self.charset, self.spec.size, self.spec.channels)
+        self.heads = tuple(getattr(self.model, "heads", ()))
+        self.has_attention = bool(getattr(self.model, "has_attention", False))
         self.variables = variables
 
         def decode(variables, images):
             prediction = self.model.apply(variables, images, method="decode")
             return prediction.ids, confidence(prediction, self.facts.first_id)
 
+        def decode_logits(logits):
+            prediction = attention_prediction(logits, eos_id=self.facts.eos_id, pad_id=self.facts.pad_id)
+            return prediction.ids, confidence(prediction, self.facts.first_id)
+
+        def decode_heads(variables, images):
+            found = self.model.apply(variables, images, train=False)["heads"]
+            return {name: decode_logits(found[name]) for name in self.heads}
+
+        def look(variables, images):
+            outputs = self.model.apply(variables, images, train=False)
+            return decode_logits(outputs["logits"]), outputs["attention"]
+
         self._decode = jax.jit(decode)
+        self._decode_heads = jax.jit(decode_heads)
+        self._correct = jax.jit(lambda v, ids: decode_logits(self.model.apply(v, ids, train=False)["logits"]))
+        self._look = jax.jit(look)
         self._logits = jax.jit(
             lambda variables, images, tokens: self.model.apply(variables, images, tokens, train=False)["logits"]
         )
@@ -69,11 +88,59 @@ class Reader:
 
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
-        count = len(images)
-        padded = 1 << max(count - 1, 0).bit_length()
-        images = np.concatenate([images, np.zeros((padded - count, *images.shape[1:]), images.dtype)])
-        ids, confidences = jax.device_get(self._decode(self.variables, images))
+        self._check_reads_images()
+        return self._text(jax.device_get(self._decode(self.variables, _padded(images))), len(images))
+
+    def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
+        """What each of `heads` reads in images of read_batch: texts and confidences by name; {} without heads."""
+        if not self.heads:
+            return {}
+        found = jax.device_get(self._decode_heads(self.variables, _padded(images)))
+        return {name: self._text(found[name], len(images)) for name in self.heads}
+
+    def look(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Texts of images of read_batch, and where they are looked at for every character.
+
+        That is [B, T, h, w], of which each map [h, w] sums to 1.
+
+        Raises:
+          InputError: a recogniser without position attention.
+        """
+        if not self.has_attention:
+            raise InputError("this recogniser has no position attention to show; ABINet has")
+        found, attention = jax.device_get(self._look(self.variables, _padded(images)))
+        return self._text(found, len(images))[0], attention[: len(images)]
+
+    def attention_sheet(self, images: np.ndarray) -> np.ndarray:
+        """A picture uint8 [H, W, 3] of what `look` finds in images."""
+        texts, maps = self.look(images)
+        return draw.attention_sheet(images, maps, texts)
+
+    def correct(self, words: list[str]) -> tuple[list[str], np.ndarray]:
+        """What a language model makes of words: texts and confidences.
+
+        Raises:
+          InputError: a recogniser of images, or a word that is empty, too long or outside of the charset.
+        """
+        if not reads_text(self.model):
+            raise InputError("this recogniser reads pictures, not words; give the workdir of a language model")
+        words = [self.charset.normalise(word) for word in words]
+        for word in words:
+            outside = self.charset.outside(word)
+            if outside or not 0 < len(word) <= self.charset.max_length:
+                reason = f"{outside[0]!r} is outside of the charset" if outside else (
+                    f"give 1 to {self.charset.max_length} characters")  # fmt: skip
+                raise InputError(f"word {word[:40]!r}: {reason}")
+        ids = np.stack([self.charset.encode(word)[1:] for word in words])
+        return self._text(jax.device_get(self._correct(self.variables, _padded(ids))), len(words))
+
+    def _text(self, found, count: int) -> tuple[list[str], np.ndarray]:
+        ids, confidences = found
         return [self.charset.decode(row) for row in ids[:count].tolist()], confidences[:count]
+
+    def _check_reads_images(self) -> None:
+        if reads_text(self.model):
+            raise InputError("a language model reads words, not pictures: use predict --words")
 
     def pixels(self, images) -> Iterator[np.ndarray]:
         """Model-sized uint8 [H, W, C] of each image of `read`."""
@@ -105,7 +172,10 @@ def load(workdir: str | os.PathLike | None = None) -> Reader:
     Raises:
       InputError: not a workdir, or no complete checkpoint in it.
     """
-    workdir = packed.BUNDLED if workdir is None else workdir
+    if workdir is None:
+        workdir = packed.BUNDLED
+        if not workdir.is_file():
+            raise InputError("no reader comes with this copy of jstr; give the workdir of a training run (--workdir=DIR)")
     config = checkpoint.read_meta(workdir)["config"]
     reader = Reader(config)
     example = example_input(reader.model)
@@ -129,6 +199,12 @@ def _check_same(workdir, expected, found) -> None:
     different = [k for k in shapes[0] | shapes[1] if shapes[0].get(k) != shapes[1].get(k)]
     if different:
         raise InputError(f"{workdir}: the checkpoint does not fit its config at {', '.join(different[:5])}")
+
+
+def _padded(rows: np.ndarray) -> np.ndarray:
+    """With rows of zeros behind, to a power of two."""
+    size = 1 << max(len(rows) - 1, 0).bit_length()
+    return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
 
 
 def _chunks(items: Iterable, size: int) -> Iterator[list]:

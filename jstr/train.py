@@ -19,7 +19,7 @@ from jstr.data.usable import Broken
 from jstr.freeze import freeze
 from jstr.held_back import HeldBack
 from jstr.metrics import PROTOCOLS, Score, table
-from jstr.models import example_input
+from jstr.models import example_input, reads_text
 from jstr.objectives import find_objective, make_objective
 from jstr.optim import frozen_prefixes, make_optimizer
 from jstr.reader import Reader, load, model_variables
@@ -83,7 +83,7 @@ def run(config, workdir: str) -> dict[str, Score]:
             if ended or (step % config.eval_every == 0 and step != evaluated and step):
                 with report.pause():
                     scores, watched = _evaluate(reader, sources, config, _weights(state)), held_back.measure(state)
-                    pictures = held_back.draw(state, draw, reader.charset)
+                    pictures = held_back.draw(state, draw, reader.charset) | evaluate.pictures(reader, sources)
                 if step != evaluated:
                     report.evaluation(step, scores, watched, pictures)
                     value = _value(config.keep_best, scores, watched)
@@ -119,7 +119,7 @@ def run(config, workdir: str) -> dict[str, Score]:
     if best and best["step"] != step:
         step, watched = best["step"], best["held_back"]
         scores = _evaluate(reader, sources, config, lambda name: _saved_weights(workdir, name))
-    _finish(config, workdir, step, scores, watched, clock)
+    _finish(config, reader, workdir, step, scores, watched, clock)
     if unread is not None:
         print("\n".join(predictions.write(load(workdir), unread, workdir)), flush=True)
     return scores
@@ -228,7 +228,7 @@ def _value(name: str, scores: dict[str, Score], watched: dict[str, float]) -> fl
     return row.get(metric)
 
 
-def _finish(config, workdir: str, step: int, scores: dict[str, Score], watched: dict, clock: Clock) -> None:
+def _finish(config, reader: Reader, workdir: str, step: int, scores: dict[str, Score], watched, clock: Clock) -> None:
     """The table, results.json, and what to type next."""
     print(f"trained {config.steps:,} steps in {duration(clock.total)}")
     usual = config.eval_weights
@@ -241,5 +241,7 @@ def _finish(config, workdir: str, step: int, scores: dict[str, Score], watched: 
         text = json.dumps(evaluate.as_json(own, **about), indent=2)
         (Path(workdir) / "results.json").write_text(text + "\n")
         print("\n".join(table(part) for part in (own, others) if part))
-    image = config.get("example_image") or "IMAGE"
-    print(f"Read an image with:\npython -m jstr.predict --workdir={workdir} {image}", flush=True)
+    what, given = "Read an image", config.get("example_image") or "IMAGE"
+    if reads_text(reader.model):
+        what, given = "Correct a word", "--words WORD"
+    print(f"{what} with:\npython -m jstr.predict --workdir={workdir} {given}", flush=True)

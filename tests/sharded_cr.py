@@ -37,7 +37,7 @@ split = sharding.put_batch(batch, mesh)
 
 
 def difference(a, b):
-    """The largest difference of two trees, relative to the largest value of each leaf (gradients below 1e-4: to that)."""
+    """The largest difference of two trees, relative to the largest value of each leaf, if that is above 1e-6."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return max(float(np.abs(x - y).max() / (np.abs(x).max() + 1e-6)) for x, y in map(jax.device_get, pairs))
 

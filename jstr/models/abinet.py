@@ -53,6 +53,9 @@ class Model(nn.Module):
     dropout: float = 0.1
     dtype: str = "float32"
 
+    has_attention = True
+    heads = ("vision", "language", "fusion")
+
     def __post_init__(self):
         check_common(self)
         if self.iterations < 1:

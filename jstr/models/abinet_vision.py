@@ -94,6 +94,8 @@ class Model(nn.Module):
     dropout: float = 0.1
     dtype: str = "float32"
 
+    has_attention = True
+
     def __post_init__(self):
         check_common(self)
         if self.attention not in ATTENTIONS:
