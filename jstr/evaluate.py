@@ -19,9 +19,7 @@ from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
 from jstr.data.sources import open_source
 from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, table
-from jstr.reader import BATCH_SIZE, Reader, load
-
-SHOWN = 16
+from jstr.reader import BATCH_SIZE, SHOWN, Reader, load
 
 
 def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_size: int = BATCH_SIZE) -> Score:
@@ -65,9 +63,10 @@ def pictures(reader: Reader, sources) -> dict[str, np.ndarray]:
     """
     if not (sources and reader.has_attention):
         return {}
-    batch = next(iter(padded_batches(next(iter(sources.values())), reader.spec, SHOWN)))
-    images = batch["image"][batch["mask"]]
-    return {"attention": reader.attention_sheet(images)} if len(images) else {}
+    batch = next(iter(padded_batches(next(iter(sources.values())), reader.spec, BATCH_SIZE)))
+    count = min(SHOWN, int(batch["mask"].sum()))
+    good = np.argsort(~batch["mask"], kind="stable")  # all images of a batch, as ever: nothing is compiled anew
+    return {"attention": reader.attention_sheet(batch["image"][good], count)} if count else {}
 
 
 def remarks(name: str, result: Score) -> list[str]:

@@ -18,10 +18,9 @@ import numpy as np
 from PIL import Image
 
 from jstr.core import InputError
-from jstr.reader import BATCH_SIZE, Reader, load
+from jstr.reader import BATCH_SIZE, SHOWN, Reader, load
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2"}
-SHOWN = 16
 
 
 def image_files(paths: list[str]) -> Iterator[Path]:

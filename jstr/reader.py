@@ -19,6 +19,7 @@ from jstr.models import example_input, make_model, reads_text
 from jstr.text import Charset
 
 BATCH_SIZE = 64
+SHOWN = 16
 
 
 def make_charset(config) -> Charset:
@@ -50,18 +51,14 @@ class Reader:
             prediction = attention_prediction(logits, eos_id=self.facts.eos_id, pad_id=self.facts.pad_id)
             return prediction.ids, confidence(prediction, self.facts.first_id)
 
-        def decode_heads(variables, images):
-            found = self.model.apply(variables, images, train=False)["heads"]
-            return {name: decode_logits(found[name]) for name in self.heads}
-
-        def look(variables, images):
+        def see(variables, images):
             outputs = self.model.apply(variables, images, train=False)
-            return decode_logits(outputs["logits"]), outputs["attention"]
+            heads = {name: decode_logits(outputs["heads"][name]) for name in self.heads}
+            return decode_logits(outputs["logits"]), heads, outputs["attention"]
 
         self._decode = jax.jit(decode)
-        self._decode_heads = jax.jit(decode_heads)
+        self._see = jax.jit(see)
         self._correct = jax.jit(lambda v, ids: decode_logits(self.model.apply(v, ids, train=False)["logits"]))
-        self._look = jax.jit(look)
         self._logits = jax.jit(
             lambda variables, images, tokens: self.model.apply(variables, images, tokens, train=False)["logits"]
         )
@@ -89,13 +86,15 @@ class Reader:
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
         self._check_reads_images()
+        if self.has_attention:  # what is compiled once serves everything
+            return self._text(jax.device_get(self._see(self.variables, _padded(images))[0]), len(images))
         return self._text(jax.device_get(self._decode(self.variables, _padded(images))), len(images))
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images of read_batch: texts and confidences by name; {} without heads."""
         if not self.heads:
             return {}
-        found = jax.device_get(self._decode_heads(self.variables, _padded(images)))
+        found = jax.device_get(self._see(self.variables, _padded(images))[1])
         return {name: self._text(found[name], len(images)) for name in self.heads}
 
     def look(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -108,13 +107,13 @@ class Reader:
         """
         if not self.has_attention:
             raise InputError("this recogniser has no position attention to show; ABINet has")
-        found, attention = jax.device_get(self._look(self.variables, _padded(images)))
+        found, _, attention = jax.device_get(self._see(self.variables, _padded(images)))
         return self._text(found, len(images))[0], attention[: len(images)]
 
-    def attention_sheet(self, images: np.ndarray) -> np.ndarray:
-        """A picture uint8 [H, W, 3] of what `look` finds in images."""
+    def attention_sheet(self, images: np.ndarray, count: int = SHOWN) -> np.ndarray:
+        """A picture uint8 [H, W, 3] of what `look` finds in the first `count` of images."""
         texts, maps = self.look(images)
-        return draw.attention_sheet(images, maps, texts)
+        return draw.attention_sheet(images[:count], maps[:count], texts[:count])
 
     def correct(self, words: list[str]) -> tuple[list[str], np.ndarray]:
         """What a language model makes of words: texts and confidences.

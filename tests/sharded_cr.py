@@ -11,6 +11,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import jax
 import numpy as np
+from testing import quick_jit
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
 from jstr import sharding
@@ -21,15 +22,15 @@ batch = toy_words(facts, labelled=16, unlabelled=8)
 # Thresholds amid what words reach in untrained networks of twice the usual weights, so that some count and some do not.
 threshold = 0.1 if sys.argv[1] == "attention" else 1e-7
 objective = cr_str.make(model, config=facts, threshold=threshold, coral_threshold=threshold / 100)
-doubled = [jax.tree.map(lambda x: 2 * x, objective.init(jax.random.PRNGKey(seed), batch)) for seed in (8, 58)]
-(params, model_state), teacher = doubled
+init = quick_jit(objective.init)
+(params, model_state), teacher = (jax.tree.map(lambda x: 2 * x, init(jax.random.PRNGKey(s), batch)) for s in (8, 58))
 
 
 def value(params, batch):
     return objective.loss(params, model_state, teacher, batch, jax.random.PRNGKey(1), 0)
 
 
-step = jax.jit(jax.value_and_grad(value, has_aux=True))
+step = quick_jit(jax.value_and_grad(value, has_aux=True))
 (one, (_, alone)), gradient = step(params, jax.device_put(batch, jax.devices()[0]))
 mesh = sharding.make_mesh()
 split = sharding.put_batch(batch, mesh)

@@ -103,6 +103,18 @@ def test_values_of_the_whole_model(filled):
     check(outputs["heads"]["vision"], 0.008399, 0.093318, [-0.030993, -0.003113, 0.020366], 0.179349)
 
 
+def test_values_of_the_small_vision_model():
+    """The published code with its additive attention, filled and fed in the same way."""
+    with jax.enable_x64(True):
+        result = convert_abinet.convert(state("vision", layers=2, attention="additive"), dtype=np.float64)
+        pixels = torch_layout.signal(1, 3, 32, 128).transpose(0, 2, 3, 1)
+        images = 2 * (pixels * np.array(STD) + np.array(MEAN)) - 1
+        outputs = apply(result, (), abinet_vision.Model(LV, **SV), images, train=False)
+    check(outputs["glimpses"], 0.000021, 0.511340, [-0.293403, -0.370940, -0.106562], 0.740937)
+    check(outputs["attention"], 0.003906, 0.000784, [0.003806, 0.004628, 0.005131], 0.004663)
+    check(outputs["logits"], 0.016390, 0.059497, [-0.033332, -0.015770, -0.001770], 0.049907)
+
+
 def test_values_of_position_attention(filled):
     cells = torch_layout.signal(1, 512, 8, 32).transpose(0, 2, 3, 1)
     vectors, weights = apply(filled, ("vision", "attention"), PositionAttention(26), cells, train=False)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from testing import call, consistency_config
+from testing import call, consistency_config, quick_jit
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
 import jstr
@@ -28,7 +28,7 @@ def built(kind="attention", hidden=False, seed=7, **options):
     model, facts = MODELS[kind]
     objective = cr_str.make(model, config=facts, hidden_labels=hidden, **options)
     batch = toy_words(facts, hidden=hidden)
-    init = jax.jit(objective.init)
+    init = quick_jit(objective.init)
     return objective, *init(KEY, batch), init(jax.random.PRNGKey(seed), batch), batch
 
 
@@ -37,7 +37,7 @@ def value(objective, params, model_state, teacher, batch):
     def loss(params, teacher, batch):
         return objective.loss(params, model_state, teacher, batch, KEY, 0)
 
-    step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    step = quick_jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
     (total, (state, metrics)), gradients = step(params, teacher, batch)
     return float(total), state, {k: float(a / b) if b else None for k, (a, b) in metrics.items()}, *gradients
 
@@ -163,7 +163,7 @@ def test_equal_readings_cost_nothing(kind):
     objective = cr_str.make(Still(), config=facts, temperature=1.0, threshold=0.0, coral_weight=0.0)
     batch = toy_words(facts)
     batch["unlabelled"]["strong"] = batch["unlabelled"]["weak"]
-    params, state = objective.init(KEY, batch)
+    params, state = quick_jit(objective.init)(KEY, batch)
     total, _, metrics, gradient, _ = value(objective, params, state, (params, state), batch)
     assert metrics["consistency"] == pytest.approx(0, abs=1e-5) and metrics["agreement"] > 0
     assert total == pytest.approx(metrics["supervised"], abs=1e-5)
@@ -224,7 +224,7 @@ def test_hidden_labels_are_for_people(kind):
 @pytest.mark.parametrize("kind", sorted(MODELS))
 def test_what_is_shown(kind):
     objective, params, state, teacher, batch = built(kind)
-    arrays = jax.device_get(jax.jit(objective.show)(params, state, teacher, batch))
+    arrays = jax.device_get(quick_jit(objective.show)(params, state, teacher, batch))
     assert {"teacher", "student", "confidence", "kept"} == set(arrays) and len(arrays["kept"]) == 4
     assert set(arrays["kept"]) == {bool(c >= 0.5) for c in arrays["confidence"]}
     arrays["kept"] = np.array([True, False, True, False])

@@ -55,3 +55,24 @@ def test_both_averages():
     rows = averages(scores)
     assert rows["average by words"]["accuracy"] == 25 and rows["average by sets"]["accuracy"] == 50
     assert "average by words |      4 |    25.00" in table(scores)
+
+
+def test_heads_stand_in_the_table():
+    """Each head is a column; its average by words weighs the sets by their size."""
+
+    def score(results, heads=()):
+        made = Score()
+        for read in results:
+            made.add(read, "a", 1.0)
+        made.heads = {name: score(read) for name, read in heads}
+        return made
+
+    first = score("aab", [("vision", "abb"), ("fusion", "aab")])
+    scores = {"x": first, "y": score("b", [("vision", "a"), ("fusion", "b")])}
+    assert scores["x"].row()["vision/accuracy"] == pytest.approx(100 / 3)
+    assert averages(scores)["average by words"]["vision/accuracy"] == pytest.approx(50)
+    assert averages(scores)["average by sets"]["vision/accuracy"] == pytest.approx((100 / 3 + 100) / 2)
+    lines = table(scores).splitlines()
+    assert lines[0].endswith("|   vision |   fusion |") and {len(line) for line in lines} == {len(lines[0])}
+    assert "33.33 |    66.67 |" in lines[2] and "50.00 |    50.00 |" in lines[4]
+    assert "vision" not in table({"z": score("a")})

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import jax
 import numpy as np
 
 from configs import common
@@ -36,6 +37,11 @@ def contrastive_config(joint: bool = False):
     config.objective = dict(name="seqclr", joint=joint, mapping="window", size=5, concatenate=False)
     config.evals = {}
     return config
+
+
+def quick_jit(function):
+    """jax.jit that compiles in a third of the time: for what runs once, on a few numbers."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def write_folder(folder: Path, words, suffix=".png", shape=(20, 60, 3)) -> Path:

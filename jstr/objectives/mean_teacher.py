@@ -48,7 +48,7 @@ def make(
         outputs, updates = model.apply(
             variables, normalise(images), tokens, train=True, mutable=list(model_state), rngs={"dropout": key}
         )
-        return outputs["logits"], {**model_state, **updates}
+        return outputs, {**model_state, **updates}
 
     def init(key, batch):
         images, tokens = normalise(batch["labelled"]["view0"]), batch["labelled"]["tokens"]
@@ -56,7 +56,7 @@ def make(
         return {"model": variables.pop("params")}, variables
 
     def teach(teacher, images, key):
-        return jax.lax.stop_gradient(forward(*jax.lax.stop_gradient(teacher), images, None, key)[0])
+        return jax.lax.stop_gradient(forward(*jax.lax.stop_gradient(teacher), images, None, key)[0]["logits"])
 
     def difference(taught, logits):
         """Sum and count over the steps that count."""
@@ -74,13 +74,13 @@ def make(
             tokens = jnp.pad(readings[1].tokens, ((0, 0), (1, 0)), constant_values=config.bos_id)
         known, model_state = forward(params, model_state, labelled["view0"], labelled["tokens"], keys[2])
         free, model_state = forward(params, model_state, rows["view0"], tokens, keys[3])
-        metrics = supervision.supervised_metrics(known, labelled["tokens"], config)
+        metrics = supervision.supervised_outputs(known, labelled["tokens"], config)
         metrics["supervised"] = metrics.pop("loss")
-        pairs = [difference(*pair) for pair in zip(taught, (known, free), strict=True)]
+        pairs = [difference(*pair) for pair in zip(taught, (known["logits"], free["logits"]), strict=True)]
         metrics["consistency"] = jax.tree.map(jnp.add, *pairs)
         weight = cons_weight * lc.sigmoid_ramp(step, ramp_steps)
         total = supervision.mean(metrics["supervised"]) + weight * supervision.mean(metrics["consistency"])
-        return total, (model_state, metrics | _watch(readings[1], read(free, config), config))
+        return total, (model_state, metrics | _watch(readings[1], read(free["logits"], config), config))
 
     fields = {"labelled": (*VIEWS, "tokens"), "unlabelled": VIEWS}
     return Objective(fields, ("logits",), init, loss, needs_teacher=True)

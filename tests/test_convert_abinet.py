@@ -1,0 +1,145 @@
+"""Published checkpoints of ABINet and SemiMTR become our parameters, or one clear error.
+
+That the values are right: test_abinet.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from abinet_layout import state
+
+from jstr import checkpoint, convert_abinet
+from jstr.core import InputError, ModelConfig
+from jstr.models import make_model
+from jstr.reader import Reader, load
+from jstr.text import LAYOUTS, Charset
+
+SMALL = dict(width=128, blocks=(1, 1, 1, 1, 1), layers=1, language=2)
+CONFIG = ModelConfig((32, 128), 3, 25, 37, **vars(LAYOUTS["abinet"]))
+NETWORKS = {"full": "abinet", "vision": "abinet_vision", "language": "abinet_language"}
+
+
+def same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize("part, name", NETWORKS.items())
+def test_every_part_is_used_and_fits(part, name):
+    result = convert_abinet.convert(state(part, **SMALL))
+    fields = dict(result.config["model"])
+    assert fields.pop("name") == name and fields["width"] == 1 / 4
+    if part != "language":
+        assert fields["blocks"] == (1, 1, 1, 1, 1) and fields["num_layers"] == 1 and fields["attention"] == "position"
+    assert result.config["image"] == {"size": (32, 128), "channels": 3, "keep_ratio": False, "backend": "cv2"}
+    charset = Charset.make(**result.config["charset"])
+    assert charset.num_classes == 37 and charset.encode("a0")[:4].tolist() == [-1, 1, 36, 0]
+    model, _ = make_model(result.config["model"], charset, (32, 128), 3)
+    example = jnp.zeros((1, 26), jnp.int32) if part == "language" else jnp.zeros((1, 32, 128, 3))
+    shapes = dict(jax.eval_shape(lambda: model.init(jax.random.key(0), example, train=False)))
+    ours = {"params": result.params} | ({"batch_stats": result.batch_stats} if part != "language" else {})
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), shapes) == jax.tree.map(lambda x: (x.shape, x.dtype), ours)
+
+
+def test_parts_of_a_full_network_are_the_parts_alone():
+    full = convert_abinet.convert(state("full", **SMALL)).params
+    same(full["vision"], convert_abinet.convert(state("vision", **SMALL)).params)
+    same(full["language"], convert_abinet.convert(state("language", **SMALL)).params)
+
+
+def test_small_vision_forms():
+    result = convert_abinet.convert(state("vision", attention="additive", **SMALL | dict(layers=2)))
+    assert result.config["model"]["attention"] == "additive" and result.config["model"]["num_layers"] == 2
+
+
+def test_envelopes_and_prefixes():
+    """What fastai and Lightning save, SemiMTR's first stage, and its network with a teacher, which is left out."""
+    plain, vision = convert_abinet.convert(state(**SMALL)), convert_abinet.convert(state("vision", **SMALL))
+    tensors = state(**SMALL)
+    lightning = {"state_dict": {f"model.{k}": v for k, v in tensors.items()}, "epoch": 3}
+    student = {f"student.{k}": v for k, v in tensors.items()} | {f"teacher.{k}": 0 * v for k, v in tensors.items()}
+    for checkpoint_ in ({"model": tensors, "opt": {}}, lightning, student):
+        result = convert_abinet.convert(checkpoint_)
+        assert result.config == plain.config
+        same(result.params, plain.params)
+    stage = {f"vision.{k}": v for k, v in state("vision", **SMALL).items()}
+    result = convert_abinet.convert(stage)
+    assert result.config == vision.config
+    same(result.params, vision.params)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda s: s.pop("cls.bias"), r"lacks 1 tensor\(s\): vision.cls.bias"),
+        (lambda s: s.update(extra=np.zeros(2)), r"holds unknown 1 tensor\(s\): vision.extra"),
+        (lambda s: s.update({"attention.project.weight": np.zeros((128, 9))}), "unexpected shapes in .*project.weight"),
+        (lambda s: s.update({"attention.pos_encoder.pe": np.zeros((26, 1, 128))}), "sines and cosines"),
+        (lambda s: s.update({"cls.weight": np.zeros((38, 128)), "cls.bias": np.zeros(38)}), "checkpoint has 38"),
+    ],
+)
+def test_refuses(change, message):
+    tensors = state("vision", **SMALL)
+    change(tensors)
+    with pytest.raises(InputError, match=message):
+        convert_abinet.convert(tensors)
+
+
+def test_refuses_other_networks_and_images():
+    with pytest.raises(InputError, match="neither a vision model"):
+        convert_abinet.convert({"Prediction.weight": np.zeros((3, 4))})
+    with pytest.raises(InputError, match="image_size is 32x100, but .* 256 cells"):
+        convert_abinet.convert(state("vision", **SMALL), image_size=(32, 100))
+
+
+def test_another_charset():
+    tensors = state("language", **SMALL | dict(classes=11))
+    result = convert_abinet.convert(tensors, charset="abcdefghij")
+    assert Charset.make(**result.config["charset"]).characters == "abcdefghij"
+
+
+@pytest.fixture(scope="module")
+def workdirs(tmp_path_factory):
+    """Workdirs of a full network and of a language model."""
+    found = {}
+    for part in ("full", "language"):
+        result = convert_abinet.convert(state(part, **SMALL))
+        found[part] = tmp_path_factory.mktemp(part) / "run"
+        model_state = {"batch_stats": result.batch_stats} if result.batch_stats else {}
+        meta = {"config": result.config, "step": 0, "seconds": 0.0, "sums": {}, "commit": "none"}
+        checkpoint.save_variables(found[part], {"model": result.params}, model_state, meta)
+    return found
+
+
+def test_workdir_of_a_full_network_reads_head_by_head(workdirs):
+    reader = load(workdirs["full"])
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 128, 3), np.uint8)
+    heads = reader.read_heads(images)
+    assert tuple(heads) == ("vision", "language", "fusion")
+    texts, confidences = reader.read_batch(images)
+    assert heads["fusion"][0] == texts
+    np.testing.assert_allclose(heads["fusion"][1], confidences, rtol=1e-5)
+    said, maps = reader.look(images)
+    assert said == texts and maps.shape == (3, 26, 8, 32)
+    np.testing.assert_allclose(maps.sum(axis=(2, 3)), 1, atol=1e-5)
+    sheet = reader.attention_sheet(images)
+    assert sheet.dtype == np.uint8 and sheet.shape == (3 * (24 + 26), 100 * (1 + max(map(len, texts))), 3)
+    with pytest.raises(InputError, match="reads pictures, not words"):
+        reader.correct(["a"])
+
+
+def test_workdir_of_a_language_model_corrects_words(workdirs):
+    reader = load(workdirs["language"])
+    texts, confidences = reader.correct(["Hause", "a", "x" * 25])
+    assert len(texts) == 3 and ((confidences >= 0) & (confidences <= 1)).all()
+    assert reader.read_heads(np.zeros((1, 32, 128, 3), np.uint8)) == {}
+    with pytest.raises(InputError, match="a language model reads words, not pictures"):
+        reader.read(np.zeros((20, 60, 3), np.uint8))
+    for word, message in (("y" * 26, "give 1 to 25 characters"), ("!", "give 1 to 25")):
+        with pytest.raises(InputError, match=message):
+            reader.correct([word])
+
+
+def test_a_recogniser_without_heads_has_none():
+    config = convert_abinet.convert(state("vision", **SMALL)).config
+    assert Reader(config).heads == () and Reader(config).has_attention

@@ -1,0 +1,62 @@
+"""ABINet's augmentation: how often each part comes, what it leaves alone, and that geometry holds the whole word."""
+
+import cv2
+import numpy as np
+import pytest
+
+from jstr.data import ops_abinet
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (32, 100, 3), np.uint8)
+
+
+def many(image=IMAGE, count=600, **parameters):
+    return [ops_abinet.abinet(image, np.random.default_rng(seed), **parameters) for seed in range(count)]
+
+
+def test_nothing_comes_at_probability_zero():
+    assert all(out is IMAGE for out in many(count=5, geometry=0, deterioration=0, colour=0))
+
+
+@pytest.mark.parametrize("part, share", [("geometry", 0.5), ("deterioration", 0.25), ("colour", 0.25)])
+def test_parts_come_as_often_as_published(part, share):
+    off = {"geometry": 0, "deterioration": 0, "colour": 0}
+    off.pop(part)
+    changed = [out.shape != IMAGE.shape or (out != IMAGE).any() for out in many(**off)]
+    assert abs(np.mean(changed) - share) < 0.06
+
+
+def test_geometry_holds_the_whole_word():
+    """A bright frame along the border of a dark picture: all of its corners are still there."""
+    image = np.zeros((32, 100, 1), np.uint8)
+    cv2.rectangle(image, (2, 2), (97, 29), 255, 3)
+    sizes = []
+    for out in many(image, 60, geometry=1, deterioration=0, colour=0):
+        assert out.shape[-1] == 1 and out.max() > 200
+        sizes.append(out.shape[:2])
+    assert len(set(sizes)) > 20
+    rng = np.random.default_rng(0)
+    angles = np.array([ops_abinet._symmetric(rng, 45) for _ in range(4000)])
+    assert np.abs(angles).max() < 45 and abs(angles.mean()) < 1 and abs(angles.std() - 15) < 1
+
+
+def test_rotation_makes_the_canvas_grow():
+    turn = np.deg2rad(30)
+    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    out = ops_abinet._map(IMAGE, np.random.default_rng(0), matrix)
+    expected = (100 * np.sin(turn) + 32 * np.cos(turn), 100 * np.cos(turn) + 32 * np.sin(turn))
+    np.testing.assert_allclose(out.shape[:2], expected, atol=1)
+
+
+def test_noise_is_weak_and_most_blur_keeps_the_mean():
+    flat = np.full((64, 64, 3), 100, np.uint8)
+    for seed in range(20):
+        noisy = ops_abinet._noise(flat, np.random.default_rng(seed)).astype(float)
+        assert 0.5 < (noisy - 100).std() < 4.7
+    blurred = np.array([ops_abinet._motion_blur(flat, np.random.default_rng(s))[32, 32, 0] for s in range(200)])
+    assert np.mean(blurred == 100) > 0.8 and blurred.max() < 115
+
+
+def test_every_picture_draws_its_own_geometry():
+    """The published code draws the kind once for a run; here turned, sheared and perspective ones come in turn."""
+    shapes = {out.shape for out in many(count=40, geometry=1, deterioration=0, colour=0)}
+    assert len(shapes) > 30
