@@ -10,6 +10,4 @@ sys.path.insert(0, str(ROOT / "tests"))
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Most of the time goes into compiling: without LLVM's optimisations that takes half as long. They change no result.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 os.environ.pop("JSTR_DATA", None)

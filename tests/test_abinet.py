@@ -7,6 +7,7 @@ import pytest
 import torch_layout
 from abinet_layout import state
 from test_models import check, count
+from testing import quick_jit
 
 from jstr import convert_abinet
 from jstr.core import InputError, ModelConfig
@@ -195,7 +196,7 @@ def test_gradients_stop_where_they_should():
     model, variables, images = tiny(iterations=1)
     params, rest = variables.pop("params"), variables
 
-    @jax.jit
+    @quick_jit
     def gradients(params):
         def run(params):
             return model.apply({"params": params, **rest}, images, train=False)["heads"]
@@ -240,7 +241,7 @@ def test_training_mode_and_half_precision():
     images = jnp.zeros((2, 32, 64, 1), jnp.uint8)
     variables = dict(model.init(jax.random.key(0), images, train=False))
     assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(variables))
-    apply = jax.jit(lambda v, key: model.apply(v, images, train=True, mutable=["batch_stats"], rngs={"dropout": key}))
+    apply = quick_jit(lambda v, key: model.apply(v, images, train=True, mutable=["batch_stats"], rngs={"dropout": key}))
     outputs, updates = apply(variables, jax.random.key(1))
     other, _ = apply(variables, jax.random.key(2))
     assert outputs["logits"].dtype == outputs["attention"].dtype == jnp.float32

@@ -5,11 +5,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import FACTS, Toy, toy_views
+from test_baselines import METHODS
+from testing import quick_jit
+from toy import FACTS, Toy, toy_views, toy_words
 
 from jstr.core import InputError, ModelConfig
 from jstr.models.four_stage import Model as FourStage
-from jstr.objectives import semimtr
+from jstr.nn.images import normalise
+from jstr.nn.layers import ConvNorm
+from jstr.objectives import make_objective, semimtr
 from jstr.supervision import mean, supervised_outputs
 
 CONFIG = ModelConfig((4, 4), 1, 2, 3, first_id=1, pad_id=-1, bos_id=-1, eos_id=0)
@@ -190,6 +194,47 @@ def test_autoregressive_recogniser_reads_first():
     facts = ModelConfig((32, 32), 1, 3, 8, first_id=5, pad_id=0, bos_id=2, eos_id=3)
     assert FourStage(facts, prediction="attention").autoregressive
     assert not FourStage(FACTS_CTC).autoregressive
+
+
+HEADED = ModelConfig((8, 48), 1, 4, 7, first_id=1, pad_id=-1, bos_id=-1, eos_id=0)
+
+
+class Headed(nn.Module):
+    """The form of ABINet's outputs from a handful of parameters."""
+
+    config: ModelConfig = HEADED
+
+    @nn.compact
+    def __call__(self, images, tokens=None, *, train):
+        visual = ConvNorm(5, strides=(2, 8), name="extractor")(normalise(images), train=train)
+        glimpses = nn.tanh(nn.DenseGeneral((5, 6), axis=(1, 2, 3), name="attention")(visual))
+        vision = nn.Dense(7, name="vision")(glimpses)
+        language = nn.Dense(7, name="language")(jax.nn.softmax(jax.lax.stop_gradient(vision)))
+        fusion = nn.Dense(7, name="fusion")(jnp.concatenate([glimpses, language], axis=-1))
+        heads = {"vision": vision, "language": language, "fusion": fusion}
+        iterations = {"vision": (vision,), "language": (language, language), "fusion": (fusion, fusion)}
+        outputs = {"logits": fusion, "glimpses": glimpses, "frames": visual.mean(axis=1), "visual": visual}
+        return outputs | {"heads": heads, "iterations": iterations}
+
+
+@pytest.mark.parametrize("method", ["supervised", "seqclr", "semimtr", *METHODS])
+def test_every_method_trains_all_heads(method):
+    """ABINet's column of the table of methods and recognisers: the labels of every method reach every head."""
+    options = {"seqclr": dict(joint=True, features="visual"), "supervised": {}, "semimtr": {}}.get(method)
+    row = METHODS[method] if options is None else dict(name=method) | options
+    objective = make_objective(row, Headed(), HEADED)
+    words = toy_words(HEADED, labelled=4, unlabelled=4, hidden=True)
+    rows = words["labelled"] | words["unlabelled"] | {"has_label": np.arange(4) < 2}
+    rows |= {"view0": rows["weak"], "view1": rows["strong"]}
+    rows |= {f"view{i}_filled": np.ones(4, np.float32) for i in range(2)}
+    batch = {stream: {f: rows[f] for f in fields} for stream, fields in objective.streams.items()}
+    params, state = quick_jit(objective.init)(jax.random.key(0), batch)
+    teacher = (params, state) if objective.needs_teacher else None
+    step = quick_jit(jax.value_and_grad(lambda p: objective.loss(p, state, teacher, batch, jax.random.key(1), 0)[0]))
+    loss, grads = step(params)
+    assert np.isfinite(loss)
+    for part in ("extractor", "attention", "vision", "language", "fusion"):
+        assert all(np.any(g) for g in jax.tree.leaves(grads["model"][part])), part
 
 
 def test_read_tokens():

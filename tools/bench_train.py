@@ -3,6 +3,8 @@
 Prints images/s, ms/step (median), compile seconds and peak memory. Images are noise: the input pipeline has its own
 benchmark, bench_input.py. A workdir is not needed. --bench_against_supervised, for objectives that see several images
 of each word, also times a supervised forward and backward pass over each of them, in turn with the steps.
+--bench_against_parts, for objectives with a teacher, times what their steps are made of: a forward pass over the weak
+view as in evaluation, and supervised forward and backward passes over the labelled and the strong images.
 """
 
 import resource
@@ -16,6 +18,7 @@ from jstr.main import CONFIG, cli, parse
 
 STEPS = flags.DEFINE_integer("bench_steps", 20, "steps to time, after 3 that are not counted")
 AGAINST = flags.DEFINE_boolean("bench_against_supervised", False, "compare with supervised passes over the same images")
+PARTS = flags.DEFINE_boolean("bench_against_parts", False, "compare with the passes of a step with a teacher")
 
 
 def peak_memory_mib() -> float:
@@ -36,7 +39,8 @@ class Step:
         self.state, tx, _ = train.make_state(config, objective, example, mesh)
         self.batch = sharding.put_batch(example, mesh)
         start = time.perf_counter()
-        self.run = make_train_step(objective, tx, mesh).lower(self.state, self.batch).compile()
+        teacher = config.teacher if objective.needs_teacher else None
+        self.run = make_train_step(objective, tx, mesh, teacher).lower(self.state, self.batch).compile()
         self.compile_seconds = time.perf_counter() - start
         self.times = []
 
@@ -78,6 +82,37 @@ def supervised_passes(prepared, example):
     return one._replace(init=init, loss=loss), batch
 
 
+def parts_of_a_step(prepared, example):
+    """An objective that makes the passes of a consistency step with made-up labels and nothing else; and its batch."""
+    import jax
+    import jax.numpy as jnp
+
+    from jstr.objectives import supervised
+    from jstr.supervision import mean, supervised_metrics
+
+    model, facts = prepared.reader.model, prepared.reader.facts
+    one = supervised.make(model, config=facts)
+    views = example["unlabelled"]
+    tokens = np.resize(example["labelled"]["tokens"], (len(views["strong"]), example["labelled"]["tokens"].shape[1]))
+    project = {"project": True} if getattr(model, "projection", "none") != "none" else {}
+    batch = {"labelled": example["labelled"], "strong": {"image": views["strong"], "tokens": tokens}}
+    batch["weak"] = {"image": views.get("weak", views["strong"])}
+
+    def loss(params, model_state, teacher, batch, key, step):
+        variables = jax.lax.stop_gradient({"params": params["model"], **model_state})
+        taught = model.apply(variables, batch["weak"]["image"], train=False)["logits"]
+        total, _ = one.loss(params, model_state, teacher, {"labelled": batch["labelled"]}, key, step)
+        variables = {"params": params["model"], **model_state}
+        rows = batch["strong"]
+        outputs, updates = model.apply(
+            variables, rows["image"], rows["tokens"], train=True, mutable=list(model_state), **project
+        )
+        total += mean(supervised_metrics(outputs["logits"], rows["tokens"], facts)["loss"])
+        return total, ({**model_state, **updates}, {"read": (taught.sum(), jnp.ones(()))})
+
+    return one._replace(loss=loss), batch
+
+
 def run() -> None:
     parse(sys.argv, workdir_needed=False)
     import jax
@@ -90,7 +125,8 @@ def run() -> None:
     prepared = train.prepare(config)
     example = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
     step = Step(config, prepared.objective, example, mesh)
-    other = Step(config, *supervised_passes(prepared, example), mesh) if AGAINST.value else None
+    against = parts_of_a_step if PARTS.value else supervised_passes if AGAINST.value else None
+    other = Step(config, *against(prepared, example), mesh) if against else None
     for _ in range(3 + STEPS.value):
         step()
         if other:
@@ -103,7 +139,8 @@ def run() -> None:
     print(f"peak memory MiB{peak_memory_mib():10.0f}")
     if other:
         passes, least = len(other.batch), min(times) / min(other.times[3:])
-        print(f"ms/{passes} supervised passes {1000 * other.seconds:.1f}: the step takes "
+        what = "parts" if PARTS.value else "supervised passes"
+        print(f"ms/{passes} {what} {1000 * other.seconds:.1f}: the step takes "
               f"{step.seconds / other.seconds:.3f} of that (median), {least:.3f} (best)")  # fmt: skip
 
 
