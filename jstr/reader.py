@@ -174,7 +174,7 @@ def load(workdir: str | os.PathLike | None = None) -> Reader:
     if workdir is None:
         workdir = packed.BUNDLED
         if not workdir.is_file():
-            raise InputError("no reader comes with this copy of jstr; give the workdir of a training run (--workdir=DIR)")
+            raise InputError("no reader comes with this copy of jstr; give --workdir=DIR of a training run")
     config = checkpoint.read_meta(workdir)["config"]
     reader = Reader(config)
     example = example_input(reader.model)

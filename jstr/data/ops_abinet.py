@@ -92,7 +92,7 @@ def _noise(image, rng):
 
 
 def _motion_blur(image, rng):
-    """Along a line of up to 6 pixels in any direction. As published, a turned line may lighten or darken the picture."""
+    """Along a line of up to 6 pixels in any direction. As published, a turned line may change the brightness."""
     size = max(int(_asymmetric(rng, 6)), 1)
     kernel = np.zeros((size, size), np.float32)
     kernel[size // 2] = 1 / size
