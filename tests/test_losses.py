@@ -133,5 +133,6 @@ def test_supervised_objective_takes_scaled_images_too():
     _, method, batch = objective(ATTENTION)
     params, state = jax.jit(method.init)(jax.random.key(0), batch)
     scaled = {"labelled": {**batch["labelled"], "image": batch["labelled"]["image"] / jnp.float32(127.5) - 1}}
-    a, b = (jax.jit(method.loss)(params, state, None, x, None, None)[0] for x in (batch, scaled))
+    key = jax.random.key(1)
+    a, b = (jax.jit(method.loss)(params, state, None, x, key, None)[0] for x in (batch, scaled))
     assert float(a) == pytest.approx(float(b), rel=1e-5)
