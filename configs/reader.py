@@ -26,6 +26,6 @@ def get_config(arg=""):
     sources = {name: row for name, row in sources.items() if row["weight"] > 0}
     config.streams.labelled = common.stream(64, sources, common.real_view())
     config.evals = common.benchmarks()
-    config.optimizer = common.adam(2e-3, warmup=0.05)
-    config.steps, config.log_every, config.eval_every, config.save_every = 30_000, 200, 5000, 1000
+    config.optimizer = common.adam(2e-3, "warmup_stable_decay", warmup_steps=500, decay=0.3)
+    config.steps, config.log_every, config.eval_every, config.save_every = 14_000, 200, 3500, 700
     return common.apply(config, arg)

@@ -36,6 +36,17 @@ def warmup_cosine(peak: float, steps: int, *, warmup: float = 0.05):
     return optax.warmup_cosine_decay_schedule(0.0, peak, max(int(warmup * steps), 1), steps)
 
 
+def warmup_stable_decay(peak: float, steps: int, *, warmup_steps: int = 500, decay: float = 0.3):
+    """Linear from 0 to `peak` over `warmup_steps`, then `peak`, then linear to 0 over the last `decay * steps` steps.
+
+    Until the decay begins it does not depend on `steps`, so a checkpoint from before can go on as part of a longer run
+    (Hägele et al. 2024).
+    """
+    start = max(round((1 - decay) * steps), warmup_steps)
+    parts = [(0.0, peak, warmup_steps), (peak, 0.0, max(steps - start, 1))]
+    return optax.join_schedules([optax.linear_schedule(*part) for part in parts], [start])
+
+
 def constant(peak: float, steps: int):
     return lambda step: jnp.full_like(jnp.asarray(step, jnp.float32), peak)
 
@@ -45,7 +56,13 @@ def multi_step(peak: float, steps: int, *, drops: tuple[float, ...] = (0.6, 0.8)
     return optax.piecewise_constant_schedule(peak, {round(drop * steps): factor for drop in drops})
 
 
-SCHEDULES = {"one_cycle": one_cycle, "warmup_cosine": warmup_cosine, "constant": constant, "multi_step": multi_step}
+SCHEDULES = {
+    "one_cycle": one_cycle,
+    "warmup_cosine": warmup_cosine,
+    "warmup_stable_decay": warmup_stable_decay,
+    "constant": constant,
+    "multi_step": multi_step,
+}
 # Each takes the gradient to a direction; the learning rate and weight decay are applied afterwards.
 OPTIMIZERS = {"adam": optax.scale_by_adam, "adamw": optax.scale_by_adam, "adadelta": optax.scale_by_adadelta}
 

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jstr.core import InputError
-from jstr.optim import make_optimizer, multi_step, one_cycle
+from jstr.optim import make_optimizer, multi_step, one_cycle, warmup_stable_decay
 
 PARAMS = {"model": {"features": {"w": jnp.ones(3)}, "head": {"w": jnp.ones(2), "b": jnp.ones(1)}}}
 
@@ -30,6 +30,14 @@ def test_one_cycle_oracle(peak, steps, rates):
 def test_multi_step():
     schedule = multi_step(1e-4, 100, drops=(0.6, 0.8))
     np.testing.assert_allclose([schedule(i) for i in (0, 59, 61, 79, 81, 99)], [1e-4] * 2 + [1e-5] * 2 + [1e-6] * 2)
+
+
+def test_warmup_stable_decay():
+    schedule = warmup_stable_decay(2e-3, 100, warmup_steps=10, decay=0.25)
+    rates = [schedule(i) for i in (0, 5, 10, 75, 80, 100)]
+    np.testing.assert_allclose(rates, [0, 1e-3, 2e-3, 2e-3, 1.6e-3, 0], atol=1e-9)
+    longer = warmup_stable_decay(2e-3, 1000, warmup_steps=10, decay=0.25)
+    assert [schedule(i) for i in range(75)] == [longer(i) for i in range(75)]
 
 
 def test_l2_is_part_of_the_gradient_and_spares_biases():
