@@ -6,6 +6,7 @@ seqclr.md. After pre-training only the encoder is used, see configs/probe.py and
 from __future__ import annotations
 
 import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,82 +56,104 @@ def make(
       InputError: an unknown choice, or a size that cannot be.
     """
     _check(head, mapping, size, temperature)
-    projection = ProjectionHead(head, head_hidden, head_size)
-    stream = "mixed" if joint else "unlabelled"
+    method = SeqCLR(
+        model, config, features, ProjectionHead(head, head_hidden, head_size), mapping, size, temperature, concatenate,
+        joint, contrast_weight,
+    )  # fmt: skip
+    fields = VIEWS + (("tokens", "has_label") if joint else ())
+    requires = (features, "logits") if joint else (features,)
+    return Objective({method.stream: fields}, requires, method.init, method.loss, method.show)
 
-    def instances(params, outputs, filled):
-        frames = outputs[features]
-        mask = frame_mask(filled, frames.shape[-2])
-        if frames.ndim == 4:
-            mask = jnp.tile(mask, (1, frames.shape[1]))
-            frames = frames.reshape(frames.shape[0], -1, frames.shape[-1])
-        projected = projection.apply({"params": params.get("projection", {})}, frames)
-        return map_frames(projected, mask, mapping, size)
 
-    def forward(params, model_state, images, tokens, key):
-        variables = {"params": params["model"], **model_state}
-        outputs, updates = model.apply(
-            variables, images, tokens, train=True, mutable=list(model_state), rngs={"dropout": key}
-        )
-        return outputs, {**model_state, **updates}
+class SeqCLR(NamedTuple):
+    """The options of `make`, and what follows from them. All methods are pure functions."""
 
-    def both(params, model_state, rows, key):
-        """Outputs of both views, and the model state after them."""
-        images = [normalise(rows[view]) for view in ("view0", "view1")]
-        tokens = rows["tokens"] if joint else None
-        if concatenate:
-            doubled = None if tokens is None else jnp.concatenate([tokens, tokens])
-            outputs, model_state = forward(params, model_state, jnp.concatenate(images), doubled, key)
-            halves = [jax.tree.map(lambda x, i=i: jnp.split(x, 2)[i], outputs) for i in range(2)]
-            return halves, model_state
-        halves = []
-        for i, view in enumerate(images):
-            outputs, model_state = forward(params, model_state, view, tokens, jax.random.fold_in(key, i))
-            halves.append(outputs)
-        return halves, model_state
+    model: Any
+    config: ModelConfig
+    features: str
+    projection: ProjectionHead
+    mapping: str
+    size: int
+    temperature: float
+    concatenate: bool
+    joint: bool
+    contrast_weight: float
 
-    def init(key, batch):
-        rows = batch[stream]
-        images, tokens = normalise(rows["view0"]), rows["tokens"] if joint else None
-        variables = dict(model.init(key, images, tokens, train=False))
+    @property
+    def stream(self) -> str:
+        return "mixed" if self.joint else "unlabelled"
+
+    def init(self, key, batch):
+        rows = batch[self.stream]
+        images, tokens = normalise(rows["view0"]), rows["tokens"] if self.joint else None
+        variables = dict(self.model.init(key, images, tokens, train=False))
         params = {"model": variables.pop("params")}
-        apply = functools.partial(model.apply, train=False)
-        shape = jax.eval_shape(apply, {"params": params["model"], **variables}, images)[features].shape
-        if mapping == "fixed" and np.prod(shape[1:-1]) < size:
-            raise InputError(f"config.objective.size={size}: {features} has only {np.prod(shape[1:-1])} frames")
-        head_params = projection.init(jax.random.fold_in(key, 1), jnp.zeros((1, 2, shape[-1])))
-        return params | ({"projection": head_params["params"]} if head != "none" else {}), variables
+        apply = functools.partial(self.model.apply, train=False)
+        shape = jax.eval_shape(apply, {"params": params["model"], **variables}, images)[self.features].shape
+        if self.mapping == "fixed" and np.prod(shape[1:-1]) < self.size:
+            frames = np.prod(shape[1:-1])
+            raise InputError(f"config.objective.size={self.size}: {self.features} has only {frames} frames")
+        head = self.projection.init(jax.random.fold_in(key, 1), jnp.zeros((1, 2, shape[-1])))
+        return params | ({"projection": head["params"]} if "params" in head else {}), variables
 
-    def loss(params, model_state, teacher, batch, key, step):
+    def loss(self, params, model_state, teacher, batch, key, step):
         del teacher, step
-        rows = batch[stream]
-        halves, model_state = both(params, model_state, rows, key)
+        rows = batch[self.stream]
+        halves, model_state = self.both(params, model_state, rows, key)
         (z0, mask0), (z1, mask1) = (
-            instances(params, half, rows[f"view{i}_filled"]) for i, half in enumerate(halves)
+            self.instances(params, half, rows[f"view{i}_filled"]) for i, half in enumerate(halves)
         )
-        metrics = _contrast(z0, z1, mask0 & mask1, temperature)
+        metrics = _contrast(z0, z1, mask0 & mask1, self.temperature)
         total = mean(metrics["contrast"])
-        if joint:
-            found = [supervised_outputs(h, rows["tokens"], config, rows["has_label"]) for h in halves]
-            total = contrast_weight * total + sum(mean(f["loss"]) for f in found)
+        if self.joint:
+            found = [supervised_outputs(h, rows["tokens"], self.config, rows["has_label"]) for h in halves]
+            total = self.contrast_weight * total + sum(mean(f["loss"]) for f in found)
             summed = jax.tree.map(jnp.add, *found)
             metrics |= {"supervised": summed.pop("loss")} | summed
         return total, (model_state, metrics)
 
-    def show(params, model_state, teacher, batch):
+    def both(self, params, model_state, rows, key):
+        """Outputs of both views, and the model state after them."""
+        images = [normalise(rows[view]) for view in ("view0", "view1")]
+        tokens = rows["tokens"] if self.joint else None
+        if self.concatenate:
+            doubled = None if tokens is None else jnp.concatenate([tokens, tokens])
+            outputs, model_state = self.forward(params, model_state, jnp.concatenate(images), doubled, key)
+            return [jax.tree.map(lambda x, i=i: jnp.split(x, 2)[i], outputs) for i in range(2)], model_state
+        halves = []
+        for i, view in enumerate(images):
+            outputs, model_state = self.forward(params, model_state, view, tokens, jax.random.fold_in(key, i))
+            halves.append(outputs)
+        return halves, model_state
+
+    def forward(self, params, model_state, images, tokens, key):
+        variables = {"params": params["model"], **model_state}
+        outputs, updates = self.model.apply(
+            variables, images, tokens, train=True, mutable=list(model_state), rngs={"dropout": key}
+        )
+        return outputs, {**model_state, **updates}
+
+    def instances(self, params, outputs, filled):
+        """[B, N, D] and their mask [B, N], of the features of one view. filled: [B], see frame_mask."""
+        frames = outputs[self.features]
+        mask = frame_mask(filled, frames.shape[-2])
+        if frames.ndim == 4:
+            mask = jnp.tile(mask, (1, frames.shape[1]))
+            frames = frames.reshape(frames.shape[0], -1, frames.shape[-1])
+        projected = self.projection.apply({"params": params.get("projection", {})}, frames)
+        return map_frames(projected, mask, self.mapping, self.size)
+
+    def show(self, params, model_state, teacher, batch):
         """Cosines [K, N, K, N] between the instances of the first K words in both views, as in evaluation."""
         del teacher
-        rows = {name: x[:SHOWN] for name, x in batch[stream].items()}
+        rows = {name: x[:SHOWN] for name, x in batch[self.stream].items()}
         variables = {"params": params["model"], **model_state}
         units = []
         for i in range(2):
-            outputs = model.apply(variables, normalise(rows[f"view{i}"]), train=False)
-            z, _ = instances(params, outputs, rows[f"view{i}_filled"])
+            outputs = self.model.apply(variables, normalise(rows[f"view{i}"]), train=False)
+            z, _ = self.instances(params, outputs, rows[f"view{i}_filled"])
             units.append(z / jnp.maximum(jnp.linalg.norm(z, axis=-1, keepdims=True), 1e-6))
         return {"cosine": jnp.einsum("knd,lmd->knlm", *units)}
-
-    fields = VIEWS + (("tokens", "has_label") if joint else ())
-    return Objective({stream: fields}, (features, "logits") if joint else (features,), init, loss, show)
 
 
 def draw(arrays, batch, charset) -> dict[str, np.ndarray]:
