@@ -1,0 +1,66 @@
+"""Curves of one or more runs: python tools/plot.py NAME=WORKDIR ... --metric=train/loss --out=FILE.png
+
+One panel for each metric of metrics.jsonl. The horizontal axis counts training steps, or minutes with --minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from jstr.core import InputError
+from jstr.main import cli
+
+
+def read_rows(workdir: str) -> list[dict]:
+    """The rows of a workdir's metrics.jsonl. Raises InputError where there is none."""
+    path = Path(workdir) / "metrics.jsonl"
+    if not path.is_file():
+        raise InputError(f"{workdir} holds no metrics.jsonl; give the workdir of a training run")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def curve(rows: list[dict], metric: str, minutes: bool) -> tuple[list[float], list[float]]:
+    """Where along the axis, and the value, of all rows that have the metric."""
+    found = [(row["seconds"] / 60 if minutes else row["step"], row[metric]) for row in rows if metric in row]
+    return [x for x, _ in found], [y for _, y in found]
+
+
+def run(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", metavar="NAME=WORKDIR")
+    parser.add_argument("--metric", action="append", required=True)
+    parser.add_argument("--minutes", action="store_true")
+    parser.add_argument("--log", action="store_true", help="logarithmic vertical axis, for losses")
+    parser.add_argument("--out", required=True, metavar="FILE.png")
+    args = parser.parse_args(argv)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("curves are drawn by matplotlib: pip install -e '.[plot]'") from None
+
+    runs = {}
+    for text in args.runs:
+        name, equals, workdir = text.partition("=")
+        runs[name] = read_rows(workdir if equals else name)
+    figure = Figure(figsize=(5.5 * len(args.metric), 3.6), dpi=110, layout="constrained")
+    for axes, metric in zip(figure.subplots(1, len(args.metric), squeeze=False)[0], args.metric, strict=True):
+        curves = {name: curve(rows, metric, args.minutes) for name, rows in runs.items()}
+        if not any(x for x, _ in curves.values()):
+            known = sorted({key for rows in runs.values() for row in rows for key in row} - {"step", "seconds"})
+            raise InputError(f"--metric={metric}: no run has it; there are {', '.join(known)}")
+        for name, (x, y) in curves.items():
+            axes.plot(x, y, label=name, marker="o" if len(x) < 20 else None, markersize=3, linewidth=1.4)
+        if args.log and metric.endswith("loss"):
+            axes.set_yscale("log")
+        axes.set(title=metric, xlabel="minutes" if args.minutes else "step")
+        axes.grid(alpha=0.3)
+        if len(runs) > 1:
+            axes.legend()
+    figure.savefig(args.out)
+    print(args.out)
+
+
+if __name__ == "__main__":
+    cli(run)
