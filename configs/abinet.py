@@ -4,8 +4,9 @@
         --workdir=runs/abinet --config.data_root=DATA
 
 Without vision= and language= (runs of configs/abinet_vision.py and abinet_language.py) they start fresh. Without
-`compact`: the published sizes and schedule, RGB 32x128, on the LMDBs `MJ` and `ST`; work for an accelerator. With it: a
-quarter of the width, rendered words and, with labels=0.1, a tenth of 7,619 real ones, drawn by label_seed=0.
+`compact`: the published sizes and schedule, RGB 32x128, on the LMDBs `MJ` and `ST`; work for an accelerator. With it:
+less than a fifth of the width, one layer, rendered words and, with labels=0.1, a tenth of 7,619 real ones, drawn by
+label_seed=0.
 Published for this setting (LV): IIIT5K 96.4, SVT 93.2 (README of SemiMTR). form=sv: as in configs/abinet_vision.py.
 """
 

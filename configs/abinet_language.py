@@ -3,8 +3,8 @@
     python -m jstr.main --config=configs/abinet_language.py:compact --workdir=runs/language
 
 Every character is said from all the others. Without `compact`: the published sizes and schedule on text=FILE under
-data_root, such as the text of WikiText-103; work for an accelerator. With it: a quarter of the width, and the words of
-the package by their frequency, or those of text=FILE, a text or a list of word<TAB>log10 frequency. 2 % of the
+data_root, such as the text of WikiText-103; work for an accelerator. With it: less than a fifth of the width, and the
+words of the package by their frequency, or those of text=FILE, a text or a list of word<TAB>log10 frequency. 2 % of the
 different words are held back: `clean/` is how well they are spelled, `noised/` the same with one wrong letter. Options:
 
     power=0.5            rare words come more often: frequency to this power (published: 1)

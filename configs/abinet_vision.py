@@ -3,31 +3,36 @@
     python -m jstr.main --config=configs/abinet_vision.py:compact --workdir=runs/vision --config.data_root=DATA
 
 Then configs/abinet_language.py and configs/semimtr.py. Without `compact`: the published sizes and schedule, RGB 32x128,
-on the LMDBs `L` (with labels, 3 words of 10) and `U` (without); work for an accelerator. With it: a quarter of the
-width, rendered words with labels, and 95 % of 7,619 real words without; DATA holds iiit5k, svt, icdar2003 and icdar2015
-with their train.tar. The other 5 % are watched. Options:
+on the LMDBs `L` (with labels, 3 words of 10) and `U` (without); work for an accelerator. With it: less than a
+fifth of the width, one layer, rendered words with labels, and 95 % of 7,619 real words without; DATA holds iiit5k, svt,
+icdar2003 and icdar2015 with their train.tar. The other 5 % are watched. Options:
 
     form=sv              two layers and additive attention instead of three and position attention (lv)
     labels=0.1           a tenth of the real words bring their labels, drawn by label_seed=0 (with compact)
     contrast=0           the weight of the contrastive loss; 0: supervised learning from the labelled words alone
+    unsupervised         the contrastive loss alone: the first of two stages, instead of both losses in one
+    start=runs/contrast  starts from the weights of that run of this config; the second: contrast=0,start=...
 """
 
 from configs import common
 
 
 def get_config(arg=""):
-    options = common.arguments(arg, compact=False, form="lv", labels=0.0, label_seed=0, contrast=1.0)
+    options = common.arguments(arg, compact=False, form="lv", labels=0.0, label_seed=0, contrast=1.0,
+                               unsupervised=False, start="")  # fmt: skip
     config = common.abinet("abinet_vision", options)
     config.objective = dict(
         name="seqclr", features="visual", head="none", mapping="window", size=5, temperature=0.1, concatenate=False,
-        joint=True, contrast_weight=options.contrast,
+        joint=not options.unsupervised, contrast_weight=options.contrast,
     )  # fmt: skip
     train, rest = (common.mixed_words(options, **part) for part in common.TRAIN_AND_REST)
     views = dict(view0=dict(seqclr_severity1={}), view1=dict(seqclr_severity1={}))
     batch_size = 32 if options.compact else 304
-    config.streams.mixed = common.views(batch_size, train, **views)
-    config.held_back.mixed = common.views(batch_size, rest, **views) | dict(batches=4)
-    config.evals = common.benchmarks()
+    stream = "unlabelled" if options.unsupervised else "mixed"
+    config.streams = {stream: common.views(batch_size, train, **views)}
+    config.held_back = {stream: common.views(batch_size, rest, **views) | dict(batches=4)}
+    config.evals = {} if options.unsupervised else common.benchmarks()
+    config.init_from = (("model", options.start, "model"),) if options.start else ()
     if options.compact:
         config.steps, config.log_every, config.eval_every, config.save_every = 8_000, 100, 1_000, 500
     else:

@@ -15,6 +15,7 @@ Default: start=bundled, the reader that comes with the package.
 """
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ def get_config(arg=""):
     scratch = options.start == "none" or options.runlocal
     if not scratch:
         go_on(config, str(BUNDLED) if options.start == "bundled" else options.start)
-    config.model.projection = "mlp"
+    if config.model.get("projection", "none") == "none":
+        config.model.projection = "mlp"
     attention = config.model.prediction == "attention"
     config.words, config.fonts = config_dict.placeholder(str), config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
@@ -66,15 +68,28 @@ def get_config(arg=""):
 
 
 def go_on(config, start: str) -> None:
-    """Charset, image and model of a run or packed file, and its weights."""
-    try:
-        if start.endswith(".npz"):
-            saved = json.loads(str(np.load(start)["meta"]))["config"]
-        else:
-            saved = json.loads((Path(start) / "config.json").read_text())
-    except OSError as error:
-        raise ValueError(f"config argument start={start}: {error.strerror}; give a workdir, or start=none") from error
+    """Charset, image and model of a run or packed file, and its weights. Raises ValueError: none that can go on."""
+    saved = saved_config(start)
+    if saved["model"]["name"] != "four_stage":
+        raise ValueError(f"config argument start={start} is {saved['model']['name']}; only recognisers of four stages, "
+                         "such as CRNN and TRBA, can be adapted (ABINet: configs/semimtr.py)")
     for name in ("charset", "image", "model"):
         config[name] = config_dict.ConfigDict({k: tuple(v) if k == "size" else v for k, v in saved[name].items()})
     config.init_from = (("model", start, "model"),)
     config.init_allow_missing = ("model/decoder/projection",)
+
+
+def saved_config(start: str) -> dict:
+    """The config of a run or packed file. Raises ValueError: there is none."""
+    try:
+        if not start.endswith(".npz"):
+            return json.loads((Path(start) / "config.json").read_text())
+        with np.load(start) as file:
+            return json.loads(str(file["meta"]))["config"]
+    except OSError as error:
+        if start == str(BUNDLED):
+            raise ValueError("no reader comes with this copy of jstr; give configs/adapt.py:start=WORKDIR of a run, or "
+                             "start=none") from error
+        raise ValueError(f"config argument start={start}: {error.strerror}; give a workdir, or start=none") from error
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"config argument start={start} holds neither a run nor a packed reader") from error

@@ -63,12 +63,18 @@ def base() -> ConfigDict:
             objective=dict(name="supervised"),
             streams=dict(),
             held_back=dict(),  # rows like those of streams, and `batches`: watched, never trained on
+            mesh=dict(data=-1, fsdp=1),  # the batch is split over data * fsdp devices, the state over fsdp
+            augment=dict(where="host"),  # or "device": views of seqclr, cr_weak and cr_strong, in the training step
+            device_data=(),  # streams whose pictures are decoded once and stay in device memory
             num_workers=0,  # processes that prepare batches; 0: a thread of this one
             teacher=dict(),  # decay, warmup, update, workdir: see jstr/teacher.py
             optimizer=adam(1e-3),
             init_from=(),  # rows of (to prefix, workdir, from prefix), such as ("model", "runs/a", "model")
             init_allow_missing=(),  # prefixes that need not be found there: they start fresh
             steps=1000,
+            accumulate=1,  # parts of a batch that pass one after the other, for memory; batch norm sees one at a time
+            remat=False,  # the backward pass computes norms and activations again, for memory
+            steps_per_dispatch=1,  # steps that the device makes in one go, for small models; divides every *_every
             log_every=50,
             eval_every=500,
             save_every=500,
@@ -230,19 +236,19 @@ ABINET_CHARACTERS = "abcdefghijklmnopqrstuvwxyz1234567890"
 def abinet(name: str, options) -> ConfigDict:
     """ABINet or one of its parts, abinet_vision or abinet_language (Fang et al. 2021), with the schedule of SemiMTR.
 
-    options.form: lv (3 layers, position attention) or sv (2 layers, additive attention). options.compact: a quarter of
-    the width and a third of the blocks, one-cycle Adam, a thousand times fewer steps.
+    options.form: lv (3 layers, position attention) or sv (2 layers, additive attention). options.compact: less than a
+    fifth of the width, a third of the blocks, one layer over the cells, one-cycle Adam, far fewer steps.
     """
     if options.form not in ("lv", "sv"):
         raise ValueError(f"config argument form={options.form}: choose lv or sv")
     config, compact = base(), options.compact
     config.charset.update(characters=ABINET_CHARACTERS, layout="abinet", drop_outside=True)
     config.image.update(size=(32, 128), channels=3)
-    config.model = dict(name=name, width=0.25 if compact else 1.0, dropout=0.1, dtype="float32")
+    config.model = dict(name=name, width=0.1875 if compact else 1.0, dropout=0.1, dtype="float32")
     if name != "abinet_language":
         layers, attention = (3, "position") if options.form == "lv" else (2, "additive")
         blocks = (1, 1, 2, 2, 1) if compact else (3, 4, 6, 6, 3)
-        config.model.update(blocks=blocks, num_layers=layers, attention=attention)
+        config.model.update(blocks=blocks, num_layers=1 if compact else layers, attention=attention)
     if name == "abinet":
         config.model.update(language_layers=4, iterations=3)
     config.optimizer = adam(1e-3, warmup=0.05) if compact else adam(1e-4, "multi_step")

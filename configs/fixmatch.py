@@ -19,4 +19,5 @@ def get_config(arg=""):
     )  # fmt: skip
     config.teacher = dict(decay=0.999, warmup=False, update="after", workdir="")
     config.eval_weights = "teacher"
+    config.optimizer = common.adamw(1e-3, weight_decay=0.01)
     return common.apply(config, "runlocal" if options.runlocal else "")

@@ -11,6 +11,7 @@ SVT 95.8 (Real-L + U). With it: as in configs/abinet_vision.py, whose options fo
     threshold=0.9        only positions that the weak view is surer of are learned
     soft                 its probabilities are learned instead of its first choices
     cons_weight=1        0: the supervised losses alone, the baseline on the same words and views
+    vision_only          abinet_vision alone, from the run vision=, by plain consistency
 """
 
 from configs import common
@@ -19,9 +20,9 @@ from configs import common
 def get_config(arg=""):
     options = common.arguments(
         arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0, ema=0.0, threshold=0.0,
-        soft=False, cons_weight=1.0,
+        soft=False, cons_weight=1.0, vision_only=False,
     )  # fmt: skip
-    config = common.abinet("abinet", options)
+    config = common.abinet("abinet_vision" if options.vision_only else "abinet", options)
     config.objective = dict(
         name="semimtr", one_hot=not options.soft, kl=False, threshold=options.threshold, stop_gradient=True,
         cons_weight=options.cons_weight, cons_iter_reduce="sum", use_teacher=options.ema > 0,
@@ -34,7 +35,10 @@ def get_config(arg=""):
     config.streams.mixed = common.views(batch_size, train, **views)
     config.held_back.mixed = common.views(batch_size, rest, **views) | dict(batches=4)
     config.evals = common.benchmarks()
-    common.stages(config, options)
+    if options.vision_only:
+        config.init_from = (("model", options.vision, "model"),) if options.vision else ()
+    else:
+        common.stages(config, options)
     if options.compact:
         config.optimizer.schedule.peak = 3e-4
         config.steps, config.log_every, config.eval_every, config.save_every = 4_000, 100, 1_000, 500

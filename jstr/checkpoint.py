@@ -184,6 +184,9 @@ def save_variables(workdir: str | Path, params, model_state, meta: dict) -> None
 
 
 def write_config(workdir: str | Path, config: dict) -> None:
+    """workdir/config.json, by process 0."""
+    if jax.process_index():
+        return
     Path(workdir).mkdir(parents=True, exist_ok=True)
     (Path(workdir) / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
@@ -238,7 +241,9 @@ def init_from(params, model_state, rows, allow_missing=()):
             f"init_from has no row for {_some(unnamed)}; add one, or name the prefix in init_allow_missing"
         )
     if fresh:
-        lines.append(f"not loaded, starts fresh: {', '.join(sorted({'/'.join(n.split('/')[:2]) for n in fresh}))}")
+        named = {n: ["/".join(n.split("/")[:2]), *(p for p in allow_missing if _under(n, (p,)))] for n in fresh}
+        parts = {max(prefixes, key=len) for prefixes in named.values()}
+        lines.append(f"not loaded, starts fresh: {', '.join(sorted(parts))}")
     new = traverse_util.unflatten_dict(flat, sep="/")
     return new["params"], new.get("model_state", {}), lines
 

@@ -1,14 +1,17 @@
 """A teacher reads the weak view of a word, and the student shall read the same in the strong one.
 
-What CR, UDA, FixMatch, pseudo-labelling and Noisy Student have in common; each is a set of options of one objective.
-cr.md sections 2 to 6 and, for the others, baselines.md. Recognisers with attention are those of the papers. The forms
-for CTC are ours, since the published code has none: soft labels are compared frame by frame, which asks for views that
-leave the pixels where they are (cr_strong with spatial=0); hard labels are strings, learned with the CTC loss.
+What CR, UDA, FixMatch, pseudo-labelling and Noisy Student have in common: each is a Consistency made of a Gate, a
+Distance and, for CR, Coral. cr.md sections 2 to 6 and, for the others, baselines.md. Recognisers with attention are
+those of the papers. The forms for CTC are ours, since the published code has none: soft labels are compared frame by
+frame, which asks for views that leave the pixels where they are (cr_strong with spatial=0); hard labels are strings,
+learned with the CTC loss.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,141 +19,208 @@ import numpy as np
 
 from jstr import losses, supervision
 from jstr import losses_consistency as lc
-from jstr.core import Array, InputError, ModelConfig, Objective
+from jstr.core import Array, Batch, InputError, Metrics, ModelConfig, ModelState, Objective, Params, Variables
 from jstr.draw import pair_sheet
-from jstr.nn.images import normalise
+from jstr.passes import forward, init, logits_of
 
 SHOWN = 12
-CHOICES = {
-    "labels": ("soft", "hard"),
-    "divergence": tuple(lc.DIVERGENCES),
-    "confidence": tuple(lc.CONFIDENCES),
-    "cons_reduction": tuple(lc.REDUCTIONS),
-    "context": ("shared", "own"),
-}
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InputError(f"config.objective.{name}={value!r}: choose one of {', '.join(choices)}")
+
+
+def _check_probability(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise InputError(f"config.objective.{name}={value} is a probability, from 0 to 1")
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a method is made of.
+class Gate:
+    """Which words count: those whose `confidence` (see losses_consistency) reaches the threshold.
 
-    own_teacher: the student itself reads the weak view, as in evaluation; else the teacher of config.teacher does.
-    same_view: teacher and student see the same picture, `strong`; the stream has no other.
-    labels: `soft`, the teacher's distribution sharpened by temperature, or `hard`, its string.
-    divergence: between soft labels and the student, `kl` or `ce`.
-    context: what the student's attention decoder is told to have written, the teacher's string or its `own`.
-    project: the student's strong view goes through the projection layer, if the model has one.
-    confidence, threshold: words whose confidence (see losses_consistency) is lower do not count.
-    whole_only: nor do words that another special token than EOS ends, or nothing.
-    cons_reduction: `character`, `sample` or `kept`, see losses_consistency. cons_weight: of that loss.
-    coral_weight: of the distance between labelled and unlabelled characters; 0: it is not computed. Labelled words
-      count from coral_threshold on, unlabelled ones, by the student's reading, from `threshold` on, both by product.
-      coral_normalise: covariances as in the CORAL paper instead of the published code's sums.
-    hidden_labels: the unlabelled stream brings `tokens` and `has_label`, for metrics only.
+    whole_only: and that EOS itself ended, not another special token and not the last step.
 
     Raises:
-      InputError: an unknown choice or a number that cannot be.
+      InputError: an unknown confidence, or a threshold that is no probability.
     """
 
+    confidence: str
+    threshold: float
+    whole_only: bool = False
+
+    def __post_init__(self):
+        check_choice("confidence", self.confidence, tuple(lc.CONFIDENCES))
+        _check_probability("threshold", self.threshold)
+
+    def __call__(self, reading: lc.Reading) -> tuple[Array, Array]:
+        """(confidence [B], keep [B] bool) of a teacher's reading."""
+        confidence = lc.CONFIDENCES[self.confidence](reading)
+        keep = confidence >= self.threshold
+        return confidence, keep & reading.whole if self.whole_only else keep
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far the student is from what the teacher reads.
+
+    labels: `soft`, the teacher's distribution sharpened by temperature, from which the divergence to the student's is
+    `kl` or `ce`; or `hard`, the teacher's string, learned by cross-entropy or CTC as a label is.
+
+    Raises:
+      InputError: an unknown choice, or a temperature that is not positive.
+    """
+
+    labels: str
+    divergence: str = "kl"
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        check_choice("labels", self.labels, ("soft", "hard"))
+        check_choice("divergence", self.divergence, tuple(lc.DIVERGENCES))
+        if not self.temperature > 0:
+            raise InputError(f"config.objective.temperature={self.temperature} must be positive; 1 does not sharpen")
+
+    def __call__(self, taught: Array, student: Array, config: ModelConfig) -> tuple[Array, Array]:
+        """Of logits [B, T, C] of both: for every word the sum over its characters and their number, [B] each."""
+        reading = read(taught, config)
+        if self.labels == "soft":
+            values = lc.DIVERGENCES[self.divergence](taught, student, self.temperature)
+            return jnp.where(reading.mask, values, 0.0).sum(axis=1), reading.mask.sum(axis=1)
+        if config.bos_id is not None:
+            return losses.sequence_cross_entropy(student, reading.tokens, config.pad_id)
+        text, count = lc.collapse(reading.tokens, config.max_length, first_id=config.first_id, pad_id=config.pad_id)
+        per_character, _ = losses.ctc(student, text, config.pad_id)
+        fits, count = count <= config.max_length, jnp.maximum(count, 1)  # a text that was cut off is no label
+        return jnp.where(fits, per_character * count, 0.0), jnp.where(fits, count, 0)
+
+
+@dataclass(frozen=True)
+class Coral:
+    """CORAL between the characters of labelled and of unlabelled words (CR), cr.md section 5; weight 0: none.
+
+    Labelled words count whose confidence, by product, reaches labelled_threshold; unlabelled ones, as the student
+    reads their strong view, from `threshold` on. normalise: classic CORAL, see losses_consistency.coral.
+
+    Raises:
+      InputError: a threshold that is no probability.
+    """
+
+    weight: float = 0.0
+    labelled_threshold: float = 0.6
+    threshold: float = 0.5
+    normalise: bool = False
+
+    def __post_init__(self):
+        _check_probability("coral_threshold", self.labelled_threshold)
+
+    def __call__(self, labelled, strong, config: ModelConfig) -> Array:
+        """The distance between two outputs of the recogniser; gradients flow to both."""
+        sides = []
+        for outputs, threshold in ((labelled, self.labelled_threshold), (strong, self.threshold)):
+            reading = read(jax.lax.stop_gradient(outputs["logits"]), config)
+            keep = (reading.tokens >= config.first_id) & (lc.product(reading) >= threshold)[:, None]
+            characters = outputs[_features(config)]
+            sides += [characters.reshape(-1, characters.shape[-1]), keep.reshape(-1)]
+        return lc.coral(*sides, normalise=self.normalise)
+
+
+@dataclass(frozen=True, eq=False)
+class Consistency:
+    """A method: `model` learns from batch["labelled"] (image, tokens) and batch["unlabelled"] (weak and strong views).
+
+    Loss: the supervised one + weight * consistency + coral.weight * CORAL. A batch in which no word passes the gate has
+    neither of the last two. The student's two forwards, labelled then strong, move the batch statistics in turn.
+
+    gate, distance, coral: see there. reduction: of losses_consistency.REDUCTIONS.
+    own_teacher: the student itself reads the weak view, as in evaluation; else the teacher of config.teacher does.
+    same_view: teacher and student see the same picture, `strong`; the stream has no other.
+    context: what the student's attention decoder is told to have written, the teacher's string (`shared`) or its `own`.
+    projects: the student's strong view goes through the projection layer, if the model has one.
+    hidden_labels: the unlabelled stream brings `tokens` and `has_label`, for metrics only.
+
+    Metrics: those of supervised_outputs; supervised, consistency and coral; confident, the share of words that pass the
+    gate; those of `compare` and, of words with a hidden label, of `_judge`.
+
+    Raises:
+      InputError: an unknown choice.
+    """
+
+    model: Any
+    config: ModelConfig
+    gate: Gate
+    distance: Distance
+    reduction: str
+    weight: float
+    coral: Coral = Coral()
     own_teacher: bool = False
     same_view: bool = False
-    labels: str = "soft"
-    divergence: str = "kl"
-    temperature: float = 0.4
     context: str = "shared"
-    project: bool = True
-    confidence: str = "product"
-    threshold: float = 0.5
-    whole_only: bool = False
-    cons_reduction: str = "character"
-    cons_weight: float = 1.0
-    coral_weight: float = 0.0
-    coral_threshold: float = 0.6
-    coral_normalise: bool = False
+    projects: bool = False
     hidden_labels: bool = False
 
     def __post_init__(self):
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"config.objective.{name}={getattr(self, name)!r}: choose one of {', '.join(choices)}")
-        if not self.temperature > 0:
-            raise InputError(f"config.objective.temperature={self.temperature} must be positive; 1 does not sharpen")
-        for name in ("threshold", "coral_threshold"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"config.objective.{name}={getattr(self, name)} is a probability, from 0 to 1")
+        check_choice("cons_reduction", self.reduction, tuple(lc.REDUCTIONS))
+        check_choice("context", self.context, ("shared", "own"))
 
+    def objective(self) -> Objective:
+        streams = {"labelled": ("image", "tokens"), "unlabelled": self.views}
+        if self.hidden_labels:
+            streams["unlabelled"] += ("tokens", "has_label")
+        requires = ("logits", _features(self.config)) if self.coral.weight else ("logits",)
+        return Objective(streams, requires, self.init, self.loss, self.show, needs_teacher=not self.own_teacher)
 
-def make_consistency(model, config: ModelConfig, options: Options) -> Objective:
-    """Trains `model` on batch["labelled"] (image, tokens) and batch["unlabelled"] (weak and strong views).
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The first is what the teacher sees, the last what the student sees."""
+        return ("strong",) if self.same_view else ("weak", "strong")
 
-    Loss: the supervised one + cons_weight * consistency + coral_weight * CORAL. A batch in which no word is confident
-    has neither of the last two. The student's two forwards, labelled then strong, move the batch statistics in turn.
-    Metrics, beside those of supervised_metrics: see `_watch`.
-    """
-    projects = options.project and getattr(model, "projection", "none") != "none"
-    features = "frames" if config.bos_id is None else "glimpses"
+    def init(self, key: Array, batch: Batch) -> Variables:
+        return init(self.model, key, batch["labelled"]["image"], batch["labelled"]["tokens"])
 
-    def forward(params, model_state, images, tokens, key, **more):
-        variables = {"params": params["model"], **model_state}
-        outputs, updates = model.apply(
-            variables, images, tokens, train=True, mutable=list(model_state), rngs={"dropout": key}, **more
-        )
-        return outputs, {**model_state, **updates}
-
-    def teach(params, model_state, teacher, rows):
-        """Logits [B, T, C] of the teacher on the weak view, as in evaluation. No gradient passes."""
-        params, model_state = (params, model_state) if options.own_teacher else teacher
-        variables = jax.lax.stop_gradient({"params": params["model"], **model_state})
-        logits = model.apply(variables, normalise(rows[_seen_by_teacher(options)]), train=False)["logits"]
-        return jax.lax.stop_gradient(logits)
-
-    def init(key, batch):
-        images, tokens = normalise(batch["labelled"]["image"]), batch["labelled"]["tokens"]
-        variables = dict(model.init(key, images, tokens, train=False))
-        return {"model": variables.pop("params")}, variables
-
-    def loss(params, model_state, teacher, batch, key, step):
+    def loss(self, params, model_state, teacher, batch, key, step):
         del step
-        labelled, rows = batch["labelled"], dict(batch["unlabelled"])
-        hidden = rows.pop("tokens", None), rows.pop("has_label", None)  # for _watch alone
-        taught = teach(params, model_state, teacher, rows)
-        reading = read(taught, config)
-        keep = lc.CONFIDENCES[options.confidence](reading) >= options.threshold
-        keep &= reading.whole if options.whole_only else True
-        keys = jax.random.split(key)
-        known, model_state = forward(params, model_state, normalise(labelled["image"]), labelled["tokens"], keys[0])
-        tokens = _context(reading, config) if options.context == "shared" else None
-        more = {"project": True} if projects else {}
-        strong, model_state = forward(params, model_state, normalise(rows["strong"]), tokens, keys[1], **more)
+        labelled, words, keys = batch["labelled"], batch["unlabelled"], jax.random.split(key)
+        taught = self.teach(params, model_state, teacher, words)
+        reading = read(taught, self.config)
+        _, keep = self.gate(reading)
+        known, model_state = forward(self.model, params, model_state, labelled["image"], labelled["tokens"], keys[0])
+        strong, model_state = self.study(params, model_state, words["strong"], reading, keys[1])
 
-        metrics = supervision.supervised_outputs(known, labelled["tokens"], config)
+        metrics = supervision.supervised_outputs(known, labelled["tokens"], self.config)
         supervised = supervision.mean(metrics.pop("loss"))
-        distance = _distance(taught, reading, strong["logits"], config, options)
-        cons = lc.REDUCTIONS[options.cons_reduction](*distance, keep)
-        total, parts = supervised + options.cons_weight * cons, {"supervised": supervised, "consistency": cons}
-        if options.coral_weight:
-            parts["coral"] = keep.any() * _domains(known, strong, features, config, options)
-            total += options.coral_weight * parts["coral"]
+        cons = lc.REDUCTIONS[self.reduction](*self.distance(taught, strong["logits"], self.config), keep)
+        total, parts = supervised + self.weight * cons, {"supervised": supervised, "consistency": cons}
+        if self.coral.weight:
+            parts["coral"] = keep.any() * self.coral(known, strong, self.config)
+            total += self.coral.weight * parts["coral"]
         metrics |= {name: (value, jnp.ones(())) for name, value in parts.items()}
-        student = read(jax.lax.stop_gradient(strong["logits"]), config)
-        return total, (model_state, metrics | _watch(reading, student, keep, hidden, config))
+        student = read(jax.lax.stop_gradient(strong["logits"]), self.config)
+        metrics |= compare(reading, student, self.config) | {"confident": _share(keep)}
+        if self.hidden_labels:
+            metrics |= _judge(reading, keep, words["tokens"], words["has_label"], self.config)
+        return total, (model_state, metrics)
 
-    def show(params, model_state, teacher, batch):
+    def teach(self, params: Params, model_state: ModelState, teacher: Variables | None, words) -> Array:
+        """Logits [B, T, C] of the teacher on its view, as in evaluation. No gradient passes."""
+        variables = jax.lax.stop_gradient((params, model_state) if self.own_teacher else teacher)
+        return jax.lax.stop_gradient(logits_of(self.model, *variables, words[self.views[0]]))
+
+    def study(self, params: Params, model_state: ModelState, images: Array, reading: lc.Reading, key: Array):
+        """The student's outputs on the strong view, and the model state after it."""
+        tokens = told(reading, self.config) if self.context == "shared" else None
+        projects = self.projects and getattr(self.model, "projection", "none") != "none"
+        return forward(self.model, params, model_state, images, tokens, key, **({"project": True} if projects else {}))
+
+    def show(self, params, model_state, teacher, batch):
         """Of the first words: ids [K, T] of the teacher on the weak and of the student on the strong view, and more."""
-        rows = {name: batch["unlabelled"][name][:SHOWN] for name in _views(options)}
-        reading = read(teach(params, model_state, teacher, rows), config)
-        confidence = lc.CONFIDENCES[options.confidence](reading)
-        variables = {"params": params["model"], **model_state}
-        student = read(model.apply(variables, normalise(rows["strong"]), train=False)["logits"], config)
-        kept = (confidence >= options.threshold) & (reading.whole if options.whole_only else True)
-        texts = {"teacher": strings(reading, config), "student": strings(student, config)}
-        return texts | {"confidence": confidence, "kept": kept}
-
-    streams = {"labelled": ("image", "tokens"), "unlabelled": _views(options)}
-    if options.hidden_labels:
-        streams["unlabelled"] += ("tokens", "has_label")
-    requires = ("logits", features) if options.coral_weight else ("logits",)
-    return Objective(streams, requires, init, loss, show, needs_teacher=not options.own_teacher)
+        words = {name: batch["unlabelled"][name][:SHOWN] for name in self.views}
+        reading = read(self.teach(params, model_state, teacher, words), self.config)
+        student = read(logits_of(self.model, params, model_state, words["strong"]), self.config)
+        confidence, keep = self.gate(reading)
+        texts = {"teacher": strings(reading, self.config), "student": strings(student, self.config)}
+        return texts | {"confidence": confidence, "kept": keep}
 
 
 def draw(arrays, batch, charset) -> dict[str, np.ndarray]:
@@ -182,69 +252,42 @@ def strings(reading: lc.Reading, config: ModelConfig) -> Array:
     return tokens
 
 
-def _views(options: Options) -> tuple[str, ...]:
-    return ("strong",) if options.same_view else ("weak", "strong")
-
-
-def _seen_by_teacher(options: Options) -> str:
-    return "strong" if options.same_view else "weak"
-
-
-def _context(reading: lc.Reading, config: ModelConfig) -> Array | None:
-    """The teacher's string as tokens [B, T + 1], BOS first."""
+def told(reading: lc.Reading, config: ModelConfig) -> Array | None:
+    """A reading as the tokens [B, T + 1] that a decoder is told, BOS first; None for CTC, which is told nothing."""
     if config.bos_id is None:
         return None
     return jnp.pad(reading.tokens, ((0, 0), (1, 0)), constant_values=config.bos_id)
 
 
-def _distance(taught, reading, logits, config, options) -> tuple[Array, Array]:
-    """Of every word, the sum of the losses of its characters and their number, [B] each."""
-    if options.labels == "soft":
-        values = lc.DIVERGENCES[options.divergence](taught, logits, options.temperature)
-        return jnp.where(reading.mask, values, 0.0).sum(axis=1), reading.mask.sum(axis=1)
-    if config.bos_id is not None:
-        return losses.sequence_cross_entropy(logits, reading.tokens, config.pad_id)
-    text, count = lc.collapse(reading.tokens, config.max_length, first_id=config.first_id, pad_id=config.pad_id)
-    per_character, _ = losses.ctc(logits, text, config.pad_id)
-    fits, count = count <= config.max_length, jnp.maximum(count, 1)  # a text that was cut off is no label
-    return jnp.where(fits, per_character * count, 0.0), jnp.where(fits, count, 0)
+def compare(reading: lc.Reading, student: lc.Reading, config: ModelConfig) -> Metrics:
+    """Metrics of unlabelled words that a teacher and a student read.
 
-
-def _domains(known, strong, features: str, config, options) -> Array:
-    """CORAL between the characters of confident labelled words and of confident unlabelled ones."""
-    sides = []
-    for outputs, threshold in ((known, options.coral_threshold), (strong, options.threshold)):
-        reading = read(jax.lax.stop_gradient(outputs["logits"]), config)
-        keep = (reading.tokens >= config.first_id) & (lc.product(reading) >= threshold)[:, None]
-        sides += [outputs[features].reshape(-1, outputs[features].shape[-1]), keep.reshape(-1)]
-    return lc.coral(*sides, normalise=options.coral_normalise)
-
-
-def _watch(reading, student, keep, hidden, config):
-    """Metrics of the unlabelled words.
-
-    confident: the share that is kept. confidence: the teacher's, by product, on average. agreement: the share of words,
-    not empty, that the student reads in the strong view as the teacher does in the weak one. trust: agreement times
-    confidence, word by word: what tells checkpoints apart where there are no labels.
-    Of words with a hidden label: teacher_accuracy, confident_accuracy (of those kept), and brier, the mean of
-    (confidence - correct)^2: how well calibrated the teacher is, 0 at best.
+    confidence: the teacher's, by product. agreement: the share of words, not empty, that both read alike. trust:
+    agreement times confidence, word by word: what tells checkpoints apart where there are no labels.
     """
-    texts, count = strings(reading, config), jnp.full((), len(keep), jnp.float32)
-    confidence = lc.product(reading)
+    texts, confidence = strings(reading, config), lc.product(reading)
     same = (texts == strings(student, config)).all(axis=1) & (texts >= config.first_id).any(axis=1)
-    metrics = {"confident": keep, "confidence": confidence, "agreement": same, "trust": same * confidence}
-    metrics = {name: (jnp.sum(value, dtype=jnp.float32), count) for name, value in metrics.items()}
-    tokens, has_label = hidden
-    if tokens is None:
-        return metrics
-    correct = _equal(texts, tokens[:, config.bos_id is not None :], config.first_id)
-    for name, value, rows in (
-        ("teacher_accuracy", correct, has_label),
-        ("confident_accuracy", correct, has_label & keep),
-        ("brier", jnp.square(confidence - correct), has_label),
-    ):
-        metrics[name] = (jnp.sum(jnp.where(rows, value, 0), dtype=jnp.float32), jnp.sum(rows, dtype=jnp.float32))
-    return metrics
+    return {"confidence": _share(confidence), "agreement": _share(same), "trust": _share(same * confidence)}
+
+
+def _judge(reading: lc.Reading, keep: Array, tokens: Array, has_label: Array, config: ModelConfig) -> Metrics:
+    """Metrics of the words that have a label, tokens [B, N].
+
+    teacher_accuracy, confident_accuracy (of those kept), and brier, the mean of (confidence - correct)^2: how well
+    calibrated the teacher is, 0 at best.
+    """
+    correct = _equal(strings(reading, config), tokens[:, config.bos_id is not None :], config.first_id)
+    return {
+        "teacher_accuracy": _share(correct, has_label),
+        "confident_accuracy": _share(correct, has_label & keep),
+        "brier": _share(jnp.square(lc.product(reading) - correct), has_label),
+    }
+
+
+def _share(values: Array, rows: Array | None = None) -> tuple[Array, Array]:
+    """(sum, count) of values [B] over those rows [B] bool; None: all."""
+    rows = jnp.ones(values.shape, bool) if rows is None else rows
+    return jnp.sum(jnp.where(rows, values, 0), dtype=jnp.float32), jnp.sum(rows, dtype=jnp.float32)
 
 
 def _equal(a: Array, b: Array, first_id: int) -> Array:
@@ -253,3 +296,8 @@ def _equal(a: Array, b: Array, first_id: int) -> Array:
     a, b = (jnp.where(x >= first_id, x, 0) for x in (a, b))
     a, b = (jnp.pad(x, ((0, 0), (0, length - x.shape[1]))) for x in (a, b))
     return (a == b).all(axis=1)
+
+
+def _features(config: ModelConfig) -> str:
+    """The output that holds a vector for each character; CTC: for each frame."""
+    return "frames" if config.bos_id is None else "glimpses"

@@ -54,7 +54,7 @@ def convert(
     max_length = _max_length(state)
     spec = CHARACTERS if charset is None else charset
     characters = Charset.make(spec, "abinet", max_length)
-    classes = len(need(state, f"{next(iter(_parts(name)))}cls.weight"))
+    classes = len(need(state, _parts(name)[0] + "cls.weight"))
     if classes != characters.num_classes:
         raise InputError(
             f"a charset of {len(characters.characters)} characters makes {characters.num_classes} classes, but the "
@@ -68,11 +68,16 @@ def convert(
     whole = name == "abinet"
     leaves = [leaf for part in _parts(name) for leaf in _LEAVES[part](fields, (_OURS[part],) if whole else ())]
     variables = assign(state, leaves, _shapes(name, model), dtype, known=buffers)
-    image = {"size": size, "channels": 3, "keep_ratio": False, "backend": "cv2"}
-    lower = characters.characters == characters.characters.lower()
-    text = {"characters": spec, "layout": "abinet", "max_length": max_length, "lower": lower, "nfkc": False}
-    described = {"model": {"name": name, **fields}, "image": image, "charset": text | {"drop_outside": lower}}
+    described = {"model": {"name": name, **fields}, **_reads(size, spec, characters)}
     return Converted(described, variables["params"], variables.get("batch_stats", {}))
+
+
+def _reads(size: tuple[int, int], spec: str, characters: Charset) -> dict[str, Any]:
+    """What of images and text the networks were trained to take, as config.image and config.charset."""
+    lower = characters.characters == characters.characters.lower()
+    image = {"size": size, "channels": 3, "keep_ratio": False, "backend": "cv2"}
+    text = {"characters": spec, "layout": "abinet", "max_length": characters.max_length}
+    return {"image": image, "charset": text | {"lower": lower, "nfkc": False, "drop_outside": lower}}
 
 
 def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class HeldBack:
         self._batches: list[Batch] = []
         self._mesh = mesh
         self._metrics = jax.jit(_metrics_of(objective), out_shardings=sharding.copied(mesh))
-        self._show = jax.jit(objective.show, out_shardings=sharding.copied(mesh)) if objective.show else None
+        self._show = jax.jit(_shown_by(objective), out_shardings=sharding.copied(mesh)) if objective.show else None
         if not config.held_back:
             return
         counts = {row.get("batches", 1) for row in config.held_back.values()}
@@ -65,8 +65,12 @@ class HeldBack:
         if self._show is None or not self._batches:
             return {}
         batch = sharding.put_batch(self._batches[0], self._mesh)
-        arrays = jax.device_get(self._show(state.params, state.model_state, state.teacher, batch))
-        return draw(arrays, self._batches[0], charset)
+        return draw(*jax.device_get(self._show(state.params, state.model_state, state.teacher, batch)), charset)
+
+
+def _shown_by(objective: Objective) -> Callable:
+    """objective.show, with the batch itself: each process has only its share of it."""
+    return lambda *arguments: (objective.show(*arguments), arguments[-1])
 
 
 def _metrics_of(objective: Objective) -> Callable[[TrainState, Batch, Array], Metrics]:

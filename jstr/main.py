@@ -17,6 +17,9 @@ from jstr.core import InputError
 FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", lock_config=True, help_string="configs/NAME.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints, metrics and results go")
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where nothing else tells (README)")
+NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes train together")
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "which of them this is, from 0")
 
 
 def cli(run: Callable[[], int | None]) -> None:
@@ -57,7 +60,7 @@ def parse(argv: list[str], workdir_needed: bool = True) -> tuple:
         message = str(error.args[0] if error.args else error)
         if message[:1] == message[-1:] == "'":  # a KeyError within: its message comes quoted and escaped
             message = message[1:-1].replace("\\n", " ").replace("\\'", "'")
-        raise InputError(" ".join(message.split())) from error
+        raise InputError(" ".join(_without_traceback(message).split())) from error
     if rest[1:]:
         raise InputError(f"unexpected argument {rest[1]!r}; options look like --config.steps=100")
     if CONFIG.value is None or (workdir_needed and not WORKDIR.value):
@@ -65,11 +68,25 @@ def parse(argv: list[str], workdir_needed: bool = True) -> tuple:
     return CONFIG.value, WORKDIR.value
 
 
+def _without_traceback(message: str) -> str:
+    """What get_config of a config raised, out of the traceback in which ml_collections wraps it."""
+    _, wrapped, trace = message.partition("Error whilst parsing config file:")
+    if not wrapped:
+        return message
+    said = trace.strip().splitlines()[-1]
+    if said.startswith("ValueError: "):  # meant for the user
+        return said.removeprefix("ValueError: ")
+    places = [line.strip() for line in trace.splitlines() if line.strip().startswith("File ")]
+    return f"{places[-1]}: {said}"
+
+
 def run() -> None:
     config, workdir = parse(sys.argv)
-    from jstr import train  # after the flags: a typo should not wait for jax
+    from jstr import distributed, train  # after the flags: a typo should not wait for jax
 
-    train.run(config, workdir)
+    distributed.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+    with distributed.together():
+        train.run(config, workdir)
 
 
 if __name__ == "__main__":

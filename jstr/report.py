@@ -16,6 +16,7 @@ from collections import deque
 from pathlib import Path
 
 import jax
+import numpy as np
 from PIL import Image
 from tensorboardX import SummaryWriter
 
@@ -51,11 +52,15 @@ class Report:
     """
 
     def __init__(self, workdir, steps: int, log_every: int, images: int, schedule, clock: Clock, step=0, sums=None):
-        path = Path(workdir) / "metrics.jsonl"
-        _cut_after(path, step)
+        leads = jax.process_index() == 0  # the other processes measure the same and write nothing
+        path = Path(workdir) / "metrics.jsonl" if leads else Path(os.devnull)
+        if leads:
+            _cut_after(path, step)
         self._file = path.open("a")
         self._folder = Path(workdir) / "pictures"
-        self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None, flush_secs=30)
+        purge = step + 1 if step else None
+        self._board = SummaryWriter(str(workdir), purge_step=purge, flush_secs=30, write_to_disk=leads)
+        self._leads = leads
         self._steps, self._log_every, self._images = steps, log_every, images
         self._schedule, self.clock = schedule, clock
         self._pending = deque()
@@ -64,11 +69,14 @@ class Report:
         self.sums: dict[str, list[float]] = {k: list(v) for k, v in (sums or {}).items()}
         self.last_saved: int | None = step or None
 
-    def step(self, number: int, metrics, keys: list[str]) -> None:
-        """After step `number` (1-based) was dispatched. keys: names of the samples in its batch."""
+    def step(self, number: int, metrics, *keys: list[str]) -> None:
+        """After the steps up to `number` (1-based) were dispatched, as many as `keys`, which name their samples.
+
+        metrics: of one step, or [steps] each.
+        """
         self._number = number
         self._pending.append((number, metrics, keys))
-        if self._since is None:  # the first step compiles: it is not in the rate
+        if self._since is None:  # the first dispatch compiles: it is not in the rate
             jax.block_until_ready(metrics)
             self._since = (self.clock.here, self.clock.waited, number)
         if number % self._log_every == 0 or number == self._steps:
@@ -81,14 +89,19 @@ class Report:
         Raises:
           NonFinite: at the first step whose loss or gradient is not finite.
         """
-        while self._pending:
-            number, metrics, keys = self._pending.popleft()
-            fetched = {k: (float(a), float(b)) for k, (a, b) in jax.device_get(metrics).items()}
-            self._check_finite(number, fetched, keys)
-            for name, (value, count) in fetched.items():
-                total = self.sums.setdefault(name, [0.0, 0.0])
-                total[0] += value
-                total[1] += count
+        numbers, metrics, keys = zip(*self._pending, strict=True) if self._pending else ((), (), ())
+        self._pending.clear()
+        for last, some, names in zip(numbers, jax.device_get(metrics), keys, strict=True):  # fetched all at once
+            rows = {k: np.stack([a, b]).reshape(2, -1).T.tolist() for k, (a, b) in some.items()}
+            for i, name in enumerate(names):
+                self._add(last - len(names) + 1 + i, {k: pairs[i] for k, pairs in rows.items()}, name)
+
+    def _add(self, number: int, fetched: dict[str, list[float]], keys: list[str]) -> None:
+        self._check_finite(number, fetched, keys)
+        for name, (value, count) in fetched.items():
+            total = self.sums.setdefault(name, [0.0, 0.0])
+            total[0] += value
+            total[1] += count
 
     @contextlib.contextmanager
     def pause(self):
@@ -147,7 +160,7 @@ class Report:
 
     def pictures(self, number: int, pictures: dict) -> None:
         """uint8 [H, W, 3] by name, to TensorBoard and to pictures/NAME_STEP.png in the workdir."""
-        for name, picture in pictures.items():
+        for name, picture in pictures.items() if self._leads else ():
             self._folder.mkdir(exist_ok=True)
             Image.fromarray(picture).save(self._folder / f"{name}_{number}.png")
             self._board.add_image(name, picture, number, dataformats="HWC")

@@ -1,6 +1,9 @@
-"""One mesh over all devices of all processes; the batch is split over it, everything else is copied to every device."""
+"""One mesh over the devices of all processes, with two axes. The batch is split over both; parameters, optimiser and
+teacher over `fsdp` alone, so with fsdp=1 every device holds the whole state."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -8,20 +11,82 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jstr.core import InputError
 
+AXES = ("data", "fsdp")
+SMALL = 2**14  # arrays with fewer numbers are copied to every device: gathering them would cost more than it saves
 
-def make_mesh() -> Mesh:
-    """All devices on one axis, `data`."""
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+def make_mesh(shape: Mapping[str, int] | None = None, devices: Sequence | None = None) -> Mesh:
+    """The mesh of config.mesh, dict(data=-1, fsdp=1) by default; -1: as many as there are devices.
+
+    Devices of one process lie next to each other, so the shares of the processes make up the batch in their order, and
+    an `fsdp` group stays within one host where that has enough devices. devices: those of all processes, by default.
+
+    Raises:
+      InputError: the axes do not multiply to the number of devices, or have other names.
+    """
+    devices = sorted(jax.devices() if devices is None else devices, key=lambda d: (d.process_index, d.id))
+    sizes = dict(data=-1, fsdp=1) | dict(shape or {})
+    given = f"config.mesh = dict({', '.join(f'{k}={v}' for k, v in sizes.items())})"
+    if set(sizes) != set(AXES) or any(not isinstance(n, int) or (n < 1 and n != -1) for n in sizes.values()):
+        raise InputError(f"{given}: give data and fsdp, each a positive number or -1 for what is left")
+    fixed = int(np.prod([n for n in sizes.values() if n != -1]))
+    unknown = [axis for axis, n in sizes.items() if n == -1]
+    if len(unknown) > 1 or len(devices) % fixed or (not unknown and fixed != len(devices)):
+        raise InputError(f"{given} does not fit the {len(devices)} devices: data * fsdp must be {len(devices)}")
+    shape = [sizes[axis] if sizes[axis] != -1 else len(devices) // fixed for axis in AXES]
+    return Mesh(np.array(devices).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def split(mesh: Mesh) -> NamedSharding:
     """The leading axis over the devices."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+    return NamedSharding(mesh, PartitionSpec(AXES))
 
 
 def copied(mesh: Mesh) -> NamedSharding:
     """Every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def layout(state, mesh: Mesh):
+    """The sharding of every array (or shape) of a training state.
+
+    Arrays of at least SMALL numbers are split over `fsdp` along the longest axis that it divides, the others copied.
+    """
+    return jax.tree.map(lambda x: NamedSharding(mesh, _spec(x.shape, mesh.shape["fsdp"])), state)
+
+
+def _spec(shape: tuple[int, ...], parts: int) -> PartitionSpec:
+    axes = [axis for axis, length in enumerate(shape) if length % parts == 0]
+    if parts == 1 or not axes or np.prod(shape) < SMALL:
+        return PartitionSpec()
+    longest = max(axes, key=lambda axis: shape[axis])
+    return PartitionSpec(*[None] * longest, "fsdp")
+
+
+def gathering(loss: Callable, mesh: Mesh) -> Callable:
+    """An Objective's loss, for parameters and a teacher that lie in `layout`.
+
+    It gathers them, each when it is needed, so gradients come out of sums over all devices, of which every device keeps
+    its part. Without this XLA may choose to move activations instead.
+    """
+    if mesh.shape["fsdp"] == 1:
+        return loss
+
+    def gathered(params, model_state, teacher, *rest):
+        params, teacher = jax.lax.with_sharding_constraint((params, teacher), copied(mesh))
+        return loss(params, model_state, teacher, *rest)
+
+    return gathered
+
+
+def keep(state, mesh: Mesh):
+    """Within a compiled step: its new state, lying as the old one did."""
+    return jax.lax.with_sharding_constraint(state, layout(state, mesh))
+
+
+def here(tree, mesh: Mesh):
+    """Every array of `tree` whole, on this process's first device. All processes must call it."""
+    return jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(tree, copied(mesh)))
 
 
 def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:

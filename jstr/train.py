@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jstr import checkpoint, evaluate, predictions, sharding, teacher
+from jstr import checkpoint, distributed, evaluate, predictions, sharding, teacher
 from jstr.core import InputError, Objective, TrainState
 from jstr.data.pipeline import TrainData, example_batch, open_row
 from jstr.data.usable import Broken
+from jstr.device_data import DeviceData
+from jstr.device_views import on_device
 from jstr.freeze import freeze
 from jstr.held_back import HeldBack
 from jstr.metrics import PROTOCOLS, Score, table
@@ -34,13 +37,13 @@ def run(config, workdir: str) -> dict[str, Score]:
       InputError: the config or its data cannot be used. NonFinite: loss or gradient stopped being a number.
     """
     # Model, objective and data, checked against each other before anything is compiled.
-    mesh = sharding.make_mesh()
+    mesh = sharding.make_mesh(config.mesh)
     _check(config, workdir, mesh)
     print(f"jstr at commit {commit()}, {machine()}")
-    reader, objective, frames = prepare(config)
+    reader, objective, frames, watched_objective = prepare(config)
     teacher.check(config, objective.needs_teacher)
     data = TrainData(config, reader.charset, objective.streams, frames)
-    held_back = HeldBack(config, objective, reader.charset, frames, mesh)
+    held_back = HeldBack(config, watched_objective, reader.charset, frames, mesh)
     for line in data.notes + held_back.notes:
         print(line, flush=True)
     sources = {n: open_row(row, reader.charset, config.data_root, True) for n, row in config.evals.items()}
@@ -63,51 +66,55 @@ def run(config, workdir: str) -> dict[str, Score]:
     else:
         state, lines = _begin(config, state)
         print("".join(f"{line}\n" for line in lines), end="", flush=True)
-        state = jax.device_put(state, sharding.copied(mesh))
+        state = jax.device_put(state, sharding.layout(state, mesh))
     checkpoint.write_config(workdir, config.to_dict())
     count = sum(x.size for x in jax.tree.leaves(state.params))
     print(f"{config.model.name}: {count:,} parameters, {mesh.size} {jax.default_backend()} device(s)", flush=True)
 
     # The loop. Order matters: evaluate, save, then take the batch that the saved position points at.
-    train_step = make_train_step(objective, tx, mesh, config.teacher)
-    batches = data.batches(step, lambda b: sharding.put_batch(b, mesh), jax.process_index(), jax.process_count())
-    broken = Broken(data.sizes)
+    train_step = make_step(config, objective, tx, mesh)
+    device_data, broken = DeviceData(data, mesh), Broken(data.sizes)
+    _left_out(broken, device_data.broken)
+    batches = data.batches(step, device_data.put, jax.process_index(), jax.process_count())
     images = sum(row.batch_size for row in config.streams.values())
     report = Report(workdir, config.steps, config.log_every, images, schedule, clock, step, sums)
     draw = getattr(find_objective(config.objective.name), "draw", None)
     scores, watched, evaluated = {}, {}, step if restored else None  # a checkpoint follows the evaluation of its step
     previous = None
+    stopping, stop_together = False, distributed.StopTogether(mesh)
     with Stop() as stop:
         while True:
             ended, improved = step >= config.steps, False
             if ended or (step % config.eval_every == 0 and step != evaluated and step):
                 with report.pause():
-                    scores, watched = _evaluate(reader, sources, config, _weights(state)), held_back.measure(state)
+                    scores = _evaluate(reader, sources, config, _weights(state, mesh))
+                    watched = held_back.measure(state)
                     pictures = held_back.draw(state, draw, reader.charset) | evaluate.pictures(reader, sources)
                 if step != evaluated:
                     report.evaluation(step, scores, watched, pictures)
-                    value = _value(config.keep_best, scores, watched)
-                    improved = value is not None and (best is None or value > best["value"])
+                    value = distributed.agreed(_value(config.keep_best, scores, watched))
+                    improved = value is not None and (best is None or value >= best["value"])
                     best = {"step": step, "value": value, "held_back": watched} if improved else best
                 evaluated = step
-            if ended or improved or stop.requested or (step % config.save_every == 0 and step):
+            if ended or improved or stopping or (step % config.save_every == 0 and step):
                 with report.pause():
                     meta = {"config": config.to_dict(), "step": step, "seconds": clock.total, "sums": report.sums}
                     checkpoints.save(state, meta | {"commit": commit(), "best": best}, value if improved else None)
                 report.last_saved = step
-            if ended or stop.requested:
+            if ended or stopping:
                 break
             started = time.monotonic()
-            batch = next(batches)
+            some = [next(batches) for _ in range(config.steps_per_dispatch - step % config.steps_per_dispatch)]
             if previous is None or all(x.is_ready() for x in jax.tree.leaves(previous)):
                 clock.waited += time.monotonic() - started  # otherwise the device was still busy: no time was lost
-            for sample in broken.add(batch["broken"]):
-                print(f"broken or missing image left out: {sample}", flush=True)
-            state, metrics = train_step(state, batch["arrays"])
-            step += 1
-            report.step(step, metrics, batch["keys"])
+            _left_out(broken, [sample for batch in some for sample in batch["broken"]])
+            state, metrics = train_step(state, *(batch["arrays"] for batch in some))
+            step += len(some)
+            report.step(step, metrics, *(batch["keys"] for batch in some))
+            stopping = stop_together(stop.requested)
             if previous is not None:
-                jax.block_until_ready(previous)  # at most two steps in flight
+                # Bounds the memory in flight. The device has the next dispatch already, so it does not wait for us.
+                jax.block_until_ready(previous)
             previous = metrics
     report.close()
     checkpoints.close()
@@ -121,8 +128,15 @@ def run(config, workdir: str) -> dict[str, Score]:
         scores = _evaluate(reader, sources, config, lambda name: _saved_weights(workdir, name))
     _finish(config, reader, workdir, step, scores, watched, clock)
     if unread is not None:
-        print("\n".join(predictions.write(load(workdir), unread, workdir)), flush=True)
+        reader = load(workdir)  # by all processes, which orbax waits for
+        print("\n".join(predictions.write(reader, unread, workdir) if distributed.leads() else []), flush=True)
     return scores
+
+
+def _left_out(broken: Broken, samples: list[str]) -> None:
+    for sample in broken.add(samples):
+        say = sys.stdout if distributed.leads() else sys.stderr  # each process knows its own
+        print(f"broken or missing image left out: {sample}", file=say, flush=True)
 
 
 def _begin(config, state: TrainState) -> tuple[TrainState, list[str]]:
@@ -140,11 +154,22 @@ def _begin(config, state: TrainState) -> tuple[TrainState, list[str]]:
 
 def _check(config, workdir: str, mesh) -> None:
     """What would otherwise fail late, or without a word. Raises InputError."""
-    for name in ("steps", "log_every", "eval_every", "save_every", "keep_checkpoints"):
+    intervals = ("steps", "log_every", "eval_every", "save_every")
+    for name in (*intervals, "keep_checkpoints", "accumulate", "steps_per_dispatch"):
         if config[name] < 1:
             raise InputError(f"config.{name}={config[name]} must be at least 1")
+    for name in intervals:
+        if config[name] % config.steps_per_dispatch:
+            raise InputError(
+                f"config.{name}={config[name]} must be a multiple of steps_per_dispatch={config.steps_per_dispatch}"
+            )
     for name, row in config.streams.items():
         sharding.check_batch_size(f"config.streams.{name}.batch_size", row.batch_size, mesh)
+        if row.batch_size % (config.accumulate * mesh.size):
+            raise InputError(
+                f"config.streams.{name}.batch_size={row.batch_size} must be a multiple of "
+                f"accumulate={config.accumulate} times the {mesh.size} device(s)"
+            )
     for name, row in config.held_back.items():
         sharding.check_batch_size(f"config.held_back.{name}.batch_size", row.batch_size, mesh)
     for name, row in config.evals.items():
@@ -157,14 +182,20 @@ def _check(config, workdir: str, mesh) -> None:
         Path(workdir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--workdir={workdir}: {error.strerror}") from error
+    distributed.check_same(f"{commit()} {config.to_json_best_effort(sort_keys=True)}", "config and code")
+    distributed.check_shared(workdir)
 
 
 class Prepared(NamedTuple):
-    """What a config describes, before data and devices. frames: T of a CTC model, None for others."""
+    """What a config describes, before data and devices. frames: T of a CTC model, None for others.
+
+    objective: the one to train. watched: the same for batches whose views are drawn already, see jstr/device_views.py.
+    """
 
     reader: Reader
     objective: Objective
     frames: int | None
+    watched: Objective
 
 
 def prepare(config) -> Prepared:
@@ -181,7 +212,8 @@ def prepare(config) -> Prepared:
             f"objective {config.objective.name} needs {sorted(missing)} of the model, which offers {sorted(outputs)}"
         )
     frames = outputs["logits"].shape[1] if facts.bos_id is None else None
-    return Prepared(reader, freeze(objective, frozen_prefixes(config.optimizer)), frames)
+    objective = freeze(objective, frozen_prefixes(config.optimizer))
+    return Prepared(reader, on_device(objective, config), frames, objective)
 
 
 def make_state(
@@ -189,18 +221,35 @@ def make_state(
 ) -> tuple[TrainState, optax.GradientTransformation, Callable]:
     """(state at step 0 on the mesh, optimiser, learning-rate schedule). example: a batch whose shapes are read."""
     key = jax.random.PRNGKey(config.seed)
-    everywhere = sharding.copied(mesh)
-    params, model_state = jax.jit(objective.init, out_shardings=everywhere)(key, example)
+    begin, tx, schedule = plan_state(config, objective, example)
+    where = sharding.layout(jax.eval_shape(begin, key), mesh)
+    return jax.jit(begin, out_shardings=where)(key), tx, schedule
+
+
+def plan_state(config, objective: Objective, example) -> tuple[Callable, optax.GradientTransformation, Callable]:
+    """(key -> state at step 0, optimiser, learning-rate schedule): make_state, before there is any array."""
+    shapes = jax.eval_shape(lambda: example)
+    params, _ = jax.eval_shape(objective.init, jax.random.PRNGKey(0), shapes)
     tx, schedule = make_optimizer(config.optimizer, config.steps, params)
-    state = TrainState(jnp.zeros((), jnp.int32), params, model_state, tx.init(params), None, key)
-    state = state.replace(teacher=teacher.copy_of(state)) if config.teacher else state
-    return jax.device_put(state, everywhere), tx, schedule
+
+    def begin(key) -> TrainState:
+        batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        params, model_state = objective.init(key, batch)
+        state = TrainState(jnp.zeros((), jnp.int32), params, model_state, tx.init(params), None, key)
+        return state.replace(teacher=teacher.copy_of(state)) if config.teacher else state
+
+    return begin, tx, schedule
 
 
-def _weights(state: TrainState) -> Callable[[str], dict]:
-    """What the recogniser reads with, by name: student or teacher."""
+def make_step(config, objective: Objective, tx: optax.GradientTransformation, mesh) -> Callable:
+    """The training step that a config describes, see make_train_step."""
+    return make_train_step(objective, tx, mesh, config.teacher, accumulate=config.accumulate, remat=config.remat)
+
+
+def _weights(state: TrainState, mesh) -> Callable[[str], dict]:
+    """What the recogniser reads with, by name: student or teacher. Each process has it on its first device."""
     of = {"student": lambda: (state.params, state.model_state), "teacher": lambda: state.teacher}
-    return lambda name: model_variables(*of[name]())
+    return lambda name: model_variables(*sharding.here(of[name](), mesh))
 
 
 def _saved_weights(workdir: str, name: str) -> dict:
@@ -239,7 +288,8 @@ def _finish(config, reader: Reader, workdir: str, step: int, scores: dict[str, S
         about |= {"machine": machine()} | ({"held_back": watched} if watched else {})
         about |= {"other_weights": evaluate.as_json(others)} if others else {}
         text = json.dumps(evaluate.as_json(own, **about), indent=2)
-        (Path(workdir) / "results.json").write_text(text + "\n")
+        if distributed.leads():
+            (Path(workdir) / "results.json").write_text(text + "\n")
         print("\n".join(table(part) for part in (own, others) if part))
     what, given = "Read an image", config.get("example_image") or "IMAGE"
     if reads_text(reader.model):

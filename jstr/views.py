@@ -1,6 +1,6 @@
 """A contact sheet of training views: each word as it is, then its views, all as large as the model sees them.
 
-python -m jstr.views --config=configs/NAME.py --out=views.png [--words=24]
+python -m jstr.views --config=configs/NAME.py --out=views.png [--words=24] [--config.augment.where=device]
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from absl import flags
 from PIL import Image
 
 from jstr.core import InputError
-from jstr.data.pipeline import TrainData
+from jstr.data.pipeline import BASE, BASE_SIZE, TrainData
+from jstr.device_views import device_views, draw_views
 from jstr.main import CONFIG, cli, parse
 from jstr.reader import make_charset
 
@@ -44,15 +45,29 @@ def samples(config, stream: str, count: int) -> tuple[list[dict], list[str]]:
     stream = stream or next(iter(with_views), "")
     if stream not in with_views:
         raise InputError(f"no views in stream {stream!r}; streams with views: {', '.join(with_views) or 'none'}")
+    names, on_device = list(config.streams[stream].views), config.augment.where == "device"
     config = config.copy_and_resolve_references()
     with config.unlocked():
-        config.streams = {stream: config.streams[stream]}
-        config.streams[stream].views.original = {}
-    names = [name for name in config.streams[stream].views if name != "original"]
-    data = TrainData(config, make_charset(config.charset), {stream: (*names, "original")})
+        config.streams, config.device_data = {stream: config.streams[stream]}, ()
+        if not on_device:
+            config.streams[stream].views.original = {}
+    fields = (BASE, BASE_SIZE) if on_device else (*names, "original")
+    data = TrainData(config, make_charset(config.charset), {stream: fields})
     for line in data.notes:
         print(line)
-    return [data.streams[stream][i] for i in range(count)], ["original", *names]
+    found = [data.streams[stream][i] for i in range(count)]
+    return _drawn(config, stream, found, names) if on_device else found, ["original", *names]
+
+
+def _drawn(config, stream: str, found: list[dict], names: list[str]) -> list[dict]:
+    """Samples of base images, with views that the device draws; another draw than that of training."""
+    import jax
+
+    views = device_views({stream: tuple(names)}, config)[stream]
+    draw = jax.jit(lambda rows, key: draw_views(rows, views, names, config.image.keep_ratio, key))
+    rows = {field: np.stack([sample[field] for sample in found]) for field in (BASE, BASE_SIZE)}
+    drawn = jax.device_get(draw(rows, jax.random.PRNGKey(config.seed))) | {"original": rows[BASE]}
+    return [{name: images[i] for name, images in drawn.items()} for i in range(len(found))]
 
 
 def run() -> None:

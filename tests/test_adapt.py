@@ -1,14 +1,16 @@
 """configs/adapt.py: from a folder of pictures without labels to predictions, in one command."""
 
-import importlib
 import json
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 from testing import REAL_WORDS, call, tiny_config
 
-from jstr import predictions, train
+from configs import adapt
+from configs.adapt import get_config
+from jstr import packed, predictions, train
 from jstr.core import InputError
 from jstr.data.sources import open_source
 
@@ -33,7 +35,7 @@ def started(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """A user's folder: 30 pictures, one of them broken, in two sub-folders, and no label."""
+    """A user's folder: 30 pictures in two sub-folders, and no label."""
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for i in range(30):
@@ -52,6 +54,7 @@ def test_a_folder_becomes_predictions(started, pictures, tmp_path):
     assert status == 0, err
     assert "images: 30 images without labels" in out and "images: of these 27 chosen (share=0.9" in out
     assert f"model starts from model of {started}" in out and "best by held_back/trust: step" in out
+    assert "not loaded, starts fresh: model/decoder/projection\n" in out
     lines = (workdir / "predictions.tsv").read_text().splitlines()
     rows = [line.split("\t") for line in lines]
     assert len(rows) == 30 and {r[0] for r in rows} == {f"{'ab'[i % 2]}/{i}.png" for i in range(30)}
@@ -66,21 +69,59 @@ def test_a_folder_becomes_predictions(started, pictures, tmp_path):
     assert [m["step"] for m in metrics if "held_back/trust" in m] == [2, 4]
 
 
-@pytest.mark.parametrize("flags, message", [
-    ((), "give --config.images=FOLDER"),
-    (("--config.images=/nowhere",), "/nowhere does not exist; check the path"),
+@pytest.mark.parametrize("start, flags, message", [
+    ("STARTED", ("--config.images=/nowhere",), "error: /nowhere does not exist; check the path"),
+    ("/nowhere", (), "error: config argument start=/nowhere: No such file or directory; give a workdir, or start=none"),
 ])  # fmt: skip
-def test_bad_pictures(flags, message, started, tmp_path):
-    command = ["-m", "jstr.main", f"--config=configs/adapt.py:start={started}", f"--workdir={tmp_path}", *flags]
-    status, _, err = call(*command)
-    assert status == 2 and message in err and len(err.strip().splitlines()) == 1, err
+def test_bad_commands(start, flags, message, started, tmp_path):
+    start = start.replace("STARTED", str(started))
+    config = f"--config=configs/adapt.py:start={start}"
+    status, _, err = call("-m", "jstr.main", config, f"--workdir={tmp_path}", *flags)
+    assert status == 2 and err.strip() == message
 
 
-def test_a_start_that_is_not_there():
-    get = importlib.import_module("configs.adapt").get_config
-    with pytest.raises(ValueError, match="start=/nowhere: No such file or directory; give a workdir, or start=none"):
-        get("start=/nowhere")
-    scratch = get("start=none")
+def test_bad_pictures(started, pictures, tmp_path):
+    def fails(message, images):
+        config = get_config(f"start={started}")
+        config.images, config.held_back.labelled.batches, config.held_back.unlabelled.batches = images, 1, 1
+        with pytest.raises(InputError, match=message):
+            train.run(config, str(tmp_path / "run"))
+
+    fails("give --config.images=FOLDER", "")
+    (tmp_path / "empty").mkdir()
+    fails("empty holds no word images in a known form", str(tmp_path / "empty"))
+    shutil.copytree(pictures, tmp_path / "mixed")
+    for name in ("0", "2"):
+        (tmp_path / "mixed/a" / f"{name}.png").write_bytes(b"broken")
+    fails(r"of 27 images of images are broken or missing, .*images/a/\d.png", str(tmp_path / "mixed"))
+
+
+def test_where_it_starts(started, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapt, "BUNDLED", tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="no reader comes with this copy of jstr; give configs/adapt.py:start=WORKDIR"):
+        get_config()
+    saved = json.loads((started / "config.json").read_text())
+    packed.save(tmp_path / "reader.npz", {}, {}, {"config": saved})
+    monkeypatch.setattr(adapt, "BUNDLED", tmp_path / "reader.npz")
+    bundled = get_config()
+    assert bundled.init_from == (("model", str(tmp_path / "reader.npz"), "model"),)
+    assert bundled.charset.characters == "abcdefghij" and bundled.image.size == (32, 64)
+    assert bundled.model.projection == "mlp" and bundled.objective.labels == "hard", "frames of a CTC reader move"
+    (tmp_path / "junk.npz").write_text("junk")
+    with pytest.raises(ValueError, match="junk.npz holds neither a run nor a packed reader"):
+        get_config(f"start={tmp_path / 'junk.npz'}")
+    saved["model"] = dict(name="abinet", width=1.0)
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(ValueError, match="is abinet; only recognisers of four stages"):
+        get_config(f"start={tmp_path}")
+    saved["model"] = dict(name="four_stage", prediction="attention", projection="linear")
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    attention = get_config(f"start={tmp_path}")
+    assert attention.objective.labels == "soft" and attention.model.projection == "linear"
+
+
+def test_from_nothing():
+    scratch = get_config("start=none")
     assert not scratch.init_from and scratch.streams.unlabelled.sources.images.labelled is False
     scratch.images, scratch.fonts = "a", "b"
     assert scratch.streams.unlabelled.sources.images.path == scratch.held_back.unlabelled.sources.images.path == "a"

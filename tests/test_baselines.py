@@ -99,7 +99,13 @@ def spoken(method, views=("weak", "strong"), **options):
 
 
 def test_oracles_of_the_specification():
-    """baselines.md 8, through the objectives."""
+    """baselines.md 8 and cr.md 11.4, through the objectives."""
+    cr = dict(coral_weight=0.0, threshold=0.5)
+    for options, value in (
+        ({}, 0.300674), (dict(temperature=1.0), 0.134203), (dict(cons_reduction="sample"), 0.300674),
+        (dict(labels="hard", confidence="minimum"), 0.303572),
+    ):  # fmt: skip
+        assert spoken("cr_str", **cr, **options)[0]["consistency"] == pytest.approx(value, abs=1e-6), options
     for threshold, value in ((0.5, 0.300674), (0.8, 0)):
         assert spoken("uda", threshold=threshold)[0]["consistency"] == pytest.approx(value, abs=1e-6)
     for threshold, value in ((0.5, 0.303572), (0.8, 0.303572), (0.95, 0)):
@@ -114,9 +120,11 @@ def test_oracles_of_the_specification():
 def test_who_is_told_what():
     """The teacher always reads freely; the student reads its own or the teacher's characters; labels for labelled."""
     for method, context, told in (
-        ("uda", "own", False), ("uda", "shared", True), ("fixmatch", "own", False), ("noisy_student", None, True)
+        ("uda", "own", False), ("uda", "shared", True), ("fixmatch", "own", False), ("noisy_student", None, True),
+        ("cr_str", None, True),
     ):  # fmt: skip
-        _, calls = spoken(method, **({"context": context} if context else {}))
+        options = {"context": context} if context else {"coral_weight": 0.0} if method == "cr_str" else {}
+        _, calls = spoken(method, **options)
         assert calls == [("teacher", False), ("student", True), ("student", told)], method
     for context in ("own", "shared"):
         _, calls = spoken("mean_teacher", context=context)
@@ -179,6 +187,8 @@ def test_config_arguments():
     assert get["cr_str"]("compact,decoder=ctc").streams.unlabelled.views.strong.cr_strong.spatial == 0
     assert get["cr_str"]("compact,init=runs/a").init_from == (("model", "runs/a", "model"),)
     assert "unlabelled" not in get["source_only"]("compact").streams
+    for name, optimizer in (("cr_str", "adamw"), ("fixmatch", "adamw"), ("uda", "adam"), ("source_only", "adam")):
+        assert get[name]("compact").optimizer.name == optimizer, "cr.md 6, baselines.md 4 and 5"
 
 
 def test_dropout_and_batches_of_another_size_train(tmp_path):

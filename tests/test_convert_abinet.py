@@ -3,13 +3,18 @@
 That the values are right: test_abinet.
 """
 
+import json
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from abinet_layout import state
+from PIL import Image
+from testing import REAL_WORDS, write_folder
 
-from jstr import checkpoint, convert_abinet
+from jstr import checkpoint, convert_abinet, evaluate, predict
 from jstr.core import InputError, ModelConfig
 from jstr.models import make_model
 from jstr.reader import Reader, load
@@ -111,8 +116,13 @@ def workdirs(tmp_path_factory):
     return found
 
 
-def test_workdir_of_a_full_network_reads_head_by_head(workdirs):
-    reader = load(workdirs["full"])
+@pytest.fixture(scope="module")
+def full(workdirs):
+    return load(workdirs["full"])
+
+
+def test_workdir_of_a_full_network_reads_head_by_head(full):
+    reader = full
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 128, 3), np.uint8)
     heads = reader.read_heads(images)
     assert tuple(heads) == ("vision", "language", "fusion")
@@ -126,6 +136,29 @@ def test_workdir_of_a_full_network_reads_head_by_head(workdirs):
     assert sheet.dtype == np.uint8 and sheet.shape == (3 * (24 + 26), 100 * (1 + max(map(len, texts))), 3)
     with pytest.raises(InputError, match="reads pictures, not words"):
         reader.correct(["a"])
+
+
+def test_commands_show_heads_and_where_they_look(full, tmp_path, monkeypatch, capsys):
+    """Four pictures, as many as the test above compiled for."""
+    monkeypatch.setattr(predict, "load", lambda workdir: full)
+    monkeypatch.setattr(evaluate, "load", lambda workdir: full)
+    paths = [str(p) for p in sorted(REAL_WORDS.glob("*.png"))[:4]]
+    texts = full.read(paths)[0]
+    assert predict.run(["--heads", f"--attention={tmp_path / 'seen.png'}", *paths]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == paths
+    said = [re.fullmatch(r"vision (\w*) -> language (\w*) -> fusion (\w*)", line[1]).groups() for line in lines]
+    assert [fusion for *_, fusion in said] == texts
+    with Image.open(tmp_path / "seen.png") as picture:
+        assert picture.size[1] == 4 * (24 + 26) and len(picture.getcolors(1 << 20)) > 100
+    assert predict.run(["--heads", "--json", *paths]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [tuple(row["heads"].values()) for row in rows] == said and [row["text"] for row in rows] == texts
+    words = write_folder(tmp_path / "words", ["ab", "cd", "ef", "gh"])
+    evaluate.run([f"--data=made={words}", "--batch_size=4"])
+    title, _, row = (line.strip("|").split("|") for line in capsys.readouterr().out.splitlines())
+    assert [name.strip() for name in title][-3:] == ["vision", "language", "fusion"]
+    assert row[2].strip() == row[-1].strip()
 
 
 def test_workdir_of_a_language_model_corrects_words(workdirs):

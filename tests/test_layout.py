@@ -15,16 +15,23 @@ MAY_IMPORT = {
     "losses": ("core",),
     "losses_consistency": ("losses", "core"),
     "decode": ("core",),
+    "flops": (),
     "sharding": ("core",),
-    "nn": ("nn", "core"),
+    "distributed": ("sharding", "core"),
+    "target": (),
+    "nn": ("nn", "core", "target"),
     "models": ("models", "nn", "decode", "core", "text"),
     "supervision": ("losses", "core"),
+    "passes": ("nn", "core"),
     "draw": (),
-    "consistency": ("losses", "losses_consistency", "supervision", "draw", "nn", "core"),
+    "consistency": ("losses", "losses_consistency", "supervision", "passes", "draw", "core"),
     "objectives": (
-        "losses", "losses_consistency", "consistency", "supervision", "draw", "decode", "text", "core", "nn"
+        "losses", "losses_consistency", "consistency", "supervision", "passes", "draw", "decode", "text", "core", "nn"
     ),  # fmt: skip
     "data": ("data", "text", "core"),
+    "augment": ("augment", "nn", "core"),
+    "device_views": ("augment", "data", "core"),
+    "device_data": ("core", "data", "sharding"),
     "step": ("core", "sharding", "teacher"),
     "teacher": ("checkpoint", "core"),
     "optim": ("core",),
@@ -40,9 +47,9 @@ MAY_IMPORT = {
     "evaluate": ("checkpoint", "packed", "core", "data", "metrics", "reader", "main"),
     "predict": ("core", "reader", "main"),
     "predictions": ("data", "draw", "reader"),
-    "views": ("core", "data", "reader", "main"),
+    "views": ("core", "data", "device_views", "reader", "main"),
     "train": ANY,
-    "main": ("core", "report", "train"),
+    "main": ("core", "distributed", "report", "train"),
     "__init__": ("reader",),
 }
 

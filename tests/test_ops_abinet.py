@@ -49,14 +49,27 @@ def test_rotation_makes_the_canvas_grow():
 
 def test_noise_is_weak_and_most_blur_keeps_the_mean():
     flat = np.full((64, 64, 3), 100, np.uint8)
-    for seed in range(20):
-        noisy = ops_abinet._noise(flat, np.random.default_rng(seed)).astype(float)
-        assert 0.5 < (noisy - 100).std() < 4.7
-    blurred = np.array([ops_abinet._motion_blur(flat, np.random.default_rng(s))[32, 32, 0] for s in range(200)])
+    rng = np.random.default_rng(0)
+    choices = [ops_abinet.Choice.draw(rng) for _ in range(200)]
+    for choice in choices[:20]:
+        noise = ops_abinet._noise(flat, rng, choice).astype(float) - 100
+        np.testing.assert_allclose(noise.std(), choice.variance**0.5, rtol=0.05, atol=0.2)
+    blurred = np.array([ops_abinet._motion_blur(flat, rng, choice)[32, 32, 0] for choice in choices])
     assert np.mean(blurred == 100) > 0.8 and blurred.max() < 115
+    assert {c.variance for c in choices} <= set(range(1, 21)) and {c.blur for c in choices} <= set(range(1, 7))
+    assert {c.halvings for c in choices} == set(range(5)) and len({c.order for c in choices}) == 6
 
 
-def test_every_picture_draws_its_own_geometry():
-    """The published code draws the kind once for a run; here turned, sheared and perspective ones come in turn."""
-    shapes = {out.shape for out in many(count=40, geometry=1, deterioration=0, colour=0)}
-    assert len(shapes) > 30
+def test_every_picture_draws_its_own_choice_unless_frozen(monkeypatch):
+    """The published code draws the kind of geometry, and the strength of the deterioration, once for a run."""
+    used = []
+    monkeypatch.setattr(ops_abinet, "_map", lambda image, rng, matrix: used.append("map") or image)
+    monkeypatch.setattr(ops_abinet, "_perspective", lambda image, rng: used.append("perspective") or image)
+    monkeypatch.setattr(ops_abinet, "_rescale", lambda image, rng, choice: used.append(choice) or image)
+    every = dict(geometry=1, deterioration=1, colour=0)
+    made = many(count=20, **every)
+    assert len(set(used)) > 15 and {"map", "perspective"} < set(used)
+    used.clear()
+    frozen = many(count=20, frozen=4, **every)
+    assert len(set(used)) == 2 and len(used) == 40
+    assert len({out.tobytes() for out in frozen}) == len({out.tobytes() for out in made}) == 20  # noise is noise

@@ -1,18 +1,18 @@
 """SemiMTR's objective: values of the published code (semimtr.md 14.4, 14.5), masks, gradients, other recognisers."""
 
+import json
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_baselines import METHODS
-from testing import quick_jit
-from toy import FACTS, Toy, toy_views, toy_words
+from testing import call, quick_jit
+from toy import FACTS, HEADED, Headed, Toy, toy_views, toy_words
 
 from jstr.core import InputError, ModelConfig
 from jstr.models.four_stage import Model as FourStage
-from jstr.nn.images import normalise
-from jstr.nn.layers import ConvNorm
 from jstr.objectives import make_objective, semimtr
 from jstr.supervision import mean, supervised_outputs
 
@@ -196,27 +196,6 @@ def test_autoregressive_recogniser_reads_first():
     assert not FourStage(FACTS_CTC).autoregressive
 
 
-HEADED = ModelConfig((8, 48), 1, 4, 7, first_id=1, pad_id=-1, bos_id=-1, eos_id=0)
-
-
-class Headed(nn.Module):
-    """The form of ABINet's outputs from a handful of parameters."""
-
-    config: ModelConfig = HEADED
-
-    @nn.compact
-    def __call__(self, images, tokens=None, *, train):
-        visual = ConvNorm(5, strides=(2, 8), name="extractor")(normalise(images), train=train)
-        glimpses = nn.tanh(nn.DenseGeneral((5, 6), axis=(1, 2, 3), name="attention")(visual))
-        vision = nn.Dense(7, name="vision")(glimpses)
-        language = nn.Dense(7, name="language")(jax.nn.softmax(jax.lax.stop_gradient(vision)))
-        fusion = nn.Dense(7, name="fusion")(jnp.concatenate([glimpses, language], axis=-1))
-        heads = {"vision": vision, "language": language, "fusion": fusion}
-        iterations = {"vision": (vision,), "language": (language, language), "fusion": (fusion, fusion)}
-        outputs = {"logits": fusion, "glimpses": glimpses, "frames": visual.mean(axis=1), "visual": visual}
-        return outputs | {"heads": heads, "iterations": iterations}
-
-
 @pytest.mark.parametrize("method", ["supervised", "seqclr", "semimtr", *METHODS])
 def test_every_method_trains_all_heads(method):
     """ABINet's column of the table of methods and recognisers: the labels of every method reach every head."""
@@ -237,11 +216,12 @@ def test_every_method_trains_all_heads(method):
         assert all(np.any(g) for g in jax.tree.leaves(grads["model"][part])), part
 
 
-def test_read_tokens():
-    logits = 9 * np.eye(4)[[[2, 3, 0], [0, 2, 2], [3, 3, 3]]]
-    facts = ModelConfig((4, 4), 1, 2, 4, first_id=1, pad_id=-1, bos_id=-2, eos_id=0)
-    tokens = semimtr.read_tokens(jnp.asarray(logits), facts)
-    assert tokens.tolist() == [[-2, 2, 3, 0], [-2, 0, -1, -1], [-2, 3, 3, 3]]
+def test_sharded_step_is_the_same_step():
+    """Dropout, batch norm and the means of all heads do not depend on where the rows of a batch lie."""
+    status, out, err = call("tests/sharded_semimtr.py", XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    assert status == 0, err
+    found = json.loads(out)
+    assert found.pop("devices") == 4 and max(found.values()) < 1e-4, found
 
 
 @pytest.mark.parametrize("options, message", [

@@ -378,6 +378,13 @@ def test_tar_with_folders_and_missing_files(tmp_path):
     assert "not.png" in source.notes[0] and "2 images have no line" in source.notes[1]
 
 
+def test_a_tar_that_is_open_when_the_program_ends(tmp_path):
+    path = write_tar(tmp_path / "a.tar", {"labels.tsv": tsv().encode(), **images()})
+    program = f"from jstr.data.sources import open_source\nsource = open_source({str(path)!r})\nsource[0]"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr
+
+
 def test_tar_errors(tmp_path):
     members = {"labels.tsv": tsv().encode(), **images()}
     path = write_tar(tmp_path / "a.tar", members)

@@ -53,8 +53,8 @@ def test_resume_equals_an_unbroken_run(whole, tmp_path, monkeypatch):
     config.steps = 6
     step = train.make_train_step
 
-    def stopping(*args):
-        run, count = step(*args), 0
+    def stopping(*args, **options):
+        run, count = step(*args, **options), 0
 
         def counted(state, batch):
             nonlocal count

@@ -1,10 +1,13 @@
 """A recogniser of a few hundred parameters that keeps the contract of jstr/models and compiles in no time."""
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jstr.core import ModelConfig
 from jstr.nn.attention_decoder import AttentionDecoder
+from jstr.nn.dropout import Dropout
 from jstr.nn.images import normalise
 from jstr.nn.layers import ConvNorm
 
@@ -55,6 +58,29 @@ class ToyAttention(nn.Module):
         facts = self.config
         decoder = AttentionDecoder(facts.num_classes, 8, 5, facts.bos_id, 8, self.projection, name="decoder")
         return {"frames": frames} | decoder(frames, None if tokens is None else tokens[:, :-1], project=project)
+
+
+HEADED = ModelConfig((8, 48), 1, 4, 7, first_id=1, pad_id=-1, bos_id=-1, eos_id=0)
+
+
+class Headed(nn.Module):
+    """The form of ABINet's outputs, of images [B, 8, 48, 1], from a handful of parameters."""
+
+    config: ModelConfig = HEADED
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, images, tokens=None, *, train):
+        visual = ConvNorm(5, strides=(2, 8), name="extractor")(normalise(images), train=train)
+        glimpses = nn.tanh(nn.DenseGeneral((5, 6), axis=(1, 2, 3), name="attention")(visual))
+        glimpses = Dropout(self.dropout)(glimpses, train=train)
+        vision = nn.Dense(7, name="vision")(glimpses)
+        language = nn.Dense(7, name="language")(jax.nn.softmax(jax.lax.stop_gradient(vision)))
+        fusion = nn.Dense(7, name="fusion")(jnp.concatenate([glimpses, language], axis=-1))
+        heads = {"vision": vision, "language": language, "fusion": fusion}
+        iterations = {"vision": (vision,), "language": (language, language), "fusion": (fusion, fusion)}
+        outputs = {"logits": fusion, "glimpses": glimpses, "frames": visual.mean(axis=1), "visual": visual}
+        return outputs | {"heads": heads, "iterations": iterations}
 
 
 def toy_words(facts: ModelConfig = FACTS, labelled: int = 8, unlabelled: int = 4, hidden: bool = False) -> dict:

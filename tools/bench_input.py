@@ -1,20 +1,28 @@
-"""Speed of a config's input pipeline, stage by stage, on one core: python tools/bench_input.py --config=configs/NAME.py
+"""Speed of a config's input pipeline: python tools/bench_input.py --config=configs/NAME.py [--json=FILE]
 
-Each row does everything above it too. The last row is what training gets from the pipeline on one core, when nothing
-else runs.
+First stage by stage, on one core. Each row does everything above it too, except the views, which start from decoded
+images. Then what training gets from the whole pipeline with 0, 1, 2 and as many workers as there are cores, on all of
+them. An image counts once in all these rows, however many views are made of it. At the end, the cores that an
+accelerator at --images_per_second needs, where every view counts, as in bench_train.py.
 """
 
 import functools
+import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from absl import flags
 
 from jstr.main import CONFIG, cli, parse
 
-SECONDS = flags.DEFINE_float("bench_seconds", 4.0, "time to spend on each stage")
+SECONDS = flags.DEFINE_float("bench_seconds", 4.0, "time to spend on each stage", lower_bound=0.1)
+WORKERS = flags.DEFINE_list("workers", None, "processes to try; default: 0,1,2 and one for each core")
+NEEDED = flags.DEFINE_float("images_per_second", None, "views that an accelerator trains on, as bench_train.py says")
+JSON = flags.DEFINE_string("json", None, "write the figures there")
 
 
 def rate(one: Callable[[int], int]) -> float:
@@ -27,38 +35,94 @@ def rate(one: Callable[[int], int]) -> float:
     return count / passed
 
 
+def rows(config, data) -> dict[str, Callable[[], float]]:
+    """What to measure on one core, by name, in the order of the pipeline: functions that give images per second."""
+    found = {}
+    for name, usable in data.usable.items():
+        for stage, one in stages(usable).items():
+            found[f"{name}: {stage}"] = functools.partial(rate, one)
+    for name, row in config.streams.items():
+        views = {field: dict(view) for field, view in row.get("views", {}).items() if view}
+        usable = [u for key, u in data.usable.items() if key.startswith(f"{name}/")]
+        for field, view in views.items():
+            what = f"{name}: view {field} ({', '.join(view)}) and resize alone, of decoded images"
+            found[what] = lambda usable=usable, view=view: rate(viewer(usable, [view]))
+        if len(views) > 1:
+            what = f"{name}: all {len(views)} views and resize alone, of decoded images"
+            found[what] = lambda usable=usable, views=views: rate(viewer(usable, list(views.values())))
+    for name, dataset in data.streams.items():
+        found[f"{name}: + shuffle, mix, views, tokens"] = functools.partial(rate, functools.partial(element, dataset))
+    found["all streams: + batch, threads"] = lambda: batch_rate(config, data, 0)
+    return found
+
+
+def batch_rate(config, data, workers: int) -> float:
+    """Images per second of the batches that training gets."""
+    batches = data.batches(0, workers=workers)
+    images = images_per_step(config)
+    for _ in range(4):  # made beforehand, or while the workers started
+        next(batches)
+    return rate(lambda i: images * bool(next(batches)))
+
+
+def images_per_step(config) -> int:
+    return sum(row.batch_size for row in config.streams.values())
+
+
+def cores_needed(wanted: float, per_core: float, views: float) -> int:
+    """Cores for `wanted` views per second; per_core: images per second of one, views: of an image, on average."""
+    return math.ceil(wanted / (per_core * views))
+
+
 def run() -> None:
     parse(sys.argv, workdir_needed=False)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    from bench_passes import views_per_step
+
     from jstr import train
+    from jstr.core import InputError
     from jstr.data.pipeline import TrainData
 
+    if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
+        raise InputError(f"--json={JSON.value}: its folder does not exist")
+    try:
+        counts = [int(n) for n in WORKERS.value] if WORKERS.value is not None else None
+    except ValueError as error:
+        raise InputError(f"--workers={','.join(WORKERS.value)}: give numbers, such as 0,1,4") from error
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set(range(os.cpu_count()))
     config = CONFIG.value
     prepared = train.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     for line in data.notes:
         print(line)
-    print("| stage | images/s |\n| --- | ---: |")
-    for name, usable in data.usable.items():
-        for stage, one in stages(usable).items():
-            print(f"| {name}: {stage} | {rate(one):,.0f} |", flush=True)
-    for name, row in config.streams.items():
-        views = {field: dict(view) for field, view in row.get("views", {}).items() if view}
-        usable = [u for key, u in data.usable.items() if key.startswith(f"{name}/")]
-        if views:
-            speed = rate(viewer(usable, list(views.values())))
-            print(f"| {name}: {len(views)} view(s) and resize alone, of decoded images | {speed:,.0f} |", flush=True)
-    for name, dataset in data.streams.items():
-        speed = rate(functools.partial(element, dataset))
-        print(f"| {name}: + shuffle, mix, views, tokens | {speed:,.0f} |", flush=True)
-    batches = data.batches(0)
-    images = sum(row.batch_size for row in config.streams.values())
-    print(f"| all streams: + batch, threads | {rate(lambda i: images * bool(next(batches))):,.0f} |")
+    _stay_on({min(cores)})
+    result = {"command": " ".join(sys.argv), "cores": len(cores), "one_core": {}, "workers": {}}
+    print("| stage, on one core | images/s |\n| --- | ---: |")
+    for name, measure in rows(config, data).items():
+        result["one_core"][name] = measure()
+        print(f"| {name} | {result['one_core'][name]:,.0f} |", flush=True)
+    _stay_on(cores)
+    print(f"\n| workers, on {len(cores)} cores | images/s |\n| --- | ---: |")
+    for count in sorted({0, 1, 2, len(cores)}) if counts is None else counts:
+        result["workers"][count] = batch_rate(config, data, count)
+        print(f"| {count} | {result['workers'][count]:,.0f} |", flush=True)
+    if NEEDED.value:
+        per_core = list(result["one_core"].values())[-1]
+        views = views_per_step(config, prepared.watched.streams) / images_per_step(config)
+        result["views_per_image"], result["cores_needed"] = views, cores_needed(NEEDED.value, per_core, views)
+        print(f"\n{NEEDED.value:,.0f} views/s, {views:.2f} of each of {per_core:,.0f} images/s and core, need "
+              f"{result['cores_needed']} cores")  # fmt: skip
+    if JSON.value:
+        Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _stay_on(cores: set[int]) -> None:
+    """This thread, and the threads and processes that it starts from now on."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
 
 
 def stages(usable) -> dict[str, Callable[[int], int]]:
-    """What happens to one image of a source, each stage with those before it."""
+    """What happens to one image (or text) of a source, each stage with those before it."""
     n = len(usable)
 
     def read(i: int) -> int:
@@ -70,6 +134,8 @@ def stages(usable) -> dict[str, Callable[[int], int]]:
     def resize(i: int) -> int:
         return len(usable.spec.fit(usable[i % n]["image"])) > 0
 
+    if not hasattr(usable, "spec"):
+        return {"read": decode}
     return {"read or render": read, "+ decode": decode, "+ resize": resize}
 
 

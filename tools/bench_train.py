@@ -1,24 +1,50 @@
-"""Speed of a config's training step, without its data: python tools/bench_train.py --config=configs/NAME.py
+"""Speed of a config's training step: python tools/bench_train.py --config=configs/NAME.py [--json=FILE]
 
-Prints images/s, ms/step (median), compile seconds and peak memory. Images are noise: the input pipeline has its own
-benchmark, bench_input.py. A workdir is not needed. --bench_against_supervised, for objectives that see several images
-of each word, also times a supervised forward and backward pass over each of them, in turn with the steps.
---bench_against_parts, for objectives with a teacher, times what their steps are made of: a forward pass over the weak
-view as in evaluation, and supervised forward and backward passes over the labelled and the strong images.
+One batch that stays on the device, then the config's own input; both in windows of steps after a warm-up, of which the
+median counts. A workdir is not needed. Images are counted as often as they pass through a network: every view of them.
+
+--profile=DIR also writes a trace of some steps, for TensorBoard or Perfetto. --compare=A.json prints the ratios to an
+earlier run. --bench_against_supervised, for objectives that see several images of each word, also times a supervised
+forward and backward pass over each of them, in turn with the steps. --bench_against_parts, for objectives with a
+teacher, times what their steps are made of: a forward pass over the weak view as in evaluation, and supervised forward
+and backward passes over the labelled and the strong images.
 """
 
+import json
 import resource
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from absl import flags
 
 from jstr.main import CONFIG, cli, parse
 
-STEPS = flags.DEFINE_integer("bench_steps", 20, "steps to time, after 3 that are not counted")
+STEPS = flags.DEFINE_integer("bench_steps", 20, "steps in a window", lower_bound=1)
+WINDOWS = flags.DEFINE_integer("bench_windows", 5, "windows, after one of 3 steps that is not counted", lower_bound=1)
+REAL = flags.DEFINE_boolean("bench_real_input", True, "also with the config's own input")
+LAYERS = flags.DEFINE_boolean("layers", False, "print the operations of every layer")
+PEAK = flags.DEFINE_float("peak_tflops", None, "what one device could do; default: by its kind, in bfloat16")
+JSON = flags.DEFINE_string("json", None, "write the figures there")
+PROFILE = flags.DEFINE_string("profile", None, "write a trace into this folder")
+COMPARE = flags.DEFINE_string("compare", None, "figures of an earlier run, made with --json")
 AGAINST = flags.DEFINE_boolean("bench_against_supervised", False, "compare with supervised passes over the same images")
 PARTS = flags.DEFINE_boolean("bench_against_parts", False, "compare with the passes of a step with a teacher")
+# Figures that --compare compares, and the names they are printed under.
+SHOWN = {
+    "resident.images_per_second": "images/s",
+    "resident.ms_per_step": "ms/step",
+    "real.images_per_second": "images/s, real input",
+    "real.ms_per_step": "ms/step, real input",
+    "real.data_wait": "share of time waiting for data",
+    "compile_seconds": "compile s",
+    "gflop_xla": "GFLOP/step, XLA",
+    "gflop_by_hand": "GFLOP/step, by hand",
+    "share_of_peak": "share of peak",
+    "program_memory_mib": "memory of the program MiB",
+    "peak_memory_mib": "peak memory MiB",
+}
 
 
 def peak_memory_mib() -> float:
@@ -30,118 +56,211 @@ def peak_memory_mib() -> float:
 
 
 class Step:
-    """A compiled training step with its state; each call makes a step and keeps its seconds."""
+    """A compiled training step with its state, which makes `together` steps at a time.
 
-    def __init__(self, config, objective, example, mesh):
-        from jstr import sharding, train
-        from jstr.step import make_train_step
+    make: (config, objective, optimiser, mesh) -> the jitted step.
+    """
 
-        self.state, tx, _ = train.make_state(config, objective, example, mesh)
-        self.batch = sharding.put_batch(example, mesh)
-        start = time.perf_counter()
-        teacher = config.teacher if objective.needs_teacher else None
-        self.run = make_train_step(objective, tx, mesh, teacher).lower(self.state, self.batch).compile()
-        self.compile_seconds = time.perf_counter() - start
-        self.times = []
-
-    def __call__(self) -> None:
+    def __init__(self, config, objective, example, mesh, make):
         import jax
 
+        from jstr import sharding, train
+
+        self.state, tx, _ = train.make_state(config, objective, example, mesh)
+        self.batch, self.together = sharding.put_batch(example, mesh), config.steps_per_dispatch
         start = time.perf_counter()
-        self.state, metrics = self.run(self.state, self.batch)
-        jax.block_until_ready((self.state, metrics))
-        self.times.append(time.perf_counter() - start)
+        self.trace = make(config, objective, tx, mesh).trace(self.state, *[self.batch] * self.together)
+        self.program = self.trace.lower().compile()
+        self.compile_seconds = time.perf_counter() - start
+        jax.block_until_ready(self.state)
 
-    @property
-    def seconds(self) -> float:
-        """Median, without the first three."""
-        return float(np.median(self.times[3:]))
+    def window(self, steps: int, batches=None) -> tuple[float, float]:
+        """(seconds of a step, share of the time waiting for data) over at least `steps` steps, as training makes them.
+
+        batches: an iterator over arrays of batches; None: the batch that is there.
+        """
+        import jax
+
+        start, waited, previous = time.perf_counter(), 0.0, None
+        dispatches = -(-steps // self.together)
+        for _ in range(dispatches):
+            asked = time.perf_counter()
+            some = [self.batch if batches is None else next(batches) for _ in range(self.together)]
+            if previous is None or all(x.is_ready() for x in jax.tree.leaves(previous)):
+                waited += time.perf_counter() - asked
+            self.state, metrics = self.program(self.state, *some)
+            if previous is not None:
+                jax.block_until_ready(previous)
+            previous = metrics
+        jax.block_until_ready((self.state, previous))
+        passed = time.perf_counter() - start
+        return passed / (dispatches * self.together), waited / passed
+
+    def windows(self, images: int, batches=None) -> dict[str, float]:
+        """Figures of the windows; images: that a step passes through networks."""
+        self.window(3, batches)
+        return figures([self.window(STEPS.value, batches) for _ in range(WINDOWS.value)], images)
 
 
-def supervised_passes(prepared, example):
-    """An objective that reads the images of all views with made-up labels, one after the other; and its batch."""
-    import jax.numpy as jnp
-
-    from jstr.objectives import supervised
-
-    one = supervised.make(prepared.reader.model, config=prepared.reader.facts)
-    images = [x for rows in example.values() for x in rows.values() if np.ndim(x) == 4]
-    tokens = np.stack([prepared.reader.charset.encode(prepared.reader.charset.characters[:5])] * len(images[0]))
-    batch = {str(i): {"image": x, "tokens": tokens} for i, x in enumerate(images)}
-
-    def init(key, batch):
-        return one.init(key, {"labelled": batch["0"]})
-
-    def loss(params, model_state, teacher, batch, key, step):
-        total = jnp.zeros(())
-        for rows in batch.values():
-            part, (model_state, metrics) = one.loss(params, model_state, teacher, {"labelled": rows}, key, step)
-            total += part
-        return total, (model_state, metrics)
-
-    return one._replace(init=init, loss=loss), batch
+def figures(windows: list[tuple[float, float]], images: int) -> dict[str, float]:
+    """Of pairs (seconds of a step, share waiting): medians, the best and the worst window."""
+    seconds, waits = zip(*windows, strict=True)
+    middle = float(np.median(seconds))
+    return {
+        "images_per_second": images / middle,
+        "ms_per_step": 1000 * middle,
+        "ms_min": 1000 * min(seconds),
+        "ms_max": 1000 * max(seconds),
+        "data_wait": float(np.median(waits)),
+    }
 
 
-def parts_of_a_step(prepared, example):
-    """An objective that makes the passes of a consistency step with made-up labels and nothing else; and its batch."""
+def real_windows(step: Step, config, prepared, mesh, images: int) -> tuple[dict | None, str]:
+    """(figures with the config's input, notes on it); no figures where its data are not there."""
+    from jstr.core import InputError
+    from jstr.data.pipeline import TrainData
+    from jstr.device_data import DeviceData
+
+    if not REAL.value:
+        return None, "real input left out: --nobench_real_input"
+    try:
+        data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
+    except InputError as error:
+        return None, f"real input left out: {error}"
+    batches = data.batches(0, DeviceData(data, mesh).put)
+    return step.windows(images, (batch["arrays"] for batch in batches)), "; ".join(data.notes)
+
+
+def counted(step: Step, seconds: float, devices: int, kind: str) -> tuple[dict, list]:
+    """Operations of a step: XLA's count, ours, the rate that they make, and the products of ours."""
+    from jstr import flops
+
+    found = list(flops.products(step.trace.jaxpr.jaxpr, 1 / step.together))
+    peak, by_hand = PEAK.value or flops.peak_tflops(kind), sum(p.flops for p in found)
+    xla = (step.program.cost_analysis() or {}).get("flops", float("nan")) * devices  # of one device's part
+    rate = by_hand / seconds / devices / 1e12
+    about = {"gflop_xla": xla / 1e9, "gflop_by_hand": by_hand / 1e9, "tflops_per_device": rate, "peak_tflops": peak}
+    about |= {"share_of_peak": rate / peak if peak else None, "while_loops": any(p.unknown for p in found)}
+    return about, found
+
+
+def program_memory_mib(program) -> float | None:
+    """Of one device: arguments, results that are not arguments too, and what lies between."""
+    sizes = program.memory_analysis()
+    if sizes is None:
+        return None
+    parts = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+    return (parts + sizes.temp_size_in_bytes) / 2**20
+
+
+def measure(config) -> tuple[dict, list]:
+    """All figures of a config, and the products that its step is made of."""
     import jax
-    import jax.numpy as jnp
+    from bench_passes import views_per_step
 
-    from jstr.objectives import supervised
-    from jstr.supervision import mean, supervised_metrics
+    from jstr import report, sharding, teacher, train
+    from jstr.data.pipeline import example_batch
 
-    model, facts = prepared.reader.model, prepared.reader.facts
-    one = supervised.make(model, config=facts)
-    views = example["unlabelled"]
-    tokens = np.resize(example["labelled"]["tokens"], (len(views["strong"]), example["labelled"]["tokens"].shape[1]))
-    project = {"project": True} if getattr(model, "projection", "none") != "none" else {}
-    batch = {"labelled": example["labelled"], "strong": {"image": views["strong"], "tokens": tokens}}
-    batch["weak"] = {"image": views.get("weak", views["strong"])}
+    mesh, prepared = sharding.make_mesh(config.mesh), train.prepare(config)
+    teacher.check(config, prepared.objective.needs_teacher)
+    example = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
+    step = Step(config, prepared.objective, example, mesh, train.make_step)
+    images, kind = views_per_step(config, prepared.watched.streams), mesh.devices.flat[0].device_kind
+    result = {"command": " ".join(sys.argv), "commit": report.commit(), "machine": report.machine()}
+    result |= {"devices": mesh.size, "device_kind": kind, "dtype": config.model.get("dtype"), "images_per_step": images}
+    result |= {name: config[name] for name in ("steps_per_dispatch", "accumulate", "remat")}
+    result["compile_seconds"] = step.compile_seconds
+    result["resident"] = step.windows(images)
+    if AGAINST.value or PARTS.value:
+        result["against"] = against(config, prepared, example, mesh, step, images)
+    about, found = counted(step, result["resident"]["ms_per_step"] / 1000, mesh.size, kind)
+    result |= about
+    result["real"], result["input"] = real_windows(step, config, prepared, mesh, images)
+    if PROFILE.value:
+        with jax.profiler.trace(PROFILE.value):
+            step.window(min(STEPS.value, 5))
+    result |= {"program_memory_mib": program_memory_mib(step.program), "peak_memory_mib": peak_memory_mib()}
+    return result, found
 
-    def loss(params, model_state, teacher, batch, key, step):
-        variables = jax.lax.stop_gradient({"params": params["model"], **model_state})
-        taught = model.apply(variables, batch["weak"]["image"], train=False)["logits"]
-        total, _ = one.loss(params, model_state, teacher, {"labelled": batch["labelled"]}, key, step)
-        variables = {"params": params["model"], **model_state}
-        rows = batch["strong"]
-        outputs, updates = model.apply(
-            variables, rows["image"], rows["tokens"], train=True, mutable=list(model_state), **project
+
+def against(config, prepared, example, mesh, step: Step, images: int) -> dict:
+    """Plain passes over the same images, in turn with the steps: their figures, and the ratio of medians and bests."""
+    from bench_passes import parts_of_a_step, supervised_passes
+
+    from jstr.step import make_train_step
+
+    make = parts_of_a_step if PARTS.value else supervised_passes
+    objective, batch = make(prepared, example)
+    other = Step(config, objective, batch, mesh, lambda config, *rest: make_train_step(*rest))
+    for each in (step, other):
+        each.window(3)
+    pairs = [(step.window(1), other.window(1)) for _ in range(STEPS.value)]
+    ours, theirs = (figures(list(windows), images) for windows in zip(*pairs, strict=True))
+    ratios = {f"ratio_{n}": ours[k] / theirs[k] for n, k in (("median", "ms_per_step"), ("best", "ms_min"))}
+    return {"what": make.__name__, "passes": len(batch)} | theirs | ratios
+
+
+def value_of(result: dict, name: str) -> float | None:
+    for part in name.split("."):
+        result = (result or {}).get(part)
+    return result
+
+
+def lines(result: dict) -> list[str]:
+    """What a person reads."""
+    kind, per = f"{result['devices']} x {result['device_kind']}", result["steps_per_dispatch"]
+    out = [f"{kind}, {result['images_per_step']} images a step, {result['dtype']}, {per} step(s) a dispatch"]
+    for name, title in SHOWN.items():
+        value = value_of(result, name)
+        if value is not None:
+            row = result.get(name.split(".")[0]) if name.endswith("ms_per_step") else None
+            spread = f"   (min {row['ms_min']:.1f}, max {row['ms_max']:.1f})" if row else ""
+            out.append(f"{title:31}{value:12,.4g}{spread}" if value < 1 else f"{title:31}{value:12,.1f}{spread}")
+    if result["share_of_peak"] is None:
+        out.append(f"share of peak: that of {result['device_kind']} is not known, give --peak_tflops")
+    if result["while_loops"]:
+        out.append("by hand, the bodies of while loops count once: how often they run depends on the data")
+    out.append(result["input"])
+    other = result.get("against")
+    if other:
+        out.append(
+            f"ms/{other['passes']} {other['what']} {other['ms_per_step']:.1f}: the step takes "
+            f"{other['ratio_median']:.3f} of that (median), {other['ratio_best']:.3f} (best)"
         )
-        total += mean(supervised_metrics(outputs["logits"], rows["tokens"], facts)["loss"])
-        return total, ({**model_state, **updates}, {"read": (taught.sum(), jnp.ones(()))})
+    return [line for line in out if line]
 
-    return one._replace(loss=loss), batch
+
+def comparison(before: dict, now: dict) -> list[str]:
+    """A table of the figures of two runs with their ratios."""
+    rows = [f"| figure | {before.get('commit')} | {now.get('commit')} | ratio |", "| --- | ---: | ---: | ---: |"]
+    for name, title in SHOWN.items():
+        a, b = value_of(before, name), value_of(now, name)
+        if a is not None and b is not None:
+            rows.append(f"| {title} | {a:,.4g} | {b:,.4g} | {b / a if a else float('nan'):.3f} |")
+    return rows
 
 
 def run() -> None:
     parse(sys.argv, workdir_needed=False)
-    import jax
+    from jstr import flops
+    from jstr.core import InputError
 
-    from jstr import sharding, train
-    from jstr.data.pipeline import example_batch
-
-    config = CONFIG.value
-    mesh = sharding.make_mesh()
-    prepared = train.prepare(config)
-    example = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-    step = Step(config, prepared.objective, example, mesh)
-    against = parts_of_a_step if PARTS.value else supervised_passes if AGAINST.value else None
-    other = Step(config, *against(prepared, example), mesh) if against else None
-    for _ in range(3 + STEPS.value):
-        step()
-        if other:
-            other()
-    images, times = sum(row.batch_size for row in config.streams.values()), step.times[3:]
-    print(f"{jax.device_count()} x {jax.devices()[0].device_kind}, batch {images}, {config.model.get('dtype')}")
-    print(f"images/s       {images / step.seconds:10.1f}")
-    print(f"ms/step        {1000 * step.seconds:10.1f}   (min {1000 * min(times):.1f}, max {1000 * max(times):.1f})")
-    print(f"compile s      {step.compile_seconds:10.1f}")
-    print(f"peak memory MiB{peak_memory_mib():10.0f}")
-    if other:
-        passes, least = len(other.batch), min(times) / min(other.times[3:])
-        what = "parts" if PARTS.value else "supervised passes"
-        print(f"ms/{passes} {what} {1000 * other.seconds:.1f}: the step takes "
-              f"{step.seconds / other.seconds:.3f} of that (median), {least:.3f} (best)")  # fmt: skip
+    before = None
+    if COMPARE.value:
+        try:
+            before = json.loads(Path(COMPARE.value).read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"--compare={COMPARE.value}: {error}; give a file that --json wrote") from error
+    if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
+        raise InputError(f"--json={JSON.value}: its folder does not exist")
+    result, found = measure(CONFIG.value)
+    print("\n".join(lines(result)))
+    if LAYERS.value:
+        print(flops.as_markdown(flops.layer_table(found)))
+    if before:
+        print("\n".join(comparison(before, result)))
+    if JSON.value:
+        Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -209,9 +209,9 @@ class _Descriptor:
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}; check that it is still there") from error
 
-    def __del__(self):
+    def __del__(self, close=os.close):  # bound here: when the interpreter ends, `os` may be empty already
         if hasattr(self, "number"):
-            os.close(self.number)
+            close(self.number)
 
 
 def _index_tar(path: str) -> dict[str, tuple[int, int]]:

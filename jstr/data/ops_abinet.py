@@ -1,11 +1,11 @@
 """The augmentation of ABINet (Fang et al. 2021), the weak view of SemiMTR. semimtr.md section 11.
 
-(image uint8 [h, w, c], rng, **parameters) -> image uint8; geometry makes the canvas grow to hold the word. The
-published code draws the kind of geometry, and the strength and order of the deterioration, once for a whole run. Here
-every image draws its own.
+(image uint8 [h, w, c], rng, **parameters) -> image uint8; geometry makes the canvas grow to hold the word.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,15 +15,34 @@ from jstr.data.ops_cr import cr_weak
 INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
 
 
-def abinet(image, rng, *, geometry=0.5, deterioration=0.25, colour=0.25):
+class Choice(NamedTuple):
+    """What the published code draws once for a whole run, and we, unless it is frozen, for every image."""
+
+    geometry: int
+    order: tuple[int, ...]
+    variance: int  # of the noise, 1 to 20, mostly low
+    blur: int  # length in pixels, 1 to 6, mostly short
+    blur_angle: float  # degrees
+    halvings: int  # 0 to 4
+
+    @classmethod
+    def draw(cls, rng) -> Choice:
+        variance, blur = (max(int(_asymmetric(rng, most)), 1) for most in (20, 6))
+        return cls(int(rng.integers(3)), tuple(rng.permutation(3).tolist()), variance, blur, rng.uniform(-90, 90),
+                   round(rng.uniform(0, 4)))  # fmt: skip
+
+
+def abinet(image, rng, *, geometry=0.5, deterioration=0.25, colour=0.25, frozen=-1):
     """With these probabilities: one of rotation, affine map and perspective; noise, motion blur and rescaling in random
-    order; jitter of the colours.
+    order; jitter of the colours. frozen: a seed from which the kind of geometry and the strength and order of the
+    deterioration are drawn, alike for all images, as the published code does; -1: each image draws its own.
     """
+    choice = Choice.draw(rng if frozen < 0 else np.random.default_rng(frozen))
     if rng.random() < geometry:
-        image = (_rotate, _affine, _perspective)[rng.integers(3)](image, rng)
+        image = (_rotate, _affine, _perspective)[choice.geometry](image, rng)
     if rng.random() < deterioration:
-        for i in rng.permutation(3):
-            image = (_noise, _motion_blur, _rescale)[i](image, rng).reshape(image.shape)
+        for i in choice.order:
+            image = (_noise, _motion_blur, _rescale)[i](image, rng, choice).reshape(image.shape)
     if rng.random() < colour:
         image = cr_weak(image, rng, brightness=0.5, contrast=0.5, saturation=0.5, hue=0.1)
     return image
@@ -54,11 +73,11 @@ def _rotate(image, rng):
 
 
 def _affine(image, rng):
-    """Rotation, shear of up to 45 degrees along x and 15 along y, and size by 0.5 to 2."""
+    """Rotation, then shear of up to 45 degrees along x and 15 along y, and size by 0.5 to 2."""
     angle, shear_x, shear_y = (np.deg2rad(_symmetric(rng, most)) for most in (45, 45, 15))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     shear = np.array([[1, np.tan(shear_x)], [0, 1]]) @ np.array([[1, 0], [np.tan(shear_y), 1]])
-    return _map(image, rng, turn @ shear / rng.uniform(0.5, 2))
+    return _map(image, rng, shear @ turn / rng.uniform(0.5, 2))
 
 
 def _map(image, rng, matrix):
@@ -85,28 +104,27 @@ def _perspective(image, rng):
     )
 
 
-def _noise(image, rng):
-    """Gaussian, of a variance of 1 to 20."""
-    variance = max(int(_asymmetric(rng, 20)), 1)
-    return np.clip(image + rng.normal(0, variance**0.5, image.shape), 0, 255).astype(np.uint8)
+def _noise(image, rng, choice):
+    return np.clip(image + rng.normal(0, choice.variance**0.5, image.shape), 0, 255).astype(np.uint8)
 
 
-def _motion_blur(image, rng):
-    """Along a line of up to 6 pixels in any direction. As published, a turned line may change the brightness."""
-    size = max(int(_asymmetric(rng, 6)), 1)
+def _motion_blur(image, rng, choice):
+    """Along a line in any direction. As published, a turned line may change the brightness."""
+    del rng
+    size = choice.blur
     kernel = np.zeros((size, size), np.float32)
     kernel[size // 2] = 1 / size
-    turn = cv2.getRotationMatrix2D((size // 2, size // 2), rng.uniform(-90, 90), 1)
+    turn = cv2.getRotationMatrix2D((size // 2, size // 2), choice.blur_angle, 1)
     return cv2.filter2D(image, -1, cv2.warpAffine(kernel, turn, (size, size)))
 
 
-def _rescale(image, rng):
-    """From 128x512 pixels, halved up to four times, and back."""
-    times, (h, w) = round(rng.uniform(0, 4)), image.shape[:2]
-    if not times:
+def _rescale(image, rng, choice):
+    """From 128x512 pixels, halved so often, and back."""
+    if not choice.halvings:
         return image
+    h, w = image.shape[:2]
     small = cv2.resize(image, (512, 128), interpolation=_interpolation(rng))
-    for _ in range(times):
+    for _ in range(choice.halvings):
         small = cv2.pyrDown(small)
     return cv2.resize(small, (w, h), interpolation=_interpolation(rng))
 

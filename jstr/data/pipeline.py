@@ -23,11 +23,13 @@ from jstr.data.images import ImageSpec
 from jstr.data.sources import open_source
 from jstr.data.synth import RenderedWords, Style
 from jstr.data.text_source import NOISED, open_words, text_stream
-from jstr.data.usable import Usable, chosen
+from jstr.data.usable import Numbered, Usable, chosen
 from jstr.text import Charset, LabelReport
 
 LABEL_FIELDS = ("tokens", "has_label")
 FILLED = "_filled"
+# Of streams whose views are drawn on the device: the picture that views start from, its size before the resize
+BASE, BASE_SIZE = "base", "base_size"
 
 
 def resolve(path: str, data_root: str) -> str:
@@ -64,6 +66,21 @@ def open_row(row: Mapping[str, Any], charset: Charset, data_root: str, labelled:
         raise InputError(f"{error}{hint}") from error
 
 
+def image_fields(fields: tuple[str, ...]) -> list[str]:
+    """Those of the fields of a stream that are pictures."""
+    return [f for f in fields if f not in (*LABEL_FIELDS, BASE_SIZE) and not f.endswith(FILLED)]
+
+
+def image_views(where: str, fields: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, dict]:
+    """The view of each picture of a stream, from its config. Raises InputError: a field or operation there is not."""
+    views = {field: dict(given.get(field, {})) for field in image_fields(fields)}
+    if set(given) - set(views):
+        raise InputError(f"{where} has {sorted(given)}; the images of this stream are {sorted(views)}")
+    for field, view in views.items():
+        ops.check_view(f"{where.split('.')[-2]}.{field}", view)
+    return views
+
+
 def _share_options(row) -> str:
     names = ("share", "share_start", "share_seed")
     return "(" + ", ".join(f"{name}={row[name]}" for name in names if name in row) + ")"
@@ -77,6 +94,8 @@ class TrainData:
     images; `X_filled` [B] float32, the share of the width of image X that is not padding; any other name is an image
     uint8 [B, H, W, C], which the view of that name draws from the sample.
     part: "streams", or another key of the config with rows in that form.
+    resident: of the streams that config.device_data names, all samples, with the fields of the stream; the batches then
+    have the numbers of samples in its place: `row` [B] int32.
     notes: what a person should know before training starts, a line each (labels used and left out, remarks).
 
     Raises:
@@ -89,7 +108,10 @@ class TrainData:
         self.notes: list[str] = []
         self.streams: dict[str, grain.MapDataset] = {}
         self.usable: dict[str, Usable] = {}
+        self.resident: dict[str, grain.MapDataset] = {}
         self._rows, self._part, self._frames = config[part], part, frames
+        if part == "streams" and (unknown := set(config.device_data) - set(fields)):
+            raise InputError(f"config.device_data names {sorted(unknown)}; the streams are {sorted(fields)}")
         if set(self._rows) != set(fields):
             raise InputError(f"config.{part} has {sorted(self._rows)}; this objective reads {sorted(fields)}")
         for number, name in enumerate(fields):
@@ -108,7 +130,8 @@ class TrainData:
         if not row.sources:
             raise InputError(f"{where}.sources is empty: name at least one source")
         seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
-        datasets, weights = [], []
+        resident = self._part == "streams" and name in self.config.device_data
+        datasets, weights, used = [], [], []
         for i, (source_name, source_row) in enumerate(row.sources.items()):
             labelled = "tokens" in fields and source_row.get("labelled", True)
             if not labelled and "tokens" in fields and "has_label" not in fields:
@@ -116,21 +139,27 @@ class TrainData:
             if "words" in source_row and NOISED not in fields:
                 raise InputError(f"{where}.sources.{source_name} is text without pictures; this stream reads pictures")
             usable = self.usable[f"{name}/{source_name}"] = self._usable(source_name, source_row, labelled)
-            dataset = grain.MapDataset.source(usable).seed((seed + i) % 2**32)
+            numbered = Numbered(usable, sum(map(len, used))) if resident else usable
+            dataset = grain.MapDataset.source(numbered).seed((seed + i) % 2**32)
+            used.append(usable)
             # Rendered words and texts are random sequences already, of billions: their order needs no shuffling.
             random = "rendered" in source_row or "words" in source_row
             datasets.append((dataset if random else dataset.shuffle()).repeat())
             weights.append(float(source_row.get("weight", 1.0)))
         mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, weights)
         given = row.get("views", {})
+        if NOISED in fields and resident:
+            raise InputError(f"config.device_data: {name} is text; only pictures are kept on the device")
         if NOISED in fields:
             return text_stream(mixed, seed, f"{where}.views", given, self.charset)
-        views = {f: dict(given.get(f, {})) for f in fields if f not in LABEL_FIELDS and not f.endswith(FILLED)}
-        if set(given) - set(views):
-            raise InputError(f"{where}.views has {sorted(given)}; the images of this stream are {sorted(views)}")
-        for field_name, view in views.items():
-            ops.check_view(f"{name}.{field_name}", view)
-        return _finish(mixed, seed, fields, views, self.spec, self.charset)
+        views = {BASE: {}} if BASE in fields else image_views(f"{where}.views", fields, given)
+        if not resident:
+            return _finish(mixed, seed, fields, views, self.spec, self.charset)
+        if any(views.values()):
+            raise InputError(f"config.device_data: {name} has views from the host; use config.augment.where=device")
+        rows = grain.MapDataset.concatenate([grain.MapDataset.source(usable) for usable in used])
+        self.resident[name] = _finish(rows, seed, fields, views, self.spec, self.charset)
+        return mixed
 
     def _usable(self, name: str, row, labelled: bool) -> Usable:
         if "words" in row:
@@ -173,8 +202,9 @@ class TrainData:
             size, where = self._rows[name].batch_size, f"config.{self._part}.{name}.batch_size"
             if size % process_count:
                 raise InputError(f"{where}={size} is not a multiple of {process_count} hosts")
-            dataset = dataset[process_index::process_count]
-            streams.append(dataset.batch(size // process_count, batch_fn=_stack))
+            # Batches of a share; the shares of the processes, in their order, are the global batch.
+            dataset = dataset.batch(size // process_count, batch_fn=_stack)
+            streams.append(dataset[process_index::process_count])
         merge = functools.partial(_merge, tuple(self.streams))
         length = min(map(len, streams))  # endless for each, but in batches of different sizes
         zipped = grain.experimental.ZipMapDataset([s[:length] for s in streams])[start:].map(merge)
@@ -202,6 +232,8 @@ def example_batch(config, fields, spec: ImageSpec, charset: Charset) -> dict[str
             return np.arange(size) % 2 == 0
         if field.endswith(FILLED):
             return np.ones(size, np.float32)
+        if field == BASE_SIZE:
+            return np.tile(np.float32(spec.size), (size, 1))
         return rng.integers(0, 256, (size, *spec.size, spec.channels), np.uint8)
 
     return {n: {f: make(f, config.streams[n].batch_size) for f in some} for n, some in fields.items()}
@@ -225,6 +257,8 @@ def _finish(dataset, seed: int, fields, views: dict[str, dict], spec: ImageSpec,
             out[name] = spec.fit(image)
             if name + FILLED in fields:
                 out[name + FILLED] = np.float32(spec.filled(image))
+        if BASE_SIZE in fields:
+            out[BASE_SIZE] = np.float32(sample["image"].shape[:2])
         if "tokens" in fields:
             out["tokens"] = charset.padding() if label is None else charset.encode(charset.normalise(label))
         if "has_label" in fields:

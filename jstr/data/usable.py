@@ -50,6 +50,26 @@ class Usable:
         return f"Usable({self.name}, {self.source!r})"
 
 
+class Numbered:
+    """Numbers of the samples of a Usable instead of the samples. `[i]` gives row (i plus `first`), key and broken.
+
+    Nothing is read, so the key is the sample's position in the source.
+    """
+
+    def __init__(self, usable: Usable, first: int):
+        self.usable, self.first = usable, first
+
+    def __len__(self) -> int:
+        return len(self.usable)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        key = f"{self.usable.name}/sample {self.usable.position(i)}"
+        return {"row": np.int32(self.first + i), "key": key, "broken": ""}
+
+    def __repr__(self) -> str:
+        return f"Numbered({self.usable!r}, {self.first})"
+
+
 @dataclass
 class Broken:
     """Counts the broken images that training meets, each once."""

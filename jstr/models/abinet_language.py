@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jstr.core import Array, ModelConfig
 from jstr.decode import word_length
 from jstr.models.abinet_vision import HEADS, check_common, classify, compute_dtype, scaled
+from jstr.nn.dropout import Dropout
 from jstr.nn.layers import dense, torch_default
 from jstr.nn.transformer import Layer, add_positions
 
@@ -55,7 +56,7 @@ class Model(nn.Module):
             length = word_length(ids, self.config.eos_id)
         size, steps, dtype = scaled(512, self.width), tokens.shape[1], compute_dtype(self.dtype)
         embedded = dense(size, use_bias=False, dtype=dtype, init=torch_default, name="embedding")(tokens)
-        memory = nn.Dropout(self.dropout)(add_positions(embedded), deterministic=not train)
+        memory = Dropout(self.dropout)(add_positions(embedded), train=train)
         visible = jnp.arange(steps) < jnp.maximum(length, 2)[:, None]
         mask = visible[:, None, None, :] & ~jnp.eye(steps, dtype=bool)
         # Only the codes of the positions go in below: a token never reaches its own place.

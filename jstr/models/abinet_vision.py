@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jstr import decode
 from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.nn.dropout import Dropout
 from jstr.nn.images import normalise
 from jstr.nn.layers import dense, torch_default
 from jstr.nn.position_attention import AdditiveAttention, PositionAttention
@@ -69,7 +70,7 @@ class Backbone(nn.Module):
         channels = scaled(512, self.width) // 16
         x = ResNet45(channels, tuple(self.blocks), self.dtype, name="resnet")(x, train=train)
         cells = add_positions(x.reshape(x.shape[0], -1, x.shape[-1]))
-        cells = nn.Dropout(self.dropout)(cells, deterministic=not train)
+        cells = Dropout(self.dropout)(cells, train=train)
         for i in range(self.num_layers):
             cells = Layer(HEADS, 4 * x.shape[-1], self.dropout, self.dtype, name=f"layer_{i}")(cells, train=train)
         return cells.reshape(x.shape)

@@ -98,12 +98,13 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Array, tokens: Array | None = None, *, train: bool, project: bool = False
+        self, images: Array, tokens: Array | None = None, *, train: bool, project: bool = False, stop: bool = False
     ) -> dict[str, Array]:
         """Reads images [B, H, W, C], float32 in [-1, 1] or uint8.
 
         tokens [B, max_length + 2] int32, BOS first: the attention decoder is told them (teacher forcing); None: it
         reads back what it writes. CTC ignores them. train: batch norm uses, and updates, the statistics of the batch.
+        stop: an attention decoder without tokens ends when all words have ended; its outputs after that are 0.
 
         Returns:
           logits [B, T, C] float32, T = max_length + 1 (CTC: T = S); visual [B, S, D] before the sequence stage; frames
@@ -137,7 +138,8 @@ class Model(nn.Module):
         decoder = AttentionDecoder(
             config.num_classes, hidden, steps, config.bos_id, embedding, self.projection, dtype, name="decoder"
         )
-        return outputs | decoder(frames, None if tokens is None else tokens[:, :-1], project=project)
+        told, stop_id = None if tokens is None else tokens[:, :-1], config.eos_id if stop else None
+        return outputs | decoder(frames, told, project=project, stop_id=stop_id)
 
     def _check_inputs(self, images: Array, tokens: Array | None, project: bool) -> None:
         if images.ndim != 4 or images.shape[-1] != self.config.channels:
@@ -151,7 +153,7 @@ class Model(nn.Module):
 
     def decode(self, images: Array) -> Prediction:
         """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
-        logits = self(images, train=False)["logits"]
+        logits = self(images, train=False, stop=True)["logits"]
         if self.prediction == "ctc":
             return decode.ctc_prediction(logits)
         return decode.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)

@@ -5,6 +5,7 @@ Baek et al. 2019; recognizers.md section 6. The projection layer is that of Zhen
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -70,12 +71,15 @@ class AttentionDecoder(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, frames: Array, tokens: Array | None = None, *, project: bool = False) -> dict[str, Array]:
+    def __call__(
+        self, frames: Array, tokens: Array | None = None, *, project: bool = False, stop_id: int | None = None
+    ) -> dict[str, Array]:
         """frames [B, S, D] -> logits [B, T, C], glimpses [B, T, D], attention [B, T, S].
 
         tokens [B, T] int32 are what the decoder is told to have written before each step (BOS first); None: it reads
         back its own most probable tokens. project: the projection layer stands before the classifier; the recurrence
-        never sees it.
+        never sees it. stop_id: with tokens None, reading ends when every word has written this token (EOS), and what
+        comes after is 0; no gradient passes back through it.
         """
         weights = self._weights(frames.shape[-1])
         kernel, bias = weights.pop("classifier_kernel"), weights.pop("classifier_bias")
@@ -89,7 +93,7 @@ class AttentionDecoder(nn.Module):
         step, table = attention_step(frames, weights), token_table(weights, frames.shape[-1])
         zero = jnp.zeros((frames.shape[0], self.hidden_size), frames.dtype)
         if tokens is None:
-            outputs = self._feed_back(step, table, zero, logits_of)
+            outputs = self._feed_back(step, table, zero, logits_of, stop_id)
         else:
             _, (hidden, glimpses, attention) = jax.lax.scan(step, (zero, zero), table[tokens.T])
             outputs = logits_of(hidden), glimpses, attention
@@ -126,7 +130,7 @@ class AttentionDecoder(nn.Module):
         layer, variables = layer.unbind()
         return lambda hidden: layer.apply(variables, hidden)
 
-    def _feed_back(self, step, table: Array, zero: Array, logits_of) -> tuple[Array, Array, Array]:
+    def _feed_back(self, step, table, zero, logits_of, stop_id: int | None) -> tuple[Array, Array, Array]:
         """Greedy decoding from BOS: logits [T, B, C], glimpses [T, B, D], attention [T, B, S]."""
 
         def body(carry, _):
@@ -135,9 +139,32 @@ class AttentionDecoder(nn.Module):
             logits = logits_of(hidden)
             return (state, jnp.argmax(logits, axis=-1).astype(jnp.int32)), (logits, glimpse, attention)
 
-        start = jnp.full(zero.shape[0], self.bos_id, jnp.int32)
-        _, outputs = jax.lax.scan(body, ((zero, zero), start), None, length=self.steps)
-        return outputs
+        start = (zero, zero), jnp.full(zero.shape[0], self.bos_id, jnp.int32)
+        if stop_id is not None:
+            return scan_until(body, start, self.steps, stop_id)
+        return jax.lax.scan(body, start, None, length=self.steps)[1]
+
+
+def scan_until(body: Callable, start: tuple, steps: int, stop_id: int):
+    """`jax.lax.scan(body, start, None, steps)[1]`, but it ends when every row has had the token `stop_id`.
+
+    The carry of body is (state, tokens [B]). The outputs of the steps that are left out are 0.
+    """
+    shapes = jax.eval_shape(body, start, None)[1]
+    outputs = jax.tree.map(lambda x: jnp.zeros((steps, *x.shape), x.dtype), shapes)
+
+    def unfinished(loop):
+        number, _, ended, _ = loop
+        return (number < steps) & ~ended.all()
+
+    def advance(loop):
+        number, carry, ended, outputs = loop
+        carry, new = body(carry, None)
+        put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=number, axis=0)
+        outputs = jax.tree.map(put, outputs, new)
+        return number + 1, carry, ended | (carry[1] == stop_id), outputs
+
+    return jax.lax.while_loop(unfinished, advance, (0, start, jnp.zeros(start[1].shape, bool), outputs))[3]
 
 
 def token_table(weights: dict[str, Array], size: int) -> Array:

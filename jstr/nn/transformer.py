@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jstr.core import Array
+from jstr.nn.dropout import Dropout, drop
 from jstr.nn.layers import dense, torch_default
 
 # Glorot uniform over the matrix that makes queries, keys and values at once, three times as wide as one of them.
@@ -43,10 +44,22 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, query: Array, memory: Array, mask: Array | None = None, *, train: bool) -> Array:
         attend = nn.MultiHeadDotProductAttention(
-            self.num_heads, self.dtype, dropout_rate=self.dropout, broadcast_dropout=False, kernel_init=_stacked_glorot,
-            out_kernel_init=torch_default, force_fp32_for_softmax=self.dtype is not None, name="attention",
+            self.num_heads, self.dtype, dropout_rate=self.dropout, kernel_init=_stacked_glorot,
+            out_kernel_init=torch_default, attention_fn=_attend, name="attention",
         )  # fmt: skip
         return attend(query, memory, mask=mask, deterministic=not train)
+
+
+def _attend(query, key, value, mask=None, dropout_rng=None, dropout_rate=0.0, deterministic=False):
+    """query [B, Q, H, d], key and value [B, N, H, d] -> [B, Q, H, d]: for nn.MultiHeadDotProductAttention."""
+    scores = jnp.einsum("bqhd,bnhd->bhqn", query / np.sqrt(query.shape[-1]).astype(query.dtype), key)
+    scores = scores.astype(_at_least_single(scores))
+    if mask is not None:
+        scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
+    weights = jax.nn.softmax(scores).astype(value.dtype)
+    if dropout_rate and not deterministic:
+        weights = drop(weights, dropout_rng, dropout_rate)
+    return jnp.einsum("bhqn,bnhd->bqhd", weights, value)
 
 
 class Layer(nn.Module):
@@ -62,18 +75,18 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, memory: Array | None = None, mask: Array | None = None, *, train: bool) -> Array:
-        def drop(values):
-            return nn.Dropout(self.dropout)(values, deterministic=not train)
+        def dropped(values):
+            return Dropout(self.dropout)(values, train=train)
 
         def norm(values, name):
             normed = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=_at_least_single(values), name=name)
             return normed(values).astype(values.dtype)
 
         attended = Attention(self.num_heads, self.dropout, self.dtype, name="attend")
-        x = norm(x + drop(attended(x, x if memory is None else memory, mask, train=train)), "norm_0")
-        inner = drop(nn.relu(dense(self.hidden, dtype=self.dtype, init=torch_default, name="inner")(x)))
+        x = norm(x + dropped(attended(x, x if memory is None else memory, mask, train=train)), "norm_0")
+        inner = dropped(nn.relu(dense(self.hidden, dtype=self.dtype, init=torch_default, name="inner")(x)))
         outer = dense(x.shape[-1], dtype=self.dtype, init=torch_default, name="outer")(inner)
-        return norm(x + drop(outer), "norm_1")
+        return norm(x + dropped(outer), "norm_1")
 
 
 def _at_least_single(x: Array):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jstr import target
 from jstr.core import Array
 
 # One-dimensional F(4, 3) at the points 0, 1, -1, 2, -2 and infinity: y = AT [(G w) * (BT x)].
@@ -41,7 +42,7 @@ def conv_general_dilated(x: Array, kernel: Array, strides, padding, **options) -
     same = kernel.shape[:2] == (3, 3) and set(strides) == {1} and [tuple(p) for p in padding] == [(1, 1), (1, 1)]
     large = min(kernel.shape[2:]) >= MIN_CHANNELS and min(x.shape[1:3]) >= MIN_HEIGHT
     single = x.dtype == kernel.dtype == jnp.float32
-    if jax.default_backend() == "cpu" and usual and same and large and single:
+    if target.platform() == "cpu" and usual and same and large and single:
         return conv3x3(x, kernel)
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
 

@@ -2,13 +2,13 @@
 
 A moving average of the student reads the weak view freely; the student reads the strong view, told the teacher's
 characters, through a projection layer (config.model.projection). A CORAL term draws the characters of both domains
-together. The defaults are those of the published code. The published CE variant: divergence="ce", labels="hard",
-confidence="minimum". cr.md.
+together. The defaults are those of the published code. cr.md.
 """
 
 from __future__ import annotations
 
 from jstr import consistency
+from jstr.consistency import Consistency, Coral, Distance, Gate
 from jstr.core import ModelConfig, Objective
 
 draw = consistency.draw
@@ -30,21 +30,17 @@ def make(
     coral_normalise: bool = False,
     hidden_labels: bool = False,
 ) -> Objective:
-    """See consistency.make_consistency, and consistency.Options for the options.
+    """Needs config.teacher; published: decay 0.999. See consistency.py for the options.
 
-    coral_normalise: classic CORAL; coral_weight must be tuned anew. Needs config.teacher, published: decay 0.999.
+    The published CE variant: labels="hard", confidence="minimum". coral_threshold: of labelled words, `threshold` is
+    that of the others. coral_normalise: classic CORAL; coral_weight must then be tuned anew.
     """
-    options = consistency.Options(
-        labels=labels,
-        divergence=divergence,
-        temperature=temperature,
-        confidence=confidence,
-        threshold=threshold,
-        cons_reduction=cons_reduction,
-        cons_weight=cons_weight,
-        coral_weight=coral_weight,
-        coral_threshold=coral_threshold,
-        coral_normalise=coral_normalise,
+    return Consistency(
+        model, config,
+        Gate(confidence, threshold),
+        Distance(labels, divergence, temperature),
+        cons_reduction, cons_weight,
+        Coral(coral_weight, coral_threshold, threshold, coral_normalise),
+        projects=True,
         hidden_labels=hidden_labels,
-    )
-    return consistency.make_consistency(model, config, options)
+    ).objective()  # fmt: skip

@@ -5,10 +5,13 @@ Which characters it may see is a matter of the model's mask (models/abinet_langu
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array, InputError, Metrics, ModelConfig, Objective
+from jstr.core import Array, Batch, InputError, Metrics, ModelConfig, Objective, Variables
 from jstr.decode import word_length
 from jstr.losses import sequence_cross_entropy
 from jstr.supervision import mean
@@ -33,33 +36,42 @@ def make(model, *, config: ModelConfig, input_smoothing: float = 0.0) -> Objecti
     if not 0 <= input_smoothing <= 1:
         raise InputError(f"config.objective.input_smoothing={input_smoothing} is a probability, from 0 to 1")
 
-    def init(key, batch):
-        variables = dict(model.init(key, batch["text"]["noised"][:, 1:], train=False))
+    method = MaskedLM(model, config, input_smoothing)
+    return Objective({"text": ("tokens", "noised")}, ("logits",), method.init, method.loss, measure=method.measure)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedLM:
+    """The options of `make`. All methods are pure functions."""
+
+    model: Any
+    config: ModelConfig
+    input_smoothing: float
+
+    def init(self, key: Array, batch: Batch) -> Variables:
+        variables = dict(self.model.init(key, batch["text"]["noised"][:, 1:], train=False))
         return {"model": variables.pop("params")}, variables
 
-    def loss(params, model_state, teacher, batch, key, step):
+    def loss(self, params, model_state, teacher, batch, key, step):
         del teacher, step
-        keys, rows = jax.random.split(key), batch["text"]
-        ids = rows["noised"][:, 1:]
-        length = word_length(ids, config.eos_id)
-        if input_smoothing:
-            ids = smooth(jax.nn.one_hot(ids, config.num_classes), keys[0], input_smoothing)
-        outputs = model.apply({"params": params["model"]}, ids, length, train=True, rngs={"dropout": keys[1]})
-        targets = rows["tokens"][:, 1:]
-        total, count = sequence_cross_entropy(outputs["logits"], targets, config.pad_id)
-        metrics = {"loss": (total.sum(), count.sum())} | spelling_metrics(outputs["logits"], targets, config)
-        return mean(metrics["loss"]), (model_state, metrics)
+        words, keys = batch["text"], jax.random.split(key)
+        ids, targets = words["noised"][:, 1:], words["tokens"][:, 1:]
+        length = word_length(ids, self.config.eos_id)
+        if self.input_smoothing:
+            ids = smooth(jax.nn.one_hot(ids, self.config.num_classes), keys[0], self.input_smoothing)
+        outputs = self.model.apply({"params": params["model"]}, ids, length, train=True, rngs={"dropout": keys[1]})
+        total, count = sequence_cross_entropy(outputs["logits"], targets, self.config.pad_id)
+        loss = (total.sum(), count.sum())
+        return mean(loss), (model_state, {"loss": loss} | spelling_metrics(outputs["logits"], targets, self.config))
 
-    def measure(params, model_state, teacher, batch):
+    def measure(self, params, model_state, teacher, batch) -> Metrics:
         del model_state, teacher
-        rows, found = batch["text"], {}
+        words, found = batch["text"], {}
         for name, field in (("clean", "tokens"), ("noised", "noised")):
-            logits = model.apply({"params": params["model"]}, rows[field][:, 1:], train=False)["logits"]
-            metrics = spelling_metrics(logits, rows["tokens"][:, 1:], config)
+            logits = self.model.apply({"params": params["model"]}, words[field][:, 1:], train=False)["logits"]
+            metrics = spelling_metrics(logits, words["tokens"][:, 1:], self.config)
             found |= {f"{name}/{key}": value for key, value in metrics.items()}
         return found
-
-    return Objective({"text": ("tokens", "noised")}, ("logits",), init, loss, measure=measure)
 
 
 def smooth(prob: Array, key: Array, amount: float) -> Array:

@@ -6,14 +6,17 @@ The teacher normalises by its own batch, so its batch statistics do not matter t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from jstr import losses_consistency as lc
-from jstr import supervision
-from jstr.consistency import read, strings
-from jstr.core import InputError, ModelConfig, Objective
-from jstr.nn.images import normalise
+from jstr.consistency import check_choice, compare, read, told
+from jstr.core import Array, Batch, ModelConfig, Objective, Variables
+from jstr.passes import forward, init
+from jstr.supervision import mean, supervised_outputs
 
 VIEWS = ("view0", "view1")
 
@@ -34,59 +37,57 @@ def make(
     labelled words by their labels.
     ramp_steps: the weight grows as exp(-5 (1 - step / ramp_steps)^2); 0: it is there from the start.
     masked: only the steps up to the end of the teacher's word count. context: `shared` tells the student the teacher's
-    characters.
-    Metrics: supervised, consistency, agreement and confidence of the unlabelled words as in consistency.py.
+    characters. Needs config.teacher.
+    Metrics: those of supervised_outputs; supervised, consistency, and of the unlabelled words those of
+    consistency.compare.
 
     Raises:
       InputError: an unknown context.
     """
-    if context not in ("own", "shared"):
-        raise InputError(f"config.objective.context={context!r}: choose one of own, shared")
-
-    def forward(params, model_state, images, tokens, key):
-        variables = {"params": params["model"], **model_state}
-        outputs, updates = model.apply(
-            variables, normalise(images), tokens, train=True, mutable=list(model_state), rngs={"dropout": key}
-        )
-        return outputs, {**model_state, **updates}
-
-    def init(key, batch):
-        images, tokens = normalise(batch["labelled"]["view0"]), batch["labelled"]["tokens"]
-        variables = dict(model.init(key, images, tokens, train=False))
-        return {"model": variables.pop("params")}, variables
-
-    def teach(teacher, images, key):
-        return jax.lax.stop_gradient(forward(*jax.lax.stop_gradient(teacher), images, None, key)[0]["logits"])
-
-    def difference(taught, logits):
-        """Sum and count over the steps that count."""
-        values = lc.squared_difference(taught, logits)
-        mask = read(taught, config).mask if masked else jnp.ones(values.shape, bool)
-        return jnp.where(mask, values, 0.0).sum(), mask.sum().astype(jnp.float32)
-
-    def loss(params, model_state, teacher, batch, key, step):
-        labelled, rows = batch["labelled"], batch["unlabelled"]
-        keys = jax.random.split(key, 4)
-        taught = [teach(teacher, x["view1"], k) for x, k in zip((labelled, rows), keys, strict=False)]
-        readings = [read(t, config) for t in taught]
-        tokens = None
-        if context == "shared" and config.bos_id is not None:
-            tokens = jnp.pad(readings[1].tokens, ((0, 0), (1, 0)), constant_values=config.bos_id)
-        known, model_state = forward(params, model_state, labelled["view0"], labelled["tokens"], keys[2])
-        free, model_state = forward(params, model_state, rows["view0"], tokens, keys[3])
-        metrics = supervision.supervised_outputs(known, labelled["tokens"], config)
-        metrics["supervised"] = metrics.pop("loss")
-        pairs = [difference(*pair) for pair in zip(taught, (known["logits"], free["logits"]), strict=True)]
-        metrics["consistency"] = jax.tree.map(jnp.add, *pairs)
-        weight = cons_weight * lc.sigmoid_ramp(step, ramp_steps)
-        total = supervision.mean(metrics["supervised"]) + weight * supervision.mean(metrics["consistency"])
-        return total, (model_state, metrics | _watch(readings[1], read(free["logits"], config), config))
-
+    check_choice("context", context, ("own", "shared"))
+    method = MeanTeacher(model, config, cons_weight, ramp_steps, masked, context)
     fields = {"labelled": (*VIEWS, "tokens"), "unlabelled": VIEWS}
-    return Objective(fields, ("logits",), init, loss, needs_teacher=True)
+    return Objective(fields, ("logits",), method.init, method.loss, needs_teacher=True)
 
 
-def _watch(reading, student, config):
-    texts, count = strings(reading, config), jnp.full((), len(reading.tokens), jnp.float32)
-    same = (texts == strings(student, config)).all(axis=1) & (texts >= config.first_id).any(axis=1)
-    return {"agreement": (same.sum().astype(jnp.float32), count), "confidence": (lc.product(reading).sum(), count)}
+@dataclass(frozen=True, eq=False)
+class MeanTeacher:
+    """The options of `make`. All methods are pure functions."""
+
+    model: Any
+    config: ModelConfig
+    cons_weight: float
+    ramp_steps: int
+    masked: bool
+    context: str
+
+    def init(self, key: Array, batch: Batch) -> Variables:
+        return init(self.model, key, batch["labelled"]["view0"], batch["labelled"]["tokens"])
+
+    def loss(self, params, model_state, teacher, batch, key, step):
+        labelled, words, keys = batch["labelled"], batch["unlabelled"], jax.random.split(key, 4)
+        taught = [self.teach(teacher, labelled["view1"], keys[0]), self.teach(teacher, words["view1"], keys[1])]
+        reading = read(taught[1], self.config)
+        tokens = told(reading, self.config) if self.context == "shared" else None
+        known, model_state = forward(self.model, params, model_state, labelled["view0"], labelled["tokens"], keys[2])
+        free, model_state = forward(self.model, params, model_state, words["view0"], tokens, keys[3])
+
+        metrics = supervised_outputs(known, labelled["tokens"], self.config)
+        metrics["supervised"] = metrics.pop("loss")
+        halves = [self.difference(t, s["logits"]) for t, s in zip(taught, (known, free), strict=True)]
+        metrics["consistency"] = jax.tree.map(jnp.add, *halves)
+        weight = self.cons_weight * lc.sigmoid_ramp(step, self.ramp_steps)
+        total = mean(metrics["supervised"]) + weight * mean(metrics["consistency"])
+        student = read(jax.lax.stop_gradient(free["logits"]), self.config)
+        return total, (model_state, metrics | compare(reading, student, self.config))
+
+    def teach(self, teacher: Variables, images: Array, key: Array) -> Array:
+        """Logits [B, T, C] of the teacher, read freely, but in training mode. No gradient passes."""
+        outputs, _ = forward(self.model, *jax.lax.stop_gradient(teacher), images, None, key)
+        return jax.lax.stop_gradient(outputs["logits"])
+
+    def difference(self, taught: Array, student: Array) -> tuple[Array, Array]:
+        """(sum, count) over the steps that count of logits [B, T, C] of both."""
+        values = lc.squared_difference(taught, student)
+        mask = read(taught, self.config).mask if self.masked else jnp.ones(values.shape, bool)
+        return jnp.where(mask, values, 0.0).sum(), mask.sum(dtype=jnp.float32)

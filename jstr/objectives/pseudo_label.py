@@ -10,6 +10,7 @@ teacher of any size, round after round. baselines.md sections 1 and 2.
 from __future__ import annotations
 
 from jstr import consistency
+from jstr.consistency import Consistency, Distance, Gate
 from jstr.core import ModelConfig, Objective
 
 draw = consistency.draw
@@ -28,18 +29,9 @@ def make(
     cons_weight: float = 1.0,
     hidden_labels: bool = False,
 ) -> Objective:
-    """See consistency.make_consistency, and consistency.Options for the options. Soft labels: cross-entropy."""
-    options = consistency.Options(
-        same_view=same_view,
-        project=False,
-        labels=labels,
-        divergence="ce",
-        temperature=temperature,
-        confidence=confidence,
-        threshold=threshold,
-        whole_only=True,
-        cons_reduction=cons_reduction,
-        cons_weight=cons_weight,
-        hidden_labels=hidden_labels,
-    )
-    return consistency.make_consistency(model, config, options)
+    """Needs config.teacher. See consistency.py for the options; soft labels are learned by cross-entropy."""
+    gate = Gate(confidence, threshold, whole_only=True)
+    return Consistency(
+        model, config, gate, Distance(labels, "ce", temperature), cons_reduction, cons_weight,
+        same_view=same_view, hidden_labels=hidden_labels,
+    ).objective()  # fmt: skip

@@ -7,6 +7,7 @@ average, no projection layer and no domain adaptation.
 from __future__ import annotations
 
 from jstr import consistency
+from jstr.consistency import Consistency, Distance, Gate
 from jstr.core import ModelConfig, Objective
 
 draw = consistency.draw
@@ -24,16 +25,8 @@ def make(
     cons_weight: float = 1.0,
     hidden_labels: bool = False,
 ) -> Objective:
-    """See consistency.make_consistency, and consistency.Options for the options."""
-    options = consistency.Options(
-        own_teacher=True,
-        project=False,
-        temperature=temperature,
-        confidence=confidence,
-        threshold=threshold,
-        context=context,
-        cons_reduction=cons_reduction,
-        cons_weight=cons_weight,
-        hidden_labels=hidden_labels,
-    )
-    return consistency.make_consistency(model, config, options)
+    """See consistency.py for the options."""
+    return Consistency(
+        model, config, Gate(confidence, threshold), Distance("soft", "kl", temperature), cons_reduction, cons_weight,
+        own_teacher=True, context=context, hidden_labels=hidden_labels,
+    ).objective()  # fmt: skip

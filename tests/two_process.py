@@ -1,0 +1,45 @@
+"""A run of six steps as one of several processes; process 1 may stop or die on the way. Started by test_distributed.py.
+
+python tests/two_process.py WORKDIR PROCESSES PROCESS PORT [SIGTERM|SIGKILL CALL]: the signal comes before that call of
+the training step.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+
+from testing import tiny_config
+
+from jstr import distributed, train
+from jstr.main import cli
+
+workdir, count, index, port = sys.argv[1], *map(int, sys.argv[2:5])
+make_train_step = train.make_train_step
+
+
+def interrupted(*arguments, **options):
+    step, calls = make_train_step(*arguments, **options), 0
+
+    def counted(*state_and_batches):
+        nonlocal calls
+        calls += 1
+        if index == 1 and sys.argv[5:] and calls == int(sys.argv[6]):
+            os.kill(os.getpid(), getattr(signal, sys.argv[5]))
+        return step(*state_and_batches)
+
+    return counted
+
+
+def run() -> None:
+    config = tiny_config()
+    config.steps, config.log_every, config.eval_every, config.save_every = 6, 1, 6, 2
+    distributed.start(f"localhost:{port}", count, index)
+    train.make_train_step = interrupted
+    with distributed.together():
+        train.run(config, workdir)
+
+
+cli(run)

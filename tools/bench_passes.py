@@ -1,0 +1,70 @@
+"""Images that a training step passes through networks, and the plain passes that bench_train.py compares it with."""
+
+import numpy as np
+
+
+def views_per_step(config, streams) -> int:
+    """Images that pass through a network in a step: all views of all rows. Texts count as one each.
+
+    streams: those of the objective, stream -> fields.
+    """
+    from jstr.data.pipeline import image_fields
+
+    return sum(config.streams[name].batch_size * max(1, len(image_fields(fields))) for name, fields in streams.items())
+
+
+def supervised_passes(prepared, example):
+    """An objective that reads the images of all views with made-up labels, one after the other; and its batch."""
+    import jax.numpy as jnp
+
+    from jstr.objectives import supervised
+
+    one = supervised.make(prepared.reader.model, config=prepared.reader.facts)
+    images = [x for rows in example.values() for x in rows.values() if np.ndim(x) == 4]
+    charset, tokens = prepared.reader.charset, []
+    for view in images:
+        tokens.append(np.stack([charset.encode(charset.characters[:5])] * len(view)))
+    batch = {str(i): {"image": x, "tokens": t} for i, (x, t) in enumerate(zip(images, tokens, strict=True))}
+
+    def init(key, batch):
+        return one.init(key, {"labelled": batch["0"]})
+
+    def loss(params, model_state, teacher, batch, key, step):
+        total = jnp.zeros(())
+        for rows in batch.values():
+            part, (model_state, metrics) = one.loss(params, model_state, teacher, {"labelled": rows}, key, step)
+            total += part
+        return total, (model_state, metrics)
+
+    return one._replace(init=init, loss=loss), batch
+
+
+def parts_of_a_step(prepared, example):
+    """An objective that makes the passes of a consistency step with made-up labels and nothing else; and its batch."""
+    import jax
+    import jax.numpy as jnp
+
+    from jstr.objectives import supervised
+    from jstr.supervision import mean, supervised_metrics
+
+    model, facts = prepared.reader.model, prepared.reader.facts
+    one = supervised.make(model, config=facts)
+    views = example["unlabelled"]
+    tokens = np.resize(example["labelled"]["tokens"], (len(views["strong"]), example["labelled"]["tokens"].shape[1]))
+    project = {"project": True} if getattr(model, "projection", "none") != "none" else {}
+    batch = {"labelled": example["labelled"], "strong": {"image": views["strong"], "tokens": tokens}}
+    batch["weak"] = {"image": views.get("weak", views["strong"])}
+
+    def loss(params, model_state, teacher, batch, key, step):
+        variables = jax.lax.stop_gradient({"params": params["model"], **model_state})
+        taught = model.apply(variables, batch["weak"]["image"], train=False)["logits"]
+        total, _ = one.loss(params, model_state, teacher, {"labelled": batch["labelled"]}, key, step)
+        variables = {"params": params["model"], **model_state}
+        rows = batch["strong"]
+        outputs, updates = model.apply(
+            variables, rows["image"], rows["tokens"], train=True, mutable=list(model_state), **project
+        )
+        total += mean(supervised_metrics(outputs["logits"], rows["tokens"], facts)["loss"])
+        return total, ({**model_state, **updates}, {"read": (taught.sum(), jnp.ones(()))})
+
+    return one._replace(loss=loss), batch
