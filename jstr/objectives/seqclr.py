@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jstr import losses
+from jstr import losses, passes
 from jstr.core import InputError, ModelConfig, Objective
 from jstr.draw import similarity_sheet
 from jstr.nn.images import normalise
@@ -114,24 +114,19 @@ class SeqCLR(NamedTuple):
 
     def both(self, params, model_state, rows, key):
         """Outputs of both views, and the model state after them."""
-        images = [normalise(rows[view]) for view in ("view0", "view1")]
+        images = [rows[view] for view in ("view0", "view1")]
         tokens = rows["tokens"] if self.joint else None
         if self.concatenate:
             doubled = None if tokens is None else jnp.concatenate([tokens, tokens])
-            outputs, model_state = self.forward(params, model_state, jnp.concatenate(images), doubled, key)
+            images = jnp.concatenate(images)
+            outputs, model_state = passes.forward(self.model, params, model_state, images, doubled, key)
             return [jax.tree.map(lambda x, i=i: jnp.split(x, 2)[i], outputs) for i in range(2)], model_state
         halves = []
         for i, view in enumerate(images):
-            outputs, model_state = self.forward(params, model_state, view, tokens, jax.random.fold_in(key, i))
+            view_key = jax.random.fold_in(key, i)
+            outputs, model_state = passes.forward(self.model, params, model_state, view, tokens, view_key)
             halves.append(outputs)
         return halves, model_state
-
-    def forward(self, params, model_state, images, tokens, key):
-        variables = {"params": params["model"], **model_state}
-        outputs, updates = self.model.apply(
-            variables, images, tokens, train=True, mutable=list(model_state), rngs={"dropout": key}
-        )
-        return outputs, {**model_state, **updates}
 
     def instances(self, params, outputs, filled):
         """[B, N, D] and their mask [B, N], of the features of one view. filled: [B], see frame_mask."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jstr import passes
 from jstr.core import ModelConfig, Objective
-from jstr.nn.images import normalise
 from jstr.supervision import mean, supervised_outputs
 
 
@@ -14,18 +14,13 @@ def make(model, *, config: ModelConfig) -> Objective:
     """
 
     def init(key, batch):
-        images, tokens = normalise(batch["labelled"]["image"]), batch["labelled"]["tokens"]
-        variables = dict(model.init(key, images, tokens, train=False))
-        return {"model": variables.pop("params")}, variables
+        return passes.init(model, key, batch["labelled"]["image"], batch["labelled"]["tokens"])
 
     def loss(params, model_state, teacher, batch, key, step):
         del teacher, step
-        images, tokens = normalise(batch["labelled"]["image"]), batch["labelled"]["tokens"]
-        variables = {"params": params["model"], **model_state}
-        outputs, updates = model.apply(
-            variables, images, tokens, train=True, mutable=list(model_state), rngs={"dropout": key}
-        )
+        images, tokens = batch["labelled"]["image"], batch["labelled"]["tokens"]
+        outputs, model_state = passes.forward(model, params, model_state, images, tokens, key)
         metrics = supervised_outputs(outputs, tokens, config)
-        return mean(metrics["loss"]), ({**model_state, **updates}, metrics)
+        return mean(metrics["loss"]), (model_state, metrics)
 
     return Objective({"labelled": ("image", "tokens")}, ("logits",), init, loss)

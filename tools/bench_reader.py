@@ -1,0 +1,56 @@
+"""Speed of reading on one core: python tools/bench_reader.py [--workdir=DIR] IMAGES
+
+IMAGES: any labelled source (see README), such as a tar. Decoding, resizing and reading count; loading, compiling and
+the first words do not. Batches of 1 are what a program sees that reads a word at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+
+import numpy as np
+
+from jstr.main import cli
+
+WARM_UP, COUNT = 128, 1024
+
+
+def rate(reader, encoded: list, size: int) -> float:
+    """Images per second of reading `encoded` files in batches of `size`."""
+    start = time.perf_counter()
+    for i in range(0, len(encoded), size):
+        images = [reader.spec.fit(reader.spec.decode(data)) for data in encoded[i : i + size]]
+        reader.read_batch(np.stack(images))
+    return len(encoded) / (time.perf_counter() - start)
+
+
+def run(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("images")
+    parser.add_argument("--workdir", help="default: the reader that comes with the package")
+    parser.add_argument("--batches", default="1,16,64", help="batch sizes")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args(argv)
+    if hasattr(os, "sched_setaffinity"):  # before jax starts its threads
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    import jstr
+    from jstr.data.sources import open_source
+
+    reader, source = jstr.load(args.workdir), open_source(args.images)
+    encoded = [source[i]["image"] for i in range(min(len(source), COUNT))]
+    encoded = [data for data in encoded if reader.spec.decode(data) is not None]
+    rates = {}
+    for size in map(int, args.batches.split(",")):
+        rate(reader, encoded[:WARM_UP], size)
+        rates[size] = rate(reader, encoded, size)
+        print(f"batches of {size:3}: {rates[size]:8.0f} images/s on one core", flush=True)
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"images": len(encoded), "images_per_second_one_core": rates}, file, indent=2)
+
+
+if __name__ == "__main__":
+    cli(run)
