@@ -67,28 +67,27 @@ def nt_xent(view0: Array, view1: Array, temperature: float = 0.1, mask: Array | 
     published loss. An instance of length zero has cosine 0 with everything, and no gradient.
     SeqCLR (Aberdam et al. 2021), seqclr.md section 5. Memory: (2N)^2 floats.
     """
+    # Views on an axis of their own, so that the split of N over devices stays as it is: one gather, no shuffling.
     count = len(view0)
     keep = jnp.ones(count, bool) if mask is None else mask
-    units = _unit(precise(jnp.concatenate([view0, view1])))
-    cosine = jnp.matmul(units, units.T, precision=jax.lax.Precision.HIGHEST)
-    positive = jnp.sum(units[:count] * units[count:], axis=1)
-    keep2, own = jnp.tile(keep, 2), jnp.arange(2 * count) % count
-    negative = (own[:, None] != own) & keep2 & keep2[:, None]
-    hardest = jnp.max(cosine, axis=1, initial=-2.0, where=negative)
+    units = _unit(precise(jnp.stack([view0, view1], axis=1)))
+    cosine = jnp.einsum("nvd,mwd->nvmw", units, units, precision=jax.lax.Precision.HIGHEST)
+    positive = jnp.sum(units[:, 0] * units[:, 1], axis=1)[:, None]
+    negative = (~jnp.eye(count, dtype=bool) & keep & keep[:, None])[:, None, :, None]
+    hardest = jnp.max(cosine, axis=(2, 3), initial=-2.0, where=negative)
 
     def per_pair(values):
-        return jnp.where(keep, (values[:count] + values[count:]) / 2, 0.0)
+        return jnp.where(keep, values.mean(axis=1), 0.0)
 
     # Of 2N - 1 terms the positive is written apart: then no row is empty, whatever the mask leaves.
     negatives = jnp.where(negative, cosine / temperature, -jnp.inf)
-    both = jnp.tile(positive, 2) / temperature
-    top = jax.lax.stop_gradient(jnp.maximum(both, hardest / temperature))
-    total = jnp.exp(both - top) + jnp.exp(negatives - top[:, None]).sum(axis=1)
-    spread = jnp.where(negative, jnp.exp(4 * (cosine - 1)), 0.0).sum() / jnp.maximum(negative.sum(), 1)
+    top = jax.lax.stop_gradient(jnp.maximum(positive, hardest) / temperature)
+    total = jnp.exp(positive / temperature - top) + jnp.exp(negatives - top[:, :, None, None]).sum(axis=(2, 3))
+    spread = jnp.where(negative, jnp.exp(4 * (cosine - 1)), 0.0).sum() / jnp.maximum(4 * negative.sum(), 1)
     return Contrast(
-        loss=per_pair(jnp.log(total) + top - both),
-        picked=per_pair((jnp.tile(positive, 2) > hardest).astype(cosine.dtype)),
-        alignment=jnp.where(keep, 2 - 2 * positive, 0.0),
+        loss=per_pair(jnp.log(total) + top - positive / temperature),
+        picked=per_pair((positive > hardest).astype(cosine.dtype)),
+        alignment=jnp.where(keep, 2 - 2 * positive[:, 0], 0.0),
         uniformity=jnp.where(negative.any(), jnp.log(jnp.maximum(spread, 1e-30)), 0.0),
     )
 
