@@ -27,5 +27,5 @@ def get_config(arg=""):
     config.streams.labelled = common.stream(64, sources, common.real_view())
     config.evals = common.benchmarks()
     config.optimizer = common.adam(2e-3, "warmup_stable_decay", warmup_steps=500, decay=0.3)
-    config.steps, config.log_every, config.eval_every, config.save_every = 14_000, 200, 3500, 700
+    config.steps, config.log_every, config.eval_every, config.save_every = 12_000, 200, 3500, 700
     return common.apply(config, arg)

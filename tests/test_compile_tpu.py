@@ -80,10 +80,7 @@ METHODS = {"supervised": "trba", "seqclr": "seqclr", "cr_str": "cr_str", "semimt
 @LIBTPU
 @pytest.mark.parametrize("name", METHODS)
 def test_compiles_for_v5e(name, tmp_path):
-    """The tiny form of each method: gradients and batch statistics are summed, and contrastive rows gathered.
-
-    nt_xent puts both views one behind the other, which moves rows between chips (all-to-all, collective-permute).
-    """
+    """The tiny form of each method: gradients and batch statistics are summed, and contrastive rows gathered."""
     out = tmp_path / "row.json"
     command = ["tools/compile_tpu.py", f"--config=configs/{METHODS[name]}.py:runlocal", "--topology=v5e:2x4"]
     status, said, err = call(*command, f"--json={out}")
@@ -97,7 +94,7 @@ def test_compiles_for_v5e(name, tmp_path):
     gradients = 4 * row["parameters"]
     passes = {"cr_str": 2, "semimtr": 2}.get(name, 1)  # XLA sums the gradients of each over the chips on its own
     assert 0.9 < sizes.pop("all-reduce") / gradients < passes + 0.5, said
-    assert ("all-gather" in sizes) >= (name == "seqclr"), said
+    assert ("all-gather" in sizes) >= (name == "seqclr") and "collective-permute" not in sizes, said
     assert sum(sizes.values()) < (0.5 if name == "seqclr" else 0.1) * gradients, said
     assert np.isfinite(list(row["seconds_at_least"].values())).all()
 

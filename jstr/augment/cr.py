@@ -30,15 +30,21 @@ def cr_weak(
 ) -> Array:
     """Colour jitter in random order -> uint8 [B, H, W, C]; parameters as on the host."""
     keys = jax.random.split(key, 3)
-    ops = jnp.array([BRIGHTNESS, CONTRAST, SATURATION])
-    factors = 1 + jax.random.uniform(keys[0], (len(base.images), 3), minval=-1) * jnp.array(
-        [brightness, contrast, saturation]
-    )
+    ranges = jnp.array([brightness, contrast, saturation])
+    factors = 1 + ranges * jax.random.uniform(keys[0], (len(base.images), 3), minval=-1)
     turn = jax.random.uniform(keys[1], factors.shape[:1], minval=-hue, maxval=hue)
-    place = ranks(keys[2], len(factors), 4)  # of brightness, contrast, saturation, hue
-    order = jnp.argsort(place[:, :3], axis=1)
-    before = jnp.sort(place[:, :3], axis=1) < place[:, 3:]  # whether the first, second, third comes before the hue
-    ops, factors = ops[order], jnp.take_along_axis(factors, order, axis=1)
+    return jittered(base, ranks(keys[2], len(factors), 4), factors, turn)
+
+
+def jittered(base: Base, rank: Array, factors: Array, turn: Array) -> Array:
+    """Brightness, contrast and saturation by factors [B, 3], and the hue by turn [B], a fraction of the circle.
+
+    rank [B, 4]: the place of each of the four in the order.
+    """
+    order = jnp.argsort(rank[:, :3], axis=1)
+    before = jnp.sort(rank[:, :3], axis=1) < rank[:, 3:]  # whether the first, second, third comes before the hue
+    ops = jnp.array([BRIGHTNESS, CONTRAST, SATURATION])[order]
+    factors = jnp.take_along_axis(factors, order, axis=1)
     pixels, weight, colour = base.images.astype(jnp.float32), base.inside(), base.images.shape[-1] == 3
     for i in range(3):
         pixels = _scaled(pixels, weight, jnp.where(before[:, i] | (not colour), ops[:, i], NONE), factors[:, i])
