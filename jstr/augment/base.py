@@ -86,7 +86,6 @@ def to_uint8(images: Array) -> Array:
     return jnp.clip(jnp.rint(images), 0.0, 255.0).astype(jnp.uint8)
 
 
-def ranks(key: Array, batch: int, count: int) -> Array:
-    """A random order of `count` operators for each row: their places in it, [B, count] int32."""
-    drawn = jax.random.uniform(key, (batch, count))
+def ranks(drawn: Array) -> Array:
+    """Place of each number in the order of its row, [B, n] -> [B, n] int32: a random order, if they are random."""
     return (drawn[:, None, :] < drawn[:, :, None]).sum(axis=-1)

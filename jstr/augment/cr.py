@@ -29,11 +29,9 @@ def cr_weak(
     hue: float = 0.05,
 ) -> Array:
     """Colour jitter in random order -> uint8 [B, H, W, C]; parameters as on the host."""
-    keys = jax.random.split(key, 3)
-    ranges = jnp.array([brightness, contrast, saturation])
-    factors = 1 + ranges * jax.random.uniform(keys[0], (len(base.images), 3), minval=-1)
-    turn = jax.random.uniform(keys[1], factors.shape[:1], minval=-hue, maxval=hue)
-    return jittered(base, ranks(keys[2], len(factors), 4), factors, turn)
+    drawn = jax.random.uniform(key, (len(base.images), 8), minval=-1)
+    factors = 1 + drawn[:, :3] * jnp.array([brightness, contrast, saturation])
+    return jittered(base, ranks(drawn[:, 4:]), factors, drawn[:, 3] * hue)
 
 
 def jittered(base: Base, rank: Array, factors: Array, turn: Array) -> Array:
@@ -69,11 +67,10 @@ def cr_strong(base: Base, key: Array, *, spatial: int = 2, channel: int = 2, pro
 
 def draw(key: Array, batch: int, count: int, ops: int, levels: int, probability: float) -> tuple[Array, Array, Array]:
     """(operation, or NONE, level from 1 to `levels`, sign) of `count` operations of each row, [B, count] each."""
-    keys = jax.random.split(key, 4)
-    op = jax.random.randint(keys[0], (batch, count), 0, ops)
-    level = jax.random.randint(keys[1], (batch, count), 1, levels + 1)
-    sign = jax.random.rademacher(keys[2], (batch, count))
-    return jnp.where(jax.random.bernoulli(keys[3], probability, (batch, count)), op, NONE), level, sign
+    drawn = jax.random.uniform(key, (4, batch, count))
+    op, level = jnp.floor(drawn[0] * ops), 1 + jnp.floor(drawn[1] * levels)
+    op = jnp.where(drawn[2] < probability, op, NONE)
+    return op.astype(jnp.int32), level.astype(jnp.int32), jnp.where(drawn[3] < 0.5, -1, 1)
 
 
 def moved(base: Base, op: Array, level: Array, sign: Array) -> Array:
@@ -160,13 +157,13 @@ def _equalised(pixels: Array, weight: Array) -> Array:
     Values are split into 16 x 16, of which one-hot products count and look up: no device has to scatter.
     """
     b, height, width, channels = pixels.shape
-    values = jnp.moveaxis(pixels, -1, 1).reshape(b, channels, -1)
+    values = jnp.moveaxis(pixels, -1, 1).reshape(b, channels, -1).astype(jnp.int32)
     upper = jax.nn.one_hot(values // 16, 16, dtype=jnp.bfloat16)
     lower = jax.nn.one_hot(values % 16, 16, dtype=jnp.bfloat16)
     counted = upper * jnp.tile(weight, (1, height))[:, None, :, None].astype(jnp.bfloat16)
     counts = jnp.einsum("bcpi,bcpj->bcij", counted, lower, preferred_element_type=jnp.float32)
     counts = counts.reshape(b, channels, 256)
-    last = jnp.take_along_axis(counts, values.max(axis=-1).astype(jnp.int32)[..., None], axis=-1)
+    last = jnp.take_along_axis(counts, values.max(axis=-1)[..., None], axis=-1)
     step = jnp.floor((counts.sum(axis=-1, keepdims=True) - last) / 255)
     before = jnp.cumsum(counts, axis=-1) - counts
     table = jnp.floor((jnp.floor(step / 2) + before) / jnp.maximum(step, 1)).clip(0, 255)

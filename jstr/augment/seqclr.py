@@ -43,26 +43,23 @@ class Draws(NamedTuple):
 
 def draw(key: Array, batch: int, low: int = 1, high: int = 5) -> Draws:
     """The numbers for `batch` rows, each of which runs between `low` and `high` of the operations."""
-    keys = iter(jax.random.split(key, 11))
-
-    def uniform(low, high, *shape):
-        return jax.random.uniform(next(keys), (batch, *shape), minval=low, maxval=high)
-
-    def normal(low, high, *shape):
-        sigma = uniform(low, high, *(1 for _ in shape))
-        return sigma * jax.random.normal(next(keys), (batch, *shape))
-
-    rank = ranks(next(keys), batch, 7)
+    keys = jax.random.split(key)
+    # Few large draws, because each is a program of its own to compile.
+    order, count, factor, sigma, cuts, blend, points, spreads = jnp.split(
+        jax.random.uniform(keys[0], (batch, 20)), np.cumsum([7, 1, 1, 1, 4, 2, 2]), axis=1
+    )
+    moves, corners = jnp.split(jax.random.normal(keys[1], (batch, 2 * GRID**2 + 8)), [2 * GRID**2], axis=1)
+    rank = ranks(order)
     return Draws(
         rank=rank,
-        on=rank < jax.random.randint(next(keys), (batch, 1), low, high + 1),
-        factor=uniform(0.5, 1.0),
-        sigma=uniform(0.5, 1.5),
-        cuts=uniform(0.0, jnp.array([0.4, 0.4, 0.02, 0.02]), 4),
-        blend=uniform(0.0, 0.5, 2),
-        points=jax.random.randint(next(keys), (batch, 2), 2, GRID + 1),
-        moves=normal(0.02, 0.03, 2, GRID, GRID),
-        corners=jnp.mod(jnp.abs(normal(0.01, 0.02, 4, 2)), 1.0),
+        on=rank < low + jnp.floor(count * (high + 1 - low)),
+        factor=0.5 + 0.5 * factor[:, 0],
+        sigma=0.5 + sigma[:, 0],
+        cuts=cuts * jnp.array([0.4, 0.4, 0.02, 0.02]),
+        blend=0.5 * blend,
+        points=2 + jnp.floor(points * (GRID - 1)).astype(jnp.int32),
+        moves=((0.02 + 0.01 * spreads[:, :1]) * moves).reshape(-1, 2, GRID, GRID),
+        corners=jnp.mod(jnp.abs((0.01 + 0.01 * spreads[:, 1:]) * corners), 1.0).reshape(-1, 4, 2),
     )
 
 

@@ -1,0 +1,96 @@
+"""Speed of views on the device against the host: python tools/bench_augment.py --config=configs/NAME.py [--json=FILE]
+
+For each stream whose views the device can draw: images per second of one core of the host, which draws the views of
+pictures decoded beforehand and resizes them, and of the device, which draws them from the resized pictures, in batches
+of the config on one device. Every view counts. They are measured in turn, and the best of three is given. The share is
+what drawing takes of a training step that handles --images_per_second views.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+
+from jstr.main import CONFIG, cli, parse
+
+NEEDED = flags.DEFINE_float("images_per_second", None, "views that a step handles, as bench_train.py says")
+JSON = flags.DEFINE_string("json", None, "write the figures there")
+SECONDS, REPEATS = 1.0, 3
+
+
+def run() -> None:
+    parse(sys.argv, workdir_needed=False)
+    import jax
+    from bench_input import viewer
+
+    from jstr import train
+    from jstr.core import InputError
+    from jstr.data.pipeline import TrainData
+    from jstr.device_views import device_views
+
+    if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
+        raise InputError(f"--json={JSON.value}: its folder does not exist")
+    config = CONFIG.value
+    config.augment.where, config.device_data = "host", ()
+    prepared = train.prepare(config)
+    data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
+    streams = device_views(prepared.objective.streams, config)
+    if not streams:
+        raise InputError("no stream of this config has views")
+    device = jax.devices()[0]
+    result = {"command": " ".join(sys.argv), "device": device.device_kind, "images_per_second": {}}
+    print(f"| views/s | host, a core | {device.device_kind} | compile s | share of a step |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for name, views in streams.items():
+        usable = [u for key, u in data.usable.items() if key.startswith(f"{name}/")]
+        for field, view in views.items():
+            if view:
+                host, draw = viewer(usable, [view]), Drawer(usable, view, config, config.streams[name].batch_size)
+                pairs = [(rate(host, 1), rate(draw, draw.size)) for _ in range(REPEATS)]
+                figures = dict(zip(("host", "device"), map(max, zip(*pairs, strict=True)), strict=True))
+                result["images_per_second"][f"{name}.{field}"] = figures | {"compile_seconds": draw.compile_seconds}
+                share = f"{NEEDED.value / figures['device']:.1%}" if NEEDED.value else "-"
+                print(f"| {name}: {field} ({', '.join(view)}) | {figures['host']:,.0f} | {figures['device']:,.0f} | "
+                      f"{draw.compile_seconds:.1f} | {share} |", flush=True)  # fmt: skip
+    if JSON.value:
+        Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
+
+
+class Drawer:
+    """Draws a view of one batch, again and again, on the first device."""
+
+    def __init__(self, usable, view: dict, config, size: int):
+        import jax
+        import numpy as np
+
+        from jstr.data.pipeline import BASE, BASE_SIZE
+        from jstr.device_views import draw_views
+
+        images = [u[i % len(u)]["image"] for i in range(-(-size // len(usable))) for u in usable][:size]
+        rows = {BASE: np.stack([usable[0].spec.fit(image) for image in images])}
+        rows[BASE_SIZE] = np.float32([image.shape[:2] for image in images])
+        self.size, self.rows = size, jax.device_put(rows, jax.devices()[0])
+        self.key, self.fold = jax.random.PRNGKey(0), jax.jit(jax.random.fold_in)
+        start = time.perf_counter()
+        draw = jax.jit(lambda rows, key: draw_views(rows, {"view": view}, (), config.image.keep_ratio, key)["view"])
+        self.draw = draw.lower(self.rows, self.key).compile()
+        self.compile_seconds = time.perf_counter() - start
+
+    def __call__(self, number: int) -> None:
+        self.draw(self.rows, self.fold(self.key, number)).block_until_ready()
+
+
+def rate(one, size: int) -> float:
+    """Images per second of `one(i)`, which handles `size` images."""
+    one(0)
+    count, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < SECONDS:
+        count += 1
+        one(count)
+    return count * size / passed
+
+
+if __name__ == "__main__":
+    cli(run)
