@@ -2,8 +2,8 @@
 
 For each stream whose views the device can draw: images per second of one core of the host, which draws the views of
 pictures decoded beforehand and resizes them, and of the device, which draws them from the resized pictures, in batches
-of the config on one device. Every view counts. They are measured in turn, and the best of three is given. The share is
-what drawing takes of a training step that handles --images_per_second views.
+of the config on one device. Every view counts. They are measured in turn, --bench_seconds each, and the best of three
+is given. The share is what drawing takes of a training step that handles --images_per_second views.
 """
 
 import json
@@ -11,19 +11,16 @@ import sys
 import time
 from pathlib import Path
 
-from absl import flags
+from bench_input import JSON, NEEDED, rate, viewer
 
 from jstr.main import CONFIG, cli, parse
 
-NEEDED = flags.DEFINE_float("images_per_second", None, "views that a step handles, as bench_train.py says")
-JSON = flags.DEFINE_string("json", None, "write the figures there")
-SECONDS, REPEATS = 1.0, 3
+REPEATS = 3
 
 
 def run() -> None:
     parse(sys.argv, workdir_needed=False)
     import jax
-    from bench_input import viewer
 
     from jstr import train
     from jstr.core import InputError
@@ -48,7 +45,7 @@ def run() -> None:
         for field, view in views.items():
             if view:
                 host, draw = viewer(usable, [view]), Drawer(usable, view, config, config.streams[name].batch_size)
-                pairs = [(rate(host, 1), rate(draw, draw.size)) for _ in range(REPEATS)]
+                pairs = [(rate(host), rate(draw)) for _ in range(REPEATS)]
                 figures = dict(zip(("host", "device"), map(max, zip(*pairs, strict=True)), strict=True))
                 result["images_per_second"][f"{name}.{field}"] = figures | {"compile_seconds": draw.compile_seconds}
                 share = f"{NEEDED.value / figures['device']:.1%}" if NEEDED.value else "-"
@@ -78,18 +75,9 @@ class Drawer:
         self.draw = draw.lower(self.rows, self.key).compile()
         self.compile_seconds = time.perf_counter() - start
 
-    def __call__(self, number: int) -> None:
+    def __call__(self, number: int) -> int:
         self.draw(self.rows, self.fold(self.key, number)).block_until_ready()
-
-
-def rate(one, size: int) -> float:
-    """Images per second of `one(i)`, which handles `size` images."""
-    one(0)
-    count, start = 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < SECONDS:
-        count += 1
-        one(count)
-    return count * size / passed
+        return self.size
 
 
 if __name__ == "__main__":
