@@ -26,15 +26,10 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-# Gloo gives up when one process comes half a minute after the other: none finds a compiled program that the other has
-# to make, and compiling is short.
-QUICK = dict(JAX_ENABLE_COMPILATION_CACHE="false", XLA_FLAGS="--xla_backend_optimization_level=0")
-
-
 def run_two(workdir, *interruption) -> list[tuple[int, str, str]]:
     """(exit status, stdout, stderr) of both processes, with four devices each."""
     arguments, port = ["tests/two_process.py", workdir, 2], free_port()
-    started = [start(*arguments, index, port, *interruption, JAX_NUM_CPU_DEVICES="4", **QUICK) for index in (0, 1)]
+    started = [start(*arguments, index, port, *interruption, JAX_NUM_CPU_DEVICES="4") for index in (0, 1)]
     outputs = [process.communicate(timeout=400) for process in reversed(started)][::-1]  # 1 dies first, if one does
     return [(process.returncode, *output) for process, output in zip(started, outputs, strict=True)]
 
@@ -44,7 +39,7 @@ def test_two_processes_equal_one_and_go_on_as_one(tmp_path):
 
     The run of eight devices in one process, unbroken, says what the losses are.
     """
-    status, _, err = call("tests/two_process.py", tmp_path / "one", 1, 0, 0, JAX_NUM_CPU_DEVICES="8", **QUICK)
+    status, _, err = call("tests/two_process.py", tmp_path / "one", 1, 0, 0, JAX_NUM_CPU_DEVICES="8")
     assert status == 0, err
     expected = rows(tmp_path / "one")
     assert list(expected) == [1, 2, 3, 4, 5, 6]
@@ -63,7 +58,7 @@ def test_two_processes_equal_one_and_go_on_as_one(tmp_path):
     assert max(int(p.name) for p in (both / "checkpoints").glob("[0-9]")) == 4
     found |= rows(both)
 
-    status, out, err = call("tests/two_process.py", both, 1, 0, 0, JAX_NUM_CPU_DEVICES="8", **QUICK)
+    status, out, err = call("tests/two_process.py", both, 1, 0, 0, JAX_NUM_CPU_DEVICES="8")
     assert status == 0 and "continuing from step 4" in out, err
     found |= {step: loss for step, loss in rows(both).items() if step > 4}
     assert list(rows(both)) == list(expected)
