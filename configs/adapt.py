@@ -34,7 +34,7 @@ def get_config(arg=""):
     scratch = options.start == "none" or options.runlocal
     if not scratch:
         go_on(config, str(BUNDLED) if options.start == "bundled" else options.start)
-    if config.model.get("projection", "none") == "none":
+    else:  # not for one that can read already: a fresh layer before what it is told would teach it that layer's noise
         config.model.projection = "mlp"
     attention = config.model.prediction == "attention"
     config.words, config.fonts = config_dict.placeholder(str), config_dict.placeholder(str)
@@ -76,7 +76,6 @@ def go_on(config, start: str) -> None:
     for name in ("charset", "image", "model"):
         config[name] = config_dict.ConfigDict({k: tuple(v) if k == "size" else v for k, v in saved[name].items()})
     config.init_from = (("model", start, "model"),)
-    config.init_allow_missing = ("model/decoder/projection",)
 
 
 def saved_config(start: str) -> dict:
