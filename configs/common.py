@@ -104,6 +104,11 @@ def trba(width: float = 1.0) -> dict:
     )  # fmt: skip
 
 
+def compact_trba() -> dict:
+    """TRBA for two cores: a quarter of the width, and a smaller residual network for the features."""
+    return trba(width=0.25) | dict(features="compact")
+
+
 def adam(peak: float, schedule: str = "one_cycle", **options) -> dict:
     return dict(
         name="adam", schedule=dict(name=schedule, peak=peak, **options), clip_norm=5.0, weight_decay=0.0, options={},
@@ -157,7 +162,7 @@ def labelled_words(compact: bool, decoder: str, **share) -> ConfigDict:
     """Supervised TRBA (decoder `attention`, or `ctc`), grey 32x100, on real words, or on SynthText if not compact."""
     config = base()
     config.charset.layout, config.charset.drop_outside = f"cr_{decoder}", True
-    config.model = trba(width=0.25 if compact else 1.0) | dict(prediction=decoder)
+    config.model = (compact_trba() if compact else trba()) | dict(prediction=decoder)
     sources = real_words(**share) if compact else dict(st=dict(path="ST") | share)
     config.streams.labelled = stream(64 if compact else 256, sources, real_view())
     config.evals = benchmarks()
@@ -177,15 +182,15 @@ SEMI = dict(compact=False, decoder="attention", hidden=False)  # options of semi
 def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
     """TRBA on labelled synthetic words (stream `labelled`) and real ones without labels (`unlabelled`: weak, strong).
 
-    options.compact: grey, a quarter of the width, rendered words, and 95 % of the 7,619 real words; the others are
-    watched. Else the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If
-    options.hidden, the labels of the real words are read, for metrics. strong: that view of both; None: cr_strong.
+    options.compact: grey, compact_trba, rendered words, and 95 % of the 7,619 real words; the others are watched. Else
+    the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If options.hidden, the
+    labels of the real words are read, for metrics. strong: that view of both; None: cr_strong.
     """
     config, compact = base(), options.compact
     layout = f"cr_{options.decoder}"
     if compact:
         config.charset.layout, config.charset.drop_outside = layout, True
-        config.model = trba(0.25)
+        config.model = compact_trba()
         plain, varied = rendered(seed=1, style=PLAIN), rendered(seed=3)
         labelled = dict(plain=plain | dict(weight=0.25), varied=varied | dict(weight=0.75))
         watched = dict(varied=rendered(seed=5))

@@ -3,7 +3,7 @@
     python -m jstr.main --config=configs/cr_str.py:compact --workdir=runs/cr_str --config.data_root=DATA
 
 Without `compact`: the published sizes, RGB 32x100, labelled LMDBs `MJ` and `ST`, unlabelled LMDB `U`; work for an
-accelerator. With it: a quarter of the width, rendered words, and 95 % of 7,619 real words, whose labels are not read;
+accelerator. With it: a small TRBA, rendered words, and 95 % of 7,619 real words, whose labels are not read;
 DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % of the images are watched. Options:
 
     init=WORKDIR   start from a supervised run of the same sizes (published: from nothing)

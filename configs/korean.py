@@ -13,7 +13,12 @@ def get_config(arg=""):
     # NFKC makes one character of the letters of a syllable, which some systems write apart.
     config.charset.update(characters="korean", max_length=12, lower=False, nfkc=True)
     config.image.update(size=(32, 128), keep_ratio=True)  # syllables are as wide as high; four of them fill the width
-    config.model = common.crnn(width=0.25) | dict(features="compact")
+    config.model = common.crnn(width=0.5) | dict(features="compact")
+    # Letters of any script are strokes: the reader that comes with the package has learned to see them.
+    reader = str(common.REPOSITORY / "jstr/bundled/reader.npz")
+    encoder = ("model/extractor", "model/sequence_0", "model/sequence_1")
+    config.init_from = tuple((part, reader, part) for part in encoder)
+    config.init_allow_missing = ("model/decoder",)
     plain = dict(common.PLAIN, kinds=(0.6, 0.2, 0.2), random_length=(1, 6))
     varied = dict(kinds=(0.6, 0.1, 0.3), random_length=(1, 6))
     sources = dict(plain=_words(seed=1, style=plain), varied=_words(seed=3, style=varied))
@@ -27,8 +32,8 @@ def get_config(arg=""):
     )
     for row in config.evals.values():
         row.protocol = "exact"
-    config.optimizer = common.adam(3e-3, warmup=0.05)
-    config.steps, config.log_every, config.eval_every, config.save_every = 9000, 200, 3000, 1000
+    config.optimizer = common.adam(2e-3, warmup=0.05)
+    config.steps, config.log_every, config.eval_every, config.save_every = 6000, 100, 2000, 500
     config = common.apply(config, arg)
     if common.arguments(arg).runlocal:
         config.streams.labelled.sources = dict(rendered=_words(seed=1))

@@ -2,21 +2,22 @@
 
     python -m jstr.main --config=configs/reader.py --workdir=runs/reader --config.data_root=DATA
 
-Arguments, after a colon: `words=rendered|real|both`. Measured results: configs/results/reader.json.
+Arguments, after a colon: `words=rendered|real|both`; `start=WORKDIR`, to go on from the weights of another run, which
+with another --config.seed sees other words. Measured results: configs/results/reader.json.
 """
 
 from configs import common
 
 
 def get_config(arg=""):
-    options = common.arguments(arg, words="both")
+    options = common.arguments(arg, words="both", start="")
     if options.words not in ("rendered", "real", "both"):
         raise ValueError(f"config argument words={options.words}: choose rendered, real or both")
     config = common.base()
     config.charset.drop_outside = True  # "it's" trains as "its", as the 36-character protocol scores it
     config.image.size = (32, 128)
     config.model = common.crnn(width=0.5) | dict(features="compact")
-    real, rendered = dict(both=(0.3, 0.7), real=(1.0, 0.0), rendered=(0.0, 1.0))[options.words]
+    real, rendered = dict(both=(0.4, 0.6), real=(1.0, 0.0), rendered=(0.0, 1.0))[options.words]
     # Plain words first of all teach what letters are; see common.PLAIN.
     sources = {
         "plain": common.rendered(seed=1, style=common.PLAIN) | dict(weight=0.25 * rendered),
@@ -26,6 +27,7 @@ def get_config(arg=""):
     sources = {name: row for name, row in sources.items() if row["weight"] > 0}
     config.streams.labelled = common.stream(64, sources, common.real_view())
     config.evals = common.benchmarks()
-    config.optimizer = common.adam(2e-3, "warmup_stable_decay", warmup_steps=500, decay=0.3)
-    config.steps, config.log_every, config.eval_every, config.save_every = 12_000, 200, 3500, 700
-    return common.apply(config, arg)
+    config.optimizer = common.adam(1e-3, "warmup_stable_decay", warmup_steps=500, decay=0.3)
+    config.steps, config.log_every, config.eval_every, config.save_every = 12_000, 200, 4000, 500
+    config.init_from = (("model", options.start, "model"),) if options.start else ()
+    return common.apply(config, "runlocal" if options.runlocal else "")

@@ -4,8 +4,8 @@
 
 Then configs/probe.py and configs/finetune.py. Without `compact`: the published sizes, on the images of the LMDB `ST`
 (SynthText), which is work for an accelerator; the learning rate and the optimiser are not certain (seqclr.md section
-12). With it: a quarter of the width on 95 % of 7,619 real words, whose labels are not read; DATA holds iiit5k, svt,
-icdar2003 and icdar2015 with their train.tar. The other 5 % of the images are watched. Options:
+12). With it: a quarter of the width and fewer layers, on 95 % of 7,619 real words, whose labels are not read; DATA
+holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % of the images are watched. Options:
 
     features=visual   contrast the features before the BiLSTM instead of those after it
     joint,labels=0.1  add the supervised loss on a tenth of the labels, drawn by label_seed=0, for 3 words of 10
@@ -20,7 +20,7 @@ def get_config(arg=""):
     )
     config = common.base()
     config.charset.layout, config.charset.drop_outside = f"cr_{options.decoder}", True
-    config.model = common.trba(width=0.25 if options.compact else 1.0) | dict(prediction=options.decoder)
+    config.model = (common.compact_trba() if options.compact else common.trba()) | dict(prediction=options.decoder)
     stream = "mixed" if options.joint else "unlabelled"
     config.objective = dict(
         name="seqclr", features=options.features, head="none", mapping="window", size=5, temperature=0.1,

@@ -71,7 +71,8 @@ class Scene:
         if hit(rng, style.occluded):
             occlude(rng, image, style)
         contrast = light(rng, image, contrast, style)
-        em = size * 32 / height * abs(np.linalg.det(matrix[:2, :2])) ** 0.5
+        (a, b), (c, d) = matrix[:2, :2].tolist()
+        em = size * 32 / height * abs(a * d - b * c) ** 0.5
         return camera(rng, image, contrast, em, style)
 
     def _neighbour(self, rng: np.random.Generator, shape: tuple, see, font: int, size: int, text: str) -> np.ndarray:

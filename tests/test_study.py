@@ -1,0 +1,59 @@
+"""tools/study.py: arms of a file become runs, in order, once each."""
+
+import ast
+import importlib
+import json
+import sys
+
+import pytest
+from testing import ROOT
+
+from jstr.core import InputError
+
+sys.path.insert(0, str(ROOT / "tools"))
+import study  # noqa: E402  tools are not a package
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "configs/studies").glob("*.txt")))
+def test_studies_name_configs_that_exist(name, tmp_path):
+    for arm in study.read_study(ROOT / "configs/studies" / name):
+        options = study.command(arm, tmp_path, 1, ["--config.steps=3"])
+        assert options[-3:] == [f"--workdir={tmp_path / arm.name}", "--config.seed=1", "--config.steps=3"]
+        path, _, arguments = options[0].removeprefix("--config=").partition(":")
+        config = importlib.import_module(path.removesuffix(".py").replace("/", ".")).get_config(arguments)
+        config.lock()
+        for option in options[1:-3]:
+            name, _, value = option.removeprefix("--config.").partition("=")
+            config.update_from_flattened_dict({name: ast.literal_eval(value) if value[0] in "0123456789(" else value})
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("", "no arm"),
+        ("# a", "no arm"),
+        ("a", "a config"),
+        ("a x.py\na y.py", ":2: an arm"),
+        ("a x.py:from={b}", "b, which"),
+    ],
+)
+def test_studies_that_cannot_be(text, says, tmp_path):
+    (tmp_path / "study.txt").write_text(text)
+    with pytest.raises(InputError, match=says):
+        study.read_study(tmp_path / "study.txt")
+
+
+def test_arms_run_once_and_are_tabulated(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = "first configs/crnn_real.py:runlocal\nsecond configs/crnn_real.py:runlocal --config.nothing={first}\n"
+    (tmp_path / "study.txt").write_text(lines)
+    arguments = [str(tmp_path / "study.txt"), f"--out={tmp_path / 'runs'}", f"--json={tmp_path / 'a.json'}"]
+    study.run([*arguments, "--only=first", "--", "--config.steps=1"])
+    assert "first (0)" in capsys.readouterr().out
+    found = json.loads((tmp_path / "a.json").read_text())["arms"]["first"]["seed 0"]
+    assert found["step"] == 1 and found["sets"]["rendered"]["words"] == 16
+    assert "--workdir=OUT/seed0/first" in found["command"]
+    log = (tmp_path / "runs/seed0/first/log.txt").read_text()
+    with pytest.raises(InputError, match="second of seed 0 did not end: error: .*nothing"):
+        study.run(arguments)
+    assert (tmp_path / "runs/seed0/first/log.txt").read_text() == log

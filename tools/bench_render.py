@@ -1,0 +1,62 @@
+"""Speed of rendering words on one core: python tools/bench_render.py [--json=FILE]
+
+Pictures are resized to 32x128 as training gets them. The first words, for which fonts are read, do not count. Three
+styles: that of the configs, where each effect has its share of the words; plain print; and every effect on every word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import string
+import time
+
+from jstr.main import cli
+
+WARM_UP, COUNT, REPEATS = 1000, 1000, 3
+# Shares that are 1 in the last style. Left out: what would replace the letters or the word (`hollow`, `turned`).
+EFFECTS = """
+    spaced small_capitals bolder bent slanted tilted foreshortened gradient textured graded filled outlined doubly
+    embossed glowing shadowed panelled neighbours underlined occluded lit shaded glaring cast dim blurred defocused
+    shaken small noisy sharpened compressed
+""".split()
+
+
+def rate(source, spec) -> float:
+    """Images per second, the best of REPEATS."""
+    for i in range(WARM_UP):
+        spec.fit(source[i]["image"])
+    seconds = []
+    for repeat in range(1, REPEATS + 1):
+        start = time.perf_counter()
+        for i in range(repeat * COUNT, (repeat + 1) * COUNT):
+            spec.fit(source[i]["image"])
+        seconds.append(time.perf_counter() - start)
+    return COUNT / min(seconds)
+
+
+def run(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args(argv)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    from configs.common import PLAIN
+    from jstr.data.images import ImageSpec
+    from jstr.data.synth import RenderedWords
+    from jstr.data.synth_style import Style
+
+    styles = {"default": Style(), "plain": Style(**PLAIN), "every effect": Style(**dict.fromkeys(EFFECTS, 1.0))}
+    characters, rates = string.digits + string.ascii_lowercase, {}
+    for name, style in styles.items():
+        source = RenderedWords(1, (REPEATS + 1) * COUNT, characters, style=style)
+        rates[name] = rate(source, ImageSpec((32, 128), 1))
+        print(f"{name:12}: {rates[name]:8,.0f} images/s on one core", flush=True)
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"images_per_second_one_core": rates}, file, indent=2)
+
+
+if __name__ == "__main__":
+    cli(run)

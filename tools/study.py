@@ -1,0 +1,114 @@
+"""Trains every arm of a study and tabulates them: python tools/study.py configs/studies/NAME.txt --out=runs/NAME
+
+Arms run one after the other, as a user would start them, and each continues where it stopped; those that have ended are
+not run again. `--seeds=0,1` repeats all of them, `--only=PATTERN` runs some, so that another process can run others at
+the same time. Everything behind `--` goes to every arm, such as `-- --config.data_root=DATA`. What an arm prints is in
+OUT/SEED/ARM/log.txt. --json writes scores, costs and commands of the arms that have ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from jstr.core import InputError
+from jstr.main import cli
+
+
+class Arm(NamedTuple):
+    """A line of a study: its name and the options of `python -m jstr.main`, with {NAME} for workdirs of other arms."""
+
+    name: str
+    options: list[str]
+
+
+def read_study(path: str) -> list[Arm]:
+    """The arms of a file. Raises InputError: no file, an arm without a config, twice, or that needs one not above."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a file such as configs/studies/reader.txt") from error
+    arms: dict[str, Arm] = {}
+    for number, line in enumerate(lines, 1):
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        name, *options = words
+        if not options or name in arms:
+            raise InputError(f"{path}:{number}: an arm is a name of its own, a config and options of it")
+        unknown = set(re.findall(r"{([\w-]+)}", line)) - set(arms)
+        if unknown:
+            raise InputError(f"{path}:{number}: {name} needs {', '.join(sorted(unknown))}, which no line above is")
+        arms[name] = Arm(name, [f"--config={options[0]}", *options[1:]])
+    if not arms:
+        raise InputError(f"{path} has no arm")
+    return list(arms.values())
+
+
+def command(arm: Arm, root: Path, seed: int, more: list[str]) -> list[str]:
+    """What follows `python -m jstr.main`."""
+    options = [re.sub(r"{([\w-]+)}", lambda found: str(root / found[1]), option) for option in arm.options]
+    return [*options, f"--workdir={root / arm.name}", f"--config.seed={seed}", *more]
+
+
+def result(workdir: Path) -> dict | None:
+    """What a run that has ended reports, None before."""
+    file = workdir / "results.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def train(arm: Arm, root: Path, seed: int, more: list[str]) -> None:
+    """Runs an arm to its end. Raises InputError: it failed; the last line of its log is told."""
+    workdir = root / arm.name
+    workdir.mkdir(parents=True, exist_ok=True)
+    log = workdir / "log.txt"
+    with log.open("a") as out:
+        options = command(arm, root, seed, more)
+        failed = subprocess.run([sys.executable, "-m", "jstr.main", *options], stdout=out, stderr=out).returncode
+    if failed or result(workdir) is None:
+        raise InputError(f"{arm.name} of seed {seed} did not end: {log.read_text().splitlines()[-1]} ({log})")
+
+
+def line(name: str, found: dict) -> str:
+    sets = {**found["sets"], **{k: v for k, v in found.get("other_weights", {}).get("sets", {}).items()}}
+    scores = "".join(f"  {key} {row['accuracy']:.1f}" for key, row in sets.items())
+    return f"{name:24}{scores}  {found['seconds'] / 60:.1f} min"
+
+
+def run(argv: list[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    split = argv.index("--") if "--" in argv else len(argv)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("study", help="such as configs/studies/reader.txt")
+    parser.add_argument("--out", required=True, help="a folder for the workdirs")
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--only", default="*", help="arms to run, such as 'probe-*'")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args(argv[:split])
+    arms, more = read_study(args.study), argv[split + 1 :]
+    if not re.fullmatch(r"\d+(,\d+)*", args.seeds):
+        raise InputError(f"--seeds={args.seeds}: give numbers, such as 0,1")
+    rows = {}
+    for seed in map(int, args.seeds.split(",")):
+        root = Path(args.out) / f"seed{seed}"
+        for arm in arms:
+            if result(root / arm.name) is None and fnmatch.fnmatch(arm.name, args.only):
+                train(arm, root, seed, more)
+            found = result(root / arm.name)
+            if found:
+                print(line(f"{arm.name} ({seed})", found), flush=True)
+                shown = " ".join(command(arm, Path(f"OUT/seed{seed}"), seed, []))
+                rows.setdefault(arm.name, {})[f"seed {seed}"] = {"command": f"python -m jstr.main {shown}"} | found
+    if args.json:
+        Path(args.json).write_text(json.dumps({"study": args.study, "arms": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    cli(run)
