@@ -1,4 +1,4 @@
-"""How well words were read, in plain Python: word accuracy, 1-NED, character error rate, and the field's protocols."""
+"""How well words were read, in plain Python: word accuracy, ED1, 1-NED, CER, and the field's protocols."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def edit_distance(a: str, b: str) -> int:
 class Score:
     """Sums over the words of one set. The properties are percentages except `confidence`; NaN when nothing was scored.
 
+    ed1: words within one edit of their label (SeqCLR).
     one_minus_ned: mean over words of 1 - edit distance / longer length, 0 when either string is empty (ICDAR 2019).
     cer: edit distance over all words / characters in all labels. It can exceed 100.
     left_out: words whose label the protocol cannot score or the subset leaves out. broken: keys of unreadable images.
@@ -43,6 +44,7 @@ class Score:
 
     words: int = 0
     correct: int = 0
+    close: int = 0
     ned_sum: float = 0.0
     errors: int = 0
     characters: int = 0
@@ -56,6 +58,7 @@ class Score:
         distance = edit_distance(prediction, label)
         self.words += 1
         self.correct += distance == 0
+        self.close += distance <= 1
         self.ned_sum += 1 - distance / max(len(prediction), len(label)) if prediction and label else 0.0
         self.errors += distance
         self.characters += len(label)
@@ -64,6 +67,10 @@ class Score:
     @property
     def accuracy(self) -> float:
         return 100 * _ratio(self.correct, self.words)
+
+    @property
+    def ed1(self) -> float:
+        return 100 * _ratio(self.close, self.words)
 
     @property
     def one_minus_ned(self) -> float:
@@ -78,10 +85,11 @@ class Score:
         return _ratio(self.confidence_sum, self.words)
 
     def row(self) -> dict[str, float]:
-        """The five reported figures by name, and HEAD/accuracy of every head."""
+        """The six reported figures by name, and HEAD/accuracy of every head."""
         figures = {
             "words": self.words,
             "accuracy": self.accuracy,
+            "ED1": self.ed1,
             "1-NED": self.one_minus_ned,
             "CER": self.cer,
             "confidence": self.confidence,
@@ -102,7 +110,7 @@ def averages(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
 def table(scores: dict[str, Score]) -> str:
     """A Markdown table: a row per set, and both averages when there is more than one set.
 
-    Behind the five figures, the accuracy of every head where the recogniser has several.
+    Behind the six figures, the accuracy of every head where the recogniser has several.
     """
     rows = {name: s.row() for name, s in scores.items()}
     if len(rows) > 1:
@@ -111,14 +119,14 @@ def table(scores: dict[str, Score]) -> str:
     heads = dict.fromkeys(key for r in rows.values() for key in r if key.endswith("/accuracy"))
     titles = {key: f"{key.removesuffix('/accuracy'):>8}" for key in heads}
     more = "".join(f" {title} |" for title in titles.values())
-    lines = [f"| {'set':{width}} |  words | accuracy |  1-NED |    CER | confidence |{more}"]
+    lines = [f"| {'set':{width}} |  words | accuracy |    ED1 |  1-NED |    CER | confidence |{more}"]
     more = "".join(f" {'-' * (len(title) - 1)}: |" for title in titles.values())
-    lines.append(f"| {'-' * width} | -----: | -------: | -----: | -----: | ---------: |{more}")
+    lines.append(f"| {'-' * width} | -----: | -------: | -----: | -----: | -----: | ---------: |{more}")
     for name, r in rows.items():
         more = "".join(f" {r.get(key, float('nan')):{len(title)}.2f} |" for key, title in titles.items())
         lines.append(
-            f"| {name:{width}} | {r['words']:6,} | {r['accuracy']:8.2f} | {r['1-NED']:6.2f} | {r['CER']:6.2f} "
-            f"| {r['confidence']:10.3f} |{more}"
+            f"| {name:{width}} | {r['words']:6,} | {r['accuracy']:8.2f} | {r['ED1']:6.2f} | {r['1-NED']:6.2f} "
+            f"| {r['CER']:6.2f} | {r['confidence']:10.3f} |{more}"
         )
     return "\n".join(lines)
 
@@ -126,7 +134,7 @@ def table(scores: dict[str, Score]) -> str:
 def _sum(scores: Iterable[Score]) -> Score:
     total = Score()
     for s in scores:
-        for name in ("words", "correct", "ned_sum", "errors", "characters", "confidence_sum"):
+        for name in ("words", "correct", "close", "ned_sum", "errors", "characters", "confidence_sum"):
             setattr(total, name, getattr(total, name) + getattr(s, name))
     return total
 
