@@ -1,8 +1,8 @@
 """Speed of a config's input pipeline: python tools/bench_input.py --config=configs/NAME.py [--json=FILE]
 
-First stage by stage, on one core. Each row does everything above it too, except the views, which start from decoded
-images. Then what training gets from the whole pipeline with 0, 1, 2 and as many workers as there are cores, on all of
-them. An image counts once in all these rows, however many views are made of it. At the end, the cores that an
+First stage by stage, on one core. Each row does everything above it too, except the views alone, which start from
+decoded images. Then what training gets from the whole pipeline with 0, 1, 2 and as many workers as there are cores, on
+all of them. An image counts once in all these rows, however many views are made of it. At the end, the cores that an
 accelerator at --images_per_second needs, where every view counts, as in bench_train.py.
 """
 
@@ -50,6 +50,8 @@ def rows(config, data) -> dict[str, Callable[[], float]]:
         if len(views) > 1:
             what = f"{name}: all {len(views)} views and resize alone, of decoded images"
             found[what] = lambda usable=usable, views=views: rate(viewer(usable, list(views.values())))
+            what = f"{name}: all {len(views)} views and resize, with decoding"
+            found[what] = lambda usable=usable, views=views: rate(viewer(usable, list(views.values()), decoded=False))
     for name, dataset in data.streams.items():
         found[f"{name}: + shuffle, mix, views, tokens"] = functools.partial(rate, functools.partial(element, dataset))
     found["all streams: + batch, threads"] = lambda: batch_rate(config, data, 0)
@@ -139,18 +141,20 @@ def stages(usable) -> dict[str, Callable[[int], int]]:
     return {"read or render": read, "+ decode": decode, "+ resize": resize}
 
 
-def viewer(usable, views: list[dict], count: int = 500) -> Callable[[int], int]:
-    """Makes all views of one image, of `count` that are decoded beforehand, from each source alike."""
+def viewer(usable, views: list[dict], decoded: bool = True, count: int = 500) -> Callable[[int], int]:
+    """Makes all views of one image, of `count` from each source alike; they are decoded beforehand, or each time."""
     import numpy as np
 
     from jstr.data import ops
 
     spec, rng = usable[0].spec, np.random.default_rng(0)
-    images = [u[i * len(u) // count]["image"] for u in usable for i in range(count)]
-    images = [images[i] for i in rng.permutation(len(images))]
+    places = [(u, i * len(u) // count) for u in usable for i in range(count)]
+    places = [places[i] for i in rng.permutation(len(places))]
+    images = [u[i]["image"] for u, i in places] if decoded else None
 
     def one(i: int) -> int:
-        image = images[i % len(images)]
+        u, place = places[i % len(places)]
+        image = images[i % len(images)] if decoded else u[place]["image"]
         return bool([spec.fit(ops.apply_view(image, rng, view)) for view in views])
 
     return one
