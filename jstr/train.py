@@ -85,7 +85,8 @@ def run(config, workdir: str) -> dict[str, Score]:
     with Stop() as stop:
         while True:
             ended, improved = step >= config.steps, False
-            if ended or (step % config.eval_every == 0 and step != evaluated and step):
+            worth_it = step or (config.keep_best and config.init_from)  # what a run starts from may be its best
+            if ended or (step % config.eval_every == 0 and step != evaluated and worth_it):
                 with report.pause():
                     scores = _evaluate(reader, sources, config, _weights(state, mesh))
                     watched = held_back.measure(state)
