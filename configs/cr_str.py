@@ -23,8 +23,8 @@ def get_config(arg=""):
     config.model.projection = options.projection
     config.objective = dict(
         name="cr_str", labels=options.labels, divergence="kl", temperature=0.4, confidence="product", threshold=0.5,
-        cons_reduction="character", cons_weight=1.0, coral_weight=0.01, coral_threshold=0.6, coral_normalise=False,
-        hidden_labels=options.hidden,
+        cons_reduction="character", cons_weight=1.0, context="shared", coral_weight=0.01, coral_threshold=0.6,
+        coral_normalise=False, hidden_labels=options.hidden,
     )  # fmt: skip
     config.teacher = dict(decay=0.999, warmup=False, update="after", workdir="")
     config.optimizer = common.adamw(1e-3, weight_decay=0.01)

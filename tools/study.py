@@ -30,20 +30,28 @@ class Arm(NamedTuple):
 
 
 def read_study(path: str) -> list[Arm]:
-    """The arms of a file. Raises InputError: no file, an arm without a config, twice, or that needs one not above."""
+    """The arms of a file, a line each. A line that begins with @NAME only says which options @NAME stands for.
+
+    Raises:
+      InputError: no file, an arm without a config, twice, or that needs one not above.
+    """
     try:
         lines = Path(path).read_text().splitlines()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give a file such as configs/studies/reader.txt") from error
     arms: dict[str, Arm] = {}
+    shared: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):
         words = shlex.split(line, comments=True)
         if not words:
             continue
-        name, *options = words
+        name, *options = words[0], *(option for word in words[1:] for option in shared.get(word, [word]))
+        if name.startswith("@"):
+            shared[name] = options
+            continue
         if not options or name in arms:
             raise InputError(f"{path}:{number}: an arm is a name of its own, a config and options of it")
-        unknown = set(re.findall(r"{([\w-]+)}", line)) - set(arms)
+        unknown = set(re.findall(r"{([\w-]+)}", " ".join(options))) - set(arms)
         if unknown:
             raise InputError(f"{path}:{number}: {name} needs {', '.join(sorted(unknown))}, which no line above is")
         arms[name] = Arm(name, [f"--config={options[0]}", *options[1:]])

@@ -25,6 +25,7 @@ def make(
     threshold: float = 0.5,
     cons_reduction: str = "character",
     cons_weight: float = 1.0,
+    context: str = "shared",
     coral_weight: float = 0.01,
     coral_threshold: float = 0.6,
     coral_normalise: bool = False,
@@ -41,6 +42,7 @@ def make(
         Distance(labels, divergence, temperature),
         cons_reduction, cons_weight,
         Coral(coral_weight, coral_threshold, threshold, coral_normalise),
+        context=context,
         projects=True,
         hidden_labels=hidden_labels,
     ).objective()  # fmt: skip
