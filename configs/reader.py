@@ -3,14 +3,24 @@
     python -m jstr.main --config=configs/reader.py --workdir=runs/reader --config.data_root=DATA
 
 Arguments, after a colon: `words=rendered|real|both`; `start=WORKDIR`, to go on from the weights of another run, which
-with another --config.seed sees other words. Measured results: configs/results/reader.json.
+with another --config.seed sees other words; `finish`, for the last part of such a series: weaker augmentation, so that
+words look as they will when they are read, and a learning rate that falls from the start to nothing. Measured results:
+configs/results/reader.json.
 """
 
 from configs import common
 
+WEAK = dict(
+    crop=dict(amount=0.04),
+    affine=dict(rotate=2.0, shear=0.07, scale=0.05, shift=0.025),
+    contrast=dict(contrast=0.2, brightness=0.08, invert=0.1),
+    blur=dict(sigma=0.8, probability=0.1),
+    noise=dict(sigma=6.0, probability=0.1),
+)
+
 
 def get_config(arg=""):
-    options = common.arguments(arg, words="both", start="")
+    options = common.arguments(arg, words="both", start="", finish=False)
     if options.words not in ("rendered", "real", "both"):
         raise ValueError(f"config argument words={options.words}: choose rendered, real or both")
     config = common.base()
@@ -25,9 +35,12 @@ def get_config(arg=""):
     }
     sources |= {name: row | dict(weight=row["weight"] * real) for name, row in common.real_words().items()}
     sources = {name: row for name, row in sources.items() if row["weight"] > 0}
-    config.streams.labelled = common.stream(64, sources, common.real_view())
+    config.streams.labelled = common.stream(64, sources, WEAK if options.finish else common.real_view())
     config.evals = common.benchmarks()
     config.optimizer = common.adam(1e-3, "warmup_stable_decay", warmup_steps=500, decay=0.3)
     config.steps, config.log_every, config.eval_every, config.save_every = 12_000, 200, 4000, 500
+    if options.finish:
+        config.optimizer.schedule.update(warmup_steps=100, decay=1.0)
+        config.steps = 3_000
     config.init_from = (("model", options.start, "model"),) if options.start else ()
     return common.apply(config, "runlocal" if options.runlocal else "")
