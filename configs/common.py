@@ -333,7 +333,7 @@ def apply(config: ConfigDict, arg: str) -> ConfigDict:
         config.model.width = 0.0625
         if config.model.get("features") == "resnet":
             config.model.features = "vgg"  # a quarter of the layers to compile
-        shallow = dict(blocks=(1, 1, 1, 1, 1), num_layers=1, language_layers=1, iterations=2)  # ABINet
+        shallow = dict(blocks=(1, 1, 1, 1, 1), num_layers=1, language_layers=1, iterations=1)  # ABINet
         config.model.update({name: value for name, value in shallow.items() if name in config.model})
         rows = [*config.streams.values(), *config.held_back.values()]
         reads_text = any("words" in source for row in rows for source in row.sources.values())
