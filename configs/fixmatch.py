@@ -4,18 +4,20 @@
 
 A word counts when its least certain character has 0.95; --config.objective.threshold=0.5 is nearer to CR's variant. A
 moving average of the weights reads in evaluation and does not teach. `shared`: the student is told the teacher's
-characters, as in CR; else it reads freely. Options `compact`, `decoder` and `hidden` as in configs/cr_str.py.
+characters, as in CR; else it reads freely. `cutout=0.5`: half of the strong views get a grey square. Options `compact`,
+`decoder` and `hidden` as in configs/cr_str.py.
 """
 
 from configs import common
 
 
 def get_config(arg=""):
-    options = common.arguments(arg, **common.SEMI, shared=False)
-    config = common.semi_supervised(options)
+    options = common.arguments(arg, **common.SEMI, shared=False, cutout=0.0)
+    config = common.semi_supervised(options, dict(cr_strong=dict(cutout=options.cutout)) if options.cutout else None)
     config.objective = dict(
-        name="fixmatch", confidence="minimum", threshold=0.95, context="shared" if options.shared else "own",
-        cons_reduction="sample", cons_weight=1.0, hidden_labels=options.hidden,
+        name="fixmatch", confidence="minimum", threshold=0.95, per_character=False,
+        context="shared" if options.shared else "own", cons_reduction="sample", cons_weight=1.0,
+        hidden_labels=options.hidden,
     )  # fmt: skip
     config.teacher = dict(decay=0.999, warmup=False, update="after", workdir="")
     config.eval_weights = "teacher"

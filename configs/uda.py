@@ -2,7 +2,8 @@
 
     python -m jstr.main --config=configs/uda.py:compact --workdir=runs/uda --config.data_root=DATA
 
-The student is its own teacher. `shared`: it is told the teacher's characters, as in CR; else it reads freely. Options
+The student is its own teacher. `shared`: it is told the teacher's characters, as in CR; else it reads freely. Training
+signal annealing: --config.objective.annealing=log (or linear, exp) --config.objective.annealing_steps=N. Options
 `compact`, `decoder` and `hidden` as in configs/cr_str.py.
 """
 
@@ -13,7 +14,8 @@ def get_config(arg=""):
     options = common.arguments(arg, **common.SEMI, shared=False)
     config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if options.decoder == "ctc" else None)
     config.objective = dict(
-        name="uda", temperature=0.4, confidence="product", threshold=0.5, context="shared" if options.shared else "own",
-        cons_reduction="sample", cons_weight=1.0, hidden_labels=options.hidden,
+        name="uda", temperature=0.4, confidence="product", threshold=0.5, per_character=False,
+        context="shared" if options.shared else "own", cons_reduction="sample", cons_weight=1.0, annealing="none",
+        annealing_steps=0, hidden_labels=options.hidden,
     )  # fmt: skip
     return common.apply(config, "runlocal" if options.runlocal else "")

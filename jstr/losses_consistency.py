@@ -147,6 +147,12 @@ def sigmoid_ramp(step: Array, steps: int) -> Array:
     return jnp.exp(-5 * jnp.square(1 - jnp.minimum(step / steps, 1.0)))
 
 
+# Thresholds of training signal annealing: the share of the steps made -> 0..1 (Xie et al. 2020).
+ANNEALING = {
+    "linear": lambda done: done, "log": lambda done: 1 - jnp.exp(-5 * done), "exp": lambda done: jnp.exp(5 * (done - 1))
+}  # fmt: skip
+
+
 def ensemble_certainty(log_prob: Array, mask: Array) -> Array:
     """[B]: the least over the steps of the geometric mean over M predictions of the probability of the chosen token.
 

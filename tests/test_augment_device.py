@@ -310,3 +310,16 @@ def test_four_devices_equal_one():
     status, out, err = call("tests/sharded_views.py", XLA_FLAGS=flags)
     assert status == 0, err
     assert out.split() == ["devices", "4", "views", "equal", "rows", "equal"]
+
+
+def test_cutout_is_as_large_and_as_frequent_as_on_the_host():
+    shapes = [(32, 100), (20, 40), (40, 300), (24, 60)]
+    spec, count = ImageSpec(SIZE, 3, False), 2000
+    images = [np.zeros((*shapes[i % 4], 3), np.uint8) for i in range(count)]
+    found = quick_jit(lambda base: cr.cr_strong(base, KEY, spatial=0, channel=0, cutout=0.5))(base_of(images))
+    options = dict(spatial=0, channel=0, cutout=0.5)
+    host = [spec.fit(ops_cr.cr_strong(x, np.random.default_rng(i), **options)) for i, x in enumerate(images)]
+    for kind in range(4):
+        grey = [np.stack(views)[kind::4].mean(axis=(1, 2, 3)) / 127 for views in (np.asarray(found), host)]
+        assert abs(grey[0].mean() - grey[1].mean()) < 0.008, (shapes[kind], grey[0].mean(), grey[1].mean())
+        assert all(0.42 < (part > 0).mean() < 0.58 for part in grey)

@@ -11,7 +11,8 @@ from test_consistency import STUDENT, TEACHER
 from testing import REAL_WORDS, call, consistency_config, quick_jit, tiny_config
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
-from jstr import train
+from jstr import losses, train
+from jstr.consistency_terms import Annealing
 from jstr.core import InputError, ModelConfig
 from jstr.data.sources import open_source
 from jstr.objectives import make_objective
@@ -115,6 +116,68 @@ def test_oracles_of_the_specification():
     assert spoken("noisy_student", cons_reduction="kept")[0]["consistency"] == pytest.approx(1.378251, abs=1e-6)
     assert spoken("mean_teacher")[0]["consistency"] == pytest.approx(0.021558, abs=1e-6)
     assert spoken("mean_teacher", masked=True)[0]["consistency"] == pytest.approx(0.011492, abs=1e-6)
+
+
+@pytest.mark.parametrize(("threshold", "counted"), [(0.2, 6), (0.3, 4), (0.85, 2), (0.95, 0)])
+def test_each_character_may_be_gated_by_itself(threshold, counted):
+    """baselines.md 5: the steps of section 8 whose own c_i is high enough, divided by the length of the word."""
+    log_p = TEACHER - np.log(np.exp(TEACHER).sum(-1, keepdims=True))
+    log_q = STUDENT - np.log(np.exp(STUDENT).sum(-1, keepdims=True))
+    words = np.arange(4) < 3  # the first three steps of both words
+    steps = (np.exp(log_p.max(-1)) >= threshold) & words
+    assert steps.sum() == counted
+    labels = np.array([[5, 6, 3, 0]] * 2)
+    entropy = -np.take_along_axis(log_q, labels[..., None], axis=-1)[..., 0]
+    found, _ = spoken("fixmatch", threshold=threshold, per_character=True)
+    assert found["consistency"] == pytest.approx(np.where(steps, entropy, 0).sum() / 6, abs=1e-5)
+    assert found["confident"] == steps.any(axis=1).mean()
+    sharp = np.exp(TEACHER / 0.4) / np.exp(TEACHER / 0.4).sum(-1, keepdims=True)
+    divergence = (sharp * (np.log(sharp) - log_q)).sum(-1)
+    found, _ = spoken("uda", threshold=threshold, per_character=True)
+    assert found["consistency"] == pytest.approx(np.where(steps, divergence, 0).sum() / 6, abs=1e-5)
+
+
+def test_characters_of_a_ctc_string_are_not_gated():
+    with pytest.raises(InputError, match="per_character: CTC learns whole strings"):
+        make_objective(METHODS["fixmatch"] | dict(per_character=True), Toy(), FACTS)
+    make_objective(METHODS["uda"] | dict(per_character=True), Toy(), FACTS)
+
+
+@pytest.mark.parametrize(("schedule", "half"), [("linear", 0.5), ("log", 1 - np.exp(-2.5)), ("exp", np.exp(-2.5))])
+def test_training_signal_annealing(schedule, half):
+    """Words whose label the student gives a probability above the threshold do not count; at the end all do."""
+    anneal = Annealing(schedule, 100)
+    threshold = 1 / 7 + 6 / 7 * half
+    logits = np.zeros((3, 2, 7), np.float32)
+    logits[1, :, 5] = logits[1, :, 6] = -20  # a word it reads surely, beside one it knows nothing of
+    for row, p in ((1, threshold + 0.01), (2, threshold - 0.01)):
+        logits[row] = np.log((1 - p) / 6)
+        logits[row, 0, 5] = logits[row, 1, 3] = np.log(p)
+    tokens = np.array([[2, 5, 3]] * 3, np.int32)
+    rows = [np.asarray(anneal(logits, tokens, step, SPOKEN)).tolist() for step in (50, 100, 1000)]
+    assert rows == [[True, False, True], [True] * 3, [True] * 3]
+    assert Annealing()(logits, tokens, 0, SPOKEN) is None
+    off, _ = spoken("uda")
+    early, _ = spoken("uda", annealing=schedule, annealing_steps=10)
+    assert "released" not in off and off["supervised"] > 0
+    assert 0 <= early["released"] <= 1
+
+
+def test_annealing_with_ctc_leaves_rows_out():
+    """The loss is that of the rows that count, as if the others were deleted."""
+    logits = np.random.default_rng(0).normal(size=(4, 6, 9)).astype(np.float32)
+    tokens = np.array([[3, 4, 0], [3, 3, 0], [5, 0, 0], [6, 7, 8]], np.int32)
+    facts = ModelConfig((1, 1), 1, 3, 9, first_id=1, pad_id=0)
+    rows = np.asarray(Annealing("linear", 1000)(logits, tokens, 100, facts))
+    nll, _ = losses.ctc(jnp.asarray(logits), jnp.asarray(tokens), 0)
+    assert 0 < rows.sum() < 4 or np.exp(-np.asarray(nll)).max() < 1 / 9 + 8 / 90
+    np.testing.assert_array_equal(rows, np.exp(-np.asarray(nll)) < 1 / 9 + 8 / 9 * 0.1)
+
+
+@pytest.mark.parametrize("options", [dict(annealing="cos"), dict(annealing="log")])
+def test_annealing_that_cannot_be(options):
+    with pytest.raises(InputError, match="config.objective.annealing"):
+        make_objective(METHODS["uda"] | options, Toy(), FACTS)
 
 
 def test_who_is_told_what():

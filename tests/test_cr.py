@@ -12,7 +12,7 @@ from testing import call, consistency_config, quick_jit
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
 import jstr
-from jstr import checkpoint, consistency, sharding, train
+from jstr import checkpoint, consistency_terms, sharding, train
 from jstr.core import InputError, ModelConfig
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
@@ -241,8 +241,8 @@ def test_hidden_labels_are_for_people(kind):
     first = value(objective, params, state, teacher, batch)
     facts, rows = MODELS[kind][1], dict(batch["unlabelled"])
     variables = {"params": teacher[0]["model"], **teacher[1]}
-    read = consistency.read(MODELS[kind][0].apply(variables, rows["weak"], train=False)["logits"], facts)
-    texts = np.asarray(consistency.strings(read, facts))
+    read = consistency_terms.read(MODELS[kind][0].apply(variables, rows["weak"], train=False)["logits"], facts)
+    texts = np.asarray(consistency_terms.strings(read, facts))
     truth = np.full_like(rows["tokens"], facts.pad_id)
     start = int(facts.bos_id is not None)
     texts = np.where(texts >= facts.first_id, texts, facts.pad_id)[:, : truth.shape[1] - start]

@@ -24,9 +24,11 @@ MAY_IMPORT = {
     "supervision": ("losses", "core"),
     "passes": ("nn", "core"),
     "draw": (),
-    "consistency": ("losses", "losses_consistency", "supervision", "passes", "draw", "core"),
+    "consistency_terms": ("losses", "losses_consistency", "core"),
+    "consistency": ("losses_consistency", "consistency_terms", "supervision", "passes", "draw", "core"),
     "objectives": (
-        "losses", "losses_consistency", "consistency", "supervision", "passes", "draw", "decode", "text", "core", "nn"
+        "losses", "losses_consistency", "consistency_terms", "consistency", "supervision", "passes", "draw", "decode",
+        "text", "core", "nn",
     ),  # fmt: skip
     "data": ("data", "text", "core"),
     "augment": ("augment", "nn", "core"),

@@ -106,3 +106,16 @@ def test_strong_views_move_words_and_without_the_spatial_stage_do_not():
     for seed in range(30):
         out = ops_cr.cr_strong(flat, np.random.default_rng(seed), spatial=0)
         assert len(np.unique(out[flat == 9])) == len(np.unique(out[flat == 200])) == 1
+
+
+def test_cutout_covers_a_grey_square():
+    black = np.zeros((32, 120, 1), np.uint8)
+    covered = []
+    for seed in range(300):
+        out = ops_cr.cr_strong(black, np.random.default_rng(seed), spatial=0, channel=0, cutout=0.5)[..., 0]
+        assert set(np.unique(out)) <= {0, 127}
+        rows, columns = (out == 127).any(axis=1), (out == 127).any(axis=0)
+        assert rows.sum() <= 17 and columns.sum() <= 17 and (out == 127).sum() == rows.sum() * columns.sum()
+        covered.append(out == 127)
+    assert 0.4 < np.mean([c.any() for c in covered]) < 0.6
+    assert np.mean(covered, axis=0).max() < 0.2, "anywhere"

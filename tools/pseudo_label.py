@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from jstr import losses_consistency as lc
-from jstr.consistency import read, strings
+from jstr.consistency_terms import read, strings
 from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
 from jstr.data.sources import open_source

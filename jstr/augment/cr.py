@@ -53,7 +53,9 @@ def jittered(base: Base, rank: Array, factors: Array, turn: Array) -> Array:
     return pixels.astype(jnp.uint8)
 
 
-def cr_strong(base: Base, key: Array, *, spatial: int = 2, channel: int = 2, probability: float = 0.5) -> Array:
+def cr_strong(
+    base: Base, key: Array, *, spatial: int = 2, channel: int = 2, probability: float = 0.5, cutout: float = 0.0
+) -> Array:
     """`spatial` geometric operations, then `channel` operations on the values -> uint8 [B, H, W, C]; as on the host."""
     keys = jax.random.split(key, 2)
     op, level, sign = draw(keys[0], len(base.images), spatial, 5, 4, probability)
@@ -62,7 +64,17 @@ def cr_strong(base: Base, key: Array, *, spatial: int = 2, channel: int = 2, pro
     weight = base.inside()
     for i in range(channel):
         pixels = changed(pixels, weight, op[:, i], level[:, i], sign[:, i])
+    if cutout:
+        pixels = covered(base, pixels, jax.random.fold_in(key, 2), cutout)
     return pixels.astype(jnp.uint8)
+
+
+def covered(base: Base, pixels: Array, key: Array, probability: float) -> Array:
+    """A grey square on some of the pictures [B, H, W, C], half as high as they are."""
+    chance, u0, v0 = jax.random.uniform(key, (3, len(pixels), 1, 1))
+    (u, v), (height, width) = base.places(), base.size.T[:, :, None, None]
+    inside = (jnp.abs(v - v0) < 0.25) & (jnp.abs(u - u0) * width < 0.25 * height) & (chance < probability)
+    return jnp.where(inside[..., None], 127.0, pixels)
 
 
 def draw(key: Array, batch: int, count: int, ops: int, levels: int, probability: float) -> tuple[Array, Array, Array]:

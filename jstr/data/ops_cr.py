@@ -162,15 +162,25 @@ CHANNEL = (
 )  # fmt: skip
 
 
-def cr_strong(image, rng, *, spatial=2, channel=2, probability=0.5):
+def _cutout(image, rng):
+    """A grey square, half as high as the picture, about a point anywhere in it (FixMatch)."""
+    h, w = image.shape[:2]
+    y, x, half = rng.uniform(0, h), rng.uniform(0, w), h / 4
+    out = image.copy()
+    out[max(round(y - half), 0) : max(round(y + half), 0), max(round(x - half), 0) : max(round(x + half), 0)] = 127
+    return out
+
+
+def cr_strong(image, rng, *, spatial=2, channel=2, probability=0.5, cutout=0.0):
     """Draws `spatial` geometric operations, then `channel` operations on the values; one may come twice.
 
     Each is applied with `probability`, at a level drawn from 1 to 4, or 1 to 9. Words move by up to 18 % of the width,
-    so frames of two views do not correspond; spatial=0 leaves the pixels where they are.
+    so frames of two views do not correspond; spatial=0 leaves the pixels where they are. cutout: the probability of a
+    grey square on top, which the published pools lack.
     """
     for ops, count, levels in ((SPATIAL, spatial, 5), (CHANNEL, channel, 10)):
         for i in rng.integers(len(ops), size=count):
             level = int(rng.integers(1, levels))
             if rng.random() < probability:
                 image = ops[i](image, rng, level)
-    return image
+    return _cutout(image, rng) if cutout and rng.random() < cutout else image

@@ -8,7 +8,8 @@ together. The defaults are those of the published code. cr.md.
 from __future__ import annotations
 
 from jstr import consistency
-from jstr.consistency import Consistency, Coral, Distance, Gate
+from jstr.consistency import Consistency
+from jstr.consistency_terms import Coral, Distance, Gate
 from jstr.core import ModelConfig, Objective
 
 draw = consistency.draw
@@ -23,6 +24,7 @@ def make(
     temperature: float = 0.4,
     confidence: str = "product",
     threshold: float = 0.5,
+    per_character: bool = False,
     cons_reduction: str = "character",
     cons_weight: float = 1.0,
     context: str = "shared",
@@ -38,7 +40,7 @@ def make(
     """
     return Consistency(
         model, config,
-        Gate(confidence, threshold),
+        Gate(confidence, threshold, per_character=per_character),
         Distance(labels, divergence, temperature),
         cons_reduction, cons_weight,
         Coral(coral_weight, coral_threshold, threshold, coral_normalise),

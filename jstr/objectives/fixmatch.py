@@ -7,7 +7,8 @@ only reads in evaluation: config.teacher = dict(decay=0.999), config.eval_weight
 from __future__ import annotations
 
 from jstr import consistency
-from jstr.consistency import Consistency, Distance, Gate
+from jstr.consistency import Consistency
+from jstr.consistency_terms import Distance, Gate
 from jstr.core import ModelConfig, Objective
 
 draw = consistency.draw
@@ -19,6 +20,7 @@ def make(
     config: ModelConfig,
     confidence: str = "minimum",
     threshold: float = 0.95,
+    per_character: bool = False,
     context: str = "own",
     cons_reduction: str = "sample",
     cons_weight: float = 1.0,
@@ -26,6 +28,7 @@ def make(
 ) -> Objective:
     """See consistency.py for the options."""
     return Consistency(
-        model, config, Gate(confidence, threshold), Distance("hard"), cons_reduction, cons_weight,
+        model, config, Gate(confidence, threshold, per_character=per_character), Distance("hard"),
+        cons_reduction, cons_weight,
         own_teacher=True, context=context, hidden_labels=hidden_labels,
     ).objective()  # fmt: skip

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from jstr import losses_consistency as lc
-from jstr.consistency import check_choice, compare, read, told
+from jstr.consistency import compare
+from jstr.consistency_terms import check_choice, read, told
 from jstr.core import Array, Batch, ModelConfig, Objective, Variables
 from jstr.passes import forward, init
 from jstr.supervision import mean, supervised_outputs

@@ -10,7 +10,8 @@ teacher of any size, round after round. baselines.md sections 1 and 2.
 from __future__ import annotations
 
 from jstr import consistency
-from jstr.consistency import Consistency, Distance, Gate
+from jstr.consistency import Consistency
+from jstr.consistency_terms import Distance, Gate
 from jstr.core import ModelConfig, Objective
 
 draw = consistency.draw

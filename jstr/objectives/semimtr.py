@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jstr.consistency import check_choice, read, told
+from jstr.consistency_terms import check_choice, read, told
 from jstr.core import Array, Batch, InputError, Metrics, ModelConfig, Objective, Variables
 from jstr.losses import precise
 from jstr.passes import forward, init

@@ -7,7 +7,8 @@ average, no projection layer and no domain adaptation.
 from __future__ import annotations
 
 from jstr import consistency
-from jstr.consistency import Consistency, Distance, Gate
+from jstr.consistency import Consistency
+from jstr.consistency_terms import Annealing, Distance, Gate
 from jstr.core import ModelConfig, Objective
 
 draw = consistency.draw
@@ -20,13 +21,22 @@ def make(
     temperature: float = 0.4,
     confidence: str = "product",
     threshold: float = 0.5,
+    per_character: bool = False,
     context: str = "own",
     cons_reduction: str = "sample",
     cons_weight: float = 1.0,
+    annealing: str = "none",
+    annealing_steps: int = 0,
     hidden_labels: bool = False,
 ) -> Objective:
-    """See consistency.py for the options."""
+    """See consistency.py, and consistency_terms.py for gate and annealing."""
     return Consistency(
-        model, config, Gate(confidence, threshold), Distance("soft", "kl", temperature), cons_reduction, cons_weight,
-        own_teacher=True, context=context, hidden_labels=hidden_labels,
+        model, config,
+        Gate(confidence, threshold, per_character=per_character),
+        Distance("soft", "kl", temperature),
+        cons_reduction, cons_weight,
+        own_teacher=True,
+        context=context,
+        hidden_labels=hidden_labels,
+        annealing=Annealing(annealing, annealing_steps),
     ).objective()  # fmt: skip
