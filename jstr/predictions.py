@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from jstr.data.pipeline import padded_batches, resolve
+from jstr.data.pipeline import padded_batches
+from jstr.data.rows import resolve
 from jstr.data.sources import open_source
 from jstr.draw import word_sheet
 from jstr.reader import BATCH_SIZE, Reader

@@ -15,7 +15,8 @@ import optax
 
 from jstr import checkpoint, distributed, evaluate, predictions, sharding, teacher
 from jstr.core import InputError, Objective, TrainState
-from jstr.data.pipeline import TrainData, example_batch, open_row
+from jstr.data.pipeline import TrainData, example_batch
+from jstr.data.rows import open_row
 from jstr.data.usable import Broken
 from jstr.device_data import DeviceData
 from jstr.device_views import on_device

@@ -7,7 +7,8 @@ from testing import REAL_WORDS, tiny_config, write_folder
 from jstr import train
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
-from jstr.data.pipeline import TrainData, padded_batches, resolve
+from jstr.data.pipeline import TrainData, padded_batches
+from jstr.data.rows import resolve
 from jstr.data.sources import open_source
 from jstr.data.usable import Broken, chosen
 

@@ -8,9 +8,7 @@ one number, and a run may resume on another count of workers or processes.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import grain
@@ -20,50 +18,15 @@ from absl import flags
 from jstr.core import InputError
 from jstr.data import ops
 from jstr.data.images import ImageSpec
-from jstr.data.sources import open_source
-from jstr.data.synth import RenderedWords, Style
-from jstr.data.text_source import NOISED, open_words, text_stream
-from jstr.data.usable import Numbered, Usable, chosen
-from jstr.text import Charset, LabelReport
+from jstr.data.rows import usable_of
+from jstr.data.text_source import NOISED, text_stream
+from jstr.data.usable import Numbered, Usable
+from jstr.text import Charset
 
 LABEL_FIELDS = ("tokens", "has_label")
 FILLED = "_filled"
 # Of streams whose views are drawn on the device: the picture that views start from, its size before the resize
 BASE, BASE_SIZE = "base", "base_size"
-
-
-def resolve(path: str, data_root: str) -> str:
-    """A path from a config: relative ones lie under data_root (or the environment's JSTR_DATA), if one is given.
-
-    "~" is expanded. A `tfds:NAME` is left alone.
-    """
-    root = data_root or os.environ.get("JSTR_DATA", "")
-    path = os.path.expanduser(path)
-    return path if path.startswith("tfds:") or not root else str(Path(root).expanduser() / path)
-
-
-def open_row(row: Mapping[str, Any], charset: Charset, data_root: str, labelled: bool):
-    """The source that a config row describes: `rendered` (arguments of RenderedWords) or `path` (open_source).
-
-    Raises:
-      InputError: neither, or what open_source raises.
-    """
-    if "rendered" in row:
-        arguments = dict(row["rendered"])
-        try:
-            style = Style(**dict(arguments.pop("style", {})))
-            return RenderedWords(characters=charset.characters, max_length=charset.max_length, style=style, **arguments)
-        except TypeError as error:  # a name that RenderedWords or Style does not have
-            raise InputError(f"rendered words: {error}") from error
-    if not row.get("path"):
-        raise InputError("a source needs a path, or rendered={...} (configs/adapt.py: give --config.images=FOLDER)")
-    path = resolve(row["path"], data_root)
-    try:
-        return open_source(path, labels=row.get("labels") or None, labelled=labelled)
-    except InputError as error:
-        rooted = path != row["path"] or os.path.isabs(path) or os.path.exists(path)
-        hint = "" if rooted else "; relative paths lie under --config.data_root or JSTR_DATA, if set"
-        raise InputError(f"{error}{hint}") from error
 
 
 def image_fields(fields: tuple[str, ...]) -> list[str]:
@@ -79,11 +42,6 @@ def image_views(where: str, fields: tuple[str, ...], given: Mapping[str, Any]) -
     for field, view in views.items():
         ops.check_view(f"{where.split('.')[-2]}.{field}", view)
     return views
-
-
-def _share_options(row) -> str:
-    names = ("share", "share_start", "share_seed")
-    return "(" + ", ".join(f"{name}={row[name]}" for name in names if name in row) + ")"
 
 
 class TrainData:
@@ -131,14 +89,16 @@ class TrainData:
             raise InputError(f"{where}.sources is empty: name at least one source")
         seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
         resident = self._part == "streams" and name in self.config.device_data
-        datasets, weights, used = [], [], []
+        datasets, weights, used, root = [], [], [], self.config.data_root
         for i, (source_name, source_row) in enumerate(row.sources.items()):
             labelled = "tokens" in fields and source_row.get("labelled", True)
             if not labelled and "tokens" in fields and "has_label" not in fields:
                 raise InputError(f"{where}.sources.{source_name}.labelled=False, but this stream needs every label")
             if "words" in source_row and NOISED not in fields:
                 raise InputError(f"{where}.sources.{source_name} is text without pictures; this stream reads pictures")
-            usable = self.usable[f"{name}/{source_name}"] = self._usable(source_name, source_row, labelled)
+            usable, notes = usable_of(source_name, source_row, self.charset, root, self.spec, labelled, self._frames)
+            self.usable[f"{name}/{source_name}"] = usable
+            self.notes += notes
             numbered = Numbered(usable, sum(map(len, used))) if resident else usable
             dataset = grain.MapDataset.source(numbered).seed((seed + i) % 2**32)
             used.append(usable)
@@ -160,33 +120,6 @@ class TrainData:
         rows = grain.MapDataset.concatenate([grain.MapDataset.source(usable) for usable in used])
         self.resident[name] = _finish(rows, seed, fields, views, self.spec, self.charset)
         return mixed
-
-    def _usable(self, name: str, row, labelled: bool) -> Usable:
-        if "words" in row:
-            words = open_words(name, row, self.charset, functools.partial(resolve, data_root=self.config.data_root))
-            self.notes += words.notes
-            return words
-        source = open_row(row, self.charset, self.config.data_root, labelled)
-        self.notes += [f"{name}: {note}" for note in getattr(source, "notes", [])]
-        if "rendered" in row:
-            if "share" in row:
-                raise InputError(f"source {name}: share is for data sets; rendered words have a size")
-            return Usable(name, source, None, self.spec, labelled)
-        if labelled:
-            report = LabelReport(self.charset, self._frames)
-            good = np.fromiter((report.usable(label) for label in source.labels()), bool, len(source))
-            self.notes += report.lines(name)
-            report.require_some(f"{name} ({source.path})")
-            indices = np.flatnonzero(good)
-        else:
-            self.notes.append(f"{name}: {len(source):,} images without labels")
-            indices = None
-        if "share" in row:
-            indices = np.arange(len(source)) if indices is None else indices
-            part = row["share"], row.get("share_start", 0.0), row.get("share_seed", 0)
-            indices = chosen(indices, len(source), *part, name)
-            self.notes.append(f"{name}: of these {len(indices):,} chosen {_share_options(row)}")
-        return Usable(name, source, indices, self.spec, labelled)
 
     def batches(
         self, start: int, put: Callable = lambda arrays: arrays, process_index=0, process_count=1, workers=None

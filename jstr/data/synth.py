@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sources(options: argparse.Namespace) -> list:
     """What the options ask to show."""
-    from jstr.data.pipeline import open_row  # it imports this module
+    from jstr.data.rows import open_row  # it imports this module
 
     if not options.config and not options.source:
         keys = ("fonts", "words", "backgrounds")
