@@ -197,6 +197,19 @@ def test_a_share_is_nested_counted_and_fixed_by_its_seed(tmp_path):
         stream_of(("image",), dict(batch_size=8, sources=dict(r=dict(rendered=dict(seed=1, size=9), share=0.5))))
 
 
+def test_contiguous_order_draws_runs_of_neighbours(tmp_path):
+    """A batch of a source alone is a run from a random start; runs differ, and the same seed draws the same."""
+    data = stream_of(("image",), row_of(tmp_path, words=dict(contiguous=True)))
+    order = list(open_source(str(tmp_path / "words"), labelled=False)[i]["key"] for i in range(40))
+    batches = [[order.index(key.removeprefix("words/")) for key in batch["keys"]] for batch in take(data, 0, 30)]
+    assert all(np.all(np.diff(places) == 1) for places in batches)
+    starts = [places[0] for places in batches]
+    assert len(set(starts)) > 10 and max(starts) > 24 and min(starts) < 8
+    assert take(data, 29, 1)[0]["keys"] == take(data, 0, 30)[29]["keys"]
+    few = stream_of(("image",), row_of(tmp_path, words=dict(contiguous=True, share=0.1)))
+    assert len(keys_of(few)) == 4, "fewer samples than a batch: all of them, in turn"
+
+
 def test_shares_are_of_the_whole_source_whatever_is_usable():
     everything, some = np.arange(1000), np.flatnonzero(np.arange(1000) % 3)
     train, rest = (chosen(everything, 1000, share, start, 0, "a") for share, start in ((0.9, 0.0), (0.1, 0.9)))

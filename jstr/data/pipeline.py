@@ -20,7 +20,7 @@ from jstr.data import ops
 from jstr.data.images import ImageSpec
 from jstr.data.rows import usable_of
 from jstr.data.text_source import NOISED, text_stream
-from jstr.data.usable import Numbered, Usable
+from jstr.data.usable import Numbered, Runs, Usable
 from jstr.text import Charset
 
 LABEL_FIELDS = ("tokens", "has_label")
@@ -100,10 +100,12 @@ class TrainData:
             self.usable[f"{name}/{source_name}"] = usable
             self.notes += notes
             numbered = Numbered(usable, sum(map(len, used))) if resident else usable
-            dataset = grain.MapDataset.source(numbered).seed((seed + i) % 2**32)
             used.append(usable)
             # Rendered words and texts are random sequences already, of billions: their order needs no shuffling.
             random = "rendered" in source_row or "words" in source_row
+            if source_row.get("contiguous") and not random:
+                numbered, random = Runs(numbered, row.batch_size, (seed + i) % 2**32), True
+            dataset = grain.MapDataset.source(numbered).seed((seed + i) % 2**32)
             datasets.append((dataset if random else dataset.shuffle()).repeat())
             weights.append(float(source_row.get("weight", 1.0)))
         mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, weights)

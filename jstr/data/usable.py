@@ -70,6 +70,27 @@ class Numbered:
         return f"Numbered({self.usable!r}, {self.first})"
 
 
+class Runs:
+    """Samples in runs of neighbours from a random place, endless: the order of published CR code, cr.md section 6.
+
+    source: a Usable or a Numbered. length: samples in a run. Where samples are sorted, those of a batch are alike.
+    """
+
+    def __init__(self, source, length: int, seed: int):
+        self.source, self.length, self.seed = source, min(length, len(source)), seed
+
+    def __len__(self) -> int:
+        return 2**40
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        run, place = divmod(i, self.length)
+        start = np.random.default_rng((self.seed, run)).integers(len(self.source) - self.length + 1)
+        return self.source[int(start) + place]
+
+    def __repr__(self) -> str:
+        return f"Runs({self.source!r}, {self.length}, {self.seed})"
+
+
 @dataclass
 class Broken:
     """Counts the broken images that training meets, each once."""
