@@ -225,7 +225,9 @@ def make_state(
     key = jax.random.PRNGKey(config.seed)
     begin, tx, schedule = plan_state(config, objective, example)
     where = sharding.layout(jax.eval_shape(begin, key), mesh)
-    return jax.jit(begin, out_shardings=where)(key), tx, schedule
+    # It runs once: XLA for CPUs would optimise random numbers for 10 seconds and more.
+    quick = {"xla_backend_optimization_level": 0} if mesh.devices.flat[0].platform == "cpu" else None
+    return jax.jit(begin, out_shardings=where, compiler_options=quick)(key), tx, schedule
 
 
 def plan_state(config, objective: Objective, example) -> tuple[Callable, optax.GradientTransformation, Callable]:

@@ -143,7 +143,7 @@ def test_values_of_fusion(filled):
 @pytest.fixture(scope="module")
 def language():
     model = abinet_language.Model(SMALL, width=1 / 16, num_layers=3)
-    params = model.init(jax.random.key(0), jnp.asarray(WORDS), train=False)
+    params = quick_jit(lambda: model.init(jax.random.key(0), jnp.asarray(WORDS), train=False))()
     return jax.jit(lambda words, *length: model.apply(params, words, *length, train=False)["logits"])
 
 
@@ -188,7 +188,7 @@ def test_word_length():
 def tiny(**fields):
     model = abinet.Model(SMALL, **TINY, language_layers=1, **fields)
     images = jax.random.uniform(jax.random.key(1), (2, 32, 64, 1), minval=-1)
-    return model, dict(model.init(jax.random.key(0), images, train=False)), images
+    return model, dict(quick_jit(lambda: model.init(jax.random.key(0), images, train=False))()), images
 
 
 def test_gradients_stop_where_they_should():
@@ -239,7 +239,7 @@ def test_decode_and_padding():
 def test_training_mode_and_half_precision():
     model = abinet_vision.Model(SMALL, **TINY, attention="additive", dtype="bfloat16")
     images = jnp.zeros((2, 32, 64, 1), jnp.uint8)
-    variables = dict(model.init(jax.random.key(0), images, train=False))
+    variables = dict(quick_jit(lambda: model.init(jax.random.key(0), images, train=False))())
     assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(variables))
     apply = quick_jit(lambda v, key: model.apply(v, images, train=True, mutable=["batch_stats"], rngs={"dropout": key}))
     outputs, updates = apply(variables, jax.random.key(1))

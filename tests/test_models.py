@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch_layout
+from testing import quick_jit
 
 from jstr import convert
 from jstr.core import ModelConfig
@@ -247,7 +248,7 @@ def test_shapes_and_gradients(combination):
     model = build(config, *combination, **TINY)
     images = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, 32, 100, 1)), jnp.float32)
     tokens = jnp.full((2, 27), 5, jnp.int32) if attention else None
-    variables = jax.jit(lambda: model.init(jax.random.key(0), images, tokens, train=False))()
+    variables = quick_jit(lambda: model.init(jax.random.key(0), images, tokens, train=False))()
     # The localisation network starts at zero, where no gradient passes: a little further on, it does.
     variables = {**variables, "params": jax.tree.map(lambda p: p + 0.01, variables["params"])}
 

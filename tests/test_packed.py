@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from testing import REAL_WORDS, ROOT, tiny_config
+from testing import REAL_WORDS, ROOT, quick_jit, tiny_config
 
 import jstr
 from jstr import checkpoint, packed
@@ -23,7 +23,7 @@ def files(tmp_path_factory):
     config = tiny_config().to_dict()
     reader = Reader(config)
     images = jnp.zeros((1, *reader.spec.size, 1))
-    variables = jax.jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
+    variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
     variables = jax.tree.map(np.asarray, variables)
     state = {"batch_stats": variables["batch_stats"]}
     meta = {"config": config, "step": 7, "commit": "abc"}

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from testing import ROOT, call, contrastive_config, tiny_config
+from testing import ROOT, call, contrastive_config, quick_jit, tiny_config
 from toy import FACTS, Toy, toy_views
 
 from jstr import checkpoint, losses, train
@@ -26,7 +26,7 @@ def built(images=8, **options):
     """(objective, params, model_state, batch) of seqclr on the toy recogniser."""
     objective = seqclr.make(Toy(), config=FACTS, **options)
     batch = toy_views(images, options.get("joint", False))
-    return objective, *jax.jit(objective.init)(KEY, batch), batch
+    return objective, *quick_jit(objective.init)(KEY, batch), batch
 
 
 def value(objective, params, model_state, batch):
@@ -163,7 +163,7 @@ def test_frozen_parts_neither_learn_nor_use_batch_statistics():
     objective = supervised.make(Toy(), config=FACTS)
     rows = toy_views(joint=True)["mixed"]
     batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
-    params, state = objective.init(KEY, batch)
+    params, state = quick_jit(objective.init)(KEY, batch)
     loss, after, _, gradient = value(freeze(objective, ("model/extractor",)), params, state, batch)
     assert {name: moving(g) for name, g in gradient["model"].items()} == {
         "extractor": False, "sequence": True, "decoder": True

@@ -2,7 +2,7 @@
 
 A row has one of `path`, `rendered` (arguments of RenderedWords) and `words`, and may have
 weight: how often its samples come, against those of the other rows; 1.
-labels: the file with the labels, or "" for none; else it is looked for.
+labels: the file of a folder or tar that holds the labels; else it is looked for.
 labelled: False: its labels are not read.
 share, share_start, share_seed: the part of a data set that is used, see usable.chosen.
 contiguous: True: runs of neighbours instead of a shuffled order, see usable.Runs.
