@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jstr import checkpoint, distributed, evaluate, predictions, sharding, teacher
+from jstr.check import check_run
 from jstr.core import InputError, Objective, TrainState
 from jstr.data.pipeline import TrainData, example_batch
 from jstr.data.rows import open_row
@@ -22,7 +23,7 @@ from jstr.device_data import DeviceData
 from jstr.device_views import on_device
 from jstr.freeze import freeze
 from jstr.held_back import HeldBack
-from jstr.metrics import PROTOCOLS, Score, table
+from jstr.metrics import Score, table
 from jstr.models import example_input, reads_text
 from jstr.objectives import find_objective, make_objective
 from jstr.optim import frozen_prefixes, make_optimizer
@@ -39,7 +40,7 @@ def run(config, workdir: str) -> dict[str, Score]:
     """
     # Model, objective and data, checked against each other before anything is compiled.
     mesh = sharding.make_mesh(config.mesh)
-    _check(config, workdir, mesh)
+    check_run(config, workdir, mesh)
     print(f"jstr at commit {commit()}, {machine()}")
     reader, objective, frames, watched_objective = prepare(config)
     teacher.check(config, objective.needs_teacher)
@@ -128,7 +129,8 @@ def run(config, workdir: str) -> dict[str, Score]:
     if best and best["step"] != step:
         step, watched = best["step"], best["held_back"]
         scores = _evaluate(reader, sources, config, lambda name: _saved_weights(workdir, name))
-    _finish(config, reader, workdir, step, scores, watched, clock)
+    _finish(config, workdir, step, scores, watched, clock)
+    _what_next(config, objective, reader, workdir)
     if unread is not None:
         reader = load(workdir)  # by all processes, which orbax waits for
         print("\n".join(predictions.write(reader, unread, workdir) if distributed.leads() else []), flush=True)
@@ -152,40 +154,6 @@ def _begin(config, state: TrainState) -> tuple[TrainState, list[str]]:
         state, more = teacher.start(config, state)
         lines += more
     return state, lines
-
-
-def _check(config, workdir: str, mesh) -> None:
-    """What would otherwise fail late, or without a word. Raises InputError."""
-    intervals = ("steps", "log_every", "eval_every", "save_every")
-    for name in (*intervals, "keep_checkpoints", "accumulate", "steps_per_dispatch"):
-        if config[name] < 1:
-            raise InputError(f"config.{name}={config[name]} must be at least 1")
-    for name in intervals:
-        if config[name] % config.steps_per_dispatch:
-            raise InputError(
-                f"config.{name}={config[name]} must be a multiple of steps_per_dispatch={config.steps_per_dispatch}"
-            )
-    for name, row in config.streams.items():
-        sharding.check_batch_size(f"config.streams.{name}.batch_size", row.batch_size, mesh)
-        if row.batch_size % (config.accumulate * mesh.size):
-            raise InputError(
-                f"config.streams.{name}.batch_size={row.batch_size} must be a multiple of "
-                f"accumulate={config.accumulate} times the {mesh.size} device(s)"
-            )
-    for name, row in config.held_back.items():
-        sharding.check_batch_size(f"config.held_back.{name}.batch_size", row.batch_size, mesh)
-    for name, row in config.evals.items():
-        if row.get("protocol", "alnum36") not in PROTOCOLS:
-            raise InputError(f"config.evals.{name}.protocol={row.protocol!r}: choose one of {', '.join(PROTOCOLS)}")
-    where = config.keep_best.rpartition("/")[0]
-    if config.keep_best and not (where in config.evals or (where == "held_back" and config.held_back)):
-        raise InputError(f"config.keep_best={config.keep_best!r}: give SET/METRIC or held_back/METRIC of its rows")
-    try:
-        Path(workdir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--workdir={workdir}: {error.strerror}") from error
-    distributed.check_same(f"{commit()} {config.to_json_best_effort(sort_keys=True)}", "config and code")
-    distributed.check_shared(workdir)
 
 
 class Prepared(NamedTuple):
@@ -281,8 +249,8 @@ def _value(name: str, scores: dict[str, Score], watched: dict[str, float]) -> fl
     return row.get(metric)
 
 
-def _finish(config, reader: Reader, workdir: str, step: int, scores: dict[str, Score], watched, clock: Clock) -> None:
-    """The table, results.json, and what to type next."""
+def _finish(config, workdir: str, step: int, scores: dict[str, Score], watched, clock: Clock) -> None:
+    """The table and results.json."""
     print(f"trained {config.steps:,} steps in {duration(clock.total)}")
     usual = config.eval_weights
     own = {n: s for n, s in scores.items() if config.evals[n].get("weights", usual) == usual}
@@ -295,6 +263,13 @@ def _finish(config, reader: Reader, workdir: str, step: int, scores: dict[str, S
         if distributed.leads():
             (Path(workdir) / "results.json").write_text(text + "\n")
         print("\n".join(table(part) for part in (own, others) if part))
+
+
+def _what_next(config, objective: Objective, reader: Reader, workdir: str) -> None:
+    """What to type next."""
+    if "logits" not in objective.requires:
+        print(f"Only the encoder has learned; go on with configs/probe.py or configs/finetune.py:encoder={workdir}")
+        return
     what, given = "Read an image", config.get("example_image") or "IMAGE"
     if reads_text(reader.model):
         what, given = "Correct a word", "--words WORD"

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "freeze": ("core",),
     "held_back": ("core", "data", "sharding"),
     "report": ("core", "metrics"),
+    "check": ("core", "distributed", "metrics", "report", "sharding"),
     "convert": ("convert_names", "core", "text", "nn", "models"),
     "convert_names": ("nn",),
     "convert_abinet": ("convert", "convert_names", "core", "text", "nn", "models"),
