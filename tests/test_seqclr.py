@@ -229,6 +229,15 @@ def test_the_encoder_goes_on_under_another_decoder(pretrained, tmp_path, capsys)
     jax.tree.map(np.testing.assert_array_equal, a["model_state"], b["model_state"])
 
 
+@pytest.mark.parametrize(("joint", "said"), [(False, "finetune.py:encoder=runs/a"), (True, "predict --workdir=runs/a")])
+def test_a_run_says_what_its_weights_are_good_for(joint, said, capsys):
+    """Without labels no decoder has learned to read."""
+    config = contrastive_config(joint)
+    prepared = train.prepare(config)
+    train._what_next(config, prepared.objective, prepared.reader, "runs/a")
+    assert said in capsys.readouterr().out
+
+
 def test_held_back_rows_are_checked(tmp_path):
     config = contrastive_config()
     config.held_back.labelled = config.streams.unlabelled
