@@ -9,15 +9,23 @@ labels are not read; DATA holds iiit5k, svt, icdar2003 and icdar2015 with their 
 are watched. Options:
 
     features=visual   contrast the features before the BiLSTM instead of those after it
+    stronger          also change contrast, colour and place more, so that neither tells one picture from the others
     joint,labels=0.1  add the supervised loss on a tenth of the labels, drawn by label_seed=0, for 3 words of 10
 """
 
 from configs import common
 
+# On top of the published operations; what these change is what a small batch is told apart by.
+STRONGER = dict(
+    contrast=dict(contrast=0.6, brightness=0.25, invert=0.5),
+    noise=dict(sigma=15.0, probability=0.5),
+    affine=dict(rotate=4.0, shear=0.15, scale=0.1, shift=0.1),
+)
+
 
 def get_config(arg=""):
     options = common.arguments(
-        arg, compact=False, decoder="attention", features="frames", joint=False, labels=1.0, label_seed=0
+        arg, compact=False, decoder="attention", features="frames", stronger=False, joint=False, labels=1.0, label_seed=0
     )
     config = common.base()
     config.charset.layout, config.charset.drop_outside = f"cr_{options.decoder}", True
@@ -27,7 +35,8 @@ def get_config(arg=""):
         name="seqclr", features=options.features, head="none", mapping="window", size=5, temperature=0.1,
         concatenate=False, joint=options.joint,
     )  # fmt: skip
-    batch_size, views = 64 if options.compact else 256, dict(view0=dict(seqclr={}), view1=dict(seqclr={}))
+    batch_size, view = 64 if options.compact else 256, dict(seqclr={}) | (STRONGER if options.stronger else {})
+    views = dict(view0=view, view1=view)
     config.streams[stream] = common.views(batch_size, training(options), **views)
     rest = rows(options, labelled=False, share=0.05, share_start=0.95, share_seed=options.label_seed)
     config.held_back[stream] = common.views(batch_size, rest, **views) | dict(batches=4)
