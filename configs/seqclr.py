@@ -25,8 +25,9 @@ STRONGER = dict(
 
 def get_config(arg=""):
     options = common.arguments(
-        arg, compact=False, decoder="attention", features="frames", stronger=False, joint=False, labels=1.0, label_seed=0
-    )
+        arg, compact=False, decoder="attention", features="frames", stronger=False, joint=False, labels=1.0,
+        label_seed=0,
+    )  # fmt: skip
     config = common.base()
     config.charset.layout, config.charset.drop_outside = f"cr_{options.decoder}", True
     config.model = (common.compact_trba() if options.compact else common.trba()) | dict(prediction=options.decoder)
