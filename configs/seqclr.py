@@ -13,6 +13,8 @@ are watched. Options:
     joint,labels=0.1  add the supervised loss on a tenth of the labels, drawn by label_seed=0, for 3 words of 10
 """
 
+from copy import deepcopy
+
 from configs import common
 
 # On top of the published operations; what these change is what a small batch is told apart by.
@@ -36,8 +38,8 @@ def get_config(arg=""):
         name="seqclr", features=options.features, head="none", mapping="window", size=5, temperature=0.1,
         concatenate=False, joint=options.joint,
     )  # fmt: skip
-    batch_size, view = 64 if options.compact else 256, dict(seqclr={}) | (STRONGER if options.stronger else {})
-    views = dict(view0=view, view1=view)
+    batch_size, more = 64 if options.compact else 256, STRONGER if options.stronger else {}
+    views = {name: deepcopy(dict(seqclr={}) | more) for name in ("view0", "view1")}
     config.streams[stream] = common.views(batch_size, training(options), **views)
     rest = rows(options, labelled=False, share=0.05, share_start=0.95, share_seed=options.label_seed)
     config.held_back[stream] = common.views(batch_size, rest, **views) | dict(batches=4)
