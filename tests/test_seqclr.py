@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from testing import ROOT, call, contrastive_config, quick_jit, tiny_config
+from testing import REAL_WORDS, ROOT, call, contrastive_config, quick_jit, tiny_config, write_folder
 from toy import FACTS, Toy, toy_views
 
 from jstr import checkpoint, losses, train
@@ -18,6 +18,7 @@ from jstr.freeze import freeze
 from jstr.nn.instances import map_frames
 from jstr.objectives import find_objective, seqclr, supervised
 from jstr.supervision import supervised_metrics
+from tools import probe_letters
 
 KEY = jax.random.PRNGKey(0)
 
@@ -236,6 +237,27 @@ def test_a_run_says_what_its_weights_are_good_for(joint, said, capsys):
     prepared = train.prepare(config)
     train._what_next(config, prepared.objective, prepared.reader, "runs/a")
     assert said in capsys.readouterr().out
+
+
+def test_letters_are_found_in_features_that_hold_them(pretrained):
+    rng = np.random.default_rng(0)
+    labels = ["".join(rng.choice(list("abcd"), 5)) for _ in range(400)]
+    found = rng.normal(size=(400, 10, 8))
+    assert 15 < probe_letters.accuracy(found, labels) < 35, "by chance"
+    for row, label in zip(found, labels, strict=True):
+        row[range(1, 10, 2), ["abcd".index(letter) for letter in label]] += 4
+    assert probe_letters.accuracy(found, labels) > 90
+    with pytest.raises(InputError, match="words of 3 to 9 letters; 100 are needed"):
+        probe_letters.run([f"--data={REAL_WORDS}", str(pretrained)])
+
+
+def test_letters_of_a_pretrained_encoder(pretrained, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    folder = write_folder(tmp_path / "words", ["".join(rng.choice(list("abcd"), 5)) for _ in range(120)])
+    probe_letters.run([f"--data={folder}", "--random", f"--json={tmp_path / 'a.json'}", str(pretrained)])
+    rows = json.loads((tmp_path / "a.json").read_text())["letters_named_percent"]
+    assert list(rows) == ["random", str(pretrained)] and all(0 < x < 60 for row in rows.values() for x in row.values())
+    assert "visual" in capsys.readouterr().out
 
 
 def test_held_back_rows_are_checked(tmp_path):

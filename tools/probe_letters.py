@@ -1,0 +1,115 @@
+"""What encoders know of letters, in seconds: python tools/probe_letters.py --data=LABELLED [--random] WORKDIR...
+
+A linear classifier (ridge regression, solved once) names each letter of a labelled word from the features in the middle
+of its place, letters taken to be equally wide. Four fifths of the words teach it, the rest are counted. Both kinds of
+features are judged: `visual`, those before the sequence stage, and `frames`, those after it. --random adds the first
+recogniser with fresh weights. For choosing how to pre-train; configs/probe.py says what such features are worth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+
+import numpy as np
+
+from jstr.core import InputError
+from jstr.main import cli
+
+LENGTHS, TAUGHT, BATCH, RIDGE = range(3, 10), 0.8, 64, 10.0
+FEATURES = ("visual", "frames")
+
+
+def words(reader, source, count: int) -> tuple[np.ndarray, list[str]]:
+    """(images uint8 [N, H, W, C], labels) of at most `count` readable words of some letters, in a random order."""
+    images, labels = [], []
+    for i in np.random.default_rng(0).permutation(len(source)):
+        sample = source[int(i)]
+        label = reader.charset.normalise(sample["label"] or "")
+        if len(label) not in LENGTHS or not set(label) <= set(reader.charset.characters):
+            continue
+        image = reader.spec.decode(sample["image"])
+        if image is not None:
+            images.append(reader.spec.fit(image))
+            labels.append(label)
+        if len(labels) == count:
+            break
+    if len(labels) < 100:
+        raise InputError(f"{source.path}: {len(labels)} words of {LENGTHS[0]} to {LENGTHS[-1]} letters; 100 are needed")
+    return np.stack(images), labels
+
+
+def features(reader, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Name -> [N, T, D], as in evaluation."""
+    import jax
+
+    from jstr.passes import normalise
+
+    @jax.jit
+    def run(variables, batch):
+        outputs = reader.model.apply(variables, normalise(batch), train=False)
+        return {name: outputs[name] for name in FEATURES if name in outputs}
+
+    padded = np.concatenate([images, np.zeros((-len(images) % BATCH, *images.shape[1:]), np.uint8)])
+    parts = [jax.device_get(run(reader.variables, part)) for part in np.split(padded, len(padded) // BATCH)]
+    return {name: np.concatenate([p[name] for p in parts])[: len(images)].astype(np.float32) for name in parts[0]}
+
+
+def accuracy(found: np.ndarray, labels: list[str]) -> float:
+    """Percent of the letters of the last words that are named rightly, from features [N, T, D] (or [N, h, T, D])."""
+    found = found.mean(axis=1) if found.ndim == 4 else found
+    rows, letters, word = [], [], []
+    for i, label in enumerate(labels):
+        for j, letter in enumerate(label):
+            rows.append(found[i, int((j + 0.5) / len(label) * found.shape[1])])
+            letters.append(letter)
+            word.append(i)
+    x, letters, taught = np.stack(rows), np.array(letters), np.array(word) < TAUGHT * len(labels)
+    x = (x - x[taught].mean(axis=0)) / (x[taught].std(axis=0) + 1e-5)
+    x = np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
+    known = np.unique(letters[taught])
+    one_hot = (letters[taught, None] == known).astype(np.float32)
+    gram = x[taught].T @ x[taught] + RIDGE * np.eye(x.shape[1], dtype=x.dtype)
+    weights = np.linalg.solve(gram, x[taught].T @ one_hot)
+    return 100 * float(np.mean(known[(x[~taught] @ weights).argmax(axis=1)] == letters[~taught]))
+
+
+def fresh(reader):
+    """The same recogniser with random weights."""
+    import jax
+
+    from jstr.models import example_input
+
+    images = np.zeros(example_input(reader.model).shape, np.float32)
+    other = copy.copy(reader)
+    other.variables = jax.jit(lambda key: reader.model.init(key, images, train=False))(jax.random.PRNGKey(0))
+    return other
+
+
+def run(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("workdirs", nargs="+", metavar="WORKDIR")
+    parser.add_argument("--data", required=True, help="any labelled source")
+    parser.add_argument("--random", action="store_true")
+    parser.add_argument("--count", type=int, default=2000, help="words at most")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args(argv)
+    import jstr
+    from jstr.data.sources import open_source
+
+    source, rows = open_source(args.data), {}
+    readers = [(workdir, jstr.load(workdir)) for workdir in args.workdirs]
+    if args.random:
+        readers.insert(0, ("random", fresh(readers[0][1])))
+    for name, reader in readers:
+        images, labels = words(reader, source, args.count)
+        rows[name] = {kind: accuracy(found, labels) for kind, found in features(reader, images).items()}
+        print(f"{name:40}" + "".join(f"  {kind} {value:5.1f} %" for kind, value in rows[name].items()), flush=True)
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"words": len(labels), "letters_named_percent": rows}, file, indent=2)
+
+
+if __name__ == "__main__":
+    cli(run)
