@@ -118,18 +118,19 @@ class Annealing:
             raise InputError(f"config.objective.annealing_steps={self.steps}: give the steps annealing takes")
 
     def __call__(self, logits: Array, tokens: Array, step: Array, config: ModelConfig) -> Array | None:
-        """Rows [B] bool that count, of logits [B, T, C] for labels; None: all."""
+        """Rows [B] bool that count, of logits [B, T, C] for labels; None: all. Unalignable ones do, to be counted."""
         if self.schedule == "none":
             return None
         logits = jax.lax.stop_gradient(logits)
+        alignable = True
         if config.bos_id is None:
-            per_character, _ = losses.ctc(logits, tokens, config.pad_id)
+            per_character, alignable = losses.ctc(logits, tokens, config.pad_id)
         else:
             total, count = losses.sequence_cross_entropy(logits, tokens[:, 1:], config.pad_id)
             per_character = total / jnp.maximum(count, 1)
         least = 1 / logits.shape[-1]
         reached = least + (1 - least) * lc.ANNEALING[self.schedule](jnp.minimum(step / self.steps, 1.0))
-        return jnp.exp(-per_character) < reached
+        return (jnp.exp(-per_character) < reached) | jnp.logical_not(alignable)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,9 @@ def make_train_step(
         return jax.lax.scan(step, state, jax.tree.map(lambda *rows: jnp.stack(rows), *batches))
 
     out = copied(mesh) if mesh.shape["fsdp"] == 1 else (None, copied(mesh))  # None: as `keep` says
-    return jax.jit(steps, donate_argnums=0, out_shardings=out, compiler_options=_compiler_options(mesh))
+    # XLA's YNN fusions make the kernel gradient of a convolution 1.6 times slower.
+    options = cpu_option(mesh, "xla_cpu_experimental_ynn_fusion_type", "")
+    return jax.jit(steps, donate_argnums=0, out_shardings=out, compiler_options=options)
 
 
 def accumulated(gradient: Callable, count: int, mesh: Mesh) -> Callable:
@@ -116,15 +118,14 @@ def rematerialised(loss: Callable) -> Callable:
 
 
 @functools.cache
-def _compiler_options(mesh: Mesh) -> dict[str, str] | None:
-    """On a CPU: without XLA's YNN fusions, which make the kernel gradient of a convolution 1.6 times slower.
+def cpu_option(mesh: Mesh, name: str, value) -> dict | None:
+    """compiler_options of jit that set an option of XLA on CPUs, None on other devices.
 
     Whoever sets the option in XLA_FLAGS keeps it, and an XLA that no longer has it goes without.
     """
-    name = "xla_cpu_experimental_ynn_fusion_type"
     if mesh.devices.flat[0].platform != "cpu" or name in os.environ.get("XLA_FLAGS", ""):
         return None
-    options = {name: ""}
+    options = {name: value}
     try:
         jax.jit(lambda x: x + 1, compiler_options=options)(0)
     except jax.errors.JaxRuntimeError:

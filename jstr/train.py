@@ -29,7 +29,7 @@ from jstr.objectives import find_objective, make_objective
 from jstr.optim import frozen_prefixes, make_optimizer
 from jstr.reader import Reader, load, model_variables
 from jstr.report import Clock, Report, Stop, commit, duration, machine
-from jstr.step import make_train_step
+from jstr.step import cpu_option, make_train_step
 
 
 def run(config, workdir: str) -> dict[str, Score]:
@@ -194,7 +194,7 @@ def make_state(
     begin, tx, schedule = plan_state(config, objective, example)
     where = sharding.layout(jax.eval_shape(begin, key), mesh)
     # It runs once: XLA for CPUs would optimise random numbers for 10 seconds and more.
-    quick = {"xla_backend_optimization_level": 0} if mesh.devices.flat[0].platform == "cpu" else None
+    quick = cpu_option(mesh, "xla_backend_optimization_level", 0)
     return jax.jit(begin, out_shardings=where, compiler_options=quick)(key), tx, schedule
 
 

@@ -11,12 +11,12 @@ from test_consistency import STUDENT, TEACHER
 from testing import REAL_WORDS, call, consistency_config, quick_jit, tiny_config
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
-from jstr import losses, train
+from jstr import train
 from jstr.consistency_terms import Annealing
 from jstr.core import InputError, ModelConfig
 from jstr.data.sources import open_source
 from jstr.objectives import make_objective
-from jstr.supervision import mean
+from jstr.supervision import mean, supervised_metrics
 
 KEY = jax.random.PRNGKey(0)
 METHODS = {
@@ -158,20 +158,26 @@ def test_training_signal_annealing(schedule, half):
     assert rows == [[True, False, True], [True] * 3, [True] * 3]
     assert Annealing()(logits, tokens, 0, SPOKEN) is None
     off, _ = spoken("uda")
-    early, _ = spoken("uda", annealing=schedule, annealing_steps=10)
+    early, _ = spoken("uda", annealing=schedule, annealing_steps=10**9)
     assert "released" not in off and off["supervised"] > 0
-    assert 0 <= early["released"] <= 1
+    sure = np.asarray(Annealing(schedule, 10**9)(jnp.asarray(STUDENT), np.full((2, 5), 3, np.int32), 0, SPOKEN))
+    assert early["released"] == 1 - sure.mean()
 
 
 def test_annealing_with_ctc_leaves_rows_out():
-    """The loss is that of the rows that count, as if the others were deleted."""
-    logits = np.random.default_rng(0).normal(size=(4, 6, 9)).astype(np.float32)
-    tokens = np.array([[3, 4, 0], [3, 3, 0], [5, 0, 0], [6, 7, 8]], np.int32)
+    """The loss is that of the rows that count, as if the others were deleted; labels that do not fit still count."""
+    logits = np.zeros((4, 3, 9), np.float32)
+    tokens = np.array([[3, 4, 0], [3, 4, 0], [5, 6, 0], [6, 6, 6]], np.int32)  # the last needs five frames
+    for row, p in ((0, 0.9), (1, 0.3)):
+        logits[row] = np.log((1 - p) / 8)
+        logits[row, [0, 1, 2], [3, 4, 4]] = np.log(p)
     facts = ModelConfig((1, 1), 1, 3, 9, first_id=1, pad_id=0)
-    rows = np.asarray(Annealing("linear", 1000)(logits, tokens, 100, facts))
-    nll, _ = losses.ctc(jnp.asarray(logits), jnp.asarray(tokens), 0)
-    assert 0 < rows.sum() < 4 or np.exp(-np.asarray(nll)).max() < 1 / 9 + 8 / 90
-    np.testing.assert_array_equal(rows, np.exp(-np.asarray(nll)) < 1 / 9 + 8 / 9 * 0.1)
+    rows = Annealing("linear", 10)(logits, tokens, 5, facts)
+    assert np.asarray(rows).tolist() == [False, True, True, True]
+    found = supervised_metrics(jnp.asarray(logits), jnp.asarray(tokens), facts, rows)
+    rest = supervised_metrics(jnp.asarray(logits[1:]), jnp.asarray(tokens[1:]), facts)
+    assert float(mean(found["loss"])) == pytest.approx(float(mean(rest["loss"])), rel=1e-5)
+    assert float(mean(found["unalignable"])) == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("options", [dict(annealing="cos"), dict(annealing="log")])

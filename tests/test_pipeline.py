@@ -208,6 +208,8 @@ def test_contiguous_order_draws_runs_of_neighbours(tmp_path):
     assert take(data, 29, 1)[0]["keys"] == take(data, 0, 30)[29]["keys"]
     few = stream_of(("image",), row_of(tmp_path, words=dict(contiguous=True, share=0.1)))
     assert len(keys_of(few)) == 4, "fewer samples than a batch: all of them, in turn"
+    with pytest.raises(InputError, match="sources.r.contiguous is for data sets"):
+        stream_of(("image",), dict(batch_size=8, sources=dict(r=dict(rendered=dict(seed=1, size=9), contiguous=True))))
 
 
 def test_shares_are_of_the_whole_source_whatever_is_usable():

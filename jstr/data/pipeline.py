@@ -103,7 +103,9 @@ class TrainData:
             used.append(usable)
             # Rendered words and texts are random sequences already, of billions: their order needs no shuffling.
             random = "rendered" in source_row or "words" in source_row
-            if source_row.get("contiguous") and not random:
+            if source_row.get("contiguous"):
+                if random:
+                    raise InputError(f"{where}.sources.{source_name}.contiguous is for data sets")
                 numbered, random = Runs(numbered, row.batch_size, (seed + i) % 2**32), True
             dataset = grain.MapDataset.source(numbered).seed((seed + i) % 2**32)
             datasets.append((dataset if random else dataset.shuffle()).repeat())
