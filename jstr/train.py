@@ -55,21 +55,9 @@ def run(config, workdir: str) -> dict[str, Score]:
     example = example_batch(config, objective.streams, reader.spec, reader.charset)
     state, tx, schedule = make_state(config, objective, example, mesh)
     checkpoints = checkpoint.Checkpoints(workdir, config.keep_checkpoints, bool(config.keep_best))
-    step, clock, sums, best = 0, Clock(), {}, None
-    saved_config = checkpoints.newest_config()
-    if saved_config:
-        for line in checkpoint.check_resume(saved_config, config.to_dict()):
-            print(line)
-    restored = checkpoints.restore(state)
-    if restored:
-        state, meta = restored
-        step, clock, sums, best = meta["step"], Clock(meta["seconds"]), meta["sums"], meta.get("best")
-        print(f"continuing from step {step:,} of {workdir}", flush=True)
-    else:
-        state, lines = _begin(config, state)
-        print("".join(f"{line}\n" for line in lines), end="", flush=True)
-        state = jax.device_put(state, sharding.layout(state, mesh))
-    checkpoint.write_config(workdir, config.to_dict())
+    state, resumed = _resume(config, workdir, checkpoints, state, mesh)
+    at = resumed or {"step": 0, "seconds": 0.0, "sums": {}}
+    step, clock, best = at["step"], Clock(at["seconds"]), at.get("best")
     count = sum(x.size for x in jax.tree.leaves(state.params))
     print(f"{config.model.name}: {count:,} parameters, {mesh.size} {jax.default_backend()} device(s)", flush=True)
 
@@ -79,9 +67,9 @@ def run(config, workdir: str) -> dict[str, Score]:
     _left_out(broken, device_data.broken)
     batches = data.batches(step, device_data.put, jax.process_index(), jax.process_count())
     images = sum(row.batch_size for row in config.streams.values())
-    report = Report(workdir, config.steps, config.log_every, images, schedule, clock, step, sums)
+    report = Report(workdir, config.steps, config.log_every, images, schedule, clock, step, at["sums"])
     draw = getattr(find_objective(config.objective.name), "draw", None)
-    scores, watched, evaluated = {}, {}, step if restored else None  # a checkpoint follows the evaluation of its step
+    scores, watched, evaluated = {}, {}, step if resumed else None  # a checkpoint follows the evaluation of its step
     previous = None
     stopping, stop_together = False, distributed.StopTogether(mesh)
     with Stop() as stop:
@@ -135,6 +123,24 @@ def run(config, workdir: str) -> dict[str, Score]:
         reader = load(workdir)  # by all processes, which orbax waits for
         print("\n".join(predictions.write(reader, unread, workdir) if distributed.leads() else []), flush=True)
     return scores
+
+
+def _resume(config, workdir: str, checkpoints, state: TrainState, mesh) -> tuple[TrainState, dict | None]:
+    """(state, what was saved with it) of the newest checkpoint of `workdir`; (step 0, None) if it has none."""
+    saved_config = checkpoints.newest_config()
+    if saved_config:
+        for line in checkpoint.check_resume(saved_config, config.to_dict()):
+            print(line)
+    meta, restored = None, checkpoints.restore(state)
+    if restored:
+        state, meta = restored
+        print(f"continuing from step {meta['step']:,} of {workdir}", flush=True)
+    else:
+        state, lines = _begin(config, state)
+        print("".join(f"{line}\n" for line in lines), end="", flush=True)
+        state = jax.device_put(state, sharding.layout(state, mesh))
+    checkpoint.write_config(workdir, config.to_dict())
+    return state, meta
 
 
 def _left_out(broken: Broken, samples: list[str]) -> None:
