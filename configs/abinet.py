@@ -16,11 +16,8 @@ from configs import common
 def get_config(arg=""):
     options = common.arguments(arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0)
     config = common.abinet("abinet", options)
-    sources = dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5))
-    if options.compact:
-        rows = common.mixed_words(options, share=0.95)
-        sources = {name: row for name, row in rows.items() if row.get("labelled", True)}
-    config.streams.labelled = common.stream(32 if options.compact else 384, sources, dict(abinet={}))
+    batch_size = 32 if options.compact else 384
+    config.streams.labelled = common.stream(batch_size, common.labelled_rows(options), dict(abinet={}))
     config.evals = common.benchmarks()
     common.stages(config, options)
     if options.compact:

@@ -10,6 +10,7 @@ icdar2003 and icdar2015 with their train.tar. The other 5 % are watched. Options
     form=sv              two layers and additive attention instead of three and position attention (lv)
     labels=0.1           a tenth of the real words bring their labels, drawn by label_seed=0 (with compact)
     contrast=0           the weight of the contrastive loss; 0: supervised learning from the labelled words alone
+    supervised           the labelled words alone, in one view: the first stage of ABINet itself (Fang et al. 2021)
     unsupervised         the contrastive loss alone: the first of two stages, instead of both losses in one
     start=runs/contrast  starts from the weights of that run of this config; the second: contrast=0,start=...
 """
@@ -19,8 +20,27 @@ from configs import common
 
 def get_config(arg=""):
     options = common.arguments(arg, compact=False, form="lv", labels=0.0, label_seed=0, contrast=1.0,
-                               unsupervised=False, start="")  # fmt: skip
+                               supervised=False, unsupervised=False, start="")  # fmt: skip
+    if options.supervised and options.unsupervised:
+        raise ValueError("config arguments supervised and unsupervised: choose one")
     config = common.abinet("abinet_vision", options)
+    if options.supervised:
+        batch_size = 64 if options.compact else 384
+        config.streams.labelled = common.stream(batch_size, common.labelled_rows(options), dict(abinet={}))
+    else:
+        contrast(config, options)
+    config.evals = {} if options.unsupervised else common.benchmarks()
+    config.init_from = (("model", options.start, "model"),) if options.start else ()
+    if options.compact:
+        config.steps, config.log_every, config.eval_every, config.save_every = 8_000, 100, 1_000, 500
+    else:
+        config.optimizer.schedule.drops, config.optimizer.l2 = (0.68, 0.88), 1e-4
+        config.steps, config.log_every, config.eval_every, config.save_every = 490_000, 100, 10_000, 3_000
+    return common.apply(config, "runlocal" if options.runlocal else "")
+
+
+def contrast(config, options) -> None:
+    """Stream and objective: two views of words with and without labels."""
     config.objective = dict(
         name="seqclr", features="visual", head="none", mapping="window", size=5, temperature=0.1, concatenate=False,
         joint=not options.unsupervised, contrast_weight=options.contrast,
@@ -31,11 +51,3 @@ def get_config(arg=""):
     stream = "unlabelled" if options.unsupervised else "mixed"
     config.streams = {stream: common.views(batch_size, train, **views)}
     config.held_back = {stream: common.views(batch_size, rest, **views) | dict(batches=4)}
-    config.evals = {} if options.unsupervised else common.benchmarks()
-    config.init_from = (("model", options.start, "model"),) if options.start else ()
-    if options.compact:
-        config.steps, config.log_every, config.eval_every, config.save_every = 8_000, 100, 1_000, 500
-    else:
-        config.optimizer.schedule.drops, config.optimizer.l2 = (0.68, 0.88), 1e-4
-        config.steps, config.log_every, config.eval_every, config.save_every = 490_000, 100, 10_000, 3_000
-    return common.apply(config, "runlocal" if options.runlocal else "")

@@ -284,6 +284,14 @@ def mixed_words(options, **part) -> dict:
     return labelled | {name: row | dict(weight=0.7 * row["weight"]) for name, row in rows}
 
 
+def labelled_rows(options) -> dict:
+    """Those rows of mixed_words that have labels; the LMDBs `MJ` and `ST` if not options.compact."""
+    if not options.compact:
+        return dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5))
+    rows = mixed_words(options, share=0.95)
+    return {name: row for name, row in rows.items() if row.get("labelled", True)}
+
+
 def stages(config: ConfigDict, options) -> None:
     """Starts vision and language of ABINet from the runs that options.vision and options.language name."""
     parts = dict(vision=options.vision, language=options.language)
