@@ -184,7 +184,8 @@ def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
 
     options.compact: grey, compact_trba, rendered words, and 95 % of the 7,619 real words; the others are watched. Else
     the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If options.hidden, the
-    labels of the real words are read, for metrics. strong: that view of both; None: cr_strong.
+    labels of the real words are read, for metrics. strong: that view of both; None: cr_strong. options.weak: the
+    labelled words come in the weak view.
     """
     config, compact = base(), options.compact
     layout = f"cr_{options.decoder}"
@@ -207,9 +208,10 @@ def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
     sizes = (32, 24) if compact else (384, 288)
     strong = dict(cr_strong={}) if strong is None else strong
     both = dict(weak=dict(cr_weak={}), strong=strong)
-    config.streams.labelled = stream(sizes[0], labelled, strong)
+    labelled_view = both["weak"] if options.get("weak") else strong
+    config.streams.labelled = stream(sizes[0], labelled, labelled_view)
     config.streams.unlabelled = views(sizes[1], unlabelled(share=0.95), **both)
-    config.held_back.labelled = stream(sizes[0], watched, strong) | dict(batches=4)
+    config.held_back.labelled = stream(sizes[0], watched, labelled_view) | dict(batches=4)
     config.held_back.unlabelled = views(sizes[1], unlabelled(share=0.05, share_start=0.95), **both) | dict(batches=4)
     config.evals = benchmarks()
     config.optimizer = adam(1e-3)

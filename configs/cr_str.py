@@ -10,6 +10,7 @@ DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 
     projection=linear | none   the layer of the strong view; published: mlp
     decoder=ctc    a CTC recogniser, compared frame by frame; that form is ours, and its strong view moves no pixel
     labels=hard    the teacher's strings instead of its distributions
+    weak           the labelled words come in the weak view; published: strong
     hidden         the labels of the unlabelled words are read too, for metrics alone
 """
 
@@ -17,7 +18,7 @@ from configs import common
 
 
 def get_config(arg=""):
-    options = common.arguments(arg, **common.SEMI, init="", projection="mlp", labels="soft")
+    options = common.arguments(arg, **common.SEMI, init="", projection="mlp", labels="soft", weak=False)
     framewise = options.decoder == "ctc" and options.labels == "soft"
     config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if framewise else None)
     config.model.projection = options.projection
