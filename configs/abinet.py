@@ -10,16 +10,16 @@ label_seed=0.
 Published for this setting (LV): IIIT5K 96.4, SVT 93.2 (README of SemiMTR). form=sv: as in configs/abinet_vision.py.
 """
 
-from configs import common
+from configs import common, common_abinet
 
 
 def get_config(arg=""):
     options = common.arguments(arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0)
-    config = common.abinet("abinet", options)
+    config = common_abinet.network("abinet", options)
     batch_size = 32 if options.compact else 384
-    config.streams.labelled = common.stream(batch_size, common.labelled_rows(options), dict(abinet={}))
+    config.streams.labelled = common.stream(batch_size, common_abinet.labelled_rows(options), dict(abinet={}))
     config.evals = common.benchmarks()
-    common.stages(config, options)
+    common_abinet.stages(config, options)
     if options.compact:
         config.steps, config.log_every, config.eval_every, config.save_every = 4_000, 100, 1_000, 500
     else:

@@ -12,12 +12,12 @@ different words are held back: `clean/` is how well they are spelled, `noised/` 
     smoothing=0.1        training reads uncertain characters, as a recogniser shows them (the same)
 """
 
-from configs import common
+from configs import common, common_abinet
 
 
 def get_config(arg=""):
     options = common.arguments(arg, compact=False, form="lv", text="", power=1.0, noise=False, smoothing=0.0)
-    config = common.abinet("abinet_language", options)
+    config = common_abinet.network("abinet_language", options)
     config.model.num_layers = 4
     config.objective = dict(name="masked_lm", input_smoothing=options.smoothing)
     path = options.text or ("english" if options.compact else "wikitext-103.txt")

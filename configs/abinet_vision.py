@@ -15,7 +15,7 @@ icdar2003 and icdar2015 with their train.tar. The other 5 % are watched. Options
     start=runs/contrast  starts from the weights of that run of this config; the second: contrast=0,start=...
 """
 
-from configs import common
+from configs import common, common_abinet
 
 
 def get_config(arg=""):
@@ -23,10 +23,10 @@ def get_config(arg=""):
                                supervised=False, unsupervised=False, start="")  # fmt: skip
     if options.supervised and options.unsupervised:
         raise ValueError("config arguments supervised and unsupervised: choose one")
-    config = common.abinet("abinet_vision", options)
+    config = common_abinet.network("abinet_vision", options)
     if options.supervised:
         batch_size = 64 if options.compact else 384
-        config.streams.labelled = common.stream(batch_size, common.labelled_rows(options), dict(abinet={}))
+        config.streams.labelled = common.stream(batch_size, common_abinet.labelled_rows(options), dict(abinet={}))
     else:
         contrast(config, options)
     config.evals = {} if options.unsupervised else common.benchmarks()
@@ -45,7 +45,7 @@ def contrast(config, options) -> None:
         name="seqclr", features="visual", head="none", mapping="window", size=5, temperature=0.1, concatenate=False,
         joint=not options.unsupervised, contrast_weight=options.contrast,
     )  # fmt: skip
-    train, rest = (common.mixed_words(options, **part) for part in common.TRAIN_AND_REST)
+    train, rest = (common_abinet.mixed_words(options, **part) for part in common_abinet.TRAIN_AND_REST)
     views = dict(view0=dict(seqclr_severity1={}), view1=dict(seqclr_severity1={}))
     batch_size = 32 if options.compact else 304
     stream = "unlabelled" if options.unsupervised else "mixed"

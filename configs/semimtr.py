@@ -14,7 +14,7 @@ SVT 95.8 (Real-L + U). With it: as in configs/abinet_vision.py, whose options fo
     vision_only          abinet_vision alone, from the run vision=, by plain consistency
 """
 
-from configs import common
+from configs import common, common_abinet
 
 
 def get_config(arg=""):
@@ -22,14 +22,14 @@ def get_config(arg=""):
         arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0, ema=0.0, threshold=0.0,
         soft=False, cons_weight=1.0, vision_only=False,
     )  # fmt: skip
-    config = common.abinet("abinet_vision" if options.vision_only else "abinet", options)
+    config = common_abinet.network("abinet_vision" if options.vision_only else "abinet", options)
     config.objective = dict(
         name="semimtr", one_hot=not options.soft, kl=False, threshold=options.threshold, stop_gradient=True,
         cons_weight=options.cons_weight, cons_iter_reduce="sum", use_teacher=options.ema > 0,
     )  # fmt: skip
     if options.ema:
         config.teacher = dict(decay=options.ema, warmup=False, update="after", workdir="")
-    train, rest = (common.mixed_words(options, **part) for part in common.TRAIN_AND_REST)
+    train, rest = (common_abinet.mixed_words(options, **part) for part in common_abinet.TRAIN_AND_REST)
     views = dict(weak=dict(abinet={}), strong=dict(seqclr_severity1={}))
     batch_size = 24 if options.compact else 232
     config.streams.mixed = common.views(batch_size, train, **views)
@@ -38,7 +38,7 @@ def get_config(arg=""):
     if options.vision_only:
         config.init_from = (("model", options.vision, "model"),) if options.vision else ()
     else:
-        common.stages(config, options)
+        common_abinet.stages(config, options)
     if options.compact:
         config.optimizer.schedule.peak = 3e-4
         config.steps, config.log_every, config.eval_every, config.save_every = 4_000, 100, 1_000, 500
