@@ -15,7 +15,7 @@ from PIL import Image, features
 from testing import ROOT, write_folder
 
 from jstr.core import InputError
-from jstr.data import synth
+from jstr.data import synth, synth_fonts
 from jstr.data.synth import RenderedWords, contact_sheet
 from jstr.data.synth_fonts import BUNDLED, DECORATIVE, Fonts, font_files
 from jstr.data.synth_letters import PAD, letters
@@ -127,6 +127,16 @@ def test_spacing_and_whole_text_agree():
     assert wide.shape[1] == pytest.approx(normal.shape[1] + 3 * 8, abs=2)
     for edge in (normal[0], normal[-1], normal[:, 0], normal[:, -1]):
         assert edge.any()  # cut to the ink
+
+
+def test_few_letters_are_kept(monkeypatch):
+    """Thousands of characters in many fonts and sizes must not fill the memory, and change nothing."""
+    monkeypatch.setattr(synth_fonts, "CACHED", 6)
+    few, many = (Fonts([str(p) for p in SMALL_FONTS], "Vailno", case_sensitive=True) for _ in range(2))
+    expected = [many.mask(0, size, "Vailno") for size in (20, 30, 20)]
+    for size, word in zip((20, 30, 20), expected, strict=True):
+        assert np.array_equal(few.mask(0, size, "Vailno"), word)
+        assert max(len(few._glyphs), len(few._advances)) <= 6
 
 
 def test_initial_is_larger_and_baseline_holds():

@@ -26,6 +26,7 @@ DECORATIVE = frozenset(
 )
 # Nobody writes a whole word in the capitals of these.
 SCRIPTS = frozenset("GreatVibes-Regular Lobster MedievalSharp-Regular Pacifico-Regular Satisfy-Regular".split())
+CACHED = 100_000  # letters (1.5 KB each), and distances between letters; when there are more, keeping starts anew
 _NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it is drawn as the missing-glyph box
 
 
@@ -154,7 +155,7 @@ class Fonts:
         """One letter's ink and the place of its left and upper edges, counted from the pen on the baseline."""
         glyph = self._glyphs.get((index, size, c))
         if glyph is None:
-            glyph = self._glyphs[index, size, c] = _ink(self._font(index, size), c)
+            glyph = _keep(self._glyphs, (index, size, c), _ink(self._font(index, size), c))
         return glyph
 
     def _advance(self, index: int, pair: str) -> float:
@@ -162,7 +163,8 @@ class Fonts:
         advance = self._advances.get((index, pair))
         if advance is None:
             length = self._font(index, 64).getlength(pair) / 64
-            advance = self._advances[index, pair] = length - (self._advance(index, pair[1:]) if len(pair) > 1 else 0)
+            length -= self._advance(index, pair[1:]) if len(pair) > 1 else 0
+            advance = _keep(self._advances, (index, pair), length)
         return advance
 
     def __getstate__(self) -> dict:
@@ -171,6 +173,13 @@ class Fonts:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._clear()
+
+
+def _keep(cache: dict, key, value):
+    if len(cache) >= CACHED:
+        cache.clear()
+    cache[key] = value
+    return value
 
 
 def _simple(text: str) -> bool:
