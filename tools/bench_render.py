@@ -1,7 +1,8 @@
 """Speed of rendering words on one core: python tools/bench_render.py [--json=FILE]
 
 Pictures are resized to 32x128 as training gets them. The first words, for which fonts are read and most letters drawn
-the first time, do not count: training draws millions. Three styles: that of the configs, where each effect has its share of the words; plain print; and every effect on every word.
+the first time, do not count: training draws millions. Three styles: that of the configs, where each effect has its
+share of the words; plain print; and every effect on every word.
 """
 
 from __future__ import annotations
