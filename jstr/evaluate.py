@@ -19,7 +19,7 @@ from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
 from jstr.data.sources import open_source
 from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, table
-from jstr.reader import BATCH_SIZE, SHOWN, Reader, load
+from jstr.reader import BATCH_SIZE, SHOWN, WORDS_HELP, Reader, load
 
 
 def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_size: int = BATCH_SIZE) -> Score:
@@ -103,6 +103,7 @@ def _save_attention(reader: Reader, sources, file: str) -> None:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m jstr.evaluate", description=__doc__, allow_abbrev=False)
     parser.add_argument("--workdir", help="a run, converted weights or a packed file; default: the bundled reader")
+    parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
@@ -126,7 +127,7 @@ def run(argv: list[str] | None = None) -> None:
         raise InputError(f"--batch_size={args.batch_size}: give a positive number")
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise InputError(f"--json={args.json}: its folder does not exist")
-    reader = load(args.workdir)
+    reader = load(args.workdir, args.language_model)
     sources = {name: open_source(path, labels=args.labels) for name, path in sets.items()}
     scores, start = {}, time.monotonic()
     for name, source in sources.items():
@@ -140,6 +141,7 @@ def run(argv: list[str] | None = None) -> None:
         about = {
             "workdir": args.workdir or "bundled",
             "step": checkpoint.read_meta(args.workdir or packed.BUNDLED)["step"],
+            "language_model": args.language_model or "as the config says",
             "protocol": args.protocol,
             "labels": args.labels or "labels.tsv",
             "seconds": round(time.monotonic() - start, 1),

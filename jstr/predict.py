@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from jstr.core import InputError
-from jstr.reader import BATCH_SIZE, SHOWN, Reader, load
+from jstr.reader import BATCH_SIZE, SHOWN, WORDS_HELP, Reader, load
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2"}
 
@@ -88,13 +88,14 @@ def run(argv: list[str] | None = None) -> int:
     """Exit status: 0, or 1 when a file could not be read."""
     parser = argparse.ArgumentParser(prog="python -m jstr.predict", description=__doc__, allow_abbrev=False)
     parser.add_argument("--workdir", help="a run, converted weights or a packed file; default: the bundled reader")
+    parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
     parser.add_argument("--heads", action="store_true", help="ABINet: show what vision, language and fusion read")
     parser.add_argument("--attention", metavar="FILE", help="draw where the first images are looked at, a PNG")
     parser.add_argument("--words", action="store_true", help="a language model: correct words given instead of images")
     parser.add_argument("paths", nargs="+", metavar="IMAGE|FOLDER")
     args = parser.parse_args(argv)
-    reader = load(args.workdir)
+    reader = load(args.workdir, args.language_model)
     if args.words:
         for word, text, value in zip(args.paths, *reader.correct(args.paths), strict=True):
             print(f"{word}\t{text}\t{value:.4f}")

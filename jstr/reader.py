@@ -12,14 +12,18 @@ import numpy as np
 from PIL import Image
 
 from jstr import checkpoint, draw, packed
+from jstr.beam_search import prefix_beam_search
 from jstr.core import InputError
 from jstr.data.images import ImageSpec, to_channels
+from jstr.data.word_lists import count_words
 from jstr.decode import attention_prediction, confidence
 from jstr.models import example_input, make_model, reads_text
+from jstr.ngram import WordPrior
 from jstr.text import Charset
 
 BATCH_SIZE = 64
 SHOWN = 16
+WORDS_HELP = "english, korean, or a file of words: what CTC expects to read; none: greedily; default: see its config"
 
 
 def make_charset(config) -> Charset:
@@ -33,6 +37,10 @@ class Reader:
     variables: {"params": ..., "batch_stats": ...} of the model; may be set anew at any time.
     heads: names of the model's heads, of which the last gives the answer; () where there is only one.
     has_attention: whether `look` has something to show.
+    prior: config.language_model as a prior over texts, or None; CTC is then read by beam search instead of greedily.
+
+    Raises:
+      InputError: a language model that cannot be read, or one for a recogniser that is not CTC.
     """
 
     def __init__(self, config, variables=None):
@@ -42,6 +50,7 @@ class Reader:
         self.heads = tuple(getattr(self.model, "heads", ()))
         self.has_attention = bool(getattr(self.model, "has_attention", False))
         self.variables = variables
+        self.prior, self._search = self._make_search(**(config.get("language_model") or {}))
 
         def decode(variables, images):
             prediction = self.model.apply(variables, images, method="decode")
@@ -56,7 +65,12 @@ class Reader:
             heads = {name: decode_logits(outputs["heads"][name]) for name in self.heads}
             return decode_logits(outputs["logits"]), heads, outputs["attention"]
 
+        def probabilities(variables, images):
+            logits = self.model.apply(variables, images, None, train=False)["logits"].astype(jnp.float32)
+            return jax.nn.softmax(logits)
+
         self._decode = jax.jit(decode)
+        self._probabilities = jax.jit(probabilities)
         self._see = jax.jit(see)
         self._correct = jax.jit(lambda v, ids: decode_logits(self.model.apply(v, ids, train=False)["logits"]))
         self._logits = jax.jit(
@@ -86,6 +100,8 @@ class Reader:
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
         self._check_reads_images()
+        if self._search:
+            return self._search(np.asarray(self._probabilities(self.variables, _padded(images)))[: len(images)])
         if self.has_attention:  # what is compiled once serves everything
             return self._text(jax.device_get(self._see(self.variables, _padded(images))[0]), len(images))
         return self._text(jax.device_get(self._decode(self.variables, _padded(images))), len(images))
@@ -133,6 +149,26 @@ class Reader:
         ids = np.stack([self.charset.encode(word)[1:] for word in words])
         return self._text(jax.device_get(self._correct(self.variables, _padded(ids))), len(words))
 
+    def _make_search(self, words: str = "", weight: float = 0.5, width: int = 8):
+        """(prior, function of probabilities [B, T, C] -> texts and confidences) of config.language_model, or Nones."""
+        if words in ("", "none"):
+            return None, None
+        if self.facts.bos_id is not None or self.facts.eos_id is not None:
+            raise InputError(f"language_model={words}: only CTC recognisers are read with one; leave it empty")
+        if weight < 0 or width < 1:
+            raise InputError(f"config.language_model: weight={weight} and width={width} must be at least 0 and 1")
+        try:
+            prior = WordPrior(count_words(words), self.charset.characters)
+        except InputError as error:
+            raise InputError(f"language_model={words}: {error}") from error
+
+        def search(probabilities):
+            rows = np.concatenate([probabilities[..., :1], probabilities[..., self.facts.first_id :]], axis=-1)
+            found = [prefix_beam_search(row, self.charset.characters, prior, weight, width) for row in rows]
+            return [text for text, _ in found], np.array([value for _, value in found], np.float32)
+
+        return prior, search
+
     def _text(self, found, count: int) -> tuple[list[str], np.ndarray]:
         ids, confidences = found
         return [self.charset.decode(row) for row in ids[:count].tolist()], confidences[:count]
@@ -162,20 +198,23 @@ class Reader:
         return to_channels(np.asarray(image), self.spec.channels)
 
 
-def load(workdir: str | os.PathLike | None = None) -> Reader:
+def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:
     """The reader of a training run's newest checkpoint (its best, if config.keep_best chose), of converted weights, or
     of a packed file.
 
-    workdir: None loads the reader that comes with the package.
+    workdir: None loads the reader that comes with the package. language_model: instead of what config.language_model
+    says, a word list ("english", "korean", or a file) whose words a CTC recogniser expects to read; or "none".
 
     Raises:
-      InputError: not a workdir, or no complete checkpoint in it.
+      InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.
     """
     if workdir is None:
         workdir = packed.BUNDLED
         if not workdir.is_file():
             raise InputError("no reader comes with this copy of jstr; give --workdir=DIR of a training run")
     config = checkpoint.read_meta(workdir)["config"]
+    if language_model is not None:
+        config["language_model"] = (config.get("language_model") or {}) | {"words": language_model}
     reader = Reader(config)
     example = example_input(reader.model)
     expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), example)

@@ -46,7 +46,12 @@ MAY_IMPORT = {
     "convert": ("convert_names", "core", "text", "nn", "models"),
     "convert_names": ("nn",),
     "convert_abinet": ("convert", "convert_names", "core", "text", "nn", "models"),
-    "reader": ("checkpoint", "packed", "core", "draw", "data.images", "decode", "models", "text"),
+    "ngram": ("core",),
+    "beam_search": ("ngram",),
+    "reader": (
+        "beam_search", "checkpoint", "packed", "core", "draw", "data.images", "data.word_lists", "decode", "models",
+        "ngram", "text",
+    ),  # fmt: skip
     "evaluate": ("checkpoint", "packed", "core", "data", "metrics", "reader", "main"),
     "predict": ("core", "reader", "main"),
     "predictions": ("data", "draw", "reader"),

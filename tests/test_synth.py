@@ -20,7 +20,8 @@ from jstr.data.synth import RenderedWords, contact_sheet
 from jstr.data.synth_fonts import BUNDLED, DECORATIVE, Fonts, font_files
 from jstr.data.synth_letters import PAD, letters
 from jstr.data.synth_style import Style
-from jstr.data.synth_words import Writer, word_file
+from jstr.data.synth_words import Writer
+from jstr.data.word_lists import word_file
 from jstr.text import NAMED
 
 AMOUNTS = ("temper", "decorative", "vivid", "faint", "finest", "strong_tilt")

@@ -31,6 +31,7 @@ def run(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("images")
     parser.add_argument("--workdir", help="default: the reader that comes with the package")
+    parser.add_argument("--language_model", metavar="WORDS")
     parser.add_argument("--batches", default="1,16,64", help="batch sizes")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args(argv)
@@ -39,7 +40,7 @@ def run(argv: list[str] | None = None) -> None:
     import jstr
     from jstr.data.sources import open_source
 
-    reader, source = jstr.load(args.workdir), open_source(args.images)
+    reader, source = jstr.load(args.workdir, args.language_model), open_source(args.images)
     encoded = [source[i]["image"] for i in range(min(len(source), COUNT))]
     encoded = [data for data in encoded if reader.spec.decode(data) is not None]
     rates = {}

@@ -19,12 +19,15 @@ def run(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--out", required=True, metavar="FILE.npz")
+    parser.add_argument("--language_model", metavar="WORDS", help="a bundled word list, such as english, to read with")
     args = parser.parse_args(argv)
     if not packed.is_packed(args.out):
         raise InputError(f"--out={args.out}: the name must end with {packed.SUFFIX}")
     meta = checkpoint.read_meta(args.workdir)
     saved = checkpoint.load_variables(args.workdir, meta["config"].get("eval_weights", "student"))
     meta = {"step": meta["step"], "commit": meta.get("commit"), "config": {k: meta["config"][k] for k in KEPT}}
+    if args.language_model:
+        meta["config"]["language_model"] = {"words": args.language_model}
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     packed.save(args.out, {"model": saved["params"]["model"]}, saved["model_state"], meta)
     print(f"{args.out}: {Path(args.out).stat().st_size / 2**20:.1f} MB")

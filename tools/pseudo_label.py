@@ -1,7 +1,8 @@
 """Labels pictures with a trained recogniser: python tools/pseudo_label.py --workdir=DIR --data=PATH --out=FILE.tar
 
 The confident words go into a tar with labels.tsv, a source for configs/pseudo_label.py:kept=FILE.tar. Repeat with the
-run that comes of it as the teacher, for two or three rounds. PATH is any source; --data may be given many times. Prints
+run that comes of it as the teacher, for two or three rounds. With --language_model=english, or another word list, a CTC
+teacher reads far better and knows better when it is right. PATH is any source; --data may be given many times. Prints
 how confidence is spread and, where PATH has labels (--check), how often words are right. baselines.md sections 1 and 2.
 """
 
@@ -25,7 +26,7 @@ from jstr.data.pipeline import padded_batches
 from jstr.data.sources import open_source
 from jstr.main import cli
 from jstr.metrics import PROTOCOLS
-from jstr.reader import BATCH_SIZE, Reader, load
+from jstr.reader import BATCH_SIZE, WORDS_HELP, Reader, load
 
 
 class Word(NamedTuple):
@@ -42,15 +43,22 @@ def words(reader: Reader, source, confidence: str) -> Iterator[Word | str]:
     """Every picture of a source in order; the key of one that cannot be read."""
     index = -1
     for batch in padded_batches(source, reader.spec, BATCH_SIZE):
-        reading = read(reader.logits(list(batch["image"])), reader.facts)
-        texts, scores = np.asarray(strings(reading, reader.facts)), np.asarray(lc.CONFIDENCES[confidence](reading))
+        texts, scores, whole = read_batch(reader, batch["image"], confidence)
         for i, key in enumerate(batch["keys"]):
             index += 1
             if batch["mask"][i]:
-                text = reader.charset.decode(texts[i].tolist())
-                yield Word(index, text, float(scores[i]), bool(reading.whole[i]), batch["labels"][i])
+                yield Word(index, texts[i], float(scores[i]), bool(whole[i]), batch["labels"][i])
             else:
                 yield key
+
+
+def read_batch(reader: Reader, images: np.ndarray, confidence: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Texts, confidences and whether each is whole. With a language model, the confidence is that of its search."""
+    if reader.prior:
+        return *reader.read_batch(images), np.ones(len(images), bool)
+    reading = read(reader.logits(list(images)), reader.facts)
+    texts = [reader.charset.decode(row) for row in np.asarray(strings(reading, reader.facts)).tolist()]
+    return texts, np.asarray(lc.CONFIDENCES[confidence](reading)), np.asarray(reading.whole)
 
 
 class Tar:
@@ -103,6 +111,7 @@ def statistics(found: list[Word], kept: list[Word], protocol: str) -> list[str]:
 def run(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--workdir", required=True, help="the teacher: a run, converted weights or a packed file")
+    parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--data", action="append", required=True, metavar="PATH", help="may be given many times")
     parser.add_argument("--out", required=True, metavar="FILE.tar")
     parser.add_argument("--confidence", default="geometric_mean", choices=lc.CONFIDENCES)
@@ -114,7 +123,8 @@ def run(argv: list[str] | None = None) -> None:
         raise InputError(f"--threshold={args.threshold}: give a number from 0 to 1")
     if not args.out.endswith(".tar"):
         raise InputError(f"--out={args.out}: the name must end with .tar")
-    reader = load(args.workdir)
+    reader = load(args.workdir, args.language_model)
+    confidence = "share of the beam" if reader.prior else args.confidence
     sources = [open_source(path, labelled=args.check) for path in args.data]
     tar, total = Tar(args.out), 0
     for path, source in zip(args.data, sources, strict=True):
@@ -124,14 +134,14 @@ def run(argv: list[str] | None = None) -> None:
         for word in kept:
             tar.add(source[word.index]["image"], word.text)
         total += len(kept)
-        print(f"{path}: {len(kept):,} of {len(results):,} kept; {args.confidence} of all words:")
+        print(f"{path}: {len(kept):,} of {len(results):,} kept; {confidence} of all words:")
         print("\n".join(statistics(found, kept, args.protocol)))
         empty, cut = sum(not w.text for w in found), sum(not w.whole for w in found)
         broken = [key for key in results if isinstance(key, str)]
         print(f"  left out: {empty:,} read as empty, {cut:,} without an end, {len(broken):,} broken {broken[:5] or ''}")
     if not total:
         tar.discard()
-        raise InputError(f"no word has {args.confidence} {args.threshold} or more; lower --threshold")
+        raise InputError(f"no word has {confidence} {args.threshold} or more; lower --threshold")
     tar.close()
     print(f"{args.out}: {total:,} labelled words")
 

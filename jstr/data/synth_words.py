@@ -7,14 +7,13 @@ import os
 import string
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from jstr.core import InputError
 from jstr.data.synth_style import Style
+from jstr.data.word_lists import word_file
 
-WORDS = Path(__file__).parent / "words"
 # d a digit, D a digit but zero, L a letter; anything else stands for itself. Common forms are repeated.
 NUMBERS = (
     *("D", "Dd", "Ddd", "Dddd", "ddddd", "dddddd") * 4,
@@ -176,13 +175,6 @@ class Writer:
         if before and (not after or rng.random() < 0.3):
             return before[rng.integers(len(before))] + text
         return text + after[rng.integers(len(after))] if after else text
-
-
-def word_file(words: str | os.PathLike | None) -> Path:
-    """The file of a bundled list ("english", the default; a name without a folder or suffix), or the given path."""
-    name = "english" if words is None else str(words)
-    bundled = sorted(WORDS.glob(f"{name}.txt*")) if name.isidentifier() else []
-    return bundled[0] if bundled else Path(name)
 
 
 def _read_words(words: str | os.PathLike | Sequence[str] | None) -> list[tuple[str, float]]:

@@ -6,24 +6,19 @@ frequency are distributed as words drawn from the text, so its length costs neit
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gzip
-import lzma
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 
 import grain
 import numpy as np
 
 from jstr.core import InputError
 from jstr.data import ops_text
-from jstr.data.synth_words import word_file
 from jstr.data.usable import chosen
+from jstr.data.word_lists import count_words, word_file
 from jstr.text import Charset, LabelReport
 
-OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 BLOCK = 4096
 NOISED = "noised"
 
@@ -84,38 +79,6 @@ class TextWords:
 
     def __repr__(self) -> str:
         return f"TextWords({self.name}, {self.path}, seed={self._seed})"
-
-
-def count_words(path: str | os.PathLike) -> Mapping[str, float]:
-    """Different words of a file, with how often they occur; see TextWords. Memory: of the different words only.
-
-    Raises:
-      InputError: not readable as UTF-8 text, or a frequency that is no number.
-    """
-    counts: Counter = Counter()
-    for number, line in enumerate(_lines(path), 1):
-        word, tab, frequency = line.partition("\t")
-        if not tab:
-            counts.update(line.split())
-            continue
-        try:
-            counts[word.strip()] += 10.0 ** float(frequency)
-        except (ValueError, OverflowError):
-            raise InputError(
-                f"{path} line {number}: {frequency.strip()[:40]!r} is not the logarithm of a frequency; write "
-                "word<TAB>log10 frequency, or text without tabs"
-            ) from None
-    return counts
-
-
-def _lines(path: str | os.PathLike) -> Iterator[str]:
-    file = word_file(path)
-    opener = OPENERS.get(file.suffix, open)
-    try:
-        with contextlib.closing(opener(file, "rt", encoding="utf-8-sig")) as text:
-            yield from text
-    except (OSError, UnicodeDecodeError, lzma.LZMAError, EOFError) as error:
-        raise InputError(f"text {file} cannot be read: {error}") from error
 
 
 def open_words(name: str, row, charset: Charset, resolve: Callable[[str], str]) -> TextWords:

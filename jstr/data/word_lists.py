@@ -1,0 +1,55 @@
+"""Words and how often they occur, from the bundled lists, from files of a user, or from texts."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import lzma
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from jstr.core import InputError
+
+WORDS = Path(__file__).parent / "words"
+OPENERS = {".xz": lzma.open, ".gz": gzip.open}
+
+
+def word_file(words: str | os.PathLike | None) -> Path:
+    """The file of a bundled list ("english", the default; a name without a folder or suffix), or the given path."""
+    name = "english" if words is None else str(words)
+    bundled = sorted(WORDS.glob(f"{name}.txt*")) if name.isidentifier() else []
+    return bundled[0] if bundled else Path(name)
+
+
+def count_words(path: str | os.PathLike) -> Mapping[str, float]:
+    """Different words of a file, with how often they occur; see TextWords. Memory: of the different words only.
+
+    Raises:
+      InputError: not readable as UTF-8 text, or a frequency that is no number.
+    """
+    counts: Counter = Counter()
+    for number, line in enumerate(_lines(path), 1):
+        word, tab, frequency = line.partition("\t")
+        if not tab:
+            counts.update(line.split())
+            continue
+        try:
+            counts[word.strip()] += 10.0 ** float(frequency)
+        except (ValueError, OverflowError):
+            raise InputError(
+                f"{path} line {number}: {frequency.strip()[:40]!r} is not the logarithm of a frequency; write "
+                "word<TAB>log10 frequency, or text without tabs"
+            ) from None
+    return counts
+
+
+def _lines(path: str | os.PathLike) -> Iterator[str]:
+    file = word_file(path)
+    opener = OPENERS.get(file.suffix, open)
+    try:
+        with contextlib.closing(opener(file, "rt", encoding="utf-8-sig")) as text:
+            yield from text
+    except (OSError, UnicodeDecodeError, lzma.LZMAError, EOFError) as error:
+        raise InputError(f"text {file} cannot be read: {error}") from error
