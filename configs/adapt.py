@@ -2,13 +2,15 @@
 
     python -m jstr.main --config=configs/adapt.py --workdir=runs/mine --config.images=FOLDER
 
-FOLDER (or LMDB, tar, TFDS) holds word crops as a text detector cuts them. Words are rendered for the labels, your
-pictures are learned by consistency (CR, Zheng et al. 2022), the checkpoint is chosen without labels, by `trust` on a
-tenth of your pictures that training does not see, and runs/mine/predictions.tsv says what is read, the doubtful first.
+FOLDER (or LMDB, tar, TFDS) holds word crops as a text detector cuts them. Words are rendered for the labels, and your
+pictures are learned by consistency (CR, Zheng et al. 2022) and, where the start reads them surely, as labelled words.
+The checkpoint is chosen without labels, by `trust` on a tenth of your pictures that training does not see, and
+runs/mine/predictions.tsv says what is read, the doubtful first.
 
     --config=configs/adapt.py:start=WORKDIR  from that run (or packed file), with its charset, size and recogniser
     --config=configs/adapt.py:start=none     from nothing; then give --config.charset.characters too
-    --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) a line
+    --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) a line; it is
+                                             rendered and, with CTC, what the reader expects to read
     --config.fonts=FOLDER                    your fonts
 
 Default: start=bundled, the reader that comes with the package.
@@ -37,20 +39,26 @@ def get_config(arg=""):
     else:  # not for one that can read already: a fresh layer before what it is told would teach it that layer's noise
         config.model.projection = "mlp"
     attention = config.model.prediction == "attention"
-    config.words, config.fonts = config_dict.placeholder(str), config_dict.placeholder(str)
+    config.words, config.fonts = "english", config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
     labelled = dict(
         plain=common.rendered(seed=1, style=common.PLAIN, **given) | dict(weight=0.25 if scratch else 0.1),
         varied=common.rendered(seed=3, **given) | dict(weight=0.75 if scratch else 0.9),
     )
+    if not attention:
+        config.language_model.words = given["words"]
     both = dict(weak=dict(cr_weak={}), strong=dict(cr_strong={}))
+    images = dict(path=config.get_ref("images"))
+    if not scratch:
+        by = dict(workdir=config.init_from[0][1], threshold=0.9, language_model="none" if attention else given["words"])
+        labelled["read"] = images | dict(share=0.9, weight=0.75, read_by=by)
 
     def pictures(**part) -> dict:
-        return common.views(32, dict(images=dict(path=config.get_ref("images"), labelled=False) | part), **both)
+        return common.views(32, dict(images=images | dict(labelled=False) | part), **both)
 
-    config.streams.labelled = common.stream(32, labelled, both["strong"])
+    config.streams.labelled = common.stream(32, labelled, both["weak"])
     config.streams.unlabelled = pictures(share=0.9)
-    config.held_back.labelled = common.stream(32, dict(varied=common.rendered(seed=5, **given)), both["strong"])
+    config.held_back.labelled = common.stream(32, dict(varied=common.rendered(seed=5, **given)), both["weak"])
     config.held_back.unlabelled = pictures(share=0.1, share_start=0.9)
     for row in config.held_back.values():
         row.batches = 4

@@ -178,7 +178,8 @@ def fewer_labels_view() -> dict:
     return dict(crop=dict(amount=0.01), blur=dict(sigma=1.5, probability=0.5))
 
 
-SEMI = dict(compact=False, decoder="attention", hidden=False)  # options of semi-supervised configs, see cr_str.py
+# Options of semi-supervised configs, see cr_str.py.
+SEMI = dict(compact=False, decoder="attention", hidden=False, reader="", words="")
 
 
 def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
@@ -187,7 +188,8 @@ def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
     options.compact: grey, compact_trba, rendered words, and 95 % of the 7,619 real words; the others are watched. Else
     the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If options.hidden, the
     labels of the real words are read, for metrics. strong: that view of both; None: cr_strong. options.weak: the
-    labelled words come in the weak view.
+    labelled words come in the weak view. options.reader: a run whose sure readings of the unlabelled words, with the
+    language model options.words, are labelled words too.
     """
     config, compact = base(), options.compact
     layout = f"cr_{options.decoder}"
@@ -208,6 +210,9 @@ def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
         return real_words(**part, **row) if compact else dict(u=dict(path="U") | part | row)
 
     sizes = (32, 24) if compact else (384, 288)
+    if options.get("reader"):
+        by = dict(workdir=options.reader, language_model=options.words or "none", threshold=0.9)
+        labelled = labelled | others_labelled(unlabelled(share=0.95), sizes, read_by=by)
     strong = dict(cr_strong={}) if strong is None else strong
     both = dict(weak=dict(cr_weak={}), strong=strong)
     labelled_view = both["weak"] if options.get("weak") else strong
@@ -222,6 +227,13 @@ def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
         config.steps, config.log_every, config.eval_every, config.save_every = 10_000, 100, 1_000, 500
     config.num_workers = 0 if compact else 8
     return config
+
+
+def others_labelled(unlabelled: dict, sizes: tuple[int, int], **label) -> dict:
+    """Rows of the unlabelled words as labelled ones, weighed against rows that sum to 1 as the two streams are."""
+    weight = sizes[1] / sizes[0]
+    rows = {name: {k: v for k, v in row.items() if k != "labelled"} for name, row in unlabelled.items()}
+    return {f"labelled_{n}": row | dict(weight=weight * row.get("weight", 1.0)) | label for n, row in rows.items()}
 
 
 def pretrained(config: ConfigDict, workdir: str, features: str, frozen: bool) -> None:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jstr import checkpoint, distributed, evaluate, predictions, sharding, teacher
+from jstr import checkpoint, distributed, evaluate, predictions, self_labels, sharding, teacher
 from jstr.check import check_run
 from jstr.core import InputError, Objective, TrainState
 from jstr.data.pipeline import TrainData, example_batch
@@ -44,9 +44,10 @@ def run(config, workdir: str) -> dict[str, Score]:
     print(f"jstr at commit {commit()}, {machine()}")
     reader, objective, frames, watched_objective = prepare(config)
     teacher.check(config, objective.needs_teacher)
-    data = TrainData(config, reader.charset, objective.streams, frames)
+    read, lines = self_labels.read_rows(config, workdir)
+    data = TrainData(config, reader.charset, objective.streams, frames, read=read)
     held_back = HeldBack(config, watched_objective, reader.charset, frames, mesh)
-    for line in data.notes + held_back.notes:
+    for line in lines + data.notes + held_back.notes:
         print(line, flush=True)
     sources = {n: open_row(row, reader.charset, config.data_root, True) for n, row in config.evals.items()}
     unread = predictions.open_images(config)

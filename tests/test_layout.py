@@ -54,6 +54,7 @@ MAY_IMPORT = {
     ),  # fmt: skip
     "evaluate": ("checkpoint", "packed", "core", "data", "metrics", "reader", "main"),
     "predict": ("core", "reader", "main"),
+    "self_labels": ("core", "data", "distributed", "reader"),
     "predictions": ("data", "draw", "reader"),
     "views": ("core", "data", "device_views", "reader", "main"),
     "train": ANY,

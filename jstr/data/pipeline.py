@@ -51,7 +51,8 @@ class TrainData:
     sources say `labelled=False`; `noised` [B, N], tokens with spelling noise, which make it a stream of text without
     images; `X_filled` [B] float32, the share of the width of image X that is not padding; any other name is an image
     uint8 [B, H, W, C], which the view of that name draws from the sample.
-    part: "streams", or another key of the config with rows in that form.
+    part: "streams", or another key of the config with rows in that form. read: "stream/source" -> labels of the rows
+    that have read_by; a row without any is left out.
     resident: of the streams that config.device_data names, all samples, with the fields of the stream; the batches then
     have the numbers of samples in its place: `row` [B] int32.
     notes: what a person should know before training starts, a line each (labels used and left out, remarks).
@@ -60,14 +61,16 @@ class TrainData:
       InputError: a source that cannot be opened or has no usable sample, or an operation that does not exist.
     """
 
-    def __init__(self, config, charset: Charset, fields: Mapping[str, tuple[str, ...]], frames=None, part="streams"):
+    def __init__(
+        self, config, charset: Charset, fields: Mapping[str, tuple[str, ...]], frames=None, part="streams", read=None
+    ):
         self.config, self.charset, self.fields = config, charset, fields
         self.spec = ImageSpec.make(config.image)
         self.notes: list[str] = []
         self.streams: dict[str, grain.MapDataset] = {}
         self.usable: dict[str, Usable] = {}
         self.resident: dict[str, grain.MapDataset] = {}
-        self._rows, self._part, self._frames = config[part], part, frames
+        self._rows, self._part, self._frames, self._read = config[part], part, frames, read or {}
         if part == "streams" and (unknown := set(config.device_data) - set(fields)):
             raise InputError(f"config.device_data names {sorted(unknown)}; the streams are {sorted(fields)}")
         if set(self._rows) != set(fields):
@@ -96,8 +99,14 @@ class TrainData:
                 raise InputError(f"{where}.sources.{source_name}.labelled=False, but this stream needs every label")
             if "words" in source_row and NOISED not in fields:
                 raise InputError(f"{where}.sources.{source_name} is text without pictures; this stream reads pictures")
-            usable, notes = usable_of(source_name, source_row, self.charset, root, self.spec, labelled, self._frames)
-            self.usable[f"{name}/{source_name}"] = usable
+            key = f"{name}/{source_name}"
+            if key in self._read and not any(self._read[key]) and len(row.sources) > 1:
+                self.notes.append(f"{source_name}: left out, because no sample has a label")
+                continue
+            usable, notes = usable_of(
+                source_name, source_row, self.charset, root, self.spec, labelled, self._frames, self._read.get(key)
+            )
+            self.usable[key] = usable
             self.notes += notes
             numbered = Numbered(usable, sum(map(len, used))) if resident else usable
             used.append(usable)

@@ -4,6 +4,7 @@ A row has one of `path`, `rendered` (arguments of RenderedWords) and `words`, an
 weight: how often its samples come, against those of the other rows; 1.
 labels: the file of a folder or tar that holds the labels; else it is looked for.
 labelled: False: its labels are not read.
+read_by: the labels are what another run reads: workdir, language_model, threshold, see jstr/self_labels.py.
 share, share_start, share_seed: the part of a data set that is used, see usable.chosen.
 contiguous: True: runs of neighbours instead of a shuffled order, see usable.Runs.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,30 @@ def open_row(row: Mapping[str, Any], charset: Charset, data_root: str, labelled:
         raise InputError(f"{error}{hint}") from error
 
 
+class Labelled:
+    """A source with other labels; None where a sample has none."""
+
+    def __init__(self, source, labels: Sequence[str | None]):
+        self.source, self.path, self._labels = source, source.path, labels
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        return self.source[i] | {"label": self._labels[i]}
+
+    def labels(self) -> Sequence[str | None]:
+        return self._labels
+
+
 def usable_of(
-    name: str, row, charset: Charset, data_root: str, spec: ImageSpec, labelled: bool, frames: int | None
-) -> tuple[Usable, list[str]]:
+    name: str, row, charset: Charset, data_root: str, spec: ImageSpec, labelled: bool, frames: int | None,
+    read: Sequence[str | None] | None = None,
+) -> tuple[Usable, list[str]]:  # fmt: skip
     """The samples of a row that can be trained on, and what a person should know about them, a line each.
 
-    labelled: its labels are read. frames: T of a CTC model, which labels must fit; None for others.
+    labelled: its labels are read. frames: T of a CTC model, which labels must fit; None for others. read: the labels
+    that row.read_by stands for.
 
     Raises:
       InputError: the source cannot be opened or has no usable sample.
@@ -74,7 +93,14 @@ def usable_of(
     if "words" in row:
         words = open_words(name, row, charset, functools.partial(resolve, data_root=data_root))
         return words, words.notes
-    source = open_row(row, charset, data_root, labelled)
+    if ("read_by" in row) != (read is not None):
+        raise InputError(f"source {name}: read_by is for labelled data sets that are trained on")
+    source = open_row(row, charset, data_root, labelled and read is None)
+    if read is not None:
+        if len(read) != len(source):
+            counts = f"held {len(read):,} pictures when they were read, and holds {len(source):,} now"
+            raise InputError(f"{source.path} {counts}; remove the folder `read` from the workdir")
+        source = Labelled(source, read)
     notes = [f"{name}: {note}" for note in getattr(source, "notes", [])]
     if "rendered" in row:
         if "share" in row:

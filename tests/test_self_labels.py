@@ -1,0 +1,94 @@
+"""Rows of sources whose labels another run reads."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from test_language_model import saved_run
+from testing import tiny_config
+
+import jstr
+from jstr import train
+from jstr.core import InputError
+from jstr.self_labels import read_rows
+
+COUNT = 40
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """(a run that reads, a folder of pictures without labels, one of them broken)."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for i in range(COUNT):
+        cv2.imwrite(str(folder / f"{i:02d}.png"), rng.integers(0, 256, (32, 64, 1), np.uint8))
+    (folder / "07.png").write_bytes(b"broken")
+    return saved_run(tmp_path_factory.mktemp("run")), str(folder)
+
+
+def config_of(places, threshold: float):
+    run, folder = places
+    by = dict(workdir=run, language_model="english", threshold=threshold)
+    config = tiny_config(read=dict(path=folder, read_by=by), rendered=dict(rendered=dict(seed=1, size=99)))
+    config.evals = {}
+    return config
+
+
+def test_the_sure_readings_are_labels(places, tmp_path):
+    run, folder = places
+    paths = [f"{folder}/{i:02d}.png" for i in range(COUNT) if i != 7]
+    texts, sure = jstr.load(run, "english").read(paths)
+    threshold = float(np.median(sure))
+    found, lines = read_rows(config_of(places, threshold), str(tmp_path))
+    labels = found["labelled/read"]
+    expected = [t if t and c >= threshold else None for t, c in zip(texts, np.round(sure, 6), strict=True)]
+    assert labels[7] is None and labels[:7] + labels[8:] == expected
+    count = sum(label is not None for label in labels)
+    assert 10 < count < 30
+    assert lines == [f"read: {count} of 40 pictures read by {run} with confidence {threshold} or more"]
+    rows = [row.split("\t") for row in (tmp_path / "read/labelled_read.tsv").read_text().splitlines()]
+    assert [row[0] for row in rows] == [f"{i:02d}.png" for i in range(COUNT)] and rows[7][1:] == ["", "0.000000"]
+
+
+def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
+    """A second start takes what was read before, also when the reader is gone."""
+    run, folder = places
+    other = shutil.copytree(run, tmp_path / "other")
+    config = config_of((str(other), folder), 0.0)
+    batch = train_batch(config, tmp_path / "a")
+    shutil.rmtree(other)
+    again = train_batch(config, tmp_path / "a")
+    assert any(key.startswith("read/") for key in batch["keys"])
+    np.testing.assert_array_equal(batch["arrays"]["labelled"]["tokens"], again["arrays"]["labelled"]["tokens"])
+    train.run(config, str(tmp_path / "a"))
+    file = tmp_path / "a/read/labelled_read.tsv"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(InputError, match="held 39 pictures when they were read, and holds 40 now"):
+        train_batch(config, tmp_path / "a")
+    with pytest.raises(InputError, match="other"):
+        train.run(config, str(tmp_path / "b"))
+
+
+def train_batch(config, workdir):
+    prepared = train.prepare(config)
+    read, _ = read_rows(config, str(workdir))
+    data = train.TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames, read=read)
+    return next(data.batches(0))
+
+
+def test_nothing_is_sure(places, tmp_path):
+    config = config_of(places, 1.1)
+    config.lock()
+    assert not any(key.startswith("read/") for key in train_batch(config, tmp_path)["keys"])
+    config.unlock()
+    del config.streams.labelled.sources.rendered
+    with pytest.raises(InputError, match="has no usable sample: 40 no label"):
+        train_batch(config, tmp_path)
+
+
+def test_only_what_is_trained_on(places):
+    config = config_of(places, 0.5)
+    prepared = train.prepare(config)
+    with pytest.raises(InputError, match="read_by is for labelled data sets"):
+        train.TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
