@@ -4,8 +4,8 @@
 
 Arguments, after a colon: `words=rendered|real|both`; `start=WORKDIR`, to go on from the weights of another run, which
 with another --config.seed sees other words; `finish`, for the last part of such a series: weaker augmentation, so that
-words look as they will when they are read, and a learning rate that falls from the start to nothing. Measured results:
-configs/results/reader.json.
+words look as they will when they are read, and a learning rate that falls from the start to nothing. It is read with a list of
+English words. Measured results: configs/results/reader.json.
 """
 
 from configs import common
@@ -37,6 +37,7 @@ def get_config(arg=""):
     sources = {name: row for name, row in sources.items() if row["weight"] > 0}
     config.streams.labelled = common.stream(64, sources, WEAK if options.finish else common.real_view())
     config.evals = common.benchmarks()
+    config.language_model.words = "english"
     config.optimizer = common.adam(1e-3, "warmup_stable_decay", warmup_steps=500, decay=0.3)
     config.steps, config.log_every, config.eval_every, config.save_every = 12_000, 200, 4000, 500
     if options.finish:
