@@ -9,8 +9,8 @@ runs/mine/predictions.tsv says what is read, the doubtful first.
 
     --config=configs/adapt.py:start=WORKDIR  from that run (or packed file), with its charset, size and recogniser
     --config=configs/adapt.py:start=none     from nothing; then give --config.charset.characters too
-    --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) a line; it is
-                                             rendered and, with CTC, what the reader expects to read
+    --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) a line; they
+                                             are rendered, and expected where the reader is not sure
     --config.fonts=FOLDER                    your fonts
 
 Default: start=bundled, the reader that comes with the package.
@@ -45,12 +45,11 @@ def get_config(arg=""):
         plain=common.rendered(seed=1, style=common.PLAIN, **given) | dict(weight=0.25 if scratch else 0.1),
         varied=common.rendered(seed=3, **given) | dict(weight=0.75 if scratch else 0.9),
     )
-    if not attention:
-        config.language_model.words = given["words"]
+    config.language_model.words = given["words"]
     both = dict(weak=dict(cr_weak={}), strong=dict(cr_strong={}))
     images = dict(path=config.get_ref("images"))
     if not scratch:
-        by = dict(workdir=config.init_from[0][1], threshold=0.9, language_model="none" if attention else given["words"])
+        by = dict(workdir=config.init_from[0][1], threshold=0.9, language_model=given["words"])
         labelled["read"] = images | dict(share=0.9, weight=0.75, read_by=by)
 
     def pictures(**part) -> dict:

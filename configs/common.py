@@ -80,7 +80,7 @@ def base() -> ConfigDict:
             save_every=500,
             keep_checkpoints=2,
             keep_best="",  # "held_back/METRIC" or "SET/METRIC": the checkpoint where it is highest is read with
-            # words: a list (english, korean, or a file) of what CTC expects to read, by beam search; "": greedily.
+            # words: a list (english, korean, or a file) of what is likely to be read, by beam search; "": greedily.
             language_model=dict(words="", weight=0.5, width=8),
             eval_weights="student",  # or "teacher"; a row of evals may say its own weights=
             evals=dict(),

@@ -12,8 +12,8 @@ DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 
     labels=hard    the teacher's strings instead of its distributions
     weak           the labelled words come in the weak view; published: strong
     hidden         the labels of the unlabelled words are read too, for metrics alone
-    reader=WORKDIR the unlabelled words are labelled ones too, where that run reads them with confidence 0.9; a CTC
-                   run does so much better with words=english
+    reader=WORKDIR the unlabelled words are labelled ones too, where that run reads them with confidence 0.9; it
+                   does so much better with words=english
 """
 
 from configs import common

@@ -4,8 +4,8 @@
 
 Arguments, after a colon: `words=rendered|real|both`; `start=WORKDIR`, to go on from the weights of another run, which
 with another --config.seed sees other words; `finish`, for the last part of such a series: weaker augmentation, so that
-words look as they will when they are read, and a learning rate that falls from the start to nothing. It is read with a list of
-English words. Measured results: configs/results/reader.json.
+words look as they will when they are read, and a learning rate that falls from the start to nothing. It is read with a
+list of English words. Measured results: configs/results/reader.json.
 """
 
 from configs import common

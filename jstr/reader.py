@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jstr import checkpoint, draw, packed
-from jstr.beam_search import prefix_beam_search
+from jstr.beam_search import ctc_search, position_search
 from jstr.core import InputError
 from jstr.data.images import ImageSpec, to_channels
 from jstr.data.word_lists import count_words
@@ -23,7 +23,7 @@ from jstr.text import Charset
 
 BATCH_SIZE = 64
 SHOWN = 16
-WORDS_HELP = "english, korean, or a file of words: what CTC expects to read; none: greedily; default: see its config"
+WORDS_HELP = "english, korean, or a file of words: what is likely to be read; none: greedily; default: see its config"
 
 
 def make_charset(config) -> Charset:
@@ -37,10 +37,10 @@ class Reader:
     variables: {"params": ..., "batch_stats": ...} of the model; may be set anew at any time.
     heads: names of the model's heads, of which the last gives the answer; () where there is only one.
     has_attention: whether `look` has something to show.
-    prior: config.language_model as a prior over texts, or None; CTC is then read by beam search instead of greedily.
+    prior: config.language_model as a prior over texts; it reads by beam search then. None: greedily.
 
     Raises:
-      InputError: a language model that cannot be read, or one for a recogniser that is not CTC.
+      InputError: a language model that cannot be read, or one for a recogniser that has its own.
     """
 
     def __init__(self, config, variables=None):
@@ -153,18 +153,23 @@ class Reader:
         """(prior, function of probabilities [B, T, C] -> texts and confidences) of config.language_model, or Nones."""
         if words in ("", "none"):
             return None, None
-        if self.facts.bos_id is not None or self.facts.eos_id is not None:
-            raise InputError(f"language_model={words}: only CTC recognisers are read with one; leave it empty")
+        if self.heads or reads_text(self.model):
+            raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
         if weight < 0 or width < 1:
             raise InputError(f"config.language_model: weight={weight} and width={width} must be at least 0 and 1")
+        characters = self.charset.characters
         try:
-            prior = WordPrior(count_words(words), self.charset.characters)
+            prior = WordPrior(count_words(words), characters)
         except InputError as error:
             raise InputError(f"language_model={words}: {error}") from error
+        eos = self.facts.eos_id
+        one, first = (ctc_search, 0) if eos is None else (position_search, eos)  # first: blank or EOS
 
         def search(probabilities):
-            rows = np.concatenate([probabilities[..., :1], probabilities[..., self.facts.first_id :]], axis=-1)
-            found = [prefix_beam_search(row, self.charset.characters, prior, weight, width) for row in rows]
+            rows = np.concatenate(
+                [probabilities[..., first : first + 1], probabilities[..., self.facts.first_id :]], axis=-1
+            )
+            found = [one(row, characters, prior, weight, width) for row in rows]
             return [text for text, _ in found], np.array([value for _, value in found], np.float32)
 
         return prior, search
@@ -203,7 +208,7 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
     of a packed file.
 
     workdir: None loads the reader that comes with the package. language_model: instead of what config.language_model
-    says, a word list ("english", "korean", or a file) whose words a CTC recogniser expects to read; or "none".
+    says, a word list ("english", "korean", or a file) whose words are likely to be read; or "none".
 
     Raises:
       InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.

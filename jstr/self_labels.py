@@ -1,6 +1,6 @@
 """Labels that another run reads: rows of sources with read_by=dict(workdir=..., language_model=..., threshold=...).
 
-Pseudo-labels, read once before training (baselines.md section 2). With a language model a CTC reader corrects itself by
+Pseudo-labels, read once before training (baselines.md section 2). With a language model a reader corrects itself by
 spelling, and its confidence says much better which words are right.
 """
 

@@ -11,7 +11,7 @@ from testing import quick_jit, tiny_config
 
 import jstr
 from jstr import checkpoint
-from jstr.beam_search import BONUS, prefix_beam_search
+from jstr.beam_search import BONUS, ctc_search, position_search
 from jstr.core import InputError
 from jstr.data.word_lists import count_words
 from jstr.ngram import NGram, WordPrior
@@ -112,7 +112,7 @@ def test_search_finds_the_best_of_all_texts(weight):
             text: math.log(p) + weight * (prior.log_whole(text) + BONUS * len(text))
             for text, p in sums(probabilities).items()
         }
-        text, confidence = prefix_beam_search(probabilities, "ab", prior, weight, width=1000)
+        text, confidence = ctc_search(probabilities, "ab", prior, weight, width=1000)
         assert text == max(scores, key=scores.get)
         expected = 1 / sum(math.exp(s - scores[text]) for s in scores.values()) if text else 0.0
         assert confidence == pytest.approx(expected, rel=1e-6)
@@ -121,11 +121,29 @@ def test_search_finds_the_best_of_all_texts(weight):
 def test_search_with_a_narrow_beam_and_certain_frames():
     prior = WordPrior({"ab": 5, "abb": 1}, "ab")
     certain = np.eye(3)[[1, 1, 0, 2, 2, 0, 2]]
-    assert prefix_beam_search(certain, "ab", prior, 0.5, 1) == ("abb", 1.0)
-    assert prefix_beam_search(np.eye(3)[[0, 0]], "ab", prior, 0.5, 4) == ("", 0.0)
+    assert ctc_search(certain, "ab", prior, 0.5, 1) == ("abb", 1.0)
+    assert ctc_search(np.eye(3)[[0, 0]], "ab", prior, 0.5, 4) == ("", 0.0)
     words = [frames(8) for _ in range(30)]
-    wide, narrow = ([prefix_beam_search(p, "ab", prior, 0.5, width)[0] for p in words] for width in (1000, 8))
+    wide, narrow = ([ctc_search(p, "ab", prior, 0.5, width)[0] for p in words] for width in (1000, 8))
     assert np.mean([a == b for a, b in zip(wide, narrow, strict=True)]) > 0.8
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_search_over_positions_finds_the_best(weight):
+    """Every text is written letter by letter and ends with EOS, which comes first in a row."""
+    prior = WordPrior({"ab": 5, "ba": 1, "aab": 1}, "ab")
+    for _ in range(20):
+        probabilities, scores = frames(5), {}
+        for length in range(5):
+            for text in map("".join, itertools.product("ab", repeat=length)):
+                rows = [row[1 + "ab".index(c)] for row, c in zip(probabilities, text, strict=False)]
+                log = sum(map(math.log, [*rows, probabilities[length][0]]))
+                scores[text] = log + weight * (prior.log_whole(text) + BONUS * length)
+        text, confidence = position_search(probabilities, "ab", prior, weight, width=1000)
+        assert text == max(scores, key=scores.get)
+        expected = 1 / sum(math.exp(s - scores[text]) for s in scores.values()) if text else 0.0
+        assert confidence == pytest.approx(expected, rel=0.01)  # what is hardly probable is not followed
+    assert position_search(np.eye(3)[[1, 2, 2, 0, 1]], "ab", prior, weight, 8) == ("abb", 1.0)
 
 
 def test_language_corrects_a_doubtful_letter():
@@ -139,7 +157,7 @@ def test_language_corrects_a_doubtful_letter():
         for i, (first, second) in enumerate(letters):
             rows[2 * i + 1, 1 + characters.index(first)] += share
             rows[2 * i + 1, 1 + characters.index(second)] += 1 - share
-        return prefix_beam_search(rows, characters, prior, 0.5, 8)[0]
+        return ctc_search(rows, characters, prior, 0.5, 8)[0]
 
     assert read("5s", "tt", "0o", "rr", "ee", share=0.7) == "store"
     assert read("5s", "0o", "00", share=0.7) == "500"
@@ -165,8 +183,21 @@ def test_reader_reads_with_the_words_it_is_given(tmp_path):
     assert plain.prior is None and language.prior.log_whole("zoo") > language.prior.log_whole("the")
     texts, confidences = language.read(images)
     rows = jax.nn.softmax(plain.logits(images))[..., np.r_[0, plain.facts.first_id : plain.charset.num_classes]]
-    expected = [prefix_beam_search(row, plain.charset.characters, language.prior, 20.0, 8) for row in np.asarray(rows)]
+    expected = [ctc_search(row, plain.charset.characters, language.prior, 20.0, 8) for row in np.asarray(rows)]
     assert texts == [text for text, _ in expected] != plain.read(images)[0]
+    np.testing.assert_allclose(confidences, [value for _, value in expected], rtol=1e-3)
+
+
+def test_attention_is_read_with_words_too():
+    config = tiny_config()
+    config.charset.layout, config.model.prediction, config.language_model.words = "cr_attention", "attention", "english"
+    reader = Reader(config.to_dict())
+    images = np.zeros((2, *reader.spec.size, 1), np.uint8)
+    reader.variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
+    texts, confidences = reader.read_batch(images)
+    rows = np.asarray(jax.nn.softmax(reader.logits(list(images))))[..., np.r_[3, 5 : reader.charset.num_classes]]
+    expected = [position_search(row, reader.charset.characters, reader.prior, 0.5, 8) for row in rows]
+    assert texts == [text for text, _ in expected]
     np.testing.assert_allclose(confidences, [value for _, value in expected], rtol=1e-3)
 
 
@@ -175,8 +206,9 @@ def test_what_cannot_be_read_with_a_language_model(tmp_path):
     with pytest.raises(InputError, match="language_model=nothing.*cannot be read"):
         jstr.load(run, "nothing")
     config = tiny_config()
-    config.charset.layout, config.model.prediction, config.language_model.words = "cr_attention", "attention", "english"
-    with pytest.raises(InputError, match="only CTC"):
+    config.charset.layout, config.model = "abinet", dict(name="abinet_language", width=0.0625, num_layers=1)
+    config.language_model.words = "english"
+    with pytest.raises(InputError, match="a language model of its own"):
         Reader(config.to_dict())
     config = tiny_config()
     config.language_model = dict(words="english", weight=-1.0, width=8)

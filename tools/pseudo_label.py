@@ -1,7 +1,7 @@
 """Labels pictures with a trained recogniser: python tools/pseudo_label.py --workdir=DIR --data=PATH --out=FILE.tar
 
 The confident words go into a tar with labels.tsv, a source for configs/pseudo_label.py:kept=FILE.tar. Repeat with the
-run that comes of it as the teacher, for two or three rounds. With --language_model=english, or another word list, a CTC
+run that comes of it as the teacher, for two or three rounds. With --language_model=english, or another word list, the
 teacher reads far better and knows better when it is right. PATH is any source; --data may be given many times. Prints
 how confidence is spread and, where PATH has labels (--check), how often words are right. baselines.md sections 1 and 2.
 """
