@@ -140,8 +140,8 @@ def test_workdir_of_a_full_network_reads_head_by_head(full):
 
 def test_commands_show_heads_and_where_they_look(full, tmp_path, monkeypatch, capsys):
     """Four pictures, as many as the test above compiled for."""
-    monkeypatch.setattr(predict, "load", lambda workdir: full)
-    monkeypatch.setattr(evaluate, "load", lambda workdir: full)
+    monkeypatch.setattr(predict, "load", lambda *_: full)
+    monkeypatch.setattr(evaluate, "load", lambda *_: full)
     paths = [str(p) for p in sorted(REAL_WORDS.glob("*.png"))[:4]]
     texts = full.read(paths)[0]
     assert predict.run(["--heads", f"--attention={tmp_path / 'seen.png'}", *paths]) == 0
