@@ -9,6 +9,8 @@ runs/mine/predictions.tsv says what is read, the doubtful first.
 
     --config=configs/adapt.py:start=WORKDIR  from that run (or packed file), with its charset, size and recogniser
     --config=configs/adapt.py:start=none     from nothing; then give --config.charset.characters too
+    --config=configs/adapt.py:labels_only    what the start reads surely and rendered words, without consistency, in
+                                             half the time; the last checkpoint reads
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) a line; they
                                              are rendered, and expected where the reader is not sure
     --config.fonts=FOLDER                    your fonts
@@ -29,11 +31,13 @@ BUNDLED = common.REPOSITORY / "jstr/bundled/reader.npz"
 
 
 def get_config(arg=""):
-    options = common.arguments(arg, start="bundled")
+    options = common.arguments(arg, start="bundled", labels_only=False)
     config = common.base()
     config.model = common.crnn(width=0.5) | dict(features="compact")
     config.charset.drop_outside = True
     scratch = options.start == "none" or options.runlocal
+    if options.labels_only and scratch:
+        raise ValueError("config argument labels_only needs a start that reads")
     if not scratch:
         go_on(config, str(BUNDLED) if options.start == "bundled" else options.start)
     else:  # not for one that can read already: a fresh layer before what it is told would teach it that layer's noise
@@ -71,6 +75,9 @@ def get_config(arg=""):
     config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
     config.keep_best = "held_back/trust"
     config.steps, config.log_every, config.eval_every, config.save_every = 30_000 if scratch else 3_000, 100, 300, 300
+    if options.labels_only:
+        config.objective, config.teacher, config.keep_best = dict(name="supervised"), {}, ""
+        del config.streams.unlabelled, config.held_back.unlabelled
     return common.apply(config, "runlocal" if options.runlocal else "")
 
 

@@ -120,6 +120,19 @@ def test_where_it_starts(started, tmp_path, monkeypatch):
     assert attention.objective.labels == "soft" and attention.model.projection == "linear"
 
 
+def test_labels_only(started, pictures, tmp_path):
+    """Without the unlabelled stream; what the start reads is learned, here however unsure it is."""
+    config = get_config(f"start={started},labels_only")
+    assert list(config.streams) == list(config.held_back) == ["labelled"] and config.objective.name == "supervised"
+    config.images, config.steps, config.held_back.labelled.batches = str(pictures), 1, 1
+    config.streams.labelled.sources.read.read_by.threshold = 0.0
+    train.run(config, str(tmp_path))
+    assert len((tmp_path / "read/labelled_read.tsv").read_text().splitlines()) == 30
+    assert len((tmp_path / "predictions.tsv").read_text().splitlines()) == 30
+    with pytest.raises(ValueError, match="labels_only needs a start that reads"):
+        get_config("start=none,labels_only")
+
+
 def test_from_nothing():
     scratch = get_config("start=none")
     assert not scratch.init_from and scratch.streams.unlabelled.sources.images.labelled is False
