@@ -132,12 +132,13 @@ def test_spacing_and_whole_text_agree():
 
 def test_few_letters_are_kept(monkeypatch):
     """Thousands of characters in many fonts and sizes must not fill the memory, and change nothing."""
-    monkeypatch.setattr(synth_fonts, "CACHED", 6)
+    monkeypatch.setattr(synth_fonts, "LETTERS", 6)
+    monkeypatch.setattr(synth_fonts, "DISTANCES", 4)
     few, many = (Fonts([str(p) for p in SMALL_FONTS], "Vailno", case_sensitive=True) for _ in range(2))
     expected = [many.mask(0, size, "Vailno") for size in (20, 30, 20)]
     for size, word in zip((20, 30, 20), expected, strict=True):
         assert np.array_equal(few.mask(0, size, "Vailno"), word)
-        assert max(len(few._glyphs), len(few._advances)) <= 6
+        assert len(few._glyphs) <= 6 and len(few._advances) <= 4
 
 
 def test_initial_is_larger_and_baseline_holds():

@@ -26,7 +26,8 @@ DECORATIVE = frozenset(
 )
 # Nobody writes a whole word in the capitals of these.
 SCRIPTS = frozenset("GreatVibes-Regular Lobster MedievalSharp-Regular Pacifico-Regular Satisfy-Regular".split())
-CACHED = 100_000  # letters (1.5 KB each), and distances between letters; when there are more, keeping starts anew
+# Kept per process; when there are more, keeping starts anew. Letters take 1.5 KB each, distances between two 0.2 KB.
+LETTERS, DISTANCES = 100_000, 500_000
 _NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it is drawn as the missing-glyph box
 
 
@@ -155,7 +156,7 @@ class Fonts:
         """One letter's ink and the place of its left and upper edges, counted from the pen on the baseline."""
         glyph = self._glyphs.get((index, size, c))
         if glyph is None:
-            glyph = _keep(self._glyphs, (index, size, c), _ink(self._font(index, size), c))
+            glyph = _keep(self._glyphs, LETTERS, (index, size, c), _ink(self._font(index, size), c))
         return glyph
 
     def _advance(self, index: int, pair: str) -> float:
@@ -164,7 +165,7 @@ class Fonts:
         if advance is None:
             length = self._font(index, 64).getlength(pair) / 64
             length -= self._advance(index, pair[1:]) if len(pair) > 1 else 0
-            advance = _keep(self._advances, (index, pair), length)
+            advance = _keep(self._advances, DISTANCES, (index, pair), length)
         return advance
 
     def __getstate__(self) -> dict:
@@ -175,8 +176,8 @@ class Fonts:
         self._clear()
 
 
-def _keep(cache: dict, key, value):
-    if len(cache) >= CACHED:
+def _keep(cache: dict, limit: int, key, value):
+    if len(cache) >= limit:
         cache.clear()
     cache[key] = value
     return value
