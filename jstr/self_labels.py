@@ -6,6 +6,7 @@ spelling, and its confidence says much better which words are right.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -42,10 +43,16 @@ def read_rows(config, workdir: str) -> tuple[dict[str, list[str | None]], list[s
 
 
 def _saved(file: Path, row, data_root: str, by: dict, known: dict) -> tuple[list[str], np.ndarray]:
-    """Texts and confidences of the source of a row, from `file` or else read and written there."""
+    """Texts and confidences of the source of a row, from `file`, or else read and written there.
+
+    The first line of `file` says who read what, so that another reader, or other words, reads anew.
+    """
+    reads = json.dumps([row.path, by["workdir"], by.get("language_model")])
     if file.exists():
-        rows = [line.rsplit("\t", 2) for line in file.read_text(encoding="utf-8").splitlines()]
-        return [text for _, text, _ in rows], np.array([float(value) for *_, value in rows])
+        head, *rows = file.read_text(encoding="utf-8").split("\n")[:-1]
+        if head == reads:
+            rows = [row.rsplit("\t", 2) for row in rows]
+            return [text for _, text, _ in rows], np.array([float(value) for *_, value in rows])
     source, reader = open_row(row, None, data_root, False), _reader(by, known)
     if distributed.leads():
         print(f"reading {source.path} with {by['workdir']} ...", flush=True)
@@ -57,9 +64,10 @@ def _saved(file: Path, row, data_root: str, by: dict, known: dict) -> tuple[list
         texts += [text if ok else "" for text, ok in zip(some, good, strict=False)]
         sure += [float(c) if ok else 0.0 for c, ok in zip(confidences, good, strict=False)]
     if distributed.leads():
+        lines = [reads, *(f"{k}\t{t}\t{c:.6f}" for k, t, c in zip(keys, texts, sure, strict=True))]
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
-        part.write_text("".join(f"{k}\t{t}\t{c:.6f}\n" for k, t, c in zip(keys, texts, sure, strict=True)), "utf-8")
+        part.write_text("".join(f"{line}\n" for line in lines), "utf-8")
         os.replace(part, file)
     return texts, np.round(sure, 6)
 

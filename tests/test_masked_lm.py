@@ -16,7 +16,8 @@ from jstr import sharding
 from jstr.core import InputError, ModelConfig
 from jstr.data import ops_text
 from jstr.data.pipeline import TrainData
-from jstr.data.text_source import TextWords, count_words
+from jstr.data.text_source import TextWords
+from jstr.data.word_lists import count_words
 from jstr.held_back import HeldBack
 from jstr.models.abinet_language import Model
 from jstr.objectives import masked_lm
@@ -76,7 +77,7 @@ def test_words_that_do_not_fit_are_counted_and_named(tmp_path):
         source(tmp_path, "xyz")
     with pytest.raises(InputError, match="line 2: 'often' is not the logarithm"):
         source(tmp_path, "bad\t1\ndad\toften\n")
-    with pytest.raises(InputError, match="text .*none.txt cannot be read"):
+    with pytest.raises(InputError, match="words .*none.txt cannot be read"):
         TextWords("w", CHARSET, str(tmp_path / "none.txt"))
 
 

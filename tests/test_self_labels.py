@@ -47,8 +47,13 @@ def test_the_sure_readings_are_labels(places, tmp_path):
     count = sum(label is not None for label in labels)
     assert 10 < count < 30
     assert lines == [f"read: {count} of 40 pictures read by {run} with confidence {threshold} or more"]
-    rows = [row.split("\t") for row in (tmp_path / "read/labelled_read.tsv").read_text().splitlines()]
+    file = tmp_path / "read/labelled_read.tsv"
+    rows = [row.split("\t") for row in file.read_text().splitlines()[1:]]
     assert [row[0] for row in rows] == [f"{i:02d}.png" for i in range(COUNT)] and rows[7][1:] == ["", "0.000000"]
+    assert read_rows(config_of(places, threshold), str(tmp_path)) == (found, lines)
+    other = config_of(places, threshold)
+    other.streams.labelled.sources.read.read_by.language_model = "none"
+    assert read_rows(other, str(tmp_path))[0] != found, "another reader reads anew"
 
 
 def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
@@ -63,7 +68,7 @@ def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
     np.testing.assert_array_equal(batch["arrays"]["labelled"]["tokens"], again["arrays"]["labelled"]["tokens"])
     train.run(config, str(tmp_path / "a"))
     file = tmp_path / "a/read/labelled_read.tsv"
-    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(InputError, match="held 39 pictures when they were read, and holds 40 now"):
         train_batch(config, tmp_path / "a")
     with pytest.raises(InputError, match="other"):

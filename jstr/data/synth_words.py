@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import string
 import unicodedata
-from collections.abc import Sequence
 
 import numpy as np
 
 from jstr.core import InputError
 from jstr.data.synth_style import Style
-from jstr.data.word_lists import word_file
+from jstr.data.word_lists import count_words
 
 # d a digit, D a digit but zero, L a letter; anything else stands for itself. Common forms are repeated.
 NUMBERS = (
@@ -70,12 +68,16 @@ class Writer:
         return "".join(self._all) + self.silent
 
     def _lexicon(self, words) -> tuple[list[str], np.ndarray]:
-        pairs = [(fit, f) for w, f in _read_words(words) if (fit := self._fit(w)) and len(fit) <= self.max_length]
-        if words is not None and not pairs:
+        if words is None or isinstance(words, (str, os.PathLike)):
+            counts = count_words(words)
+        else:
+            counts = dict.fromkeys(words, 1.0)
+        kept = [(fit, n) for w, n in counts.items() if (fit := self._fit(w)) and len(fit) <= self.max_length]
+        if words is not None and not kept:
             raise InputError("rendered words: none of the given words fits the charset and max_length; change them")
-        pairs = pairs or [("", 0.0)]  # a charset without any word of the bundled list
-        weights = np.exp2(np.array([f for _, f in pairs], np.float64) * (self.style.temper / np.log10(2)))
-        return [w for w, _ in pairs], np.cumsum(weights)
+        kept = kept or [("", 1.0)]  # a charset without any word of the bundled list
+        weights = np.array([n for _, n in kept], np.float64) ** self.style.temper
+        return [w for w, _ in kept], np.cumsum(weights)
 
     def _fit(self, text: str) -> str | None:
         """`text` in characters that may be shown, or None."""
@@ -175,27 +177,3 @@ class Writer:
         if before and (not after or rng.random() < 0.3):
             return before[rng.integers(len(before))] + text
         return text + after[rng.integers(len(after))] if after else text
-
-
-def _read_words(words: str | os.PathLike | Sequence[str] | None) -> list[tuple[str, float]]:
-    """(word, log10 of frequency): bundled, from a file (a word[<TAB>log10 frequency] per line, .xz too), or a list."""
-    if words is not None and not isinstance(words, (str, os.PathLike)):
-        return [(w, 0.0) for w in words]
-    path = word_file(words)
-    pairs = []
-    try:
-        data = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-        lines = data.decode("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-        raise InputError(f"word list {path} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        word, _, frequency = line.strip().partition("\t")
-        try:
-            if word:
-                pairs.append((word, float(frequency or 0)))
-        except ValueError:
-            fault = f"{frequency[:40]!r} is not a number; write word<TAB>log10 frequency"
-            raise InputError(f"word list {path} line {number}: {fault}") from None
-    if not pairs:
-        raise InputError(f"word list {path} holds no word; write one per line")
-    return pairs

@@ -26,8 +26,7 @@ NOISED = "noised"
 class TextWords:
     """Words of a file in a random sequence; element i is a pure function of (seed, i): {label, key, broken}.
 
-    path: a bundled list ("english"), or a text, .gz and .xz too. A line that holds a tab is word<TAB>log10 of its
-    frequency, any other is text, whose words are apart by white space; a list has one word a line.
+    path: a bundled list ("english"), a frequency list or a text, see count_words.
     power: 1 draws words as often as they occur; 0 all alike.
     words: the usable different ones, sorted. notes: what was read and left out, a line each.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import lzma
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,11 +24,14 @@ def word_file(words: str | os.PathLike | None) -> Path:
     return bundled[0] if bundled else Path(name)
 
 
-def count_words(path: str | os.PathLike) -> Mapping[str, float]:
-    """Different words of a file, with how often they occur; see TextWords. Memory: of the different words only.
+def count_words(path: str | os.PathLike | None) -> Mapping[str, float]:
+    """Different words of a file or bundled list, with how often they occur. Memory: of the different words only.
+
+    A line that holds a tab is word<TAB>log10 of its frequency, any other is text, whose words are apart by white space;
+    a list has one word a line. Files may end with .gz or .xz.
 
     Raises:
-      InputError: not readable as UTF-8 text, or a frequency that is no number.
+      InputError: not readable as UTF-8 text, a frequency that is no number, or no word.
     """
     counts: Counter = Counter()
     for number, line in enumerate(_lines(path), 1):
@@ -36,13 +40,22 @@ def count_words(path: str | os.PathLike) -> Mapping[str, float]:
             counts.update(line.split())
             continue
         try:
-            counts[word.strip()] += 10.0 ** float(frequency)
+            counts[word.strip()] += _power_of_ten(frequency)
         except (ValueError, OverflowError):
             raise InputError(
-                f"{path} line {number}: {frequency.strip()[:40]!r} is not the logarithm of a frequency; write "
+                f"words {path} line {number}: {frequency.strip()[:40]!r} is not the logarithm of a frequency; write "
                 "word<TAB>log10 frequency, or text without tabs"
             ) from None
+    del counts[""]
+    if not counts:
+        raise InputError(f"words {path}: the file holds no word; write one per line")
     return counts
+
+
+def _power_of_ten(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError
+    return 10.0**value
 
 
 def _lines(path: str | os.PathLike) -> Iterator[str]:
@@ -52,4 +65,4 @@ def _lines(path: str | os.PathLike) -> Iterator[str]:
         with contextlib.closing(opener(file, "rt", encoding="utf-8-sig")) as text:
             yield from text
     except (OSError, UnicodeDecodeError, lzma.LZMAError, EOFError) as error:
-        raise InputError(f"text {file} cannot be read: {error}") from error
+        raise InputError(f"words {file} cannot be read: {error}") from error

@@ -52,14 +52,16 @@ class Attention(nn.Module):
 
 def _attend(query, key, value, mask=None, dropout_rng=None, dropout_rate=0.0, deterministic=False):
     """query [B, Q, H, d], key and value [B, N, H, d] -> [B, Q, H, d]: for nn.MultiHeadDotProductAttention."""
-    scores = jnp.einsum("bqhd,bnhd->bhqn", query / np.sqrt(query.shape[-1]).astype(query.dtype), key)
+    # Heads first: on a CPU XLA multiplies slices that lie apart at half the speed.
+    query, key, value = (x.transpose(0, 2, 1, 3) for x in (query, key, value))
+    scores = jnp.einsum("bhqd,bhnd->bhqn", query / np.sqrt(query.shape[-1]).astype(query.dtype), key)
     scores = scores.astype(_at_least_single(scores))
     if mask is not None:
         scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
     weights = jax.nn.softmax(scores).astype(value.dtype)
     if dropout_rate and not deterministic:
         weights = drop(weights, dropout_rng, dropout_rate)
-    return jnp.einsum("bhqn,bnhd->bqhd", weights, value)
+    return jnp.einsum("bhqn,bhnd->bhqd", weights, value).transpose(0, 2, 1, 3)
 
 
 class Layer(nn.Module):
