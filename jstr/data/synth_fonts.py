@@ -140,15 +140,15 @@ class Fonts:
         placed, pen, em = [], 0.0, initial or size
         for c, following in zip(text, (*text[1:], ""), strict=True):
             ink, x, y = self._glyph(index, em, c)
-            placed.append((ink, round(pen) + x, y))
+            x += round(pen)
+            placed.append((ink, x, y, x + ink.shape[1], y + ink.shape[0]))
             pen += max(self._advance(index, c + following) + spacing, 0.1) * em
             em = size
-        left, top = min(x for _, x, _ in placed), min(y for _, _, y in placed)
-        right = max(x + ink.shape[1] for ink, x, _ in placed)
-        bottom = max(y + ink.shape[0] for ink, _, y in placed)
-        out = np.zeros((bottom - top, right - left), np.uint8)
-        for ink, x, y in placed:
-            part = out[y - top : y - top + ink.shape[0], x - left : x - left + ink.shape[1]]
+        _, lefts, tops, rights, bottoms = zip(*placed, strict=True)
+        left, top = min(lefts), min(tops)
+        out = np.zeros((max(bottoms) - top, max(rights) - left), np.uint8)
+        for ink, x, y, right, bottom in placed:
+            part = out[y - top : bottom - top, x - left : right - left]
             np.maximum(part, ink, out=part)
         return out
 

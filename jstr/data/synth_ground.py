@@ -37,11 +37,9 @@ def colour(rng: np.random.Generator, style: Style, tone: float) -> np.ndarray:
         share, mean, spread = next(hues, (1.0, mean, spread))
     r, g, b = colorsys.hsv_to_rgb((mean + spread * rng.standard_normal()) / 360 % 1, 1, 1)
     middle = _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b
-    hue = (r - middle, g - middle, b - middle)
-    for c in hue:
-        room = 255 - tone if c > 0 else tone
-        strength = min(strength, room / max(abs(c), 1e-3))
-    return np.array([tone + strength * c for c in hue], np.float32).reshape(3, 1, 1)
+    above, below = max(r, g, b) - middle, middle - min(r, g, b)
+    strength = min(strength, (255 - tone) / max(above, 1e-3), tone / max(below, 1e-3))
+    return np.array([[[tone + strength * (c - middle)]] for c in (r, g, b)], np.float32)
 
 
 def tones(rng: np.random.Generator, style: Style) -> tuple[np.ndarray, np.ndarray, float]:
