@@ -196,6 +196,7 @@ def test_bad_input_is_one_clear_line(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "none.txt").write_text("\n")
     (tmp_path / "bad.txt").write_text("one\tmany\n")
+    (tmp_path / "infinite.txt").write_text("one\t-3\ntwo\tinf\n")
     cases = [
         (dict(fonts=tmp_path / "empty"), "holds no font"),
         (dict(fonts=tmp_path / "absent"), "holds no font"),
@@ -203,6 +204,7 @@ def test_bad_input_is_one_clear_line(tmp_path):
         (dict(words=["слово"]), "none of the given words fits"),
         (dict(words=tmp_path / "absent.txt"), "cannot be read"),
         (dict(words=tmp_path / "bad.txt"), "line 1"),
+        (dict(words=tmp_path / "infinite.txt"), "line 2: 'inf' is not the logarithm"),
         (dict(characters="abc가"), "has '가'"),
         (dict(characters=""), "charset"),
         (dict(words=tmp_path / "none.txt"), "holds no word"),
