@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,15 +42,8 @@ def run(config, workdir: str) -> dict[str, Score]:
     mesh = sharding.make_mesh(config.mesh)
     check_run(config, workdir, mesh)
     print(f"jstr at commit {commit()}, {machine()}")
-    reader, objective, frames, watched_objective = prepare(config)
-    teacher.check(config, objective.needs_teacher)
-    read, lines = self_labels.read_rows(config, workdir)
-    data = TrainData(config, reader.charset, objective.streams, frames, read=read)
-    held_back = HeldBack(config, watched_objective, reader.charset, frames, mesh)
-    for line in lines + data.notes + held_back.notes:
-        print(line, flush=True)
-    sources = {n: open_row(row, reader.charset, config.data_root, True) for n, row in config.evals.items()}
-    unread = predictions.open_images(config)
+    parts = _open(config, workdir, mesh)
+    reader, objective, data, held_back, sources, _ = parts
 
     # State: parameters are born on the mesh; weights of other runs come first, the own workdir's checkpoint last.
     example = example_batch(config, objective.streams, reader.spec, reader.charset)
@@ -113,16 +106,46 @@ def run(config, workdir: str) -> dict[str, Score]:
     if step < config.steps:
         print(f"stopped and saved at step {step:,}; the same command continues", flush=True)
         return scores
+    return _conclude(config, workdir, parts, step, best, scores, watched, clock)
+
+
+class Parts(NamedTuple):
+    """What a run is made of. sources: of config.evals. unread: config.images, read when it has ended, or None."""
+
+    reader: Reader
+    objective: Objective
+    data: TrainData
+    held_back: HeldBack
+    sources: dict
+    unread: Any
+
+
+def _open(config, workdir: str, mesh) -> Parts:
+    """Everything that can be wrong before training starts; prints what a person should know about the data."""
+    reader, objective, frames, watched = prepare(config)
+    teacher.check(config, objective.needs_teacher)
+    read, lines = self_labels.read_rows(config, workdir)
+    data = TrainData(config, reader.charset, objective.streams, frames, read=read)
+    held_back = HeldBack(config, watched, reader.charset, frames, mesh)
+    for line in lines + data.notes + held_back.notes:
+        print(line, flush=True)
+    sources = {n: open_row(row, reader.charset, config.data_root, True) for n, row in config.evals.items()}
+    return Parts(reader, objective, data, held_back, sources, predictions.open_images(config))
+
+
+def _conclude(config, workdir: str, parts: Parts, step, best, scores, watched, clock) -> dict[str, Score]:
+    """The scores of what `workdir` reads with from now on, the table, results.json, and the user's own images read."""
     if best:
         print(f"best by {config.keep_best}: step {best['step']:,} ({best['value']:.4g}), with which {workdir} reads")
     if best and best["step"] != step:
         step, watched = best["step"], best["held_back"]
-        scores = _evaluate(reader, sources, config, lambda name: _saved_weights(workdir, name))
+        scores = _evaluate(parts.reader, parts.sources, config, lambda name: _saved_weights(workdir, name))
     _finish(config, workdir, step, scores, watched, clock)
-    _what_next(config, objective, reader, workdir)
-    if unread is not None:
+    _what_next(config, parts.objective, parts.reader, workdir)
+    if parts.unread is not None:
         reader = load(workdir)  # by all processes, which orbax waits for
-        print("\n".join(predictions.write(reader, unread, workdir) if distributed.leads() else []), flush=True)
+        lines = predictions.write(reader, parts.unread, workdir) if distributed.leads() else []
+        print("\n".join(lines), flush=True)
     return scores
 
 

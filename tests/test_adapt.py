@@ -127,7 +127,7 @@ def test_labels_only(started, pictures, tmp_path):
     config.images, config.steps, config.held_back.labelled.batches = str(pictures), 1, 1
     config.streams.labelled.sources.read.read_by.threshold = 0.0
     train.run(config, str(tmp_path))
-    assert len((tmp_path / "read/labelled_read.tsv").read_text().splitlines()) == 30
+    assert len((tmp_path / "read/labelled_read.tsv").read_text().splitlines()) == 1 + 30  # who read, and the pictures
     assert len((tmp_path / "predictions.tsv").read_text().splitlines()) == 30
     with pytest.raises(ValueError, match="labels_only needs a start that reads"):
         get_config("start=none,labels_only")
