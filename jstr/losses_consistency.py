@@ -179,5 +179,5 @@ def coral(source: Array, source_keep: Array, target: Array, target_keep: Array, 
     size = source.shape[-1]
     if normalise:
         a, b = a / jnp.maximum(n - 1, 1), b / jnp.maximum(m - 1, 1)
-    distance = jnp.square(a - b).sum() / (4 * size ** (2 if normalise else 4))
+    distance = jnp.square(a - b).sum() / (4.0 * size ** (2 if normalise else 4))  # a float: D^4 is beyond int32
     return jnp.where((n > 0) & (m > 0), distance, 0.0)

@@ -2,12 +2,15 @@
 
 import importlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from testing import ROOT
 
 import jstr
-from jstr import train
+from jstr import sharding, train
+from jstr.data.pipeline import example_batch
 
 SHARED = ("__init__", "common", "common_abinet")
 NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in SHARED)
@@ -25,6 +28,21 @@ def test_config_trains_and_reads(name, tmp_path):
     assert scores["rendered"].words == 16
     texts, confidences = jstr.load(tmp_path).read(np.zeros((32, 100, 3), np.uint8))
     assert isinstance(texts[0], str) and 0 <= confidences[0] <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_full_size_is_traced(name):
+    """The step of the config as it stands, not compiled: with the size some number may become too large."""
+    arguments = "teacher=runs/teacher" if name in ("noisy_student", "pseudo_label") else ""
+    config = importlib.import_module(f"configs.{name}").get_config(arguments)
+    prepared = train.prepare(config)
+    batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
+    begin, tx, _ = train.plan_state(config, prepared.objective, batch)
+    state = jax.eval_shape(begin, jax.random.PRNGKey(0))
+    step = train.make_step(config, prepared.objective, tx, sharding.make_mesh(config.mesh, jax.devices()[:1]))
+    after, metrics = jax.eval_shape(step, state, jax.eval_shape(lambda: batch))
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    assert all(metric.shape == () for metric in jax.tree.leaves(metrics)) and metrics
 
 
 @pytest.mark.parametrize("name", NAMES)
