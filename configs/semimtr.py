@@ -12,6 +12,9 @@ SVT 95.8 (Real-L + U). With it: as in configs/abinet_vision.py, whose options fo
     soft                 its probabilities are learned instead of its first choices
     cons_weight=1        0: the supervised losses alone, the baseline on the same words and views
     vision_only          abinet_vision alone, from the run vision=, by plain consistency
+    start=runs/abinet    all weights of a run of this config (with cons_weight=0) or of configs/abinet.py, instead of
+                         vision= and language=: in a short run a fusion that knows nothing yet teaches itself, and
+                         language, to read the same letters everywhere
 """
 
 from configs import common, common_abinet
@@ -20,8 +23,10 @@ from configs import common, common_abinet
 def get_config(arg=""):
     options = common.arguments(
         arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0, ema=0.0, threshold=0.0,
-        soft=False, cons_weight=1.0, vision_only=False,
+        soft=False, cons_weight=1.0, vision_only=False, start="",
     )  # fmt: skip
+    if options.start and (options.vision or options.language):
+        raise ValueError("config argument start brings vision and language; leave out vision= and language=")
     config = common_abinet.network("abinet_vision" if options.vision_only else "abinet", options)
     config.objective = dict(
         name="semimtr", one_hot=not options.soft, kl=False, threshold=options.threshold, stop_gradient=True,
@@ -35,9 +40,9 @@ def get_config(arg=""):
     config.streams.mixed = common.views(batch_size, train, **views)
     config.held_back.mixed = common.views(batch_size, rest, **views) | dict(batches=4)
     config.evals = common.benchmarks()
-    if options.vision_only:
-        config.init_from = (("model", options.vision, "model"),) if options.vision else ()
-    else:
+    if whole := options.start or options.vision_only and options.vision:
+        config.init_from = (("model", whole, "model"),)
+    elif not options.vision_only:
         common_abinet.stages(config, options)
     if options.compact:
         config.optimizer.schedule.peak = 3e-4

@@ -49,3 +49,14 @@ def test_full_size_is_traced(name):
 def test_config_refuses_unknown_argument(name):
     with pytest.raises(ValueError, match="runlocal"):
         importlib.import_module(f"configs.{name}").get_config("runlocl")
+
+
+def test_what_the_third_stage_starts_from():
+    get_config = importlib.import_module("configs.semimtr").get_config
+    assert get_config("compact").init_from == ()
+    parts = get_config("compact,vision=a,language=b").init_from
+    assert parts == (("model/vision", "a", "model"), ("model/language", "b", "model"))
+    for whole in ("start=a", "vision_only,vision=a", "vision_only,start=a"):
+        assert get_config(f"compact,{whole}").init_from == (("model", "a", "model"),)
+    with pytest.raises(ValueError, match="start brings vision and language"):
+        get_config("compact,start=a,vision=b")
