@@ -11,9 +11,13 @@ import argparse
 import json
 import os
 import string
+import sys
 import time
+from pathlib import Path
 
 from jstr.main import cli
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # configs are not installed
 
 WARM_UP, COUNT, REPEATS = 6000, 1000, 3
 # Shares that are 1 in the last style. Left out: what would replace the letters or the word (`hollow`, `turned`).
