@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 
-from jstr.data.synth_ground import _PLANE, blend, colour, slope
+from jstr.data.synth_ground import _PLANE, blend, colour, feathered, slope
 from jstr.data.synth_letters import hit, low, span
 from jstr.data.synth_style import Style
 
@@ -58,7 +58,7 @@ def occlude(rng: np.random.Generator, image: np.ndarray, style: Style) -> None:
     else:  # dirt that one can see through
         axes = (int(h * (0.1 + 0.5 * rng.random())), int(h * (0.1 + 0.3 * rng.random())))
         cv2.ellipse(mask, (x, int(rng.random() * h)), axes, float(rng.random() * 180), 0, 360, 255, -1)
-        mask, strength = cv2.GaussianBlur(mask, (0, 0), h / 16), 0.25 + 0.3 * rng.random()
+        mask, strength = feathered(mask, h / 16), 0.25 + 0.3 * rng.random()
     blend(image, mask * np.float32(strength), colour(rng, style, 255 * rng.random()))
 
 
@@ -80,7 +80,7 @@ def camera(rng: np.random.Generator, image: np.ndarray, contrast: float, em: flo
         image = image + _noise(rng, image.shape[:2]) * np.float32(min(low(rng, style.noise), contrast / 6))
     if hit(rng, style.sharpened):  # halos around the letters, as telephones make them
         more = span(rng, style.sharpening)
-        image = cv2.addWeighted(image, 1 + more, cv2.GaussianBlur(image, (0, 0), 1 + rng.random()), -more, 0)
+        image = cv2.addWeighted(image, 1 + more, feathered(image, 1 + rng.random()), -more, 0)
     image = cv2.convertScaleAbs(np.maximum(image, 0))  # saturates at 255
     if hit(rng, style.compressed):
         # OpenCV takes the picture for BGR; the way back undoes it.

@@ -13,6 +13,7 @@ from jstr.data.synth_ground import (
     Photographs,
     blend,
     colour,
+    feathered,
     ground,
     luma,
     out_of_photograph,
@@ -79,7 +80,7 @@ class Scene:
         """The word above, below, before or behind, of which the margins show a part."""
         h, w = shape
         drawn, able = self.another(rng)
-        other = self.fonts.mask(font, size, drawn if able >> font & 1 else text)
+        other = self.fonts.mask(font, size, drawn if able >> font & 1 else text, kerned=False)
         rows, columns = other.shape
         gap, side = h * (0.02 + 0.25 * rng.random()), rng.random()
         space = 0.2 * h + gap  # as wide as a blank: closer letters would belong to the word
@@ -108,7 +109,7 @@ def _paint(rng: np.random.Generator, image: np.ndarray, seen: np.ndarray, colour
     """Shadow, outlines, letters and their relief, onto the ground in place."""
     behind, letter, contrast = colours
     if hit(rng, style.glowing) and luma(letter) > luma(behind):
-        blend(image, cv2.GaussianBlur(seen, (0, 0), 2 + 2 * rng.random()), 0.8 * letter)
+        blend(image, feathered(seen, 2 + 2 * rng.random()), 0.8 * letter)
     if hit(rng, style.shadowed):
         _shadow(rng, image, seen, behind, letter)
     if hit(rng, style.outlined):
@@ -159,7 +160,7 @@ def _shadow(rng: np.random.Generator, image: np.ndarray, seen: np.ndarray, behin
         move = np.array([[1, 0, dx * part], [0, 1, dy * part]], np.float32)
         mask = np.maximum(mask, cv2.warpAffine(seen, move, seen.shape[::-1]))
     if not solid:
-        mask = cv2.GaussianBlur(mask, (0, 0), 0.6 + rng.random())
+        mask = feathered(mask, 0.6 + rng.random())
     tone = np.float32(0.15 + 0.4 * rng.random())
     # A shadow is darker than the wall; the side of a letter has a darker shade of the letter's colour.
     blend(image, mask, letter * (tone + 0.2) + behind * (0.5 - tone / 2) if solid else behind * tone)
