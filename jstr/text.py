@@ -152,6 +152,13 @@ class LabelReport:
     examples: dict[str, list[str]] = field(default_factory=dict)
     outside: Counter = field(default_factory=Counter)
 
+    @classmethod
+    def of(cls, charset: Charset, labels: Iterable[str]) -> LabelReport:
+        report = cls(charset)
+        for label in labels:
+            report.usable(label)
+        return report
+
     def usable(self, label: str | None) -> bool:
         """Counts one label; True when it can be trained on."""
         reason, text = self._reason(label)

@@ -138,6 +138,14 @@ def test_a_test_word_in_the_train_set_is_seen(tmp_path, capsys):
     assert width == 6 * 240 and height >= 6 * 72  # 26 pictures and 4 pairs
 
 
+def test_says_what_lower_would_bring(tmp_path, capsys):
+    folder = write_folder(tmp_path / "words", ["AB", "ab", "a-b"], shape=(20, 60, 3))
+    hint = "with --lower 2 of 3 labels used"
+    assert hint in report(capsys, tmp_path, folder, "--charset=abc")[0].out
+    assert "with --lower" not in report(capsys, tmp_path, folder, "--charset=abc", "--lower")[0].out
+    assert "with --lower" not in report(capsys, tmp_path, folder, "--charset=abcABC")[0].out
+
+
 def test_facts_of_a_set(tmp_path, capsys):
     folder = write_folder(tmp_path / "words", ["ab", "b-c", "aé", "abcdef", "ab"], shape=(20, 60, 3))
     (folder / "0001.png").write_bytes(b"broken")

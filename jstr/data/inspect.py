@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -153,11 +153,12 @@ def describe(report: SetReport, charset: Charset) -> tuple[dict, list[str]]:
         shown = [f"{c if c.isprintable() and not c.isspace() else repr(c)} {n:,}" for c, n in characters.items()]
         more = [f"and {len(shown) - 120} more"] if len(shown) > 120 else []
         lines += _wrap(f"{len(characters):,} characters", shown[:120] + more)
-        outside = LabelReport(charset)
-        for label in labels.elements():
-            outside.usable(label)
+        outside = LabelReport.of(charset, labels.elements())
         facts["charset"] = dict(used=outside.used, skipped=dict(outside.skipped), outside=dict(outside.outside))
         lines += [f"  {line}" for line in outside.lines("charset")]
+        lowered = LabelReport.of(replace(charset, lower=True), labels.elements()).used
+        if lowered > outside.used:
+            lines.append(f"    with --lower {lowered:,} of {labels.total():,} labels used")
     else:
         lines.append("  labels: none")
     sizes = _sizes(report)
