@@ -1,6 +1,8 @@
 """Benchmarks: what is counted, and that the tools print and write it. No time is tested."""
 
 import json
+import os
+import subprocess
 import sys
 
 import jax
@@ -148,6 +150,14 @@ def test_bench_input(tmp_path):
     assert all(rate > 0 for rate in found["one_core"].values()) and set(found["workers"]) == {"0"}
     assert found["views_per_image"] == 1.5
     assert found["cores_needed"] == int(np.ceil(1000 / 1.5 / found["one_core"][rows[-1]]))
+
+
+def test_bench_render_from_any_folder(tmp_path):
+    few = "import bench_render as bench; bench.WARM_UP = bench.COUNT = 2; bench.run(['--json=a.json'])"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(ROOT / "tools")}
+    subprocess.run([sys.executable, "-c", few], cwd=tmp_path, env=environment, check=True)
+    rates = json.loads((tmp_path / "a.json").read_text())["images_per_second_one_core"]
+    assert list(rates) == ["default", "plain", "every effect"] and all(rate > 0 for rate in rates.values())
 
 
 @pytest.mark.parametrize(
