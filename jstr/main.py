@@ -64,8 +64,8 @@ def parse(argv: list[str], workdir_needed: bool = True) -> tuple:
         message = str(error.args[0] if error.args else error)
         if message[:1] == message[-1:] == "'":  # a KeyError within: its message comes quoted and escaped
             message = message[1:-1].replace("\\n", " ").replace("\\'", "'")
-        if _WRAPPED not in message and file:
-            message = _absent_key(FLAGS["config"].parser.parse(file), argv) or message
+        if isinstance(error, (AttributeError, IndexError, KeyError, TypeError)) and _WRAPPED not in message:
+            message = _absent_key(FLAGS["config"].parser.parse(file), argv) or message  # the file itself was read
         raise InputError(" ".join(_without_traceback(message).split())) from error
     if rest[1:]:
         raise InputError(f"unexpected argument {rest[1]!r}; options look like --config.steps=100")
@@ -80,7 +80,7 @@ def _absent_key(config: ConfigDict, argv: list[str]) -> str | None:
         option = argument.lstrip("-").partition("=")[0]
         within, place = config, "config"
         for key in option.split(".")[1:] if option.startswith("config.") else ():
-            key, indexed, _ = key.partition("[")
+            key, indexed, index = key.partition("[")
             if not isinstance(within, ConfigDict):
                 return f"--{option}: {place} is {within!r} and has no {key!r}"
             if key not in within:
@@ -89,6 +89,8 @@ def _absent_key(config: ConfigDict, argv: list[str]) -> str | None:
                 return f"--{option}: there is no {key!r} in {place}; {there}"
             within, place = within[key], f"{place}.{key}"
             if indexed:
+                if isinstance(within, tuple) and index[:-1].isdigit() and int(index[:-1]) >= len(within):
+                    return f"--{option}: {place} has {len(within)} values, counted from 0"
                 break
     return None
 

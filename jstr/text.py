@@ -154,6 +154,7 @@ class LabelReport:
 
     @classmethod
     def of(cls, charset: Charset, labels: Iterable[str]) -> LabelReport:
+        """All of `labels`, counted, for no model in particular."""
         report = cls(charset)
         for label in labels:
             report.usable(label)

@@ -71,6 +71,8 @@ def test_bad_data_in_evaluate_and_main(tmp_path, workdir):
         ([*MAIN, "--workdir=w", "--config.stepz=3"], "stepz"),
         ([*MAIN, "--workdir=w", "--config.model.widht=3"], "no 'widht' in config.model; did you mean 'width'?"),
         ([*MAIN, "--workdir=w", "--config.streams.x.batch_size=3"], "no 'x' in config.streams; it has labelled"),
+        ([*MAIN, "--workdir=w", "--config.steps.x=3"], "config.steps is "),
+        ([*MAIN, "--workdir=w", "--config.image.size[2]=3"], "config.image.size has 2 values"),
         ([*MAIN, "--workdir=w", "--config.steps=many"], "many"),
         ([*MAIN, "--workdri=w"], "workdri"),
         ([*MAIN, "--workdir=w", "steps=3"], "steps=3"),

@@ -156,7 +156,7 @@ def describe(report: SetReport, charset: Charset) -> tuple[dict, list[str]]:
         outside = LabelReport.of(charset, labels.elements())
         facts["charset"] = dict(used=outside.used, skipped=dict(outside.skipped), outside=dict(outside.outside))
         lines += [f"  {line}" for line in outside.lines("charset")]
-        lowered = LabelReport.of(replace(charset, lower=True), labels.elements()).used
+        lowered = 0 if charset.lower else LabelReport.of(replace(charset, lower=True), labels.elements()).used
         if lowered > outside.used:
             lines.append(f"    with --lower {lowered:,} of {labels.total():,} labels used")
     else:

@@ -60,7 +60,7 @@ def blend(image: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> None:
 
 
 def feathered(image: np.ndarray, sigma: float) -> np.ndarray:
-    """A blurred mask [H, W] or picture [H, W, 3], float32: OpenCV blurs these several times as fast as uint8."""
+    """A blurred mask [H, W] or picture [H, W, 3], float32, which OpenCV blurs faster than uint8."""
     reach = math.ceil(3 * sigma)
     return cv2.GaussianBlur(image.astype(np.float32, copy=False), (2 * reach + 1,) * 2, sigma)
 
