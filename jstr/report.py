@@ -218,11 +218,12 @@ class Stop:
 
 @functools.cache  # the code that runs is the one of the start, whatever is committed meanwhile
 def commit() -> str:
-    """The commit of the code that runs, with `+` for uncommitted changes; `unknown` outside a git checkout."""
+    """The commit of the code that runs, `+` behind it for changes since, those of results aside; `unknown` without."""
     git = ["git", "-C", str(Path(__file__).parent)]
+    status = [*git, "status", "--porcelain", "-uno", ":(top,exclude)configs/results"]
     try:
         name = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        changed = subprocess.run(status, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return name.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -73,6 +73,33 @@ def test_rows_on_paper():
     assert int(network[5]) < int(nvlink[5])
 
 
+ALL = """
+import json, sys
+sys.path.insert(0, "tools")
+import compile_tpu
+class Done: returncode, stdout = 0, ""
+def run(command, **_):
+    options = dict(o.removeprefix("--").split("=") for o in command[2:])
+    print("compiled", options["config"], options["topology"])
+    row = {"error": "too large", "flops": 1.0, "effort": float(options["effort"])} | compile_tpu.about()
+    open(options["json"], "w").write(json.dumps(row))
+    return Done
+compile_tpu.about, compile_tpu.subprocess.run = lambda: {"commit": COMMIT}, run
+compile_tpu.everything(["v5e:2x4", "v6e:2x4"], EFFORT, FILE)
+"""
+
+
+def test_all_goes_on_where_it_stopped(tmp_path):
+    def compiled(commit, effort):
+        said = call("-c", f"COMMIT, EFFORT, FILE = {commit!r}, {effort}, {str(tmp_path / 'rows.json')!r}" + ALL)
+        assert said[0] == 0, said
+        return [line for line in said[1].splitlines() if line.startswith("compiled")]
+
+    assert len(compiled("a", 0)) == 8 and len(json.loads((tmp_path / "rows.json").read_text())["rows"]) == 8
+    assert compiled("a", 0) == []
+    assert len(compiled("a", -1)) == len(compiled("b", -1)) == len(compiled("b+", -1)) == len(compiled("b+", -1)) == 8
+
+
 METHODS = {"supervised": "trba", "seqclr": "seqclr", "cr_str": "cr_str", "semimtr": "semimtr"}
 
 
