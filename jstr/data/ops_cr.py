@@ -26,15 +26,15 @@ def _brightness(image, factor):
 
 
 def _contrast(image, factor):
-    mean = int(_grey(image).mean() + 0.5)
+    mean = int(cv2.mean(_grey(image))[0] + 0.5)
     return _look_up(image, mean + factor * (_VALUES - mean))
 
 
 def _saturation(image, factor):
     if image.shape[-1] == 1:
         return image
-    grey = _grey(image)[..., None].astype(np.float32)
-    return np.clip(grey + np.float32(factor) * (image - grey), 0, 255).astype(np.uint8)
+    grey = cv2.cvtColor(_grey(image), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(image, factor, grey, 1 - factor, -0.4999)  # which rounds, and Pillow cuts off
 
 
 def _hue(image, turn):
@@ -100,8 +100,9 @@ def _rotate(image, rng, level):
 def _autocontrast(image, rng, level):
     """Every channel over the whole range."""
     del rng, level
-    low = image.reshape(-1, image.shape[-1]).min(axis=0).astype(np.float64)
-    high = image.reshape(-1, image.shape[-1]).max(axis=0).astype(np.float64)
+    rows = image.reshape(len(image), -1)  # numpy takes long over the last axis of all but the smallest arrays
+    low = cv2.reduce(rows, 0, cv2.REDUCE_MIN).reshape(image.shape[1:]).min(axis=0).astype(np.float64)
+    high = cv2.reduce(rows, 0, cv2.REDUCE_MAX).reshape(image.shape[1:]).max(axis=0).astype(np.float64)
     scale = np.where(high > low, 255 / np.maximum(high - low, 1), 1.0)
     return _look_up(image, _per_channel((_VALUES[:, None] - np.where(high > low, low, 0)) * scale))
 
@@ -111,7 +112,7 @@ def _equalise(image, rng, level):
     del rng, level
     tables = []
     for channel in range(image.shape[-1]):
-        counts = np.bincount(image[..., channel].ravel(), minlength=256)
+        counts = cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
         used = counts[counts > 0]
         step = (used.sum() - used[-1]) // 255
         before = np.cumsum(counts) - counts
