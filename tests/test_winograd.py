@@ -1,4 +1,4 @@
-"""The fast training convolution against JAX's own: values, gradients, and where it must not be used."""
+"""The fast convolution of CPUs against JAX's own: values, gradients, and where it must not be used."""
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +24,13 @@ def direct(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), SAME, precision=precision, **LAYOUT)
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 8), (3, 8, 25), (1, 5, 7), (2, 3, 1), (1, 4, 26), (2, 1, 9)])
+@pytest.mark.parametrize("shape", [(2, 4, 8), (3, 8, 25), (1, 5, 7), (2, 3, 1), (1, 4, 26), (2, 1, 9), (12, 8, 25)])
 @pytest.mark.parametrize("channels", [(32, 48), (3, 5)])
-def test_values_and_gradients_equal_the_direct_convolution(shape, channels):
+@pytest.mark.parametrize("cache", [winograd.CACHE, 1])
+def test_values_and_gradients_equal_the_direct_convolution(shape, channels, cache, monkeypatch):
+    """With a small cache the pictures are gone through one by one."""
+    monkeypatch.setattr(winograd, "CACHE", cache)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
     x, kernel, g = draw(shape, *channels)
     results = []
     for method in (direct, winograd.conv3x3):
@@ -48,18 +52,20 @@ def test_transforms_are_exact_in_whole_numbers():
 
 def uses_products(**changes) -> bool:
     """Whether a layer of these properties avoids XLA's convolution."""
-    options = dict(c=32, d=32, kernel=(3, 3), padding=SAME, strides=(1, 1), dtype=jnp.float32, train=True, height=8)
-    o = options | changes
-    x = jnp.zeros((1, o["height"], 12, o["c"]), o["dtype"])
-    layer = conv(o["d"], o["kernel"], o["padding"], o["strides"], train=o["train"], dtype=o["dtype"])
-    variables = layer.init(jax.random.PRNGKey(0), x)
-    return "conv_general_dilated" not in str(jax.make_jaxpr(layer.apply)(variables, x))
+    o = dict(c=32, d=32, kernel=(3, 3), padding=SAME, strides=(1, 1), dtype=jnp.float32, height=8, batch=1)
+    o |= dict(precision=None) | changes
+    x = jnp.zeros((o["batch"], o["height"], 12, o["c"]), o["dtype"])
+    layer = conv(o["d"], o["kernel"], o["padding"], o["strides"], dtype=o["dtype"])
+    variables = jax.eval_shape(layer.init, jax.random.PRNGKey(0), x)
+    with jax.default_matmul_precision(o["precision"]):
+        return "conv_general_dilated" not in str(jax.make_jaxpr(layer.apply)(variables, x))
 
 
 def test_used_only_where_it_is_the_same_convolution_and_faster():
-    assert uses_products()
+    assert uses_products() and uses_products(c=512, d=512, batch=11)
     for change in (
-        dict(train=False),
+        dict(precision="highest"),
+        dict(c=512, d=512, batch=10),
         dict(dtype=jnp.bfloat16),
         dict(kernel=(2, 2)),
         dict(strides=(2, 1)),

@@ -29,7 +29,7 @@ class VGG(nn.Module):
         c = self.channels
 
         def plain(x, features, index, **geometry):
-            layer = conv(features, **geometry, train=train, use_bias=True, dtype=self.dtype, name=f"conv_{index}")
+            layer = conv(features, **geometry, use_bias=True, dtype=self.dtype, name=f"conv_{index}")
             return nn.relu(layer(x))
 
         x = max_pool(plain(x, c // 8, 0), 2, 2)
@@ -51,7 +51,7 @@ class GRCL(nn.Module):
     @nn.compact
     def __call__(self, u: Array, *, train: bool) -> Array:
         def convolution(name, kernel, padding):
-            return conv(self.channels, kernel, padding, train=train, dtype=self.dtype, name=name)
+            return conv(self.channels, kernel, padding, dtype=self.dtype, name=name)
 
         def norm(name, x):
             return batch_norm(train, dtype=self.dtype, name=name)(x)
@@ -77,7 +77,7 @@ class RCNN(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         c = self.channels
-        x = nn.relu(conv(c // 8, train=train, use_bias=True, dtype=self.dtype, name="conv_0")(x))
+        x = nn.relu(conv(c // 8, use_bias=True, dtype=self.dtype, name="conv_0")(x))
         x = GRCL(c // 8, dtype=self.dtype, name="grcl_0")(max_pool(x, 2, 2), train=train)
         x = GRCL(c // 4, dtype=self.dtype, name="grcl_1")(max_pool(x, 2, 2), train=train)
         x = GRCL(c // 2, dtype=self.dtype, name="grcl_2")(max_pool_overlapping(x), train=train)

@@ -32,13 +32,11 @@ VALID = ((0, 0), (0, 0))
 
 
 def conv(
-    features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, train, use_bias=False, dtype=None, name=None,
-    init=kaiming,
+    features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, use_bias=False, dtype=None, name=None, init=kaiming
 ):  # fmt: skip
-    method = winograd.conv_general_dilated if train else jax.lax.conv_general_dilated
     return nn.Conv(
         features, kernel, strides, padding, use_bias=use_bias, dtype=dtype, kernel_init=init, name=name,
-        conv_general_dilated=method,
+        conv_general_dilated=winograd.conv_general_dilated,
     )  # fmt: skip
 
 
@@ -64,7 +62,7 @@ class ConvNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        options = dict(train=train, use_bias=self.use_bias, dtype=self.dtype, init=self.init)
+        options = dict(use_bias=self.use_bias, dtype=self.dtype, init=self.init)
         x = conv(self.features, self.kernel, self.padding, self.strides, **options, name="conv")(x)
         x = batch_norm(train, dtype=self.dtype, name="norm")(x)
         return nn.relu(x) if self.relu else x
