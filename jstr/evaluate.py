@@ -19,10 +19,11 @@ from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
 from jstr.data.sources import open_source
 from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, table
-from jstr.reader import BATCH_SIZE, SHOWN, WORDS_HELP, Reader, load
+from jstr.reader import SHOWN, WORDS_HELP, Reader, load
+from jstr.reader import batch_size as usual_size
 
 
-def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_size: int = BATCH_SIZE) -> Score:
+def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_size: int | None = None) -> Score:
     """Reads every image of a source once and scores it.
 
     name: IC13_857 and IC13_1015 select those subsets; under any other name every word is scored whose label the
@@ -36,7 +37,7 @@ def score(reader: Reader, source, name: str, protocol: str = "alnum36", batch_si
         raise InputError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
     prepare, belongs = PROTOCOLS[protocol], SUBSETS.get(name, lambda label: True)
     result = Score()
-    for batch in padded_batches(source, reader.spec, batch_size):
+    for batch in padded_batches(source, reader.spec, batch_size or usual_size()):
         heads = reader.read_heads(batch["image"])
         texts, confidences = heads[reader.heads[-1]] if heads else reader.read_batch(batch["image"])
         result.broken += tuple(batch["broken"])
@@ -63,7 +64,7 @@ def pictures(reader: Reader, sources) -> dict[str, np.ndarray]:
     """
     if not (sources and reader.has_attention):
         return {}
-    batch = next(iter(padded_batches(next(iter(sources.values())), reader.spec, BATCH_SIZE)))
+    batch = next(iter(padded_batches(next(iter(sources.values())), reader.spec, usual_size())))
     count = min(SHOWN, int(batch["mask"].sum()))
     good = np.argsort(~batch["mask"], kind="stable")  # all images of a batch, as ever: nothing is compiled anew
     return {"attention": reader.attention_sheet(batch["image"][good], count)} if count else {}
@@ -107,7 +108,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
-    parser.add_argument("--batch_size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--batch_size", type=int, help="default: 16 on a CPU, else 64")
     parser.add_argument("--attention", metavar="FILE", help="draw where the first words are looked at, a PNG")
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     return parser.parse_args(argv)
@@ -123,7 +124,7 @@ def run(argv: list[str] | None = None) -> None:
         if name in sets:
             raise InputError(f"--data={item}: the name {name} is given twice")
         sets[name] = path
-    if args.batch_size < 1:
+    if args.batch_size is not None and args.batch_size < 1:
         raise InputError(f"--batch_size={args.batch_size}: give a positive number")
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise InputError(f"--json={args.json}: its folder does not exist")

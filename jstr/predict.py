@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from jstr.core import InputError
-from jstr.reader import BATCH_SIZE, SHOWN, WORDS_HELP, Reader, load
+from jstr.reader import SHOWN, WORDS_HELP, Reader, batch_size, load
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2"}
 
@@ -52,7 +52,7 @@ def read_files(reader: Reader, paths: Iterator[Path], read=None) -> Iterator[tup
             waiting.append((path, next(reader.pixels(path))))
         except InputError as error:
             waiting.append((path, str(error)))
-        if len(waiting) == BATCH_SIZE:
+        if len(waiting) == batch_size():
             yield from finish()
     yield from finish()
 

@@ -10,7 +10,7 @@ from jstr.data.pipeline import padded_batches
 from jstr.data.rows import resolve
 from jstr.data.sources import open_source
 from jstr.draw import word_sheet
-from jstr.reader import BATCH_SIZE, Reader
+from jstr.reader import Reader, batch_size
 
 NAME, SHEET = "predictions.tsv", "doubtful.png"
 SHOWN = 60
@@ -28,7 +28,7 @@ def write(reader: Reader, source, workdir: str) -> list[str]:
     cannot be read come before all others, without text, at confidence 0. workdir/doubtful.png: the first 60 words.
     """
     rows, broken = [], []
-    for batch in padded_batches(source, reader.spec, BATCH_SIZE):
+    for batch in padded_batches(source, reader.spec, batch_size()):
         texts, confidences = reader.read_batch(batch["image"])
         broken += batch["broken"]
         for i, key in enumerate(batch["keys"]):

@@ -21,9 +21,13 @@ from jstr.models import example_input, make_model, reads_text
 from jstr.ngram import WordPrior
 from jstr.text import Charset
 
-BATCH_SIZE = 64
 SHOWN = 16
 WORDS_HELP = "english, korean, or a file of words: what is likely to be read; none: greedily; default: see its config"
+
+
+def batch_size() -> int:
+    """Pictures to read at a time. Few on a CPU, whose caches the features of more would leave: it then reads slower."""
+    return 16 if jax.default_backend() == "cpu" else 64
 
 
 def make_charset(config) -> Charset:
@@ -86,7 +90,7 @@ class Reader:
           InputError: a file that is not an image, or an array of another form.
         """
         texts, confidences = [], []
-        for batch in _chunks(self.pixels(images), BATCH_SIZE):
+        for batch in _chunks(self.pixels(images), batch_size()):
             some_texts, some_confidences = self.read_batch(np.stack(batch))
             texts += some_texts
             confidences.append(some_confidences)

@@ -16,7 +16,7 @@ from jstr import distributed
 from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
 from jstr.data.rows import open_row
-from jstr.reader import BATCH_SIZE, load
+from jstr.reader import batch_size, load
 
 FOLDER = "read"  # in the workdir: a file for each row, so that a run that goes on has the labels it began with
 THRESHOLD = 0.9
@@ -57,7 +57,7 @@ def _saved(file: Path, row, data_root: str, by: dict, known: dict) -> tuple[list
     if distributed.leads():
         print(f"reading {source.path} with {by['workdir']} ...", flush=True)
     keys, texts, sure = [], [], []
-    for batch in padded_batches(source, reader.spec, BATCH_SIZE):
+    for batch in padded_batches(source, reader.spec, batch_size()):
         some, confidences = reader.read_batch(batch["image"])
         good = batch["mask"][: len(batch["keys"])]
         keys += batch["keys"]

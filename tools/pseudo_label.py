@@ -26,7 +26,7 @@ from jstr.data.pipeline import padded_batches
 from jstr.data.sources import open_source
 from jstr.main import cli
 from jstr.metrics import PROTOCOLS
-from jstr.reader import BATCH_SIZE, WORDS_HELP, Reader, load
+from jstr.reader import WORDS_HELP, Reader, batch_size, load
 
 
 class Word(NamedTuple):
@@ -42,7 +42,7 @@ class Word(NamedTuple):
 def words(reader: Reader, source, confidence: str) -> Iterator[Word | str]:
     """Every picture of a source in order; the key of one that cannot be read."""
     index = -1
-    for batch in padded_batches(source, reader.spec, BATCH_SIZE):
+    for batch in padded_batches(source, reader.spec, batch_size()):
         texts, scores, whole = read_batch(reader, batch["image"], confidence)
         for i, key in enumerate(batch["keys"]):
             index += 1
