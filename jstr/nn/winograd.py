@@ -35,7 +35,7 @@ G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0
 AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
 GG, AA = np.kron(G, G), np.kron(AT, AT)  # rows and columns at once: [36, 9] and [16, 36]
 MIN_CHANNELS, MIN_HEIGHT = 32, 3  # below these the tiles cost more than they save
-MIN_TILES, LARGE = 64, 2**16  # fewer tiles do not pay for the transform of kernels of more than LARGE pairs of channels
+MIN_TILES, LARGE = 64, 2**14  # fewer tiles do not pay for the transform of kernels of more than LARGE pairs of channels
 CACHE = 2**23  # bytes
 
 
