@@ -152,6 +152,20 @@ def test_bench_input(tmp_path):
     assert found["cores_needed"] == int(np.ceil(1000 / 1.5 / found["one_core"][rows[-1]]))
 
 
+def test_bench_decode(tmp_path):
+    """An attention decoder told to end no word makes all steps, and one told to end all makes one."""
+    file = tmp_path / "a.json"
+    command = ["tools/bench_decode.py", "--batches=1,2", "--bench_seconds=0.1", f"--json={file}"]
+    status, out, err = call(*command, "--config=tests/tiny.py", "--config.model.prediction=attention",
+                            "--config.charset.layout=cr_attention")  # fmt: skip
+    assert status == 0, err
+    ms = json.loads(file.read_text())["ms"]
+    assert set(ms) == {f"batch {n}, {name}" for n in (1, 2) for name in ("all steps", "one step")}
+    assert ms["batch 2, one step"] > 0 and "images/s" in out
+    status, out, err = call(*command, "--config=configs/abinet_language.py:compact")
+    assert status == 2 and "reads no images" in err
+
+
 def test_bench_render_from_any_folder(tmp_path):
     few = "import bench_render as bench; bench.WARM_UP = bench.COUNT = 2; bench.run(['--json=a.json'])"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(ROOT / "tools")}

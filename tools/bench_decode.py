@@ -1,0 +1,81 @@
+"""Speed of greedy reading of a recogniser: python tools/bench_decode.py --config=configs/trba.py [--json=FILE]
+
+Fresh weights, noise for pictures, on all cores or the first accelerator. One that writes character by character
+is timed twice: told never to end a word, so that all steps are made, as the published code always does, and to end
+all words at once. What lies between them is what stopping early can save.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+
+from jstr.main import CONFIG, cli, parse
+
+BATCHES = flags.DEFINE_list("batches", "1,16,64", "pictures at a time")
+SECONDS = flags.DEFINE_float("bench_seconds", 8.0, "time to spend on each figure", lower_bound=0.1)
+JSON = flags.DEFINE_string("json", None, "write the figures there")
+
+
+def told(variables: dict, facts, ends: bool) -> dict:
+    """The variables of an attention decoder that ends every word at once, or none."""
+    params = dict(variables["params"])
+    params["decoder"] = dict(params["decoder"])
+    bias = params["decoder"]["classifier_bias"]
+    params["decoder"]["classifier_bias"] = bias.at[facts.eos_id].set(1e9 if ends else -1e9)
+    return {**variables, "params": params}
+
+
+def milliseconds(decode, variables, images) -> float:
+    """The median time of a call."""
+    import jax
+
+    jax.block_until_ready(decode(variables, images))
+    times, start = [], time.perf_counter()
+    while not times or time.perf_counter() - start < SECONDS.value:
+        begin = time.perf_counter()
+        jax.block_until_ready(decode(variables, images))
+        times.append(time.perf_counter() - begin)
+    return 1000 * sorted(times)[len(times) // 2]
+
+
+def run() -> None:
+    parse(sys.argv, workdir_needed=False)
+    import jax
+
+    from jstr import report
+    from jstr.core import InputError
+    from jstr.models import reads_text
+    from jstr.reader import Reader
+
+    try:
+        sizes = [int(n) for n in BATCHES.value]
+    except ValueError as error:
+        raise InputError(f"--batches={','.join(BATCHES.value)}: give numbers, such as 1,16,64") from error
+    reader = Reader(CONFIG.value.to_dict())
+    model, key = reader.model, jax.random.PRNGKey(0)
+    if reads_text(model):
+        raise InputError(f"--config: {CONFIG.value.model.name} reads no images")
+
+    def pictures(size):
+        return jax.random.randint(key, (size, *reader.spec.size, reader.spec.channels), 0, 256).astype("uint8")
+
+    variables = jax.jit(lambda: model.init(key, pictures(1), train=False))()
+    decode = jax.jit(lambda variables, images: model.apply(variables, images, method="decode"))
+    forms = {"": variables}
+    if "classifier_bias" in variables["params"].get("decoder", {}) and reader.facts.eos_id is not None:
+        forms = {f", {name}": told(variables, reader.facts, ends) for name, ends in (("all steps", 0), ("one step", 1))}
+    result = {"command": " ".join(sys.argv), "commit": report.commit(), "machine": report.machine(), "ms": {}}
+    for size in sizes:
+        images = pictures(size)
+        for name, weights in forms.items():
+            ms = result["ms"][f"batch {size}{name}"] = milliseconds(decode, weights, images)
+            print(f"batch {size:4}{name:12} {ms:9.1f} ms  {1000 * size / ms:9.1f} images/s", flush=True)
+    if JSON.value:
+        Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    cli(run)
