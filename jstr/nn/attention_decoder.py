@@ -176,11 +176,12 @@ def token_table(weights: dict[str, Array], size: int) -> Array:
 def attention_step(frames: Array, weights: dict[str, Array]) -> Callable:
     """(state, token gates [B, 4H]) -> (state, (hidden [B, H], glimpse [B, D], attention [B, S])) for one scan.
 
-    The projection of the memory is made here, once. The two products with the hidden state are one.
+    The projection of the memory is made here, once. The two products with the hidden state are one. Kernels are cut
+    here, not in the step: on several devices XLA would sum the gradient of a cut anew after every step.
     """
     memory = frames @ weights["memory_kernel"] + weights["query_bias"]
     state_kernel = jnp.concatenate([weights["query_kernel"], weights["recurrent_kernel"]], axis=1)
-    size, hidden_size = frames.shape[-1], weights["query_kernel"].shape[1]
+    glimpse_kernel, hidden_size = weights["input_kernel"][: frames.shape[-1]], weights["query_kernel"].shape[1]
 
     def step(state, token_gates):
         hidden, cell = state
@@ -189,7 +190,7 @@ def attention_step(frames: Array, weights: dict[str, Array]) -> Callable:
         scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
         attention = nn.softmax(scores)
         glimpse = jnp.einsum("bs,bsd->bd", attention.astype(frames.dtype), frames)
-        gates = gates + glimpse @ weights["input_kernel"][:size] + token_gates
+        gates = gates + glimpse @ glimpse_kernel + token_gates
         hidden, cell = lstm_update(gates, cell)
         return (hidden, cell), (hidden, glimpse, attention)
 
