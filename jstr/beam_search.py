@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -40,24 +40,57 @@ def ctc_search(
 def position_search(
     probabilities: np.ndarray, characters: str, prior: WordPrior, weight: float, width: int
 ) -> tuple[str, float]:
-    """The same for probabilities [T, 1 + V] of EOS and of `characters`, each position for itself.
-
-    Those of an attention decoder depend on what it wrote before, greedily; here they stand for any text, which is ours.
-    So letters can be exchanged and the end moved, but what follows another letter is not asked for anew.
-    """
-
-    def fused(item) -> float:
-        return item[1] + weight * (prior.log_prefix(item[0]) + BONUS * len(item[0]))
-
-    beam, ended = {"": 0.0}, {}  # text -> log probability
-    for end, tried in _frames(probabilities, characters):
-        for text, log in beam.items():
-            ended[text] = log + end + weight * (prior.log_whole(text) + BONUS * len(text))
-        longer = {text + c: log + more for text, log in beam.items() for c, more in tried}
-        least = max(ended.values()) - MARGIN
-        kept = sorted(((fused(item), item) for item in longer.items()), reverse=True)[:width]
-        beam = dict(item for score, item in kept if score > least)
+    """The same for probabilities [T, 1 + V] of EOS and of `characters` that hold whatever stands before and behind."""
+    beam, ended = [("", 0.0, 0)], {}
+    for row in _frames(probabilities, characters):
+        beam = _longer(beam, [row] * len(beam), ended, prior, weight, width)
     return _best(ended)
+
+
+def attention_search(
+    probabilities: np.ndarray,
+    advance: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    steps: int,
+    characters: str,
+    prior: WordPrior,
+    weight: float,
+    width: int,
+) -> list[tuple[str, float]]:
+    """The same for B words at once and a decoder that reads what it wrote before: it is asked anew after every text.
+
+    probabilities [B, 1 + V] of EOS and of `characters` are those of the first step. advance(parents, written), both
+    [width, B] int32, gives [width, B, 1 + V] after each of `width` texts of a word: the one that stood at place
+    `parent` before, and the character of number `written`. It is called at most steps - 1 times.
+    """
+    number = {c: i for i, c in enumerate(characters)}
+    beams, ended = [[("", 0.0, 0)] for _ in probabilities], [{} for _ in probabilities]
+    probabilities = probabilities[None]
+    for left in range(steps - 1, -1, -1):
+        parents, written = np.zeros((2, width, len(beams)), np.int32)
+        for word, beam in enumerate(beams):
+            rows = list(_frames(probabilities[: len(beam), word], characters))
+            beams[word] = _longer(beam, rows, ended[word], prior, weight, width) if beam else []
+            for place, (text, _, parent) in enumerate(beams[word]):
+                parents[place, word], written[place, word] = parent, number[text[-1]]
+        if not left or not any(beams):
+            break
+        probabilities = advance(parents, written)
+    return [_best(scores) for scores in ended]
+
+
+def _longer(beam: list, rows: list, ended: dict, prior: WordPrior, weight: float, width: int) -> list:
+    """The best of the texts of `beam` with one more character: (text, log probability, place of the shorter in beam).
+
+    rows: what `_frames` gives for each of them. Adds the score of each, if it ends here, to `ended`.
+    """
+    longer = []
+    for place, ((text, log, _), (end, tried)) in enumerate(zip(beam, rows, strict=True)):
+        ended[text] = log + end + weight * (prior.log_whole(text) + BONUS * len(text))
+        for c, more in tried:
+            score = log + more + weight * (prior.log_prefix(text + c) + BONUS * (len(text) + 1))
+            longer.append((score, text + c, log + more, place))
+    least = max(ended.values()) - MARGIN
+    return [tuple(rest) for score, *rest in sorted(longer, reverse=True)[:width] if score > least]
 
 
 def _best(scores: dict[str, float]) -> tuple[str, float]:

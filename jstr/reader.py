@@ -12,13 +12,11 @@ import numpy as np
 from PIL import Image
 
 from jstr import checkpoint, draw, packed
-from jstr.beam_search import ctc_search, position_search
 from jstr.core import InputError
 from jstr.data.images import ImageSpec, to_channels
-from jstr.data.word_lists import count_words
 from jstr.decode import attention_prediction, confidence
 from jstr.models import example_input, make_model, reads_text
-from jstr.ngram import WordPrior
+from jstr.search import make_search
 from jstr.text import Charset
 
 SHOWN = 16
@@ -69,12 +67,7 @@ class Reader:
             heads = {name: decode_logits(outputs["heads"][name]) for name in self.heads}
             return decode_logits(outputs["logits"]), heads, outputs["attention"]
 
-        def probabilities(variables, images):
-            logits = self.model.apply(variables, images, None, train=False)["logits"].astype(jnp.float32)
-            return jax.nn.softmax(logits)
-
         self._decode = jax.jit(decode)
-        self._probabilities = jax.jit(probabilities)
         self._see = jax.jit(see)
         self._correct = jax.jit(lambda v, ids: decode_logits(self.model.apply(v, ids, train=False)["logits"]))
         self._logits = jax.jit(
@@ -105,7 +98,8 @@ class Reader:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
         self._check_reads_images()
         if self._search:
-            return self._search(np.asarray(self._probabilities(self.variables, _padded(images)))[: len(images)])
+            found = self._search(self.variables, _padded(images))[: len(images)]
+            return [text for text, _ in found], np.array([value for _, value in found], np.float32)
         if self.has_attention:  # what is compiled once serves everything
             return self._text(jax.device_get(self._see(self.variables, _padded(images))[0]), len(images))
         return self._text(jax.device_get(self._decode(self.variables, _padded(images))), len(images))
@@ -154,29 +148,12 @@ class Reader:
         return self._text(jax.device_get(self._correct(self.variables, _padded(ids))), len(words))
 
     def _make_search(self, words: str = "", weight: float = 0.5, width: int = 8):
-        """(prior, function of probabilities [B, T, C] -> texts and confidences) of config.language_model, or Nones."""
+        """(prior, search) of config.language_model, or Nones. Raises InputError."""
         if words in ("", "none"):
             return None, None
         if self.heads or reads_text(self.model):
             raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
-        if weight < 0 or width < 1:
-            raise InputError(f"config.language_model: weight={weight} and width={width} must be at least 0 and 1")
-        characters = self.charset.characters
-        try:
-            prior = WordPrior(count_words(words), characters)
-        except InputError as error:
-            raise InputError(f"language_model={words}: {error}") from error
-        eos = self.facts.eos_id
-        one, first = (ctc_search, 0) if eos is None else (position_search, eos)  # first: blank or EOS
-
-        def search(probabilities):
-            rows = np.concatenate(
-                [probabilities[..., first : first + 1], probabilities[..., self.facts.first_id :]], axis=-1
-            )
-            found = [one(row, characters, prior, weight, width) for row in rows]
-            return [text for text, _ in found], np.array([value for _, value in found], np.float32)
-
-        return prior, search
+        return make_search(self.model, self.facts, self.charset.characters, words, weight, width)
 
     def _text(self, found, count: int) -> tuple[list[str], np.ndarray]:
         ids, confidences = found

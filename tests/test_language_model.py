@@ -11,7 +11,7 @@ from testing import quick_jit, tiny_config
 
 import jstr
 from jstr import checkpoint
-from jstr.beam_search import BONUS, ctc_search, position_search
+from jstr.beam_search import BONUS, attention_search, ctc_search, position_search
 from jstr.core import InputError
 from jstr.data.word_lists import count_words
 from jstr.ngram import NGram, WordPrior
@@ -146,6 +146,40 @@ def test_search_over_positions_finds_the_best(weight):
     assert position_search(np.eye(3)[[1, 2, 2, 0, 1]], "ab", prior, weight, 8) == ("abb", 1.0)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_search_with_a_decoder_that_reads_what_it_wrote_finds_the_best(weight):
+    """Letters depend on all those before; exhaustively, and with two words that end at different lengths."""
+    prior, steps = WordPrior({"ab": 5, "ba": 1, "aab": 1}, "ab"), 5
+    for _ in range(10):
+        tables = [{}, {}]  # of each word: EOS, a and b after a text
+
+        def after(word, text, tables=tables):
+            if text not in tables[word]:
+                tables[word][text] = RNG.dirichlet(np.ones(3) * 0.7)
+            return tables[word][text]
+
+        texts = [[[""] for _ in range(2)]]
+
+        def advance(parents, written, texts=texts, after=after):
+            width = len(parents)
+            rows = [[texts[-1][w][min(p, len(texts[-1][w]) - 1)] for p in parents[:, w]] for w in range(2)]
+            texts.append([[row[i] + "ab"[written[i, w]] for i in range(width)] for w, row in enumerate(rows)])
+            return np.array([[after(w, texts[-1][w][i]) for w in range(2)] for i in range(width)])
+
+        first = np.stack([after(word, "") for word in range(2)])
+        found = attention_search(first, advance, steps, "ab", prior, weight, width=40)
+        for word, (text, confidence) in enumerate(found):
+            scores = {}
+            for length in range(steps):
+                for other in map("".join, itertools.product("ab", repeat=length)):
+                    picked = [after(word, other[:i])[1 + "ab".index(c)] for i, c in enumerate(other)]
+                    log = sum(map(math.log, [*picked, after(word, other)[0]]))
+                    scores[other] = log + weight * (prior.log_whole(other) + BONUS * length)
+            assert text == max(scores, key=scores.get)
+            expected = 1 / sum(math.exp(s - scores[text]) for s in scores.values()) if text else 0.0
+            assert confidence == pytest.approx(expected, rel=0.01)
+
+
 def test_language_corrects_a_doubtful_letter():
     """s or 5, o or 0: spelling decides; where the picture is sure, it is believed."""
     characters = string.digits + string.ascii_lowercase
@@ -188,14 +222,50 @@ def test_reader_reads_with_the_words_it_is_given(tmp_path):
     np.testing.assert_allclose(confidences, [value for _, value in expected], rtol=1e-3)
 
 
-def test_attention_is_read_with_words_too():
+@pytest.mark.parametrize("layout", ["cr_attention", "dtrb_attention"])
+def test_attention_is_asked_anew_after_every_text(layout, monkeypatch):
+    """The beam reads as one does that tells the decoder every text from its start."""
+    monkeypatch.setattr("jstr.beam_search.BONUS", 20.0)  # an untrained decoder would end at once
     config = tiny_config()
-    config.charset.layout, config.model.prediction, config.language_model.words = "cr_attention", "attention", "english"
+    config.charset.layout, config.model.prediction = layout, "attention"
+    config.language_model.words = "english"
     reader = Reader(config.to_dict())
-    images = np.zeros((2, *reader.spec.size, 1), np.uint8)
+    images = RNG.integers(0, 255, (2, *reader.spec.size, 1), np.uint8)
+    variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
+    facts, characters, width = reader.facts, reader.charset.characters, 8
+    decoder = variables["params"]["decoder"]
+    decoder["classifier_kernel"] *= 20  # so that what follows differs from text to text
+    reader.variables = variables
+    known = [np.full((width, 2, 1), facts.bos_id)]  # what each place of the beam has written
+
+    def told(tokens):
+        padded = np.pad(tokens, ((0, 0), (0, facts.max_length + 2 - tokens.shape[1])))
+        rows = np.asarray(jax.nn.softmax(reader.logits(list(images), padded)))[:, tokens.shape[1] - 1]
+        return rows[:, np.r_[facts.eos_id, facts.first_id : facts.num_classes]]
+
+    def advance(parents, written):
+        before = np.take_along_axis(known[-1], parents[..., None], axis=0)
+        known.append(np.concatenate([before, written[..., None] + facts.first_id], axis=-1))
+        return np.stack([told(tokens) for tokens in known[-1]])
+
+    rules = (facts.max_length + 1, characters, reader.prior, 0.5, width)
+    expected = attention_search(told(known[0][0]), advance, *rules)
+    texts, confidences = reader.read_batch(images)
+    assert texts == [text for text, _ in expected] and max(map(len, texts)) > 3
+    np.testing.assert_allclose(confidences, [value for _, value in expected], rtol=1e-3)
+
+
+def test_positions_are_read_with_words_too():
+    config = tiny_config()
+    config.charset.layout, config.language_model.words = "abinet", "english"
+    config.image.update(size=(32, 64), channels=3)
+    config.model = dict(name="abinet_vision", width=0.0625, blocks=(1, 1, 1, 1, 1), num_layers=1)
+    reader = Reader(config.to_dict())
+    images = np.zeros((2, 32, 64, 3), np.uint8)
     reader.variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
     texts, confidences = reader.read_batch(images)
-    rows = np.asarray(jax.nn.softmax(reader.logits(list(images))))[..., np.r_[3, 5 : reader.charset.num_classes]]
+    rows = np.asarray(jax.nn.softmax(reader.logits(list(images))))
+    rows = rows[..., np.r_[reader.facts.eos_id, reader.facts.first_id : reader.charset.num_classes]]
     expected = [position_search(row, reader.charset.characters, reader.prior, 0.5, 8) for row in rows]
     assert texts == [text for text, _ in expected]
     np.testing.assert_allclose(confidences, [value for _, value in expected], rtol=1e-3)

@@ -92,6 +92,10 @@ class Model(nn.Module):
         return extractors.num_frames(self.features, self.config.image_size[1])
 
     @property
+    def _compute_dtype(self):
+        return jnp.bfloat16 if self.dtype == "bfloat16" else None  # None: that of the parameters, float32
+
+    @property
     def autoregressive(self) -> bool:
         """Whether tokens that it is told change what it says next."""
         return self.prediction == "attention"
@@ -114,8 +118,7 @@ class Model(nn.Module):
           InputError: images or tokens of another shape, or `project` without a projection layer.
         """
         self._check_inputs(images, tokens, project)
-        dtype = jnp.bfloat16 if self.dtype == "bfloat16" else None  # None: that of the parameters, float32
-        x = normalise(images)
+        dtype, x = self._compute_dtype, normalise(images)
         if self.transformation == "tps":
             channels = self._scaled(self.localization_channels, 16)
             x = TPS(self.num_fiducials, channels, dtype, name="rectifier")(x, train=train)
@@ -131,15 +134,30 @@ class Model(nn.Module):
         if self.prediction == "ctc":
             head = CTCHead(self.config.num_classes, self.projection, dtype, name="decoder")
             return outputs | head(frames, project=project)
+        told, stop_id = None if tokens is None else tokens[:, :-1], self.config.eos_id if stop else None
+        return outputs | self._attention_decoder(name="decoder")(frames, told, project=project, stop_id=stop_id)
+
+    def _attention_decoder(self, **of_linen) -> AttentionDecoder:
+        config, hidden = self.config, self._scaled(self.hidden_size, 8)
         embedding = 0 if self.token_embedding == "one_hot" else hidden
         if embedding and self.embedding_size is not None:
             embedding = self._scaled(self.embedding_size, 8)
-        config, steps = self.config, self.config.max_length + 1
-        decoder = AttentionDecoder(
-            config.num_classes, hidden, steps, config.bos_id, embedding, self.projection, dtype, name="decoder"
-        )
-        told, stop_id = None if tokens is None else tokens[:, :-1], config.eos_id if stop else None
-        return outputs | decoder(frames, told, project=project, stop_id=stop_id)
+        sizes = config.num_classes, hidden, config.max_length + 1, config.bos_id, embedding
+        return AttentionDecoder(*sizes, self.projection, self._compute_dtype, **of_linen)
+
+    def advance(
+        self, frames: Array, tokens: Array, state: tuple[Array, Array] | None = None
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """One step of the attention decoder, for searches: what comes after tokens [B], the last ones written.
+
+        frames [B, S, D'] are those of `__call__`, state what the step before returned; None: tokens are BOS.
+        Returns (logits [B, C], state), hidden and cell [B, H]. For `model.apply(..., method="advance")`.
+        """
+        if state is None:
+            state = (jnp.zeros((len(frames), self._scaled(self.hidden_size, 8)), frames.dtype),) * 2
+        decoder, params = self._attention_decoder(parent=None), self.variables["params"]["decoder"]
+        outputs = decoder.apply({"params": params}, frames, tokens[:, None], state=state)
+        return outputs["logits"][:, 0], outputs["state"]
 
     def _check_inputs(self, images: Array, tokens: Array | None, project: bool) -> None:
         if images.ndim != 4 or images.shape[-1] != self.config.channels:

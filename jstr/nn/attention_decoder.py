@@ -72,14 +72,21 @@ class AttentionDecoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, frames: Array, tokens: Array | None = None, *, project: bool = False, stop_id: int | None = None
-    ) -> dict[str, Array]:
+        self,
+        frames: Array,
+        tokens: Array | None = None,
+        *,
+        project: bool = False,
+        stop_id: int | None = None,
+        state: tuple[Array, Array] | None = None,
+    ) -> dict[str, Any]:
         """frames [B, S, D] -> logits [B, T, C], glimpses [B, T, D], attention [B, T, S].
 
         tokens [B, T] int32 are what the decoder is told to have written before each step (BOS first); None: it reads
         back its own most probable tokens. project: the projection layer stands before the classifier; the recurrence
         never sees it. stop_id: with tokens None, reading ends when every word has written this token (EOS), and what
-        comes after is 0; no gradient passes back through it.
+        comes after is 0; no gradient passes back through it. state, hidden and cell [B, H]: with tokens, goes on from
+        where another call ended.
         """
         weights = self._weights(frames.shape[-1])
         kernel, bias = weights.pop("classifier_kernel"), weights.pop("classifier_bias")
@@ -95,10 +102,11 @@ class AttentionDecoder(nn.Module):
         if tokens is None:
             outputs = self._feed_back(step, table, zero, logits_of, stop_id)
         else:
-            _, (hidden, glimpses, attention) = jax.lax.scan(step, (zero, zero), table[tokens.T])
+            after, (hidden, glimpses, attention) = jax.lax.scan(step, state or (zero, zero), table[tokens.T])
             outputs = logits_of(hidden), glimpses, attention
         logits, glimpses, attention = (x.swapaxes(0, 1) for x in outputs)
-        return {"logits": logits, "glimpses": glimpses, "attention": attention}
+        more = {"state": after} if state else {}
+        return {"logits": logits, "glimpses": glimpses, "attention": attention} | more
 
     def _weights(self, size: int) -> dict[str, Array]:
         hidden, classes, zeros = self.hidden_size, self.num_classes, nn.initializers.zeros
