@@ -43,15 +43,17 @@ def rows(config, data) -> dict[str, Callable[[], float]]:
             found[f"{name}: {stage}"] = functools.partial(rate, one)
     for name, row in config.streams.items():
         views = {field: dict(view) for field, view in row.get("views", {}).items() if view}
-        usable = [u for key, u in data.usable.items() if key.startswith(f"{name}/")]
+        of_sources = {key: u for key, u in data.usable.items() if key.startswith(f"{name}/")}
+        usable = [*of_sources.values()]
         for field, view in views.items():
             what = f"{name}: view {field} ({', '.join(view)}) and resize alone, of decoded images"
             found[what] = lambda usable=usable, view=view: rate(viewer(usable, [view]))
         if len(views) > 1:
             what = f"{name}: all {len(views)} views and resize alone, of decoded images"
             found[what] = lambda usable=usable, views=views: rate(viewer(usable, list(views.values())))
-            what = f"{name}: all {len(views)} views and resize, with decoding"
-            found[what] = lambda usable=usable, views=views: rate(viewer(usable, list(views.values()), decoded=False))
+            for source, some in {name: usable, **{key: [u] for key, u in of_sources.items()}}.items():
+                what = f"{source}: all {len(views)} views and resize, with decoding"
+                found[what] = lambda some=some, views=views: rate(viewer(some, list(views.values()), decoded=False))
     for name, dataset in data.streams.items():
         found[f"{name}: + shuffle, mix, views, tokens"] = functools.partial(rate, functools.partial(element, dataset))
     found["all streams: + batch, threads"] = lambda: batch_rate(config, data, 0)
