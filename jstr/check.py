@@ -38,6 +38,8 @@ def check_run(config, workdir: str, mesh) -> None:
         raise InputError(f"config.keep_best={config.keep_best!r}: give SET/METRIC or held_back/METRIC of its rows")
     try:
         Path(workdir).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(f"--workdir={workdir} is a file; give a folder, new or of a run to go on with") from error
     except OSError as error:
         raise InputError(f"--workdir={workdir}: {error.strerror}") from error
     distributed.check_same(f"{commit()} {config.to_json_best_effort(sort_keys=True)}", "config and code")

@@ -151,7 +151,7 @@ def test_what_fails_late_is_checked_early(tmp_path):
         with pytest.raises(InputError, match=message):
             train.run(config, str(tmp_path / "run"))
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="--workdir=.*file: File exists"):
+    with pytest.raises(InputError, match="--workdir=.*file is a file; give a folder"):
         train.run(tiny_config(), str(tmp_path / "file"))
 
 
