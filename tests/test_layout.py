@@ -48,10 +48,8 @@ MAY_IMPORT = {
     "convert_abinet": ("convert", "convert_names", "core", "text", "nn", "models"),
     "ngram": ("core",),
     "beam_search": ("ngram",),
-    "reader": (
-        "beam_search", "checkpoint", "packed", "core", "draw", "data.images", "data.word_lists", "decode", "models",
-        "ngram", "text",
-    ),  # fmt: skip
+    "search": ("beam_search", "core", "data.word_lists", "ngram"),
+    "reader": ("checkpoint", "packed", "core", "draw", "data.images", "decode", "models", "search", "text"),
     "evaluate": ("checkpoint", "packed", "core", "data", "metrics", "reader", "main"),
     "predict": ("core", "reader", "main"),
     "self_labels": ("core", "data", "distributed", "reader"),
