@@ -10,6 +10,7 @@ are watched. Options:
 
     features=visual   contrast the features before the BiLSTM instead of those after it
     stronger          also change contrast, colour and place more, so that neither tells one picture from the others
+    centred           contrast what the parts of a word do not share: neither its style nor what word it is helps
     joint,labels=0.1  add the supervised loss on a tenth of the labels, drawn by label_seed=0, for 3 words of 10
 """
 
@@ -27,8 +28,8 @@ STRONGER = dict(
 
 def get_config(arg=""):
     options = common.arguments(
-        arg, compact=False, decoder="attention", features="frames", stronger=False, joint=False, labels=1.0,
-        label_seed=0,
+        arg, compact=False, decoder="attention", features="frames", stronger=False, centred=False, joint=False,
+        labels=1.0, label_seed=0,
     )  # fmt: skip
     config = common.base()
     config.charset.layout, config.charset.drop_outside = f"cr_{options.decoder}", True
@@ -36,7 +37,7 @@ def get_config(arg=""):
     stream = "mixed" if options.joint else "unlabelled"
     config.objective = dict(
         name="seqclr", features=options.features, head="none", mapping="window", size=5, temperature=0.1,
-        concatenate=False, joint=options.joint,
+        centred=options.centred, concatenate=False, joint=options.joint,
     )  # fmt: skip
     batch_size, more = 64 if options.compact else 256, STRONGER if options.stronger else {}
     views = {name: deepcopy(dict(seqclr={}) | more) for name in ("view0", "view1")}

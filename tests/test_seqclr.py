@@ -15,7 +15,7 @@ from jstr import checkpoint, losses, train
 from jstr.core import InputError
 from jstr.draw import similarity_sheet
 from jstr.freeze import freeze
-from jstr.nn.instances import map_frames
+from jstr.nn.instances import less_their_mean, map_frames
 from jstr.objectives import find_objective, seqclr, supervised
 from jstr.supervision import supervised_metrics
 from tools import probe_letters
@@ -71,7 +71,7 @@ def test_one_forward_shares_the_batch_statistics():
 @pytest.mark.parametrize("options", [
     {"head": "mlp", "head_hidden": 8, "head_size": 4}, {"head": "bilstm", "head_hidden": 4},
     {"mapping": "all"}, {"mapping": "frame"}, {"mapping": "fixed", "size": 4}, {"size": 40},
-    {"features": "visual"}, {"features": "maps"}, {"temperature": 0.5},
+    {"features": "visual"}, {"features": "maps"}, {"temperature": 0.5}, {"centred": True},
 ], ids=str)  # fmt: skip
 def test_every_option_trains(options):
     objective, params, state, batch = built(**options)
@@ -95,6 +95,19 @@ def test_maps_are_taken_row_by_row():
     batch["unlabelled"]["view1"] = batch["unlabelled"]["view0"]
     shown = objective.show(params, state, None, batch)["cosine"]
     np.testing.assert_allclose(shown, np.einsum("knd,lmd->knlm", rows, rows), atol=1e-5)
+
+
+def test_centred_instances_do_not_show_what_their_word_shares():
+    frames = np.random.default_rng(0).normal(size=(3, 8, 4)).astype(np.float32)
+    mask = np.arange(8) < np.array([[8], [5], [1]])
+    shared = 100 * np.random.default_rng(1).normal(size=(3, 1, 4)).astype(np.float32)
+    found, moved = less_their_mean(frames, mask), less_their_mean(frames + shared, mask)
+    np.testing.assert_allclose(found, moved, atol=1e-4)
+    np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(found[1, :5], frames[1, :5] - frames[1, :5].mean(axis=0), atol=1e-6)
+    assert not found[2].any() and not found[1, 5:].any()
+    plain, centred = value(*built()), value(*built(centred=True))
+    assert plain[0] != pytest.approx(centred[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("mapping", ["all", "window", "frame"])
@@ -139,6 +152,7 @@ def test_joint_form():
     ({"mapping": "words"}, "mapping='words': choose one of all, window, frame, fixed"),
     ({"size": 0}, "must be positive"),
     ({"temperature": 0.0}, "must be positive"),
+    ({"centred": True, "mapping": "all"}, "one instance has nothing beside their mean"),
     ({"temprature": 1.0}, "seqclr has no option temprature; it takes features, head"),
     ({"features": "maps"}, "needs \\['maps'\\] of the model, which offers \\['frames'"),
 ])  # fmt: skip

@@ -64,3 +64,10 @@ def map_frames(frames: Array, mask: Array, mapping: str, size: int) -> tuple[Arr
     count = inside.sum(axis=-1)
     weight = inside / jnp.maximum(count, 1)[..., None]
     return jnp.einsum("bns,bsd->bnd", weight.astype(frames.dtype), frames), count > 0
+
+
+def less_their_mean(instances: Array, mask: Array) -> Array:
+    """Instances [B, N, D], those of the mask [B, N] less the mean of these over the word; zero where one is alone."""
+    keep = mask[..., None].astype(instances.dtype)
+    mean = (instances * keep).sum(axis=1, keepdims=True) / jnp.maximum(keep.sum(axis=1, keepdims=True), 1)
+    return (instances - mean) * keep

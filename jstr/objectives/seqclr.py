@@ -16,7 +16,7 @@ from jstr import losses, passes
 from jstr.core import InputError, ModelConfig, Objective
 from jstr.draw import similarity_sheet
 from jstr.nn.images import normalise
-from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, frame_mask, map_frames
+from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, frame_mask, less_their_mean, map_frames
 from jstr.supervision import mean, supervised_outputs
 
 SHOWN = 6
@@ -34,6 +34,7 @@ def make(
     mapping: str = "window",
     size: int = 5,
     temperature: float = 0.1,
+    centred: bool = False,
     concatenate: bool = False,
     joint: bool = False,
     contrast_weight: float = 1.0,
@@ -44,6 +45,8 @@ def make(
       contextual ones, `visual` those before the sequence stage.
     head: `none`, `linear`, `mlp` or `bilstm`, of widths head_hidden and head_size (None: that of the features).
     mapping, size: see map_frames.
+    centred: each word's instances less their mean, so that nothing that a whole word shares (style, light, what word it
+      is) tells its parts from those of other words. Ours, not in the paper.
     concatenate: one forward pass over both views, with common batch statistics, instead of two.
     joint: batch["mixed"] also has tokens [B, N] and has_label [B]. The loss is then the supervised one of view 0, plus
       that of view 1, both on the words with a label, plus contrast_weight times the contrast of all words.
@@ -56,9 +59,12 @@ def make(
       InputError: an unknown choice, or a size that cannot be.
     """
     _check(head, mapping, size, temperature)
+    if centred and (mapping == "all" or mapping == "window" and size == 1):
+        raise InputError("config.objective.centred=True: a word of one instance has nothing beside their mean; choose "
+                         "mapping window or frame, and size above 1")
     method = SeqCLR(
-        model, config, features, ProjectionHead(head, head_hidden, head_size), mapping, size, temperature, concatenate,
-        joint, contrast_weight,
+        model, config, features, ProjectionHead(head, head_hidden, head_size), mapping, size, temperature, centred,
+        concatenate, joint, contrast_weight,
     )  # fmt: skip
     fields = VIEWS + (("tokens", "has_label") if joint else ())
     requires = (features, "logits") if joint else (features,)
@@ -75,6 +81,7 @@ class SeqCLR(NamedTuple):
     mapping: str
     size: int
     temperature: float
+    centred: bool
     concatenate: bool
     joint: bool
     contrast_weight: float
@@ -136,7 +143,8 @@ class SeqCLR(NamedTuple):
             mask = jnp.tile(mask, (1, frames.shape[1]))
             frames = frames.reshape(frames.shape[0], -1, frames.shape[-1])
         projected = self.projection.apply({"params": params.get("projection", {})}, frames)
-        return map_frames(projected, mask, self.mapping, self.size)
+        found, counts = map_frames(projected, mask, self.mapping, self.size)
+        return (less_their_mean(found, counts) if self.centred else found), counts
 
     def show(self, params, model_state, teacher, batch):
         """Cosines [K, N, K, N] between the instances of the first K words in both views, as in evaluation."""
