@@ -23,6 +23,7 @@ PEAK_TFLOPS = {
     "TPU v5p": 459.0,
     "TPU v6 lite": 918.0,
     "TPU v6e": 918.0,
+    "TPU7x": 1153.5,  # as v3
     "NVIDIA A100": 312.0,
     "NVIDIA H100 PCIe": 756.0,
     "NVIDIA H100": 989.0,

@@ -3,10 +3,13 @@
 import importlib.util
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from testing import ROOT, call
+
+from jstr.flops import PEAK_TFLOPS
 
 sys.path.insert(0, str(ROOT / "tools"))
 import tpu_cost  # noqa: E402
@@ -62,6 +65,19 @@ def test_bounds_and_balance():
     n = found["chips"]
     arithmetic, ring = 1e10 * 512 / (n * 0.5 * 100e12), 8 * 1e6 * (n - 1) / n / 100e9
     assert arithmetic == pytest.approx(ring) and found["images_per_chip"] * n == pytest.approx(512)
+
+
+def test_devices_that_share_a_chip():
+    """libtpu counts the cores of a v4 or TPU7x apart: each has half of the memory, of the peaks and of the links."""
+
+    def slice_of(kind, cores):
+        return [SimpleNamespace(device_kind=kind, coords=[x, y, 0]) for x in (0, 1) for y in (0, 1)] * cores
+
+    whole, half = (tpu_cost.share_of_chip(slice_of("TPU v4", cores)) for cores in (1, 2))
+    assert whole == tpu_cost.CHIPS["TPU v4"] and whole == tpu_cost.Chip(*(2 * figure for figure in half))
+    assert tpu_cost.devices_a_chip(slice_of("TPU7x", 2)) == 2
+    assert tpu_cost.share_of_chip(slice_of("TPU7x", 2)).flops == 1e12 * PEAK_TFLOPS["TPU7x"]
+    assert tpu_cost.share_of_chip(slice_of("TPU v99", 1)) is None
 
 
 def test_rows_on_paper():

@@ -4,11 +4,12 @@
     python tools/compile_tpu.py --all [--topology=v5e:2x4] [--effort=-1] --json=configs/results/compile_tpu.json
     python tools/compile_tpu.py --scaling
 
-The batch sizes of a config are those of one chip. For each chip: memory in use against what it has, arithmetic, bytes
-moved, bytes of every collective, and how long a step takes at least by the chip's published peaks. --all: every method
-at its published batch sizes on every topology, or on that of --topology; its file is written row by row, and what it
-holds of the same commit, versions and effort is not compiled again. --scaling: the chip counts at which communication
-equals arithmetic, and host cores per chip; needs no libtpu.
+The batch sizes of a config are those of one chip, or of one device where a chip has two (TPU7x; v4, as libtpu counts
+it). For each: memory in use against what it has, arithmetic, bytes moved, bytes of every collective, and how long a
+step takes at least by the published peaks. --all: every method at its published batch sizes on every topology, or on
+that of --topology; its file is written row by row, and what it holds of the same commit, versions and effort is not
+compiled again. --scaling: the chip counts at which communication equals arithmetic, and host cores per chip; needs no
+libtpu.
 """
 
 import json
@@ -96,6 +97,7 @@ def compiled(config, topology: str, effort: float = 0.0) -> dict:
     mesh = sharding.make_mesh(config.mesh, devices)
     kind = devices[0].device_kind
     row = {"topology": topology, "chip": kind, "chips": mesh.size, "mesh": dict(mesh.shape)}
+    row["devices_a_chip"] = tpu_cost.devices_a_chip(devices)
     with target.tracing_for("tpu"):
         step, shapes, images, parameters = step_of(config, mesh)
         traced = step.trace(*shapes)
@@ -103,7 +105,7 @@ def compiled(config, topology: str, effort: float = 0.0) -> dict:
         start = time.perf_counter()
         row |= {"batch_per_chip": {n: s.batch_size for n, s in config.streams.items()}, "parameters": parameters}
         row |= {"images": images, "dtype": config.model.get("dtype"), "flops": flop, "effort": effort}
-        chip = tpu_cost.CHIPS.get(kind)
+        chip = tpu_cost.share_of_chip(devices)
         row["memory_of_chip"] = chip.memory if chip else None
         try:
             program = traced.lower().compile({"exec_time_optimization_effort": effort} if effort else None)
@@ -128,7 +130,8 @@ def compiled(config, topology: str, effort: float = 0.0) -> dict:
 def show(name: str, row: dict) -> None:
     """One compilation, for people."""
     batch = " + ".join(map(str, row["batch_per_chip"].values()))
-    print(f"{name} on {row['topology']} ({row['chips']} x {row['chip']}), batch {batch} a chip, {row['dtype']}")
+    each = "chip" if row["devices_a_chip"] == 1 else f"device, of which a chip has {row['devices_a_chip']}"
+    print(f"{name} on {row['topology']} ({row['chips']} x {row['chip']}), batch {batch} a {each}, {row['dtype']}")
     print(f"  parameters     {row['parameters']:14,}")
     if "memory" not in row:
         print(f"  does not fit: {row['error']}")

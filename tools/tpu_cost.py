@@ -29,18 +29,30 @@ def _chip(kind: str, memory: float, bandwidth: float, link: float) -> Chip:
     return Chip(1e12 * PEAK_TFLOPS[kind], memory, bandwidth, link)
 
 
-# Cloud TPU documentation, pages "TPU v4", "v5e", "v5p" and "v6e"; link: half of the bidirectional figure.
+# Cloud TPU documentation, pages "TPU v4", "v5e", "v5p", "v6e" and "TPU7x"; link: half of the bidirectional figure.
 CHIPS = {
     "TPU v4": _chip("TPU v4", 32 * 2**30, 1228e9, 300e9),
     "TPU v5 lite": _chip("TPU v5e", 16 * 2**30, 819e9, 200e9),
     "TPU v5": _chip("TPU v5p", 95 * 2**30, 2765e9, 600e9),
     "TPU v6 lite": _chip("TPU v6e", 32 * 2**30, 1640e9, 400e9),
+    "TPU7x": Chip(2 * 1e12 * PEAK_TFLOPS["TPU7x"], 192 * 2**30, 7380e9, 600e9),
 }
 # NVIDIA's data sheet. Within a host the GPUs have NVLink, between hosts one 400 Gb/s adapter each.
 H100 = {
     "H100, NVLink": _chip("NVIDIA H100", 80e9, 3350e9, 450e9),
     "H100, 400 Gb/s": _chip("NVIDIA H100", 80e9, 3350e9, 50e9),
 }
+
+
+def devices_a_chip(devices: list) -> int:
+    """How many devices lie on a chip: two where its cores are apart (TPU7x, and v4 as libtpu counts it), else one."""
+    return len(devices) // len({tuple(device.coords) for device in devices})
+
+
+def share_of_chip(devices: list) -> Chip | None:
+    """What a device has of its chip; None: a chip that is not in CHIPS."""
+    chip = CHIPS.get(devices[0].device_kind)
+    return chip and Chip(*(figure / devices_a_chip(devices) for figure in chip))
 
 
 class Collective(NamedTuple):
