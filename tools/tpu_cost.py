@@ -35,6 +35,7 @@ CHIPS = {
     "TPU v5 lite": _chip("TPU v5e", 16 * 2**30, 819e9, 200e9),
     "TPU v5": _chip("TPU v5p", 95 * 2**30, 2765e9, 600e9),
     "TPU v6 lite": _chip("TPU v6e", 32 * 2**30, 1640e9, 400e9),
+    # Its compute and capacity were read there; its bandwidth and link are from memory and want checking.
     "TPU7x": Chip(2 * 1e12 * PEAK_TFLOPS["TPU7x"], 192 * 2**30, 7380e9, 600e9),
 }
 # NVIDIA's data sheet. Within a host the GPUs have NVLink, between hosts one 400 Gb/s adapter each.

@@ -58,10 +58,7 @@ def make(
     Raises:
       InputError: an unknown choice, or a size that cannot be.
     """
-    _check(head, mapping, size, temperature)
-    if centred and (mapping == "all" or mapping == "window" and size == 1):
-        raise InputError("config.objective.centred=True: a word of one instance has nothing beside their mean; choose "
-                         "mapping window or frame, and size above 1")
+    _check(head, mapping, size, temperature, centred)
     method = SeqCLR(
         model, config, features, ProjectionHead(head, head_hidden, head_size), mapping, size, temperature, centred,
         concatenate, joint, contrast_weight,
@@ -167,12 +164,15 @@ def draw(arrays, batch, charset) -> dict[str, np.ndarray]:
     return {"similarity": similarity_sheet(cosine, rows["view0"][: len(cosine)], rows["view1"][: len(cosine)])}
 
 
-def _check(head: str, mapping: str, size: int, temperature: float) -> None:
+def _check(head: str, mapping: str, size: int, temperature: float, centred: bool) -> None:
     for name, value, choices in (("head", head, HEADS), ("mapping", mapping, MAPPINGS)):
         if value not in choices:
             raise InputError(f"config.objective.{name}={value!r}: choose one of {', '.join(choices)}")
     if size < 1 or not temperature > 0:
         raise InputError(f"config.objective: size={size} and temperature={temperature} must be positive")
+    if centred and (mapping == "all" or mapping == "window" and size == 1):
+        raise InputError("config.objective.centred=True: a word of one instance has nothing beside their mean; choose "
+                         "mapping window or frame, and size above 1")
 
 
 def _contrast(z0, z1, mask, temperature: float):
