@@ -160,8 +160,9 @@ def test_bench_decode(tmp_path):
                             "--config.charset.layout=cr_attention")  # fmt: skip
     assert status == 0, err
     ms = json.loads(file.read_text())["ms"]
-    assert set(ms) == {f"batch {n}, {name}" for n in (1, 2) for name in ("all steps", "one step")}
-    assert ms["batch 2, one step"] > 0 and "images/s" in out
+    names = "all steps", "one step", "decoder alone, all steps"
+    assert set(ms) == {f"batch {n}, {name}" for n in (1, 2) for name in names}
+    assert 0 < ms["batch 2, one step"] and 0 < ms["batch 2, decoder alone, all steps"] and "images/s" in out
     status, out, err = call(*command, "--config=configs/abinet_language.py:compact")
     assert status == 2 and "reads no images" in err
 

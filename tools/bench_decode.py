@@ -2,7 +2,7 @@
 
 Fresh weights, noise for pictures, on all cores or the first accelerator. One that writes character by character
 is timed twice: told never to end a word, so that all steps are made, as the published code always does, and to end
-all words at once. What lies between them is what stopping early can save.
+all words at once. What lies between them is what stopping early can save. The decoder is also timed alone.
 """
 
 import json
@@ -26,6 +26,21 @@ def told(variables: dict, facts, ends: bool) -> dict:
     bias = params["decoder"]["classifier_bias"]
     params["decoder"]["classifier_bias"] = bias.at[facts.eos_id].set(1e9 if ends else -1e9)
     return {**variables, "params": params}
+
+
+def decoder_alone(reader, image, variables: dict):
+    """The last stage, as a function of variables and frames, and another that makes frames for so many pictures."""
+    import jax
+
+    model, stop_id = reader.model, reader.facts.eos_id
+    shape = jax.eval_shape(lambda: model.apply(variables, image, train=False))["frames"].shape
+    decoder = model.attention_decoder(parent=None)
+
+    @jax.jit
+    def decode(variables, frames):
+        return decoder.apply({"params": variables["params"]["decoder"]}, frames, stop_id=stop_id)["logits"]
+
+    return decode, lambda size: jax.random.normal(jax.random.PRNGKey(0), (size, *shape[1:]))
 
 
 def milliseconds(decode, variables, images) -> float:
@@ -64,15 +79,17 @@ def run() -> None:
 
     variables = jax.jit(lambda: model.init(key, pictures(1), train=False))()
     decode = jax.jit(lambda variables, images: model.apply(variables, images, method="decode"))
-    forms = {"": variables}
+    forms = {"": (decode, variables, pictures)}
     if "classifier_bias" in variables["params"].get("decoder", {}) and reader.facts.eos_id is not None:
-        forms = {f", {name}": told(variables, reader.facts, ends) for name, ends in (("all steps", 0), ("one step", 1))}
+        endless, brief = (told(variables, reader.facts, ends) for ends in (False, True))
+        forms = {", all steps": (decode, endless, pictures), ", one step": (decode, brief, pictures)}
+        alone, frames = decoder_alone(reader, pictures(1), variables)
+        forms[", decoder alone, all steps"] = (alone, endless, frames)
     result = {"command": " ".join(sys.argv), "commit": report.commit(), "machine": report.machine(), "ms": {}}
     for size in sizes:
-        images = pictures(size)
-        for name, weights in forms.items():
-            ms = result["ms"][f"batch {size}{name}"] = milliseconds(decode, weights, images)
-            print(f"batch {size:4}{name:12} {ms:9.1f} ms  {1000 * size / ms:9.1f} images/s", flush=True)
+        for name, (call, weights, inputs) in forms.items():
+            ms = result["ms"][f"batch {size}{name}"] = milliseconds(call, weights, inputs(size))
+            print(f"batch {size:4}{name:26} {ms:9.1f} ms  {1000 * size / ms:9.1f} images/s", flush=True)
     if JSON.value:
         Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
 

@@ -135,9 +135,10 @@ class Model(nn.Module):
             head = CTCHead(self.config.num_classes, self.projection, dtype, name="decoder")
             return outputs | head(frames, project=project)
         told, stop_id = None if tokens is None else tokens[:, :-1], self.config.eos_id if stop else None
-        return outputs | self._attention_decoder(name="decoder")(frames, told, project=project, stop_id=stop_id)
+        return outputs | self.attention_decoder(name="decoder")(frames, told, project=project, stop_id=stop_id)
 
-    def _attention_decoder(self, **of_linen) -> AttentionDecoder:
+    def attention_decoder(self, **of_linen) -> AttentionDecoder:
+        """The last stage without its parameters, those under `decoder`. of_linen: name, or parent."""
         config, hidden = self.config, self._scaled(self.hidden_size, 8)
         embedding = 0 if self.token_embedding == "one_hot" else hidden
         if embedding and self.embedding_size is not None:
@@ -155,7 +156,7 @@ class Model(nn.Module):
         """
         if state is None:
             state = (jnp.zeros((len(frames), self._scaled(self.hidden_size, 8)), frames.dtype),) * 2
-        decoder, params = self._attention_decoder(parent=None), self.variables["params"]["decoder"]
+        decoder, params = self.attention_decoder(parent=None), self.variables["params"]["decoder"]
         outputs = decoder.apply({"params": params}, frames, tokens[:, None], state=state)
         return outputs["logits"][:, 0], outputs["state"]
 
