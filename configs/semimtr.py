@@ -11,6 +11,7 @@ SVT 95.8 (Real-L + U). With it: as in configs/abinet_vision.py, whose options fo
     threshold=0.9        only positions that the weak view is surer of are learned
     soft                 its probabilities are learned instead of its first choices
     cons_weight=1        0: the supervised losses alone, the baseline on the same words and views
+    keep_language        language stays as it is, so that it cannot teach itself to read the same letters everywhere
     vision_only          abinet_vision alone, from the run vision=, by plain consistency
     start=runs/abinet    all weights of a run of this config (with cons_weight=0) or of configs/abinet.py, instead of
                          vision= and language=: in a short run a fusion that knows nothing yet teaches itself, and
@@ -23,11 +24,13 @@ from configs import common, common_abinet
 def get_config(arg=""):
     options = common.arguments(
         arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0, ema=0.0, threshold=0.0,
-        soft=False, cons_weight=1.0, vision_only=False, start="",
+        soft=False, cons_weight=1.0, keep_language=False, vision_only=False, start="",
     )  # fmt: skip
     if options.start and (options.vision or options.language):
         raise ValueError("config argument start brings vision and language; leave out vision= and language=")
     config = common_abinet.network("abinet_vision" if options.vision_only else "abinet", options)
+    if options.keep_language and options.vision_only:
+        raise ValueError("config arguments keep_language and vision_only: abinet_vision has no language")
     config.objective = dict(
         name="semimtr", one_hot=not options.soft, kl=False, threshold=options.threshold, stop_gradient=True,
         cons_weight=options.cons_weight, cons_iter_reduce="sum", use_teacher=options.ema > 0,
@@ -44,6 +47,8 @@ def get_config(arg=""):
         config.init_from = (("model", whole, "model"),)
     elif not options.vision_only:
         common_abinet.stages(config, options)
+    if options.keep_language:
+        config.optimizer.rules = {"model/language": dict(frozen=True)}
     if options.compact:
         config.optimizer.schedule.peak = 3e-4
         config.steps, config.log_every, config.eval_every, config.save_every = 4_000, 100, 1_000, 500

@@ -11,6 +11,7 @@ from testing import ROOT
 import jstr
 from jstr import sharding, train
 from jstr.data.pipeline import example_batch
+from jstr.optim import frozen_prefixes
 
 SHARED = ("__init__", "common", "common_abinet")
 NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in SHARED)
@@ -60,3 +61,14 @@ def test_what_the_third_stage_starts_from():
         assert get_config(f"compact,{whole}").init_from == (("model", "a", "model"),)
     with pytest.raises(ValueError, match="start brings vision and language"):
         get_config("compact,start=a,vision=b")
+
+
+def test_language_that_is_kept():
+    """Its parameters, and no others, are held fixed; a rule that matches none of them is refused (test_optim.py)."""
+    config = importlib.import_module("configs.semimtr").get_config("runlocal,keep_language")
+    assert frozen_prefixes(config.optimizer) == ["model/language"]
+    prepared = train.prepare(config)
+    train.plan_state(config, prepared.objective, example_batch(config, prepared.objective.streams, prepared.reader.spec,
+                                                               prepared.reader.charset))  # fmt: skip
+    with pytest.raises(ValueError, match="has no language"):
+        importlib.import_module("configs.semimtr").get_config("compact,keep_language,vision_only")
