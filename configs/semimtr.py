@@ -11,7 +11,7 @@ SVT 95.8 (Real-L + U). With it: as in configs/abinet_vision.py, whose options fo
     threshold=0.9        only positions that the weak view is surer of are learned
     soft                 its probabilities are learned instead of its first choices
     cons_weight=1        0: the supervised losses alone, the baseline on the same words and views
-    keep_language        language stays as it is, so that it cannot teach itself to read the same letters everywhere
+    keep_language        language stays as it is and cannot teach itself to read the same letters everywhere; fusion can
     vision_only          abinet_vision alone, from the run vision=, by plain consistency
     start=runs/abinet    all weights of a run of this config (with cons_weight=0) or of configs/abinet.py, instead of
                          vision= and language=: in a short run a fusion that knows nothing yet teaches itself, and

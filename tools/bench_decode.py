@@ -28,12 +28,14 @@ def told(variables: dict, facts, ends: bool) -> dict:
     return {**variables, "params": params}
 
 
-def decoder_alone(reader, image, variables: dict):
+def decoder_alone(reader, variables: dict):
     """The last stage, as a function of variables and frames, and another that makes frames for so many pictures."""
     import jax
 
+    from jstr.models import example_input
+
     model, stop_id = reader.model, reader.facts.eos_id
-    shape = jax.eval_shape(lambda: model.apply(variables, image, train=False))["frames"].shape
+    shape = jax.eval_shape(lambda x: model.apply(variables, x, train=False), example_input(model))["frames"].shape
     decoder = model.attention_decoder(parent=None)
 
     @jax.jit
@@ -83,7 +85,7 @@ def run() -> None:
     if "classifier_bias" in variables["params"].get("decoder", {}) and reader.facts.eos_id is not None:
         endless, brief = (told(variables, reader.facts, ends) for ends in (False, True))
         forms = {", all steps": (decode, endless, pictures), ", one step": (decode, brief, pictures)}
-        alone, frames = decoder_alone(reader, pictures(1), variables)
+        alone, frames = decoder_alone(reader, variables)
         forms[", decoder alone, all steps"] = (alone, endless, frames)
     result = {"command": " ".join(sys.argv), "commit": report.commit(), "machine": report.machine(), "ms": {}}
     for size in sizes:
