@@ -67,7 +67,7 @@ def base() -> ConfigDict:
             augment=dict(where="host"),  # or "device": views of seqclr, cr_weak and cr_strong, in the training step
             device_data=(),  # streams whose pictures are decoded once and stay in device memory
             num_workers=0,  # processes that prepare batches; 0: a thread of this one
-            teacher=dict(),  # decay, warmup, update, workdir: see jstr/teacher.py
+            teacher=dict(),  # decay, warmup, update, workdir: see jstr/training/ema_teacher.py
             optimizer=adam(1e-3),
             init_from=(),  # rows of (to prefix, workdir, from prefix), such as ("model", "runs/a", "model")
             init_allow_missing=(),  # prefixes that need not be found there: they start fresh

@@ -10,6 +10,6 @@ def load(workdir=None, language_model=None):
 
     See jstr.reader.load.
     """
-    from jstr.reader import load as load_reader  # importing jstr alone stays fast
+    from jstr.inference.reader import load as load_reader  # importing jstr alone stays fast
 
     return load_reader(workdir, language_model)

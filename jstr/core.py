@@ -1,4 +1,4 @@
-"""The types that the rest of jstr shares. No logic lives here."""
+"""The types that the rest of jstr shares."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 Array = jax.Array
@@ -22,6 +23,10 @@ class InputError(ValueError):
 
     The command-line tools print it on stderr, without a traceback, and exit with status 2.
     """
+
+
+class NonFinite(RuntimeError):
+    """Loss or gradient stopped being a number. The message names step, samples and last good checkpoint."""
 
 
 class TrainState(struct.PyTreeNode):
@@ -89,3 +94,8 @@ class Prediction(NamedTuple):
 
     ids: Array
     scores: Array
+
+
+def at_least_float32(x: Array) -> Array:
+    """`x` in float32, or in its own type where that has more digits."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from jstr.core import InputError
-from jstr.reader import SHOWN, WORDS_HELP, Reader, batch_size, load
+from jstr.inference.reader import SHOWN, WORDS_HELP, Reader, batch_size, load
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2"}
 
@@ -124,6 +124,6 @@ def run(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from jstr.main import cli
+    from jstr.cli import cli
 
     cli(run)

@@ -15,9 +15,11 @@ import numpy as np
 from testing import tiny_config
 
 from configs import common
-from jstr import checkpoint, sharding, train
+from jstr.checkpoints import checkpoint
 from jstr.data.pipeline import example_batch
-from jstr.step import make_train_step
+from jstr.parallel import sharding
+from jstr.training import loop
+from jstr.training.train_step import make_train_step
 
 
 def layouts(state, shardings=None) -> list[str]:
@@ -51,9 +53,9 @@ if sys.argv[1] == "attention":
 fsdp = int(sys.argv[2]) if sys.argv[2:] else 1
 sharding.SMALL = 1000  # of a tiny model something is to be split
 mesh = sharding.make_mesh(dict(data=-1, fsdp=fsdp))
-prepared = train.prepare(config)
+prepared = loop.prepare(config)
 batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-state, tx, _ = train.make_state(config, prepared.objective, batch, mesh)
+state, tx, _ = loop.make_state(config, prepared.objective, batch, mesh)
 step = make_train_step(prepared.objective, tx, mesh)
 losses, norms, found = [], [], {}
 for number in range(3):

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from toy import FACTS, Toy, toy_views
 
-from jstr import sharding
 from jstr.objectives import seqclr
+from jstr.parallel import sharding
 
 joint = sys.argv[1] == "joint"
 objective, batch = seqclr.make(Toy(), config=FACTS, joint=joint), toy_views(8, joint)

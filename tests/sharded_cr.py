@@ -14,8 +14,8 @@ import numpy as np
 from testing import quick_jit
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
-from jstr import sharding
 from jstr.objectives import cr_str
+from jstr.parallel import sharding
 
 model, facts = (ToyAttention(), ATTENTION) if sys.argv[1] == "attention" else (Toy(), FACTS)
 batch = toy_words(facts, labelled=16, unlabelled=8)

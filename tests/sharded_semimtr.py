@@ -14,8 +14,8 @@ import numpy as np
 from testing import quick_jit
 from toy import HEADED, Headed, toy_words
 
-from jstr import sharding
 from jstr.objectives import semimtr
+from jstr.parallel import sharding
 
 model = Headed(dropout=0.2)
 rows = toy_words(HEADED, unlabelled=8, hidden=True)["unlabelled"]

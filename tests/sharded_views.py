@@ -12,11 +12,12 @@ import jax
 import numpy as np
 from testing import REAL_WORDS, contrastive_config
 
-from jstr import sharding, train
-from jstr.augment import cr, seqclr
-from jstr.augment.base import Base
+from jstr.augment.device import cr, seqclr
+from jstr.augment.device.base import Base
 from jstr.data.pipeline import TrainData
-from jstr.device_data import DeviceData
+from jstr.parallel import sharding
+from jstr.training import loop
+from jstr.training.device_cache import DeviceData
 
 meshes = sharding.make_mesh(), sharding.make_mesh(devices=jax.devices()[:1])
 print("devices", meshes[0].size)
@@ -37,7 +38,7 @@ print("views", "equal" if far <= 1 and split else f"differ by {far}, split: {spl
 config = contrastive_config(joint=True)
 config.streams.mixed.sources = dict(real=dict(path=str(REAL_WORDS)))
 config.augment.where, config.device_data = "device", ("mixed",)
-prepared = train.prepare(config)
+prepared = loop.prepare(config)
 data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
 sys.stdout = sys.stderr
 puts = [DeviceData(data, mesh).put for mesh in meshes]

@@ -9,9 +9,9 @@ from abinet_layout import state
 from test_models import check, count
 from testing import quick_jit
 
-from jstr import convert_abinet
 from jstr.core import InputError, ModelConfig
-from jstr.decode import word_length
+from jstr.decoding.greedy import word_length
+from jstr.interop import torch_abinet
 from jstr.models import abinet, abinet_language, abinet_vision
 from jstr.models.abinet_vision import MEAN, STD
 from jstr.nn.position_attention import PositionAttention
@@ -69,7 +69,7 @@ def test_shapes():
 
 @pytest.fixture(scope="module")
 def arrays():
-    return convert_abinet.convert(state(), dtype=np.float64)
+    return torch_abinet.convert(state(), dtype=np.float64)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_values_of_the_whole_model(filled):
 def test_values_of_the_small_vision_model():
     """The published code with its additive attention, filled and fed in the same way."""
     with jax.enable_x64(True):
-        result = convert_abinet.convert(state("vision", layers=2, attention="additive"), dtype=np.float64)
+        result = torch_abinet.convert(state("vision", layers=2, attention="additive"), dtype=np.float64)
         pixels = torch_layout.signal(1, 3, 32, 128).transpose(0, 2, 3, 1)
         images = 2 * (pixels * np.array(STD) + np.array(MEAN)) - 1
         outputs = apply(result, (), abinet_vision.Model(LV, **SV), images, train=False)

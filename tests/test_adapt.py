@@ -10,9 +10,11 @@ from testing import REAL_WORDS, call, tiny_config
 
 from configs import adapt
 from configs.adapt import get_config
-from jstr import packed, predictions, train
+from jstr.checkpoints import packed
 from jstr.core import InputError
-from jstr.data.sources import open_source
+from jstr.data.sources.open import open_source
+from jstr.inference import predictions_file
+from jstr.training import loop
 
 SMALL = (
     "--config.steps=4", "--config.log_every=2", "--config.eval_every=2", "--config.save_every=2",
@@ -29,7 +31,7 @@ def started(tmp_path_factory):
     config = tiny_config()
     config.model.update(sequence="none")
     config.charset.characters, config.steps, config.evals = "abcdefghij", 1, {}
-    train.run(config, str(workdir))
+    loop.run(config, str(workdir))
     return workdir
 
 
@@ -85,7 +87,7 @@ def test_bad_pictures(started, pictures, tmp_path):
         config = get_config(f"start={started}")
         config.images, config.held_back.labelled.batches, config.held_back.unlabelled.batches = images, 1, 1
         with pytest.raises(InputError, match=message):
-            train.run(config, str(tmp_path / "run"))
+            loop.run(config, str(tmp_path / "run"))
 
     fails("give --config.images=FOLDER", "")
     (tmp_path / "empty").mkdir()
@@ -126,7 +128,7 @@ def test_labels_only(started, pictures, tmp_path):
     assert list(config.streams) == list(config.held_back) == ["labelled"] and config.objective.name == "supervised"
     config.images, config.steps, config.held_back.labelled.batches = str(pictures), 1, 1
     config.streams.labelled.sources.read.read_by.threshold = 0.0
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     assert len((tmp_path / "read/labelled_read.tsv").read_text().splitlines()) == 1 + 30  # who read, and the pictures
     assert len((tmp_path / "predictions.tsv").read_text().splitlines()) == 30
     with pytest.raises(ValueError, match="labels_only needs a start that reads"):
@@ -143,7 +145,7 @@ def test_from_nothing():
 
 def test_pictures_that_cannot_be_read_come_first(tmp_path):
     class Reader:
-        spec = train.Reader(tiny_config().to_dict()).spec
+        spec = loop.Reader(tiny_config().to_dict()).spec
 
         @staticmethod
         def read_batch(images):
@@ -154,7 +156,7 @@ def test_pictures_that_cannot_be_read_come_first(tmp_path):
     names = sorted(REAL_WORDS.glob("*.png"))[:5]
     for i, path in enumerate(names):
         (folder / f"{i}.png").write_bytes(path.read_bytes() if i != 3 else b"broken")
-    said = predictions.write(Reader, open_source(str(folder), labelled=False), str(tmp_path))
+    said = predictions_file.write(Reader, open_source(str(folder), labelled=False), str(tmp_path))
     rows = [line.split("\t") for line in (tmp_path / "predictions.tsv").read_text().splitlines()]
     assert rows[0] == ["3.png", "", "0.0000"]
     assert [r[0] for r in rows[1:]] == ["4.png", "2.png", "1.png", "0.png"]
@@ -165,4 +167,4 @@ def test_images_are_opened_before_training(tmp_path):
     config = tiny_config()
     config.images = str(tmp_path / "none")
     with pytest.raises(InputError, match="none does not exist"):
-        train.run(config, str(tmp_path / "run"))
+        loop.run(config, str(tmp_path / "run"))

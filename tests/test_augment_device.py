@@ -10,14 +10,16 @@ from test_ops import PLACES, TOLERANCE, where, word
 from test_ops_cr import Signed
 from testing import REAL_WORDS, call, contrastive_config, quick_jit
 
-from jstr import train
-from jstr.augment import base as base_module
-from jstr.augment import cr, seqclr
-from jstr.augment.base import Base
+from jstr.augment.device import base as base_module
+from jstr.augment.device import cr, seqclr
+from jstr.augment.device.base import Base
+from jstr.augment.host import cr as host_cr
+from jstr.augment.host import registry
+from jstr.augment.host import seqclr as host_seqclr
 from jstr.core import InputError, Objective
-from jstr.data import ops, ops_cr, ops_seqclr
 from jstr.data.images import ImageSpec
-from jstr.device_views import base_fields, on_device
+from jstr.training import loop
+from jstr.training.device_augmentation import base_fields, on_device
 
 B, SIZE, KEY = 80, (32, 100), jax.random.PRNGKey(0)
 apply = quick_jit(seqclr.apply)
@@ -58,7 +60,7 @@ def seqclr_on_host(image, draws, i: int):
     )  # fmt: skip
     for op in np.argsort(draws.rank[i]):
         if draws.on[i, op]:
-            image = ops_seqclr.PAPER[op](image, Played(*numbers[op]))
+            image = host_seqclr.PAPER[op](image, Played(*numbers[op]))
     return image
 
 
@@ -137,7 +139,7 @@ def test_seqclr_numbers_are_distributed_as_the_hosts():
     def given(op, *which):
         host.given.clear()
         for _ in range(count):
-            ops_seqclr.PAPER[op](image, host)
+            host_seqclr.PAPER[op](image, host)
         calls = len(host.given) // count
         return [np.concatenate([np.ravel(x)[:4] for x in host.given[i::calls]]) for i in which]
 
@@ -167,7 +169,7 @@ def test_strong_operations_equal_the_hosts():
     op, level, sign = (jnp.asarray(x)[:, None] for x in zip(*cases, strict=True))
     found = np.asarray(moved(base_of(images), jnp.where(jnp.arange(B)[:, None] < 40, op, cr.NONE), level, sign))
     for i, (op_, level_, sign_) in enumerate(cases[:40]):
-        expected = ops_cr.SPATIAL[op_](images[i], Signed(sign_), level_)
+        expected = host_cr.SPATIAL[op_](images[i], Signed(sign_), level_)
         assert (np.abs(found[i] - expected) > 20).mean() < 0.03, cases[i]
         assert (np.abs(images[i].astype(int) - expected) > 20).mean() > 0.1
     np.testing.assert_array_equal(found[40:], np.stack(images[40:]))
@@ -176,7 +178,7 @@ def test_strong_operations_equal_the_hosts():
     images = [image // (1 + i % 3) + 9 * (i % 3) for i, image in enumerate(images)]
     found = np.asarray(changed(np.stack(images).astype(np.float32), np.ones((B, SIZE[1]), np.float32), op, level, sign))
     for i, (op_, level_, sign_) in enumerate(cases):
-        expected = ops_cr.CHANNEL[op_](images[i], Signed(sign_), level_).astype(int)
+        expected = host_cr.CHANNEL[op_](images[i], Signed(sign_), level_).astype(int)
         assert (np.abs(found[i] - expected) > 1).mean() < 0.002, cases[i]
 
 
@@ -188,7 +190,7 @@ def test_two_moves_are_made_in_order_and_what_left_the_picture_is_black():
     for i in range(B):
         expected = images[i]
         for j in range(2):
-            expected = ops_cr.SPATIAL[op[i, j]](expected, Signed(sign[i, j]), 3)
+            expected = host_cr.SPATIAL[op[i, j]](expected, Signed(sign[i, j]), 3)
         assert (np.abs(found[i] - expected) > 25).mean() < 0.05, op[i]
 
 
@@ -200,7 +202,7 @@ def test_statistics_leave_padding_out():
     op = np.array([cr.CONTRAST, cr.EQUALISE, cr.AUTOCONTRAST, cr.SATURATION] * (B // 4))
     found = np.asarray(changed(padded, weight, op, np.full(B, 8), np.ones(B, int)))
     for i in range(B):
-        expected = ops_cr.CHANNEL[op[i]](narrow[i].astype(np.uint8), None, 8).astype(int)
+        expected = host_cr.CHANNEL[op[i]](narrow[i].astype(np.uint8), None, 8).astype(int)
         assert (np.abs(found[i, :, :50] - expected) > 1).mean() < 0.002
 
 
@@ -211,7 +213,7 @@ def test_weak_jitter_equals_the_hosts():
     ranges, signs = np.array([0.2, 0.1, 0.1]), rng.uniform(-1, 1, (B, 3))
     turn = rng.uniform(-0.05, 0.05, B)
     found = np.asarray(jittered(base_of(images), np.argsort(order, axis=1), 1 + signs * ranges, turn))
-    expected = np.stack([ops_cr.cr_weak(x, Played(signs[i], turn[i], order[i])) for i, x in enumerate(images)])
+    expected = np.stack([host_cr.cr_weak(x, Played(signs[i], turn[i], order[i])) for i, x in enumerate(images)])
     wrong = off(found, expected)
     assert wrong.max() < 2.5 and wrong.mean() < 1.5 < 8 < off(images, expected).mean(), wrong
 
@@ -239,7 +241,7 @@ def test_whole_views_change_real_words_as_much_as_the_hosts(name):
     device = quick_jit(op)
     found = [np.asarray(device(start, jax.random.PRNGKey(seed))) for seed in range(4)]
     rng = np.random.default_rng(0)
-    views = [[spec.fit(ops.OPS[name](image, rng)) for image in images] for _ in range(16)]
+    views = [[spec.fit(registry.OPS[name](image, rng)) for image in images] for _ in range(16)]
     change, expected = (np.mean([off(view, start.images) for view in some]) for some in (found, views))
     assert abs(change / expected - 1) < 0.15, (change, expected)
     np.testing.assert_array_equal(device(start, jax.random.PRNGKey(0)), found[0])
@@ -285,23 +287,23 @@ def test_a_step_draws_the_views_from_its_key():
 
 def test_only_streams_with_operations_change_and_unknown_ones_are_refused():
     config = contrastive_config()
-    assert train.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
+    assert loop.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
     config.augment.where = "device"
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     assert prepared.objective.streams["unlabelled"] == base_fields(prepared.watched.streams["unlabelled"])
     assert prepared.watched.streams["unlabelled"][:2] == ("view0", "view1"), "batches held back"
     config.streams.unlabelled.views = dict(view0={}, view1={})
-    assert train.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
+    assert loop.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
     for view, message in (
         (dict(crop={}), "'crop' has no form for the device"), (dict(seqclr=dict(lo=1)), "no 'lo'"),
         (dict(swirl={}), "unknown operation 'swirl'"),
     ):  # fmt: skip
         config.streams.unlabelled.views = dict(view0=view)
         with pytest.raises(InputError, match=message):
-            train.prepare(config)
+            loop.prepare(config)
     config.augment.where = "gpu"
     with pytest.raises(InputError, match="choose host or device"):
-        train.prepare(config)
+        loop.prepare(config)
 
 
 def test_four_devices_equal_one():
@@ -318,7 +320,7 @@ def test_cutout_is_as_large_and_as_frequent_as_on_the_host():
     images = [np.zeros((*shapes[i % 4], 3), np.uint8) for i in range(count)]
     found = quick_jit(lambda base: cr.cr_strong(base, KEY, spatial=0, channel=0, cutout=0.5))(base_of(images))
     options = dict(spatial=0, channel=0, cutout=0.5)
-    host = [spec.fit(ops_cr.cr_strong(x, np.random.default_rng(i), **options)) for i, x in enumerate(images)]
+    host = [spec.fit(host_cr.cr_strong(x, np.random.default_rng(i), **options)) for i, x in enumerate(images)]
     for kind in range(4):
         grey = [np.stack(views)[kind::4].mean(axis=(1, 2, 3)) / 127 for views in (np.asarray(found), host)]
         assert abs(grey[0].mean() - grey[1].mean()) < 0.008, (shapes[kind], grey[0].mean(), grey[1].mean())

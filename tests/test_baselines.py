@@ -11,12 +11,12 @@ from test_consistency import STUDENT, TEACHER
 from testing import REAL_WORDS, call, consistency_config, quick_jit, tiny_config
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
-from jstr import train
-from jstr.consistency_terms import Annealing
 from jstr.core import InputError, ModelConfig
-from jstr.data.sources import open_source
+from jstr.data.sources.open import open_source
 from jstr.objectives import make_objective
-from jstr.supervision import mean, supervised_metrics
+from jstr.objectives.parts.consistency_terms import Annealing
+from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
+from jstr.training import loop
 
 KEY = jax.random.PRNGKey(0)
 METHODS = {
@@ -265,7 +265,7 @@ def test_dropout_and_batches_of_another_size_train(tmp_path):
     config = consistency_config()
     config.model.dropout = 0.5
     config.steps, config.evals = 2, {}
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     assert '"train/consistency"' in (tmp_path / "metrics.jsonl").read_text()
 
 
@@ -273,7 +273,7 @@ def test_labels_made_offline(tmp_path):
     workdir = tmp_path / "teacher"
     config = tiny_config()
     config.steps, config.evals = 1, {}
-    train.run(config, str(workdir))
+    loop.run(config, str(workdir))
     command = ["tools/pseudo_label.py", f"--workdir={workdir}", f"--data={REAL_WORDS}"]
     status, out, err = call(*command, f"--out={tmp_path / 'kept.tar'}", "--threshold=0", "--check")
     assert status == 0, err

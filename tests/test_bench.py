@@ -5,16 +5,13 @@ import os
 import subprocess
 import sys
 
+import bench_passes
+import flops
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from testing import ROOT, call, consistency_config, contrastive_config, tiny_config
-
-from jstr import flops
-
-sys.path.insert(0, str(ROOT / "tools"))
-import bench_passes  # noqa: E402  tools are not a package
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 

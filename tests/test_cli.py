@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from testing import REAL_WORDS, call, tiny_config, write_folder
 
-from jstr import evaluate, predict, train
+from jstr import evaluate, predict
 from jstr.core import InputError
+from jstr.inference import score
+from jstr.training import loop
 
 MAIN = ["-m", "jstr.main", "--config=tests/tiny.py"]
 
@@ -18,7 +20,7 @@ MAIN = ["-m", "jstr.main", "--config=tests/tiny.py"]
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    train.run(tiny_config(), str(folder))
+    loop.run(tiny_config(), str(folder))
     return folder
 
 
@@ -61,7 +63,7 @@ def test_bad_data_in_evaluate_and_main(tmp_path, workdir):
             evaluate.run([f"--workdir={workdir}", f"--data=x={path}"])
         assert says in str(caught.value) and "\n" not in str(caught.value), name
         with pytest.raises(InputError) as caught:
-            train.run(tiny_config(x=dict(path=str(path))), str(tmp_path / "run"))
+            loop.run(tiny_config(x=dict(path=str(path))), str(tmp_path / "run"))
         assert says in str(caught.value) and "\n" not in str(caught.value), name
 
 
@@ -96,11 +98,11 @@ def test_unknown_model_fields_and_objectives(tmp_path):
         config = tiny_config()
         config.model = change
         with pytest.raises(InputError, match=says):
-            train.run(config, str(tmp_path))
+            loop.run(config, str(tmp_path))
     config = tiny_config()
     config.objective.name = "supervisd"
     with pytest.raises(InputError, match="choose one of .*supervised"):
-        train.run(config, str(tmp_path))
+        loop.run(config, str(tmp_path))
 
 
 def test_evaluate(workdir, tmp_path, capsys):
@@ -127,7 +129,7 @@ def test_evaluate_counts_do_not_depend_on_the_batch(workdir):
     for size in (1, 7, 64):
         reader = evaluate.load(workdir)
         source = evaluate.open_source(str(REAL_WORDS))
-        results.append(evaluate.score(reader, source, "real", batch_size=size))
+        results.append(score.score(reader, source, "real", batch_size=size))
     assert {r.words for r in results} == {64}
     assert len({(r.correct, r.errors, round(r.confidence_sum, 3)) for r in results}) == 1
 

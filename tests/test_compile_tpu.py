@@ -2,17 +2,13 @@
 
 import importlib.util
 import json
-import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from testing import ROOT, call
-
-from jstr.flops import PEAK_TFLOPS
-
-sys.path.insert(0, str(ROOT / "tools"))
-import tpu_cost  # noqa: E402
+import tpu_cost
+from flops import PEAK_TFLOPS
+from testing import call
 
 LIBTPU = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed: pip install -e '.[tpu]'"

@@ -9,9 +9,10 @@ import pytest
 from testing import ROOT
 
 import jstr
-from jstr import sharding, train
 from jstr.data.pipeline import example_batch
-from jstr.optim import frozen_prefixes
+from jstr.parallel import sharding
+from jstr.training import loop
+from jstr.training.optimizer import frozen_prefixes
 
 SHARED = ("__init__", "common", "common_abinet")
 NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in SHARED)
@@ -21,7 +22,7 @@ NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in 
 def test_config_trains_and_reads(name, tmp_path):
     config = importlib.import_module(f"configs.{name}").get_config("runlocal")
     config.lock()
-    scores = train.run(config, str(tmp_path))
+    scores = loop.run(config, str(tmp_path))
     if name == "abinet_language":
         texts, confidences = jstr.load(tmp_path).correct(["hause", "a"])
         assert len(texts) == 2 and ((confidences >= 0) & (confidences <= 1)).all()
@@ -36,11 +37,11 @@ def test_full_size_is_traced(name):
     """The step of the config as it stands, not compiled: with the size some number may become too large."""
     arguments = "teacher=runs/teacher" if name in ("noisy_student", "pseudo_label") else ""
     config = importlib.import_module(f"configs.{name}").get_config(arguments)
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-    begin, tx, _ = train.plan_state(config, prepared.objective, batch)
+    begin, tx, _ = loop.plan_state(config, prepared.objective, batch)
     state = jax.eval_shape(begin, jax.random.PRNGKey(0))
-    step = train.make_step(config, prepared.objective, tx, sharding.make_mesh(config.mesh, jax.devices()[:1]))
+    step = loop.make_step(config, prepared.objective, tx, sharding.make_mesh(config.mesh, jax.devices()[:1]))
     after, metrics = jax.eval_shape(step, state, jax.eval_shape(lambda: batch))
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
     assert all(metric.shape == () for metric in jax.tree.leaves(metrics)) and metrics
@@ -67,8 +68,8 @@ def test_language_that_is_kept():
     """Its parameters, and no others, are held fixed; a rule that matches none of them is refused (test_optim.py)."""
     config = importlib.import_module("configs.semimtr").get_config("runlocal,keep_language")
     assert frozen_prefixes(config.optimizer) == ["model/language"]
-    prepared = train.prepare(config)
-    train.plan_state(config, prepared.objective, example_batch(config, prepared.objective.streams, prepared.reader.spec,
+    prepared = loop.prepare(config)
+    loop.plan_state(config, prepared.objective, example_batch(config, prepared.objective.streams, prepared.reader.spec,
                                                                prepared.reader.charset))  # fmt: skip
     with pytest.raises(ValueError, match="has no language"):
         importlib.import_module("configs.semimtr").get_config("compact,keep_language,vision_only")

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jstr import losses
+from jstr.losses import contrastive
 from jstr.nn.instances import ProjectionHead, frame_mask, map_frames
 
 A = np.array([[[1, 0, 0.5], [0.2, 1, -0.3]], [[-0.5, 0.4, 1], [0.9, -0.8, 0.1]]])
 B = np.array([[[0.9, 0.1, 0.4], [0.1, 0.8, -0.2]], [[-0.4, 0.6, 0.9], [1, -0.6, 0.3]]])
 few = settings(max_examples=10, derandomize=True, deadline=None)
-nt_xent = jax.jit(losses.nt_xent)
-gradient = jax.jit(jax.grad(lambda a, b, mask=None: losses.nt_xent(a, b, 0.1, mask).loss.mean(), (0, 1)))
+nt_xent = jax.jit(contrastive.nt_xent)
+gradient = jax.jit(jax.grad(lambda a, b, mask=None: contrastive.nt_xent(a, b, 0.1, mask).loss.mean(), (0, 1)))
 pool = jax.jit(map_frames, static_argnums=(2, 3))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch_layout
 
-from jstr import convert
 from jstr.core import InputError, ModelConfig
+from jstr.interop import torch_four_stage
 from jstr.models.four_stage import Model
 from jstr.nn import tps
 from jstr.text import LAYOUTS
@@ -24,7 +24,7 @@ def rectified():
 
 
 def test_every_part_of_a_state_dict_is_used():
-    result = convert.convert(rectified(), format="dtrb")
+    result = torch_four_stage.convert(rectified(), format="dtrb")
     fields = dict(result.config["model"])
     assert fields == {
         "name": "four_stage", "transformation": "tps", "features": "vgg", "sequence": "none", "prediction": "attention",
@@ -43,7 +43,7 @@ def test_every_part_of_a_state_dict_is_used():
 
 def test_two_biases_become_one():
     state = crnn()
-    bias = convert.convert(state, format="dtrb").params["sequence_1"]["lstm"]["bias"]
+    bias = torch_four_stage.convert(state, format="dtrb").params["sequence_1"]["lstm"]["bias"]
     key = "SequenceModeling.1.rnn.bias_{}_l0_reverse"
     np.testing.assert_allclose(bias[1], state[key.format("ih")] + state[key.format("hh")], rtol=1e-6)
 
@@ -62,35 +62,35 @@ def test_two_biases_become_one():
 )
 def test_consistency_regularisation_format(combination, kwargs, expected):
     state = torch_layout.state(*combination, **kwargs)
-    result = convert.convert(state, format="cr")
+    result = torch_four_stage.convert(state, format="cr")
     assert expected.items() <= result.config["model"].items()
     assert result.config["charset"]["characters"] == "94" and not result.config["charset"]["lower"]
     assert result.config["image"]["channels"] == kwargs.get("channels", 1)
 
 
 def test_resume_files_prefixes_and_counters():
-    plain = convert.convert(crnn(), format="dtrb")
+    plain = torch_four_stage.convert(crnn(), format="dtrb")
     state = {f"module.{key}": value for key, value in crnn().items()}
     state["module.FeatureExtraction.ConvNet.12.num_batches_tracked"] = np.array(7)
     state["module.empty"] = np.zeros(0)
     resume = {"online_model": state, "target_model": {}, "optimizer": {"state": {}}, "iteration": 3}
     for checkpoint in (state, resume):
-        result = convert.convert(checkpoint, format="dtrb")
+        result = torch_four_stage.convert(checkpoint, format="dtrb")
         assert result.config == plain.config
         jax.tree.map(np.testing.assert_array_equal, result.params, plain.params)
 
 
 def test_image_size_comes_from_the_spline():
     state = rectified()
-    state[convert.GRID + "P_hat"] = tps.pixel_basis(20, 48, 133).astype(np.float32)
-    assert convert.convert(state, format="dtrb").config["image"]["size"] == (48, 133)
-    del state[convert.GRID + "P_hat"], state[convert.GRID + "inv_delta_C"]
-    assert convert.convert(state, format="dtrb").config["image"]["size"] == (32, 100)
-    assert convert.convert(state, format="dtrb", image_size=(64, 64)).config["image"]["size"] == (64, 64)
+    state[torch_four_stage.GRID + "P_hat"] = tps.pixel_basis(20, 48, 133).astype(np.float32)
+    assert torch_four_stage.convert(state, format="dtrb").config["image"]["size"] == (48, 133)
+    del state[torch_four_stage.GRID + "P_hat"], state[torch_four_stage.GRID + "inv_delta_C"]
+    assert torch_four_stage.convert(state, format="dtrb").config["image"]["size"] == (32, 100)
+    assert torch_four_stage.convert(state, format="dtrb", image_size=(64, 64)).config["image"]["size"] == (64, 64)
 
 
 def test_charset():
-    result = convert.convert(crnn(4), format="dtrb", charset="Abc", max_length=9, keep_ratio=True)
+    result = torch_four_stage.convert(crnn(4), format="dtrb", charset="Abc", max_length=9, keep_ratio=True)
     expected = {"characters": "Abc", "layout": "dtrb_ctc", "max_length": 9, "lower": False}
     assert expected.items() <= result.config["charset"].items()
     assert result.config["image"]["keep_ratio"]
@@ -121,10 +121,10 @@ def without(state, *parts):
         (rectified, {"format": "cr"}, "format 'dtrb'"),
         (lambda: torch_layout.state(*CRNN[:3], "attention", classes=99, embedding=256), {}, "format 'cr'"),
         (rectified, {"image_size": (32, 128)}, "32x128, but the spline was made for 32x100"),
-        (lambda: rectified() | {convert.GRID + "inv_delta_C": np.eye(23)}, {}, "inv_delta_C is not"),
-        (lambda: rectified() | {convert.GRID + "P_hat": np.ones((3200, 23))}, {}, "P_hat is not"),
+        (lambda: rectified() | {torch_four_stage.GRID + "inv_delta_C": np.eye(23)}, {}, "inv_delta_C is not"),
+        (lambda: rectified() | {torch_four_stage.GRID + "P_hat": np.ones((3200, 23))}, {}, "P_hat is not"),
     ],
 )
 def test_errors(make, kwargs, message):
     with pytest.raises(InputError, match=message):
-        convert.convert(make(), **({"format": "dtrb"} | kwargs))
+        torch_four_stage.convert(make(), **({"format": "dtrb"} | kwargs))

@@ -14,10 +14,12 @@ from abinet_layout import state
 from PIL import Image
 from testing import REAL_WORDS, write_folder
 
-from jstr import checkpoint, convert_abinet, evaluate, predict
+from jstr import evaluate, predict
+from jstr.checkpoints import checkpoint
 from jstr.core import InputError, ModelConfig
+from jstr.inference.reader import Reader, load
+from jstr.interop import torch_abinet
 from jstr.models import make_model
-from jstr.reader import Reader, load
 from jstr.text import LAYOUTS, Charset
 
 SMALL = dict(width=128, blocks=(1, 1, 1, 1, 1), layers=1, language=2)
@@ -31,7 +33,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("part, name", NETWORKS.items())
 def test_every_part_is_used_and_fits(part, name):
-    result = convert_abinet.convert(state(part, **SMALL))
+    result = torch_abinet.convert(state(part, **SMALL))
     fields = dict(result.config["model"])
     assert fields.pop("name") == name and fields["width"] == 1 / 4
     if part != "language":
@@ -47,28 +49,28 @@ def test_every_part_is_used_and_fits(part, name):
 
 
 def test_parts_of_a_full_network_are_the_parts_alone():
-    full = convert_abinet.convert(state("full", **SMALL)).params
-    same(full["vision"], convert_abinet.convert(state("vision", **SMALL)).params)
-    same(full["language"], convert_abinet.convert(state("language", **SMALL)).params)
+    full = torch_abinet.convert(state("full", **SMALL)).params
+    same(full["vision"], torch_abinet.convert(state("vision", **SMALL)).params)
+    same(full["language"], torch_abinet.convert(state("language", **SMALL)).params)
 
 
 def test_small_vision_forms():
-    result = convert_abinet.convert(state("vision", attention="additive", **SMALL | dict(layers=2)))
+    result = torch_abinet.convert(state("vision", attention="additive", **SMALL | dict(layers=2)))
     assert result.config["model"]["attention"] == "additive" and result.config["model"]["num_layers"] == 2
 
 
 def test_envelopes_and_prefixes():
     """What fastai and Lightning save, SemiMTR's first stage, and its network with a teacher, which is left out."""
-    plain, vision = convert_abinet.convert(state(**SMALL)), convert_abinet.convert(state("vision", **SMALL))
+    plain, vision = torch_abinet.convert(state(**SMALL)), torch_abinet.convert(state("vision", **SMALL))
     tensors = state(**SMALL)
     lightning = {"state_dict": {f"model.{k}": v for k, v in tensors.items()}, "epoch": 3}
     student = {f"student.{k}": v for k, v in tensors.items()} | {f"teacher.{k}": 0 * v for k, v in tensors.items()}
     for checkpoint_ in ({"model": tensors, "opt": {}}, lightning, student):
-        result = convert_abinet.convert(checkpoint_)
+        result = torch_abinet.convert(checkpoint_)
         assert result.config == plain.config
         same(result.params, plain.params)
     stage = {f"vision.{k}": v for k, v in state("vision", **SMALL).items()}
-    result = convert_abinet.convert(stage)
+    result = torch_abinet.convert(stage)
     assert result.config == vision.config
     same(result.params, vision.params)
 
@@ -87,19 +89,19 @@ def test_refuses(change, message):
     tensors = state("vision", **SMALL)
     change(tensors)
     with pytest.raises(InputError, match=message):
-        convert_abinet.convert(tensors)
+        torch_abinet.convert(tensors)
 
 
 def test_refuses_other_networks_and_images():
     with pytest.raises(InputError, match="neither a vision model"):
-        convert_abinet.convert({"Prediction.weight": np.zeros((3, 4))})
+        torch_abinet.convert({"Prediction.weight": np.zeros((3, 4))})
     with pytest.raises(InputError, match="image_size is 32x100, but .* 256 cells"):
-        convert_abinet.convert(state("vision", **SMALL), image_size=(32, 100))
+        torch_abinet.convert(state("vision", **SMALL), image_size=(32, 100))
 
 
 def test_another_charset():
     tensors = state("language", **SMALL | dict(classes=11))
-    result = convert_abinet.convert(tensors, charset="abcdefghij")
+    result = torch_abinet.convert(tensors, charset="abcdefghij")
     assert Charset.make(**result.config["charset"]).characters == "abcdefghij"
 
 
@@ -108,7 +110,7 @@ def workdirs(tmp_path_factory):
     """Workdirs of a full network and of a language model."""
     found = {}
     for part in ("full", "language"):
-        result = convert_abinet.convert(state(part, **SMALL))
+        result = torch_abinet.convert(state(part, **SMALL))
         found[part] = tmp_path_factory.mktemp(part) / "run"
         model_state = {"batch_stats": result.batch_stats} if result.batch_stats else {}
         meta = {"config": result.config, "step": 0, "seconds": 0.0, "sums": {}, "commit": "none"}
@@ -174,5 +176,5 @@ def test_workdir_of_a_language_model_corrects_words(workdirs):
 
 
 def test_a_recogniser_without_heads_has_none():
-    config = convert_abinet.convert(state("vision", **SMALL)).config
+    config = torch_abinet.convert(state("vision", **SMALL)).config
     assert Reader(config).heads == () and Reader(config).has_attention

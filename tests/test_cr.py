@@ -12,12 +12,15 @@ from testing import call, consistency_config, quick_jit
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
 import jstr
-from jstr import checkpoint, consistency_terms, sharding, train
+from jstr.checkpoints import checkpoint
 from jstr.core import InputError, ModelConfig
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
-from jstr.step import make_train_step
-from jstr.supervision import mean, supervised_metrics
+from jstr.objectives.parts import consistency_terms
+from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
+from jstr.parallel import sharding
+from jstr.training import loop
+from jstr.training.train_step import make_train_step
 
 KEY = jax.random.PRNGKey(0)
 MODELS = {"attention": (ToyAttention(), ATTENTION), "ctc": (Toy(), FACTS)}
@@ -303,7 +306,7 @@ def test_bad_teachers(change, message, tmp_path):
         for name, setting in change.items():
             config[name] = setting
     with pytest.raises(InputError, match=message):
-        train.run(config, str(tmp_path))
+        loop.run(config, str(tmp_path))
 
 
 def test_update_before_or_after_is_the_same_average():
@@ -316,7 +319,7 @@ def test_update_before_or_after_is_the_same_average():
     for update in ("after", "before"):
         step = make_train_step(objective, tx, mesh, dict(decay=0.5, update=update))
         copies = jax.tree.map(jnp.copy, (params, state, ({"model": params["model"]}, state)))
-        now = train.TrainState(jnp.zeros((), jnp.int32), copies[0], copies[1], tx.init(params), copies[2], KEY + 0)
+        now = loop.TrainState(jnp.zeros((), jnp.int32), copies[0], copies[1], tx.init(params), copies[2], KEY + 0)
         losses, teachers = [], []
         for _ in range(3):
             now, metrics = step(now, batch)
@@ -333,7 +336,7 @@ def test_update_before_or_after_is_the_same_average():
 def whole(tmp_path_factory):
     """An unbroken run of four steps that watches, keeps its best and evaluates both weights."""
     workdir = tmp_path_factory.mktemp("cr")
-    train.run(consistency_config(watched=True), str(workdir))
+    loop.run(consistency_config(watched=True), str(workdir))
     return workdir
 
 
@@ -367,15 +370,15 @@ def test_the_best_checkpoint_outlives_the_newest(tmp_path, monkeypatch):
     config = consistency_config(watched=True)
     config.steps, config.eval_every, config.save_every, config.keep_checkpoints, config.evals = 5, 1, 1, 1, {}
     values = iter([0.5, 0.5, 0.1, 0.2, 0.3])  # of equals, the later
-    monkeypatch.setattr(train, "_value", lambda *args: next(values))
-    train.run(config, str(tmp_path))
+    monkeypatch.setattr(loop, "_value", lambda *args: next(values))
+    loop.run(config, str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps == [2, 5]
     assert checkpoint.read_meta(tmp_path)["step"] == 2
     assert jstr.load(tmp_path).read(np.zeros((32, 64), np.uint8))[1].shape == (1,)
 
 
 def test_resume_with_a_teacher_is_exact(whole, tmp_path, monkeypatch):
-    make = train.make_train_step
+    make = loop.make_train_step
 
     def stopping(*args, **options):
         run, count = make(*args, **options), 0
@@ -389,12 +392,12 @@ def test_resume_with_a_teacher_is_exact(whole, tmp_path, monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(train, "make_train_step", stopping)
+    monkeypatch.setattr(loop, "make_train_step", stopping)
     config = consistency_config(watched=True)
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3
     monkeypatch.undo()
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     assert rows_of(tmp_path) == rows_of(whole)
     for weights in ("student", "teacher"):
         pair = (jax.tree.leaves(checkpoint.load_variables(w, weights)) for w in (tmp_path, whole))
@@ -407,7 +410,7 @@ def test_frozen_teacher_of_another_run(whole, tmp_path, capsys):
     config = consistency_config()
     config.teacher = dict(decay=1.0, workdir=str(whole))
     config.eval_weights, config.steps = "teacher", 2
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     assert f"teacher: frozen; model starts from model of {whole}" in capsys.readouterr().out
     before, after = checkpoint.load_variables(whole), checkpoint.load_variables(tmp_path, "teacher")
     jax.tree.map(np.testing.assert_array_equal, before, after)

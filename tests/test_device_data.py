@@ -10,16 +10,18 @@ from test_train import leaves, metrics
 from testing import REAL_WORDS, contrastive_config, tiny_config, write_folder
 
 from configs import common
-from jstr import checkpoint, device_data, sharding, train
+from jstr.checkpoints import checkpoint
 from jstr.core import InputError
 from jstr.data.pipeline import TrainData
-from jstr.device_data import DeviceData
+from jstr.parallel import sharding
+from jstr.training import device_cache, loop
+from jstr.training.device_cache import DeviceData
 
 WORDS = [f"w{i:03d}" for i in range(20)]
 
 
 def data_of(config) -> TrainData:
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     return TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
 
 
@@ -77,14 +79,14 @@ def test_broken_images_are_counted_and_replaced(tmp_path):
     same(data, device, host, 0, 5)
     config.evals = {}
     with pytest.raises(InputError, match="3 of 20 images of a are broken"):
-        train.run(config, str(tmp_path / "run"))
+        loop.run(config, str(tmp_path / "run"))
 
 
 def test_what_does_not_fit_is_refused_before_it_is_decoded(monkeypatch):
     message = r"labelled has 1,000,000,000 images, [\d,.]+ GiB on each of \d+ device.*share="
     with pytest.raises(InputError, match=message):
         resident(tiny_config())
-    monkeypatch.setattr(device_data, "_free_bytes", lambda device: 100_000)
+    monkeypatch.setattr(device_cache, "_free_bytes", lambda device: 100_000)
     with pytest.raises(InputError, match="labelled has 40 images, 0.0 GiB"):
         resident(tiny_config(a=common.rendered(seed=1, size=40)))
     resident(tiny_config(a=common.rendered(seed=1, size=30)))
@@ -107,14 +109,14 @@ def test_a_run_with_views_and_data_on_the_device_continues_exactly(tmp_path):
     config.augment.where, config.device_data = "device", ("unlabelled",)
     config.held_back.unlabelled = config.streams.unlabelled.to_dict() | dict(batches=1)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    train.run(config, str(whole))
+    loop.run(config, str(whole))
     shutil.copytree(whole, cut)
     steps = checkpoint.Checkpoints(cut).steps
     assert steps == [2, 4]
     shutil.rmtree(next(path for path in cut.rglob("4") if path.is_dir()))
     (cut / "results.json").unlink()
     assert checkpoint.Checkpoints(cut).steps == [2]
-    train.run(config, str(cut))
+    loop.run(config, str(cut))
     assert metrics(cut) == metrics(whole) and (cut / "results.json").exists()
     for a, b in zip(leaves(cut), leaves(whole), strict=True):
         np.testing.assert_array_equal(a, b)

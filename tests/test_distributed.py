@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from testing import call, start, tiny_config
 
-from jstr import distributed, sharding, train
 from jstr.core import InputError
 from jstr.data.pipeline import TrainData
+from jstr.parallel import distributed, sharding
+from jstr.training import loop
 
 
 def rows(workdir) -> dict[int, float]:
@@ -120,7 +121,7 @@ def test_where_an_array_lies(shape, parts, spec):
 
 def test_shares_of_processes_make_up_the_batch_in_order():
     config = tiny_config()
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     whole = next(data.batches(3))
     shares = [next(data.batches(3, process_index=i, process_count=4)) for i in range(4)]

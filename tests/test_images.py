@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jstr.augment.host.registry import check_view
 from jstr.core import InputError
 from jstr.data.images import ImageSpec, to_channels
-from jstr.data.ops import check_view
 
 GREY = ImageSpec((32, 100), 1)
 

@@ -11,8 +11,18 @@ from testing import REAL_WORDS, call, write_folder
 
 from jstr.core import InputError
 from jstr.data import inspect
-from jstr.data.duplicates import BITS, DIFFERENCE, LIKE, candidates, copies, fingerprint, label_key, likeness, small
-from jstr.data.sources import open_source
+from jstr.data.analysis.fingerprints import (
+    BITS,
+    DIFFERENCE,
+    LIKE,
+    candidates,
+    copies,
+    fingerprint,
+    label_key,
+    likeness,
+    small,
+)
+from jstr.data.sources.open import open_source
 
 
 def picture(name):

@@ -7,9 +7,10 @@ import pytest
 from testing import ROOT
 
 from configs import korean
-from jstr.data.synth import RenderedWords, contact_sheet
-from jstr.data.synth_fonts import Fonts, font_files
-from jstr.data.synth_style import Style
+from jstr.data.preview import contact_sheet
+from jstr.data.synth.fonts import Fonts, font_files
+from jstr.data.synth.source import RenderedWords
+from jstr.data.synth.style import Style
 from jstr.text import Charset, LabelReport, read_characters
 
 CHARACTERS = read_characters("korean")

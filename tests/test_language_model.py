@@ -10,12 +10,12 @@ import pytest
 from testing import quick_jit, tiny_config
 
 import jstr
-from jstr import checkpoint
-from jstr.beam_search import BONUS, attention_search, ctc_search, position_search
+from jstr.checkpoints import checkpoint
 from jstr.core import InputError
 from jstr.data.word_lists import count_words
-from jstr.ngram import NGram, WordPrior
-from jstr.reader import Reader
+from jstr.decoding.beam_search import BONUS, attention_search, ctc_search, position_search
+from jstr.decoding.ngram_lm import NGram, WordPrior
+from jstr.inference.reader import Reader
 
 RNG = np.random.default_rng(0)
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jstr import losses
 from jstr.core import ModelConfig
+from jstr.losses import supervised as supervised_losses
 from jstr.models.four_stage import Model
 from jstr.objectives import supervised
 
@@ -24,11 +24,11 @@ def pad(labels, length, pad_id):
 
 
 def ctc(labels, pad_id=0, length=3, logits=CTC_LOGITS):
-    return losses.ctc(jnp.stack([logits] * len(labels)), pad(labels, length, pad_id), pad_id)
+    return supervised_losses.ctc(jnp.stack([logits] * len(labels)), pad(labels, length, pad_id), pad_id)
 
 
 def test_cross_entropy_oracle():
-    total, count = losses.sequence_cross_entropy(CE_LOGITS[None], jnp.array([[2, 3, 1, 0]]), pad_id=0)
+    total, count = supervised_losses.sequence_cross_entropy(CE_LOGITS[None], jnp.array([[2, 3, 1, 0]]), pad_id=0)
     assert count[0] == 3
     np.testing.assert_allclose(total / count, 1.143924, atol=1e-6)
 
@@ -36,10 +36,10 @@ def test_cross_entropy_oracle():
 def test_cross_entropy_of_padding_is_zero_with_zero_gradient():
     targets = jnp.array([[2, 0, 0, 0], [0, 0, 0, 0]])
     logits = jnp.stack([CE_LOGITS, CE_LOGITS])
-    total, count = losses.sequence_cross_entropy(logits, targets, pad_id=0)
+    total, count = supervised_losses.sequence_cross_entropy(logits, targets, pad_id=0)
     np.testing.assert_array_equal(count, [1, 0])
     assert total[1] == 0
-    gradient = jax.grad(lambda x: losses.sequence_cross_entropy(x, targets, 0)[0].sum())(logits)
+    gradient = jax.grad(lambda x: supervised_losses.sequence_cross_entropy(x, targets, 0)[0].sum())(logits)
     assert not np.any(gradient[0, 1:]) and not np.any(gradient[1]) and np.any(gradient[0, 0])
 
 
@@ -68,16 +68,16 @@ def test_ctc_equals_the_sum_over_all_paths(label):
 @pytest.mark.parametrize("pad_id", [0, 7])
 def test_ctc_masks_labels_that_do_not_fit(pad_id):
     labels = pad([[1, 2], [1, 1, 1], [1, 2, 1, 2, 1], [2, 2, 1]], 5, pad_id)  # 3 + 2 repeats and 5 exceed 4 frames
-    nll, alignable = losses.ctc(jnp.stack([CTC_LOGITS] * 4), labels, pad_id)
+    nll, alignable = supervised_losses.ctc(jnp.stack([CTC_LOGITS] * 4), labels, pad_id)
     np.testing.assert_array_equal(alignable, [True, False, False, True])
     np.testing.assert_array_equal(nll[1:3], 0)
-    gradient = jax.grad(lambda x: losses.ctc(x, labels, pad_id)[0].sum())(jnp.stack([CTC_LOGITS] * 4))
+    gradient = jax.grad(lambda x: supervised_losses.ctc(x, labels, pad_id)[0].sum())(jnp.stack([CTC_LOGITS] * 4))
     assert np.isfinite(gradient).all() and not np.any(gradient[1:3]) and np.any(gradient[0]) and np.any(gradient[3])
 
 
 def test_ctc_gradient_is_finite_for_extreme_logits():
     logits = jnp.stack([1e4 * CTC_LOGITS, -1e4 * CTC_LOGITS])
-    gradient = jax.grad(lambda x: losses.ctc(x, pad([[1, 2], [1, 1]], 3, 0), 0)[0].sum())(logits)
+    gradient = jax.grad(lambda x: supervised_losses.ctc(x, pad([[1, 2], [1, 1]], 3, 0), 0)[0].sum())(logits)
     assert np.isfinite(gradient).all()
 
 
@@ -86,13 +86,14 @@ def test_ctc_gradient_equals_differences():
         logits = jnp.asarray(np.random.default_rng(1).normal(size=(1, 5, 3)))
 
         def loss(x):
-            return losses.ctc(x, pad([[1, 2]], 3, 0), 0)[0].sum()
+            return supervised_losses.ctc(x, pad([[1, 2]], 3, 0), 0)[0].sum()
 
         gradient = jax.grad(loss)(logits)
         for t, c in itertools.product(range(5), range(3)):
             step = 1e-5 * jnp.zeros_like(logits).at[0, t, c].set(1)
             assert float((loss(logits + step) - loss(logits - step)) / 2e-5) == pytest.approx(
-                float(gradient[0, t, c]), abs=1e-6)
+                float(gradient[0, t, c]), abs=1e-6
+            )
 
 
 ATTENTION = ModelConfig((32, 16), 1, 3, 8, first_id=5, pad_id=0, bos_id=2, eos_id=3)
@@ -122,7 +123,9 @@ def test_supervised_objective(config):
     assert float(value) == pytest.approx(float(total / count), rel=1e-5)
     if config.bos_id is None:  # three times the same character does not fit three frames
         assert (int(metrics["unalignable"][0]), int(metrics["unalignable"][1])) == (1, 2)
-        assert float(value) == pytest.approx(float(losses.ctc(out["logits"], batch["labelled"]["tokens"], 1)[0][0]) / 2)
+        assert float(value) == pytest.approx(
+            float(supervised_losses.ctc(out["logits"], batch["labelled"]["tokens"], 1)[0][0]) / 2
+        )
     else:
         targets = batch["labelled"]["tokens"][:, 1:]
         assert int(count) == 5 == int(metrics["accuracy"][1])

@@ -12,17 +12,17 @@ import pytest
 from testing import quick_jit
 
 from configs import common
-from jstr import sharding
+from jstr.augment.host import spelling
 from jstr.core import InputError, ModelConfig
-from jstr.data import ops_text
 from jstr.data.pipeline import TrainData
-from jstr.data.text_source import TextWords
+from jstr.data.sources.text_corpus import TextWords
 from jstr.data.word_lists import count_words
-from jstr.held_back import HeldBack
 from jstr.models.abinet_language import Model
 from jstr.objectives import masked_lm
+from jstr.parallel import sharding
 from jstr.text import LAYOUTS, Charset
-from jstr.train import make_state
+from jstr.training.loop import make_state
+from jstr.training.validation import HeldBack
 
 CHARSET = Charset.make("abcdefghij0123456789", "abinet", 5, lower=True, drop_outside=True)
 FACTS = ModelConfig((32, 64), 1, 5, 21, **vars(LAYOUTS["abinet"]))
@@ -89,28 +89,28 @@ def edit_kind(before, after):
 
 def test_one_edit():
     rng = np.random.default_rng(0)
-    found = Counter(edit_kind("hide", ops_text.one_edit("hide", rng, LETTERS, 25)) for _ in range(4000))
+    found = Counter(edit_kind("hide", spelling.one_edit("hide", rng, LETTERS, 25)) for _ in range(4000))
     # A tenth of the replacing letters are the ones that were there.
     for kind, share in (("none", 0.3 + 0.7 * 0.8 / 10 * 3 / 4), ("insert", 0.07), ("delete", 0.07)):
         assert abs(found[kind] / 4000 - share) < 0.03, kind
     for word in ("a", "12", "a1", ""):
-        assert all(ops_text.one_edit(word, rng, LETTERS, 25) == word for _ in range(20))
-    assert all(len(ops_text.one_edit("abcde", rng, LETTERS, 5, clean=0, insert=1)) == 5 for _ in range(20))
-    assert all(ops_text.one_edit("a-", rng, LETTERS, 5, clean=0, insert=0, delete=1) in ("-", "a-") for _ in range(20))
+        assert all(spelling.one_edit(word, rng, LETTERS, 25) == word for _ in range(20))
+    assert all(len(spelling.one_edit("abcde", rng, LETTERS, 5, clean=0, insert=1)) == 5 for _ in range(20))
+    assert all(spelling.one_edit("a-", rng, LETTERS, 5, clean=0, insert=0, delete=1) in ("-", "a-") for _ in range(20))
 
 
 def test_spelling_noise():
     rng = np.random.default_rng(0)
 
     def most(word, edits):
-        made = [ops_text.spelling(word, rng, list("xyz"), 25, edits=edits, insert=0, delete=0) for _ in range(200)]
+        made = [spelling.spelling(word, rng, list("xyz"), 25, edits=edits, insert=0, delete=0) for _ in range(200)]
         return {sum(a != b for a, b in zip(word, m, strict=True)) for m in made}
 
     assert most("abcdef", (0, 0, 0, 1)) == {3} and most("abcde", (0, 0, 0, 1)) == {2}
     assert most("abcd", (0, 0, 0, 1)) == {1} and most("a", (0, 1)) == {0} and most("12a", (0, 1)) == {0}
-    kept = sum(ops_text.spelling("abcdef", rng, list("xyz"), 25) == "abcdef" for _ in range(2000)) / 2000
+    kept = sum(spelling.spelling("abcdef", rng, list("xyz"), 25) == "abcdef" for _ in range(2000)) / 2000
     assert abs(kept - 0.7) < 0.03
-    assert ops_text.spelling("ab", rng, list("xyz"), 25, edits=(0, 1), insert=0, delete=1) in ("a", "b")
+    assert spelling.spelling("ab", rng, list("xyz"), 25, edits=(0, 1), insert=0, delete=1) in ("a", "b")
 
 
 def config(tmp_path, **views):

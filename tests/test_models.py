@@ -9,8 +9,8 @@ import pytest
 import torch_layout
 from testing import quick_jit
 
-from jstr import convert
 from jstr.core import ModelConfig
+from jstr.interop import torch_four_stage
 from jstr.models.four_stage import Model
 from jstr.nn import attention_decoder, features, rnn, tps
 
@@ -88,7 +88,7 @@ def double():
 
 
 def converted(*combination, format="dtrb", **kwargs):
-    return convert.convert(torch_layout.state(*combination, **kwargs), format=format, dtype=np.float64)
+    return torch_four_stage.convert(torch_layout.state(*combination, **kwargs), format=format, dtype=np.float64)
 
 
 def check(values, mean, std, first, last, rtol=0.0, atol=2e-6):

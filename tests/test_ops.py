@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jstr.augment.host import photometric, registry, seqclr
 from jstr.core import InputError
-from jstr.data import ops, ops_seqclr, ops_texture
 
 TOLERANCE = 0.15  # of the width
 PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -40,11 +40,11 @@ def keeps_sequence(op, seed: int, channels: int = 3) -> bool:
     return max(abs(a - b) for a, b in zip(found, PLACES, strict=True)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("name", sorted(ops.SEQUENCE_PRESERVING))
+@pytest.mark.parametrize("name", sorted(registry.SEQUENCE_PRESERVING))
 @given(seed=st.integers(0, 2**32), channels=st.sampled_from([1, 3]))
 @few
 def test_what_is_marked_keeps_the_sequence(name, seed, channels):
-    assert keeps_sequence(lambda image, rng: ops.apply_view(image, rng, {name: {}}), seed, channels)
+    assert keeps_sequence(lambda image, rng: registry.apply_view(image, rng, {name: {}}), seed, channels)
 
 
 def turned(degrees):
@@ -65,13 +65,13 @@ def test_flips_and_large_moves_would_be_found():
         assert not keeps_sequence(turned(degrees), 0), degrees
 
 
-@pytest.mark.parametrize("name", sorted(ops.OPS))
+@pytest.mark.parametrize("name", sorted(registry.OPS))
 @pytest.mark.parametrize("shape", [(32, 100, 1), (32, 100, 3), (1, 1, 3), (2, 3, 1), (5, 2, 3), (40, 7, 1)])
 def test_operations_are_pure_and_keep_the_type(name, shape):
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     before = image.copy()
     for seed in range(4):
-        a, b = (ops.apply_view(image, np.random.default_rng(seed), {name: {}}) for _ in range(2))
+        a, b = (registry.apply_view(image, np.random.default_rng(seed), {name: {}}) for _ in range(2))
         np.testing.assert_array_equal(a, b)
         assert a.dtype == np.uint8 and a.ndim == 3 and a.shape[-1] == shape[-1] and a.size
         if name not in ("crop", "abinet"):  # these change the size
@@ -88,22 +88,22 @@ def rng():
 
 
 def test_linear_contrast_oracle():
-    assert int(ops_seqclr.linear_contrast(flat(200), rng(), factor=(0.5, 0.5)).max()) in (163, 164)  # 163.5
-    assert np.all(ops_seqclr.linear_contrast(flat(127), rng()) == 127)
+    assert int(seqclr.linear_contrast(flat(200), rng(), factor=(0.5, 0.5)).max()) in (163, 164)  # 163.5
+    assert np.all(seqclr.linear_contrast(flat(127), rng()) == 127)
 
 
 def test_sharpening_darkens_as_published():
-    sharpened = ops_seqclr.sharpen(flat(100), rng(), alpha=(0.5, 0.5), lightness=(0.0, 0.0))
+    sharpened = seqclr.sharpen(flat(100), rng(), alpha=(0.5, 0.5), lightness=(0.0, 0.0))
     assert np.all(sharpened == 50)
-    assert np.all(ops_seqclr.sharpen(flat(100), rng(), alpha=(0.5, 0.5), lightness=(1.0, 1.0)) == 100)
+    assert np.all(seqclr.sharpen(flat(100), rng(), alpha=(0.5, 0.5), lightness=(1.0, 1.0)) == 100)
 
 
 def test_crops_cut_what_they_say():
     ramp = np.repeat(np.arange(100, dtype=np.uint8)[:, None], 30, axis=1)[..., None]
-    cut = ops_seqclr.vertical_crop(ramp, rng(), amount=(0.25, 0.25))
+    cut = seqclr.vertical_crop(ramp, rng(), amount=(0.25, 0.25))
     assert cut.shape[:2] == (100, 30) and abs(int(cut[0].mean()) - 25) <= 1 and abs(int(cut[-1].mean()) - 74) <= 1
     ramp = ramp.transpose(1, 0, 2)
-    cut = ops_seqclr.horizontal_crop(ramp, rng(), amount=(0.02, 0.02)).reshape(30, 100)
+    cut = seqclr.horizontal_crop(ramp, rng(), amount=(0.02, 0.02)).reshape(30, 100)
     assert abs(int(cut[:, 0].mean()) - 2) <= 1 and abs(int(cut[:, -1].mean()) - 97) <= 1
 
 
@@ -111,16 +111,16 @@ def test_perspective_only_zooms_in():
     framed = flat(0, (60, 200, 1))
     framed[6:-6, 20:-20] = 255
     for seed in range(20):
-        out = ops_seqclr.perspective_inwards(framed, np.random.default_rng(seed))
+        out = seqclr.perspective_inwards(framed, np.random.default_rng(seed))
         assert out.sum() >= framed.sum()
-    np.testing.assert_array_equal(ops_seqclr.perspective_inwards(framed, rng(), scale=(0.0, 0.0))[..., None], framed)
+    np.testing.assert_array_equal(seqclr.perspective_inwards(framed, rng(), scale=(0.0, 0.0))[..., None], framed)
 
 
 def test_piecewise_affine_is_linear_on_every_triangle():
     """Against barycentric coordinates, pixel by pixel."""
     grid = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
     h, w = 13, 22
-    found = ops_seqclr._triangles(grid, h, w)
+    found = seqclr._triangles(grid, h, w)
     for y in range(h):
         for x in range(w):
             v, u = y * 2 / h, x * 3 / w
@@ -135,13 +135,13 @@ def test_piecewise_affine_is_linear_on_every_triangle():
 
 def test_piecewise_affine_without_jitter_changes_nothing():
     ramp = np.repeat(np.arange(0, 231, 3, dtype=np.uint8)[None], 31, axis=0)[..., None]
-    out = ops_seqclr.piecewise_affine(ramp, rng(), scale=(0.0, 0.0)).astype(int)
+    out = seqclr.piecewise_affine(ramp, rng(), scale=(0.0, 0.0)).astype(int)
     assert np.abs(out - ramp[..., 0]).max() <= 3  # one pixel: points on the far edge are kept within the image
 
 
 def test_elastic_stays_within_a_pixel():
     ramp = np.repeat(np.arange(0, 240, 2, dtype=np.uint8)[None], 20, axis=0)[..., None]
-    out = ops_seqclr.elastic(ramp, rng(), alpha=(0.8, 0.8)).reshape(20, 120)
+    out = seqclr.elastic(ramp, rng(), alpha=(0.8, 0.8)).reshape(20, 120)
     assert 0 < np.abs(out[2:-2, 2:-2].astype(int) - ramp[2:-2, 2:-2, 0]).max() <= 3
 
 
@@ -152,7 +152,7 @@ def test_some_of_draws_each_count_alike_without_repetition(low, high):
     for _ in range(2000):
         seen = []
         marked = [lambda image, rng, i=i: seen.append(i) or image for i in range(7)]  # noqa: B023
-        ops_seqclr._some(marked, flat(0), generator, low, high)
+        seqclr._some(marked, flat(0), generator, low, high)
         assert len(set(seen)) == len(seen)
         counts[len(seen)] += 1
         firsts[seen[0]] += 1
@@ -162,25 +162,25 @@ def test_some_of_draws_each_count_alike_without_repetition(low, high):
 
 
 def test_texture_operations():
-    assert np.all(ops_texture.invert(flat(30), rng(), probability=1.0) == 225)
-    assert np.all(ops_texture.gamma(flat(64), rng(), gamma=(2.0, 2.0)) == round(255 * (64 / 255) ** 2))
-    assert np.all(ops_texture.brightness(flat(100), rng(), factor=(1.5, 1.5)) == 150)
-    hit = ops_texture.impulse_noise(flat(100, (100, 100, 3)), rng(), share=0.1) != 100
+    assert np.all(photometric.invert(flat(30), rng(), probability=1.0) == 225)
+    assert np.all(photometric.gamma(flat(64), rng(), gamma=(2.0, 2.0)) == round(255 * (64 / 255) ** 2))
+    assert np.all(photometric.brightness(flat(100), rng(), factor=(1.5, 1.5)) == 150)
+    hit = photometric.impulse_noise(flat(100, (100, 100, 3)), rng(), share=0.1) != 100
     assert 0.08 < hit.mean() < 0.11
-    assert 0.18 < (ops_texture.pixel_dropout(flat(9, (100, 100, 3)), rng(), share=(0.2, 0.2)) == 0).mean() < 0.22
-    noisy = ops_texture.gaussian_noise(flat(128, (100, 100, 3)), rng(), sigma=(20.0, 20.0))
+    assert 0.18 < (photometric.pixel_dropout(flat(9, (100, 100, 3)), rng(), share=(0.2, 0.2)) == 0).mean() < 0.22
+    noisy = photometric.gaussian_noise(flat(128, (100, 100, 3)), rng(), sigma=(20.0, 20.0))
     assert 18 < noisy.std() < 22 and np.all(noisy == noisy[..., :1])
     colours = np.random.default_rng(0).integers(0, 256, (20, 40, 3), np.uint8)
-    assert len(np.unique(ops_texture.quantise(colours, rng(), colours=(4, 4)).reshape(-1, 3), axis=0)) <= 4
-    grey = ops_texture.grey_blend(colours, rng(), alpha=(1.0, 1.0))
+    assert len(np.unique(photometric.quantise(colours, rng(), colours=(4, 4)).reshape(-1, 3), axis=0)) <= 4
+    grey = photometric.grey_blend(colours, rng(), alpha=(1.0, 1.0))
     assert np.all(grey == grey[..., :1])
-    turned = ops_texture.hue_saturation(np.array([[[255, 0, 0]]], np.uint8), rng(), amount=(0, 0))
+    turned = photometric.hue_saturation(np.array([[[255, 0, 0]]], np.uint8), rng(), amount=(0, 0))
     np.testing.assert_array_equal(turned, [[[255, 0, 0]]])
-    np.testing.assert_allclose(ops_texture._black_body(6600), 1.0, atol=0.01)
-    assert list(np.argsort(ops_texture._black_body(2000))) == [2, 1, 0], "candle light is red"
+    np.testing.assert_allclose(photometric._black_body(6600), 1.0, atol=0.01)
+    assert list(np.argsort(photometric._black_body(2000))) == [2, 1, 0], "candle light is red"
 
 
 def test_views_are_checked():
-    ops.check_view("view0", {"seqclr": {"low": 1, "high": 7}})
+    registry.check_view("view0", {"seqclr": {"low": 1, "high": 7}})
     with pytest.raises(InputError, match="view 'view0': seqclr has no 'hihg'; it takes low, high"):
-        ops.check_view("view0", {"seqclr": {"hihg": 7}})
+        registry.check_view("view0", {"seqclr": {"hihg": 7}})

@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from jstr.data import ops_abinet
+from jstr.augment.host import abinet
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 100, 3), np.uint8)
 
 
 def many(image=IMAGE, count=600, **parameters):
-    return [ops_abinet.abinet(image, np.random.default_rng(seed), **parameters) for seed in range(count)]
+    return [abinet.abinet(image, np.random.default_rng(seed), **parameters) for seed in range(count)]
 
 
 def test_nothing_comes_at_probability_zero():
@@ -35,14 +35,14 @@ def test_geometry_holds_the_whole_word():
         sizes.append(out.shape[:2])
     assert len(set(sizes)) > 20
     rng = np.random.default_rng(0)
-    angles = np.array([ops_abinet._symmetric(rng, 45) for _ in range(4000)])
+    angles = np.array([abinet._symmetric(rng, 45) for _ in range(4000)])
     assert np.abs(angles).max() < 45 and abs(angles.mean()) < 1 and abs(angles.std() - 15) < 1
 
 
 def test_rotation_makes_the_canvas_grow():
     turn = np.deg2rad(30)
     matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    out = ops_abinet._map(IMAGE, np.random.default_rng(0), matrix)
+    out = abinet._map(IMAGE, np.random.default_rng(0), matrix)
     expected = (100 * np.sin(turn) + 32 * np.cos(turn), 100 * np.cos(turn) + 32 * np.sin(turn))
     np.testing.assert_allclose(out.shape[:2], expected, atol=1)
 
@@ -50,11 +50,11 @@ def test_rotation_makes_the_canvas_grow():
 def test_noise_is_weak_and_most_blur_keeps_the_mean():
     flat = np.full((64, 64, 3), 100, np.uint8)
     rng = np.random.default_rng(0)
-    choices = [ops_abinet.Choice.draw(rng) for _ in range(200)]
+    choices = [abinet.Choice.draw(rng) for _ in range(200)]
     for choice in choices[:20]:
-        noise = ops_abinet._noise(flat, rng, choice).astype(float) - 100
+        noise = abinet._noise(flat, rng, choice).astype(float) - 100
         np.testing.assert_allclose(noise.std(), choice.variance**0.5, rtol=0.05, atol=0.2)
-    blurred = np.array([ops_abinet._motion_blur(flat, rng, choice)[32, 32, 0] for choice in choices])
+    blurred = np.array([abinet._motion_blur(flat, rng, choice)[32, 32, 0] for choice in choices])
     assert np.mean(blurred == 100) > 0.8 and blurred.max() < 115
     assert {c.variance for c in choices} <= set(range(1, 21)) and {c.blur for c in choices} <= set(range(1, 7))
     assert {c.halvings for c in choices} == set(range(5)) and len({c.order for c in choices}) == 6
@@ -63,9 +63,9 @@ def test_noise_is_weak_and_most_blur_keeps_the_mean():
 def test_every_picture_draws_its_own_choice_unless_frozen(monkeypatch):
     """The published code draws the kind of geometry, and the strength of the deterioration, once for a run."""
     used = []
-    monkeypatch.setattr(ops_abinet, "_map", lambda image, rng, matrix: used.append("map") or image)
-    monkeypatch.setattr(ops_abinet, "_perspective", lambda image, rng: used.append("perspective") or image)
-    monkeypatch.setattr(ops_abinet, "_rescale", lambda image, rng, choice: used.append(choice) or image)
+    monkeypatch.setattr(abinet, "_map", lambda image, rng, matrix: used.append("map") or image)
+    monkeypatch.setattr(abinet, "_perspective", lambda image, rng: used.append("perspective") or image)
+    monkeypatch.setattr(abinet, "_rescale", lambda image, rng, choice: used.append(choice) or image)
     every = dict(geometry=1, deterioration=1, colour=0)
     made = many(count=20, **every)
     assert len(set(used)) > 15 and {"map", "perspective"} < set(used)

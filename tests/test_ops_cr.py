@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 from test_ops import keeps_sequence
 
-from jstr.data import ops, ops_cr
+from jstr.augment.host import cr, registry
 
 SMOOTH = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 120, 3), np.uint8), (0, 0), 3)
 COLOUR = np.clip((SMOOTH.astype(int) - 110) * 6 + 100, 0, 255).astype(np.uint8)
@@ -53,8 +53,8 @@ def test_operations_equal_those_of_pillow(channels, sign):
     picture = Image.fromarray(image if channels == 3 else image[..., 0])
     for level in range(1, 10):
         spatial, channel = expected(picture, level, sign)
-        pairs = [*zip(ops_cr.CHANNEL, channel, strict=True)]
-        pairs += [*zip(ops_cr.SPATIAL, spatial, strict=True)] if level < 5 else []
+        pairs = [*zip(cr.CHANNEL, channel, strict=True)]
+        pairs += [*zip(cr.SPATIAL, spatial, strict=True)] if level < 5 else []
         for op, right in pairs:
             found, right = op(image, Signed(sign), level), np.asarray(right).reshape(image.shape)
             assert found.dtype == np.uint8 and found.shape == image.shape
@@ -64,14 +64,14 @@ def test_operations_equal_those_of_pillow(channels, sign):
 
 def test_weak_jitter_is_that_of_the_colours():
     for seed in range(20):
-        out = ops_cr.cr_weak(COLOUR, np.random.default_rng(seed))
+        out = cr.cr_weak(COLOUR, np.random.default_rng(seed))
         assert 0 < np.abs(out.astype(int) - COLOUR).mean() < 40
-        grey = ops_cr.cr_weak(COLOUR[..., :1], np.random.default_rng(seed))
+        grey = cr.cr_weak(COLOUR[..., :1], np.random.default_rng(seed))
         assert np.corrcoef(grey.ravel(), COLOUR[..., 0].ravel())[0, 1] > 0.95
     still = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
-    near = ops_cr.cr_weak(COLOUR, np.random.default_rng(0), **still).astype(int) - COLOUR
+    near = cr.cr_weak(COLOUR, np.random.default_rng(0), **still).astype(int) - COLOUR
     assert np.abs(near).mean() < 1
-    hsv = cv2.cvtColor(ops_cr._hue(COLOUR, 0.25), cv2.COLOR_RGB2HSV_FULL)[..., 0].astype(int)
+    hsv = cv2.cvtColor(cr._hue(COLOUR, 0.25), cv2.COLOR_RGB2HSV_FULL)[..., 0].astype(int)
     turned = (hsv - cv2.cvtColor(COLOUR, cv2.COLOR_RGB2HSV_FULL)[..., 0]) % 256
     assert abs(np.median(turned) - 63) <= 2
 
@@ -80,13 +80,13 @@ def test_strong_draws_two_of_each_stage_at_even_odds(monkeypatch):
     """cr.md 3.2: with replacement, levels 1 to 4 and 1 to 9, each with probability a half: a quarter see no move."""
     seen = []
     for stage in ("SPATIAL", "CHANNEL"):
-        count = len(getattr(ops_cr, stage))
+        count = len(getattr(cr, stage))
         fakes = [lambda image, rng, level, s=stage, i=i: seen.append((s, i, level)) or image for i in range(count)]
-        monkeypatch.setattr(ops_cr, stage, tuple(fakes))
+        monkeypatch.setattr(cr, stage, tuple(fakes))
     runs = []
     for seed in range(3000):
         seen.clear()
-        ops_cr.cr_strong(COLOUR, np.random.default_rng(seed))
+        cr.cr_strong(COLOUR, np.random.default_rng(seed))
         runs.append(list(seen))
     for stage, count, top in (("SPATIAL", 5, 4), ("CHANNEL", 8, 9)):
         drawn = [[s for s in run if s[0] == stage] for run in runs]
@@ -99,12 +99,12 @@ def test_strong_draws_two_of_each_stage_at_even_odds(monkeypatch):
 
 
 def test_strong_views_move_words_and_without_the_spatial_stage_do_not():
-    moved = [not keeps_sequence(ops_cr.cr_strong, seed) for seed in range(60)]
-    assert any(moved) and "cr_strong" not in ops.SEQUENCE_PRESERVING and "cr_weak" in ops.SEQUENCE_PRESERVING
+    moved = [not keeps_sequence(cr.cr_strong, seed) for seed in range(60)]
+    assert any(moved) and "cr_strong" not in registry.SEQUENCE_PRESERVING and "cr_weak" in registry.SEQUENCE_PRESERVING
     flat = np.full((20, 40, 1), 9, np.uint8)
     flat[5:9, 10:20] = 200
     for seed in range(30):
-        out = ops_cr.cr_strong(flat, np.random.default_rng(seed), spatial=0)
+        out = cr.cr_strong(flat, np.random.default_rng(seed), spatial=0)
         assert len(np.unique(out[flat == 9])) == len(np.unique(out[flat == 200])) == 1
 
 
@@ -112,7 +112,7 @@ def test_cutout_covers_a_grey_square():
     black = np.zeros((32, 120, 1), np.uint8)
     covered = []
     for seed in range(300):
-        out = ops_cr.cr_strong(black, np.random.default_rng(seed), spatial=0, channel=0, cutout=0.5)[..., 0]
+        out = cr.cr_strong(black, np.random.default_rng(seed), spatial=0, channel=0, cutout=0.5)[..., 0]
         assert set(np.unique(out)) <= {0, 127}
         rows, columns = (out == 127).any(axis=1), (out == 127).any(axis=0)
         assert rows.sum() <= 17 and columns.sum() <= 17 and (out == 127).sum() == rows.sum() * columns.sum()

@@ -9,9 +9,9 @@ import pytest
 from testing import REAL_WORDS, ROOT, quick_jit, tiny_config
 
 import jstr
-from jstr import checkpoint, packed
+from jstr.checkpoints import checkpoint, packed
 from jstr.core import InputError
-from jstr.reader import Reader
+from jstr.inference.reader import Reader
 
 sys.path.insert(0, str(ROOT / "tools"))
 import pack  # noqa: E402

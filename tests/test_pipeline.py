@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 from testing import REAL_WORDS, tiny_config, write_folder
 
-from jstr import train
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
 from jstr.data.pipeline import TrainData, padded_batches
-from jstr.data.rows import resolve
-from jstr.data.sources import open_source
-from jstr.data.usable import Broken, chosen
+from jstr.data.sample_filter import Broken, chosen
+from jstr.data.source_config import resolve
+from jstr.data.sources.open import open_source
+from jstr.training import loop
 
 WORDS = [f"w{i:03d}" for i in range(40)]
 
 
 def data_of(config) -> TrainData:
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     return TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
 
 
@@ -161,7 +161,7 @@ def stream_of(fields, row, **image):
     config = tiny_config()
     config.streams = {"stream": row}
     config.image.update(image)
-    charset = train.prepare(tiny_config()).reader.charset
+    charset = loop.prepare(tiny_config()).reader.charset
     return TrainData(config, charset, {"stream": fields})
 
 
@@ -272,6 +272,6 @@ def test_one_source_in_two_streams(tmp_path):
         labelled=row_of(tmp_path, words=dict(share=0.1)), unlabelled=row_of(tmp_path, words={})
     )
     fields = dict(labelled=("image", "tokens"), unlabelled=("image",))
-    data = TrainData(config, train.prepare(tiny_config()).reader.charset, fields)
+    data = TrainData(config, loop.prepare(tiny_config()).reader.charset, fields)
     assert data.sizes == {"words": 40}
     assert {"labelled/words": 4, "unlabelled/words": 40} == {name: len(u) for name, u in data.usable.items()}

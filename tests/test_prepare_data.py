@@ -21,12 +21,12 @@ from published import TREES, cells, folder, huggingface, iam, icdar, iiit5k, mjs
 from testing import ROOT, call
 
 from jstr.core import InputError
-from jstr.data.builders import WordImages
 from jstr.data.importers import shards
 from jstr.data.importers.base import Lines, Numbered
 from jstr.data.importers.formats import FORMATS, open_published
 from jstr.data.importers.prepare import describe, prepare
-from jstr.data.sources import open_source
+from jstr.data.importers.tfds_builder import WordImages
+from jstr.data.sources.open import open_source
 
 
 def same(image, expected):

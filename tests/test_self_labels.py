@@ -9,9 +9,9 @@ from test_language_model import saved_run
 from testing import tiny_config
 
 import jstr
-from jstr import train
 from jstr.core import InputError
-from jstr.self_labels import read_rows
+from jstr.inference.pseudo_labelling import read_rows
+from jstr.training import loop
 
 COUNT = 40
 
@@ -66,19 +66,19 @@ def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
     again = train_batch(config, tmp_path / "a")
     assert any(key.startswith("read/") for key in batch["keys"])
     np.testing.assert_array_equal(batch["arrays"]["labelled"]["tokens"], again["arrays"]["labelled"]["tokens"])
-    train.run(config, str(tmp_path / "a"))
+    loop.run(config, str(tmp_path / "a"))
     file = tmp_path / "a/read/labelled_read.tsv"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(InputError, match="held 39 pictures when they were read, and holds 40 now"):
         train_batch(config, tmp_path / "a")
     with pytest.raises(InputError, match="other"):
-        train.run(config, str(tmp_path / "b"))
+        loop.run(config, str(tmp_path / "b"))
 
 
 def train_batch(config, workdir):
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     read, _ = read_rows(config, str(workdir))
-    data = train.TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames, read=read)
+    data = loop.TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames, read=read)
     return next(data.batches(0))
 
 
@@ -94,6 +94,6 @@ def test_nothing_is_sure(places, tmp_path):
 
 def test_only_what_is_trained_on(places):
     config = config_of(places, 0.5)
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     with pytest.raises(InputError, match="read_by is for labelled data sets"):
-        train.TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
+        loop.TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)

@@ -14,7 +14,7 @@ from toy import FACTS, HEADED, Headed, Toy, toy_views, toy_words
 from jstr.core import InputError, ModelConfig
 from jstr.models.four_stage import Model as FourStage
 from jstr.objectives import make_objective, semimtr
-from jstr.supervision import mean, supervised_outputs
+from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 
 CONFIG = ModelConfig((4, 4), 1, 2, 3, first_id=1, pad_id=-1, bos_id=-1, eos_id=0)
 TEACHER = np.array([[[3, 0, 0], [0, 2, 0], [2.5, 0, 0]], [[0, 0, 1], [1.5, 0, 0.2], [0, 0, 0]]])

@@ -7,18 +7,20 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probe_letters
 import pytest
 from testing import REAL_WORDS, ROOT, call, contrastive_config, quick_jit, tiny_config, write_folder
 from toy import FACTS, Toy, toy_views
 
-from jstr import checkpoint, losses, train
+from jstr.checkpoints import checkpoint
 from jstr.core import InputError
-from jstr.draw import similarity_sheet
-from jstr.freeze import freeze
+from jstr.losses import contrastive
 from jstr.nn.instances import less_their_mean, map_frames
 from jstr.objectives import find_objective, seqclr, supervised
-from jstr.supervision import supervised_metrics
-from tools import probe_letters
+from jstr.objectives.parts.supervised_loss import supervised_metrics
+from jstr.training import loop
+from jstr.training.freeze import freeze
+from jstr.visualize import similarity_sheet
 
 KEY = jax.random.PRNGKey(0)
 
@@ -51,7 +53,7 @@ def test_loss_is_that_of_two_forwards_in_order():
         z, _ = map_frames(outputs["frames"], jnp.ones((8, 12), bool), "window", 5)
         instances.append(z.reshape(40, 6))
     loss, after, metrics, gradient = value(objective, params, before, batch)
-    assert loss == pytest.approx(float(losses.nt_xent(*instances).loss.mean()), rel=1e-5)
+    assert loss == pytest.approx(float(contrastive.nt_xent(*instances).loss.mean()), rel=1e-5)
     assert set(metrics) == {"contrast", "picked", "alignment", "uniformity"} and metrics["contrast"] == loss
     for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(dict(state)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
@@ -161,7 +163,7 @@ def test_bad_options(options, message):
     with config.unlocked():
         config.objective.update(options)
     with pytest.raises(InputError, match=message):
-        train.prepare(config)
+        loop.prepare(config)
 
 
 @pytest.mark.parametrize("form", ["unlabelled", "joint"])
@@ -202,7 +204,7 @@ def pretrained(tmp_path_factory):
     config.held_back.unlabelled.sources = dict(rest=dict(rendered=dict(seed=5, size=100)))
     config.held_back.unlabelled.batches = 2
     config.steps = 4
-    train.run(config, str(workdir))
+    loop.run(config, str(workdir))
     return workdir
 
 
@@ -233,9 +235,9 @@ def test_the_encoder_goes_on_under_another_decoder(pretrained, tmp_path, capsys)
     config.init_from = (("model/extractor", str(pretrained), "model/extractor"),)
     config.optimizer.rules = {"model/extractor": dict(frozen=True)}
     with pytest.raises(InputError, match="no row for model/decoder.*init_allow_missing"):
-        train.run(config, str(tmp_path / "strict"))
+        loop.run(config, str(tmp_path / "strict"))
     config.init_allow_missing, config.steps = ("model/decoder",), 2
-    train.run(config, str(tmp_path / "probe"))
+    loop.run(config, str(tmp_path / "probe"))
     out = capsys.readouterr().out
     assert f"model/extractor starts from model/extractor of {pretrained}" in out
     assert "not loaded, starts fresh: model/decoder\n" in out
@@ -248,8 +250,8 @@ def test_the_encoder_goes_on_under_another_decoder(pretrained, tmp_path, capsys)
 def test_a_run_says_what_its_weights_are_good_for(joint, said, capsys):
     """Without labels no decoder has learned to read."""
     config = contrastive_config(joint)
-    prepared = train.prepare(config)
-    train._what_next(config, prepared.objective, prepared.reader, "runs/a")
+    prepared = loop.prepare(config)
+    loop._what_next(config, prepared.objective, prepared.reader, "runs/a")
     assert said in capsys.readouterr().out
 
 
@@ -278,7 +280,7 @@ def test_held_back_rows_are_checked(tmp_path):
     config = contrastive_config()
     config.held_back.labelled = config.streams.unlabelled
     with pytest.raises(InputError, match="config.held_back has \\['labelled'\\]; this objective reads"):
-        train.run(config, str(tmp_path))
+        loop.run(config, str(tmp_path))
 
 
 def test_joint_config_trains(tmp_path):
@@ -286,7 +288,7 @@ def test_joint_config_trains(tmp_path):
     config.model.update(transformation="none", features="vgg", sequence="none")
     config.evals = config.held_back = {}
     config.steps = 1
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     assert {"train/supervised", "train/contrast"} <= set(rows_of(tmp_path)[0])
 
 

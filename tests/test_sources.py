@@ -15,8 +15,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jstr.core import InputError
-from jstr.data.label_files import parse_labels
-from jstr.data.sources import ConcatSource, FolderSource, LmdbSource, TfdsSource, open_source
+from jstr.data.sources.label_files import parse_labels
+from jstr.data.sources.open import ConcatSource, FolderSource, LmdbSource, TfdsSource, open_source
 
 REAL_WORDS = Path(__file__).parent / "data" / "real_words"
 WORDS = ["Coffee", "7", 'a "b"', "Größe", "x,y"]

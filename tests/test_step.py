@@ -11,10 +11,13 @@ import pytest
 from testing import quick_jit, tiny_config
 
 from configs import common
-from jstr import checkpoint, sharding, target, train
+from jstr.checkpoints import checkpoint
 from jstr.core import InputError, Objective, TrainState
 from jstr.data.pipeline import example_batch
-from jstr.step import make_train_step, rematerialised
+from jstr.nn import platform
+from jstr.parallel import sharding
+from jstr.training import loop
+from jstr.training.train_step import make_train_step, rematerialised
 
 FLOAT32 = dict(rtol=2e-6, atol=1e-7)
 
@@ -89,7 +92,7 @@ def attention():
     config = tiny_config()
     config.model = common.trba(width=0.0625) | dict(transformation="none", features="vgg")
     config.charset.update(layout="cr_attention", max_length=5)
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
     params, model_state = quick_jit(prepared.objective.init)(jax.random.PRNGKey(0), batch)
 
@@ -113,7 +116,7 @@ def test_rematerialisation_keeps_half_of_what_the_backward_pass_reads(attention)
         leaves = jax.tree.leaves(jax.eval_shape(lambda p: jax.vjp(f, p)[1], params))
         return sum(x.size * x.dtype.itemsize for x in leaves)
 
-    with target.tracing_for("gpu"):
+    with platform.tracing_for("gpu"):
         assert kept(rematerialised(loss)) < 0.5 * kept(loss)
 
 
@@ -135,7 +138,7 @@ def rows_of(workdir):
 def whole(tmp_path_factory):
     """An unbroken run: its workdir, the order of dispatches and compilations, and the programs of its step."""
     workdir, events, steps = tmp_path_factory.mktemp("whole"), [], []
-    make = train.make_train_step
+    make = loop.make_train_step
 
     def listen(name, seconds, **about):
         if name == "/jax/core/compile/backend_compile_duration":
@@ -151,10 +154,10 @@ def whole(tmp_path_factory):
         return step
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "make_train_step", watched)
+        patch.setattr(loop, "make_train_step", watched)
         jax.monitoring.register_event_duration_secs_listener(listen)
         try:
-            train.run(run_config(), str(workdir))
+            loop.run(run_config(), str(workdir))
         finally:
             jax.monitoring.unregister_event_duration_listener(listen)
     return workdir, events, steps[0]._cache_size()
@@ -169,7 +172,7 @@ def test_nothing_is_compiled_after_the_first_evaluation(whole):
 
 
 def test_dispatches_of_two_steps_continue_a_run_stopped_at_an_odd_one(whole, tmp_path, monkeypatch):
-    make = train.make_train_step
+    make = loop.make_train_step
 
     def stopping(*args, **options):
         step, count = make(*args, **options), 0
@@ -183,11 +186,11 @@ def test_dispatches_of_two_steps_continue_a_run_stopped_at_an_odd_one(whole, tmp
 
         return counted
 
-    monkeypatch.setattr(train, "make_train_step", stopping)
-    train.run(run_config(), str(tmp_path))
+    monkeypatch.setattr(loop, "make_train_step", stopping)
+    loop.run(run_config(), str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3
     monkeypatch.undo()
-    train.run(run_config(steps_per_dispatch=2), str(tmp_path))
+    loop.run(run_config(steps_per_dispatch=2), str(tmp_path))
     rows, expected = rows_of(tmp_path), rows_of(whole[0])
     assert [(row["step"], set(row)) for row in rows] == [(row["step"], set(row)) for row in expected]
     for row, wanted in zip(rows, expected, strict=True):
@@ -213,4 +216,4 @@ def test_what_does_not_divide_is_one_line(tmp_path, change, says):
     config.log_every = 4
     config.update(change)
     with pytest.raises(InputError, match=says):
-        train.run(config, str(tmp_path))
+        loop.run(config, str(tmp_path))

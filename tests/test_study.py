@@ -3,15 +3,12 @@
 import ast
 import importlib
 import json
-import sys
 
 import pytest
+import study
 from testing import ROOT
 
 from jstr.core import InputError
-
-sys.path.insert(0, str(ROOT / "tools"))
-import study  # noqa: E402  tools are not a package
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "configs/studies").glob("*.txt")))

@@ -15,12 +15,14 @@ from PIL import Image, features
 from testing import ROOT, write_folder
 
 from jstr.core import InputError
-from jstr.data import synth, synth_fonts
-from jstr.data.synth import RenderedWords, contact_sheet
-from jstr.data.synth_fonts import BUNDLED, DECORATIVE, Fonts, font_files
-from jstr.data.synth_letters import PAD, letters
-from jstr.data.synth_style import Style
-from jstr.data.synth_words import Writer
+from jstr.data import preview
+from jstr.data.preview import contact_sheet
+from jstr.data.synth import fonts
+from jstr.data.synth.fonts import BUNDLED, DECORATIVE, Fonts, font_files
+from jstr.data.synth.glyphs import PAD, letters
+from jstr.data.synth.source import RenderedWords
+from jstr.data.synth.style import Style
+from jstr.data.synth.text_sampler import Writer
 from jstr.data.word_lists import word_file
 from jstr.text import NAMED
 
@@ -132,8 +134,8 @@ def test_spacing_and_whole_text_agree():
 
 def test_few_letters_are_kept(monkeypatch):
     """Thousands of characters in many fonts and sizes must not fill the memory, and change nothing."""
-    monkeypatch.setattr(synth_fonts, "LETTERS", 6)
-    monkeypatch.setattr(synth_fonts, "DISTANCES", 4)
+    monkeypatch.setattr(fonts, "LETTERS", 6)
+    monkeypatch.setattr(fonts, "DISTANCES", 4)
     few, many = (Fonts([str(p) for p in SMALL_FONTS], "Vailno", case_sensitive=True) for _ in range(2))
     expected = [many.mask(0, size, "Vailno") for size in (20, 30, 20)]
     for size, word in zip((20, 30, 20), expected, strict=True):
@@ -302,9 +304,9 @@ def test_contact_sheet(words, tmp_path, capsys):
     sample = words[0] | {"label": "\u4e2d"}  # no font has it: its code point is written
     assert not np.array_equal(contact_sheet([sample]), contact_sheet([sample | {"label": ""}]))
     out = tmp_path / "sheet.png"
-    assert synth.main([f"--out={out}", "--count=10", "--characters=94"]) == 0
+    assert preview.main([f"--out={out}", "--count=10", "--characters=94"]) == 0
     assert Image.open(out).size == (1200, 144)
-    assert synth.main([f"--out={out}", f"--fonts={tmp_path / 'none'}"]) == 2
+    assert preview.main([f"--out={out}", f"--fonts={tmp_path / 'none'}"]) == 2
     assert "holds no font" in capsys.readouterr().err
 
 
@@ -312,12 +314,12 @@ def test_contact_sheets_of_a_config(tmp_path, capsys):
     folder = write_folder(tmp_path / "real", ["one", "two", "three"])
     (folder / "0002.png").write_bytes(b"broken")
     out, config = tmp_path / "sheet.png", f"--config={ROOT / 'configs/quickstart.py'}"
-    assert synth.main([f"--out={out}", config, "--count=9"]) == 0
+    assert preview.main([f"--out={out}", config, "--count=9"]) == 0
     assert Image.open(out).size[0] == 1200 and "RenderedWords(seed=1" in capsys.readouterr().out
-    assert synth.main([f"--out={out}", config, "--count=4", "--source=real"]) == 0  # an evaluation row
+    assert preview.main([f"--out={out}", config, "--count=4", "--source=real"]) == 0  # an evaluation row
     picture = cv2.imread(str(out))
     assert picture.shape == (72, 1200, 3)
-    assert synth.main([f"--out={out}", f"--source={folder}"]) == 0
+    assert preview.main([f"--out={out}", f"--source={folder}"]) == 0
     assert "1 broken images left out" in capsys.readouterr().err
     for arguments, message in [
         ([config, "--source=rael"], "nor one of"),
@@ -327,6 +329,6 @@ def test_contact_sheets_of_a_config(tmp_path, capsys):
         (["--count=0"], "at least one"),
         ([f"--source={tmp_path / 'none'}"], "none"),
     ]:
-        assert synth.main([f"--out={out}", *arguments]) == 2
+        assert preview.main([f"--out={out}", *arguments]) == 2
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1

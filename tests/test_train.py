@@ -10,9 +10,9 @@ import pytest
 from testing import ROOT, call, start, tiny_config, write_folder
 
 import jstr
-from jstr import checkpoint, train
-from jstr.core import InputError
-from jstr.report import NonFinite
+from jstr.checkpoints import checkpoint
+from jstr.core import InputError, NonFinite
+from jstr.training import loop
 
 
 def metrics(workdir):
@@ -32,7 +32,7 @@ def whole(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("whole")
     config = tiny_config()
     config.steps = 6
-    train.run(config, str(workdir))
+    loop.run(config, str(workdir))
     return workdir
 
 
@@ -51,7 +51,7 @@ def test_resume_equals_an_unbroken_run(whole, tmp_path, monkeypatch):
     """Stopped after step 3, between two saves and in the middle of a logging interval."""
     config = tiny_config()
     config.steps = 6
-    step = train.make_train_step
+    step = loop.make_train_step
 
     def stopping(*args, **options):
         run, count = step(*args, **options), 0
@@ -65,12 +65,12 @@ def test_resume_equals_an_unbroken_run(whole, tmp_path, monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(train, "make_train_step", stopping)
-    train.run(config, str(tmp_path))
+    monkeypatch.setattr(loop, "make_train_step", stopping)
+    loop.run(config, str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3
     assert not (tmp_path / "results.json").exists()
     monkeypatch.undo()
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     assert metrics(tmp_path) == metrics(whole)
     for a, b in zip(leaves(tmp_path), leaves(whole), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -80,7 +80,7 @@ def test_a_finished_run_is_not_trained_again(whole):
     before = metrics(whole)
     config = tiny_config()
     config.steps = 6
-    scores = train.run(config, str(whole))
+    scores = loop.run(config, str(whole))
     assert scores["rendered"].words == 10
     assert [r for r in metrics(whole) if "train/loss" in r] == [r for r in before if "train/loss" in r]
 
@@ -107,7 +107,7 @@ def test_kill_nine_and_continue(whole, tmp_path):
 def test_a_cut_off_checkpoint_is_not_loaded(whole, tmp_path, capsys):
     """Not committed: not listed. Committed and damaged afterwards: named, and the one before is taken."""
     config = tiny_config()
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     folder = tmp_path / "checkpoints"
     (folder / "9.orbax-checkpoint-tmp" / "variables").mkdir(parents=True)
     assert checkpoint.Checkpoints(tmp_path).steps == [2, 4]
@@ -115,29 +115,29 @@ def test_a_cut_off_checkpoint_is_not_loaded(whole, tmp_path, capsys):
         if file.is_file() and file.stat().st_size > 1000:
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     config.steps = 6
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     captured = capsys.readouterr()
     assert "cannot read checkpoint" in captured.err and "continuing from step 2" in captured.out
 
 
 def test_no_readable_checkpoint(tmp_path):
-    train.run(tiny_config(), str(tmp_path))
+    loop.run(tiny_config(), str(tmp_path))
     for file in (tmp_path / "checkpoints").rglob("*"):
         if file.is_file() and file.stat().st_size > 1000:
             file.write_bytes(b"")
     with pytest.raises(InputError, match="no checkpoint can be read"):
-        train.run(tiny_config(), str(tmp_path))
+        loop.run(tiny_config(), str(tmp_path))
 
 
 def test_another_config_is_refused(whole):
     config = tiny_config()
     config.streams.labelled.batch_size = 16
     with pytest.raises(InputError, match="streams.labelled.batch_size: 8 -> 16.*another --workdir"):
-        train.run(config, str(whole))
+        loop.run(config, str(whole))
     config = tiny_config()
     config.model.width = 0.125
     with pytest.raises(InputError, match="model.width: 0.0625 -> 0.125"):
-        train.run(config, str(whole))
+        loop.run(config, str(whole))
 
 
 def test_what_fails_late_is_checked_early(tmp_path):
@@ -149,17 +149,17 @@ def test_what_fails_late_is_checked_early(tmp_path):
         config = tiny_config()
         config.update_from_flattened_dict(change)
         with pytest.raises(InputError, match=message):
-            train.run(config, str(tmp_path / "run"))
+            loop.run(config, str(tmp_path / "run"))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--workdir=.*file is a file; give a folder"):
-        train.run(tiny_config(), str(tmp_path / "file"))
+        loop.run(tiny_config(), str(tmp_path / "file"))
 
 
 def test_what_may_change_is_named(whole, tmp_path, capsys):
-    train.run(tiny_config(), str(tmp_path))
+    loop.run(tiny_config(), str(tmp_path))
     config = tiny_config()
     config.steps, config.log_every = 6, 3
-    train.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
     assert "changed since the checkpoint: config.log_every: 2 -> 3" in capsys.readouterr().out
 
 
@@ -169,7 +169,7 @@ def test_non_finite_loss_is_named(tmp_path):
     config.optimizer.clip_norm = None
     config.steps = 8
     with pytest.raises(NonFinite, match=r"not finite at step \d+; its samples: rendered/rendered-\d+.*saved"):
-        train.run(config, str(tmp_path))
+        loop.run(config, str(tmp_path))
 
 
 def test_too_many_broken_images_stop_training(tmp_path):
@@ -179,20 +179,20 @@ def test_too_many_broken_images_stop_training(tmp_path):
     config = tiny_config(words=dict(path=str(folder)))
     config.steps = 40
     with pytest.raises(InputError, match="of 100 images of words are broken or missing, more than 1%"):
-        train.run(config, str(tmp_path / "run"))
+        loop.run(config, str(tmp_path / "run"))
 
 
 def test_init_from_another_run(whole, tmp_path):
     config = tiny_config()
     config.init_from = (("model", str(whole), "model"),)
     config.steps, config.optimizer.schedule.peak = 2, 0.0
-    train.run(config, str(tmp_path / "a"))
+    loop.run(config, str(tmp_path / "a"))
     params = [jax.tree.leaves(checkpoint.load_variables(w)["params"]) for w in (whole, tmp_path / "a")]
     for a, b in zip(*params, strict=True):
         np.testing.assert_array_equal(a, b)
     config.model.width = 0.125
     with pytest.raises(InputError, match="init_from .* has shape"):
-        train.run(config, str(tmp_path / "b"))
+        loop.run(config, str(tmp_path / "b"))
 
 
 def test_reader_reads_as_the_run_did(whole):

@@ -13,11 +13,12 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from testing import tiny_config
 
-from jstr import distributed, train
-from jstr.main import cli
+from jstr.cli import cli
+from jstr.parallel import distributed
+from jstr.training import loop
 
 workdir, count, index, port = sys.argv[1], *map(int, sys.argv[2:5])
-make_train_step = train.make_train_step
+make_train_step = loop.make_train_step
 
 
 def interrupted(*arguments, **options):
@@ -38,9 +39,9 @@ def run() -> None:
     config.steps, config.log_every, config.eval_every, config.save_every = 6, 1, 6, 2
     config.optimizer.options = dict(eps=1e-3)  # else Adam makes rounding errors of gradients near zero large
     distributed.start(f"localhost:{port}", count, index)
-    train.make_train_step = interrupted
+    loop.make_train_step = interrupted
     with distributed.together():
-        train.run(config, workdir)
+        loop.run(config, workdir)
 
 
 cli(run)

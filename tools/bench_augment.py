@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench_input import JSON, NEEDED, rate, viewer
 
-from jstr.main import CONFIG, cli, parse
+from jstr.cli import CONFIG, cli, parse
 
 REPEATS = 3
 
@@ -22,16 +22,16 @@ def run() -> None:
     parse(sys.argv, workdir_needed=False)
     import jax
 
-    from jstr import train
     from jstr.core import InputError
     from jstr.data.pipeline import TrainData
-    from jstr.device_views import device_views
+    from jstr.training import loop
+    from jstr.training.device_augmentation import device_views
 
     if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
         raise InputError(f"--json={JSON.value}: its folder does not exist")
     config = CONFIG.value
     config.augment.where, config.device_data = "host", ()
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     streams = device_views(prepared.objective.streams, config)
     if not streams:
@@ -63,7 +63,7 @@ class Drawer:
         import numpy as np
 
         from jstr.data.pipeline import BASE, BASE_SIZE
-        from jstr.device_views import draw_views
+        from jstr.training.device_augmentation import draw_views
 
         images = [u[i % len(u)]["image"] for i in range(-(-size // len(usable))) for u in usable][:size]
         rows = {BASE: np.stack([usable[0].spec.fit(image) for image in images])}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from jstr.main import CONFIG, cli, parse
+from jstr.cli import CONFIG, cli, parse
 
 BATCHES = flags.DEFINE_list("batches", "1,16,64", "pictures at a time")
 SECONDS = flags.DEFINE_float("bench_seconds", 8.0, "time to spend on each figure", lower_bound=0.1)
@@ -62,10 +62,10 @@ def run() -> None:
     parse(sys.argv, workdir_needed=False)
     import jax
 
-    from jstr import report
     from jstr.core import InputError
+    from jstr.inference.reader import Reader
     from jstr.models import reads_text
-    from jstr.reader import Reader
+    from jstr.training import provenance
 
     try:
         sizes = [int(n) for n in BATCHES.value]
@@ -87,7 +87,7 @@ def run() -> None:
         forms = {", all steps": (decode, endless, pictures), ", one step": (decode, brief, pictures)}
         alone, frames = decoder_alone(reader, variables)
         forms[", decoder alone, all steps"] = (alone, endless, frames)
-    result = {"command": " ".join(sys.argv), "commit": report.commit(), "machine": report.machine(), "ms": {}}
+    result = {"command": " ".join(sys.argv), "commit": provenance.commit(), "machine": provenance.machine(), "ms": {}}
     for size in sizes:
         for name, (call, weights, inputs) in forms.items():
             ms = result["ms"][f"batch {size}{name}"] = milliseconds(call, weights, inputs(size))

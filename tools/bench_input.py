@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from jstr.main import CONFIG, cli, parse
+from jstr.cli import CONFIG, cli, parse
 
 SECONDS = flags.DEFINE_float("bench_seconds", 4.0, "time to spend on each stage", lower_bound=0.1)
 WORKERS = flags.DEFINE_list("workers", None, "processes to try; default: 0,1,2 and one for each core")
@@ -82,9 +82,9 @@ def run() -> None:
     parse(sys.argv, workdir_needed=False)
     from bench_passes import views_per_step
 
-    from jstr import train
     from jstr.core import InputError
     from jstr.data.pipeline import TrainData
+    from jstr.training import loop
 
     if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
         raise InputError(f"--json={JSON.value}: its folder does not exist")
@@ -94,7 +94,7 @@ def run() -> None:
         raise InputError(f"--workers={','.join(WORKERS.value)}: give numbers, such as 0,1,4") from error
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set(range(os.cpu_count()))
     config = CONFIG.value
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     for line in data.notes:
         print(line)
@@ -147,7 +147,7 @@ def viewer(usable, views: list[dict], decoded: bool = True, count: int = 500) ->
     """Makes all views of one image, of `count` from each source alike; they are decoded beforehand, or each time."""
     import numpy as np
 
-    from jstr.data import ops
+    from jstr.augment.host import registry
 
     spec, rng = usable[0].spec, np.random.default_rng(0)
     places = [(u, i * len(u) // count) for u in usable for i in range(count)]
@@ -157,7 +157,7 @@ def viewer(usable, views: list[dict], decoded: bool = True, count: int = 500) ->
     def one(i: int) -> int:
         u, place = places[i % len(places)]
         image = images[i % len(images)] if decoded else u[place]["image"]
-        return bool([spec.fit(ops.apply_view(image, rng, view)) for view in views])
+        return bool([spec.fit(registry.apply_view(image, rng, view)) for view in views])
 
     return one
 

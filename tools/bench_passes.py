@@ -45,7 +45,7 @@ def parts_of_a_step(prepared, example):
     import jax.numpy as jnp
 
     from jstr.objectives import supervised
-    from jstr.supervision import mean, supervised_metrics
+    from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 
     model, facts = prepared.reader.model, prepared.reader.facts
     one = supervised.make(model, config=facts)

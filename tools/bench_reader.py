@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from jstr.main import cli
+from jstr.cli import cli
 
 WARM_UP, COUNT = 128, 1024
 
@@ -38,7 +38,7 @@ def run(argv: list[str] | None = None) -> None:
     if hasattr(os, "sched_setaffinity"):  # before jax starts its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import jstr
-    from jstr.data.sources import open_source
+    from jstr.data.sources.open import open_source
 
     reader, source = jstr.load(args.workdir, args.language_model), open_source(args.images)
     encoded = [source[i]["image"] for i in range(min(len(source), COUNT))]

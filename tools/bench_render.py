@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from jstr.main import cli
+from jstr.cli import cli
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # configs are not installed
 
@@ -49,8 +49,8 @@ def run(argv: list[str] | None = None) -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     from configs.common import PLAIN
     from jstr.data.images import ImageSpec
-    from jstr.data.synth import RenderedWords
-    from jstr.data.synth_style import Style
+    from jstr.data.synth.source import RenderedWords
+    from jstr.data.synth.style import Style
 
     styles = {"default": Style(), "plain": Style(**PLAIN), "every effect": Style(**dict.fromkeys(EFFECTS, 1.0))}
     characters, rates = string.digits + string.ascii_lowercase, {}

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from jstr.main import CONFIG, cli, parse
+from jstr.cli import CONFIG, cli, parse
 
 STEPS = flags.DEFINE_integer("bench_steps", 20, "steps in a window", lower_bound=1)
 WINDOWS = flags.DEFINE_integer("bench_windows", 5, "windows, after one of 3 steps that is not counted", lower_bound=1)
@@ -64,9 +64,10 @@ class Step:
     def __init__(self, config, objective, example, mesh, make):
         import jax
 
-        from jstr import sharding, train
+        from jstr.parallel import sharding
+        from jstr.training import loop
 
-        self.state, tx, _ = train.make_state(config, objective, example, mesh)
+        self.state, tx, _ = loop.make_state(config, objective, example, mesh)
         self.batch, self.together = sharding.put_batch(example, mesh), config.steps_per_dispatch
         start = time.perf_counter()
         self.trace = make(config, objective, tx, mesh).trace(self.state, *[self.batch] * self.together)
@@ -119,7 +120,7 @@ def real_windows(step: Step, config, prepared, mesh, images: int) -> tuple[dict 
     """(figures with the config's input, notes on it); no figures where its data are not there."""
     from jstr.core import InputError
     from jstr.data.pipeline import TrainData
-    from jstr.device_data import DeviceData
+    from jstr.training.device_cache import DeviceData
 
     if not REAL.value:
         return None, "real input left out: --nobench_real_input"
@@ -133,7 +134,7 @@ def real_windows(step: Step, config, prepared, mesh, images: int) -> tuple[dict 
 
 def counted(step: Step, seconds: float, devices: int, kind: str) -> tuple[dict, list]:
     """Operations of a step: XLA's count, ours, the rate that they make, and the products of ours."""
-    from jstr import flops
+    import flops
 
     found = list(flops.products(step.trace.jaxpr.jaxpr, 1 / step.together))
     peak, by_hand = PEAK.value or flops.peak_tflops(kind), sum(p.flops for p in found)
@@ -158,15 +159,16 @@ def measure(config) -> tuple[dict, list]:
     import jax
     from bench_passes import views_per_step
 
-    from jstr import report, sharding, teacher, train
     from jstr.data.pipeline import example_batch
+    from jstr.parallel import sharding
+    from jstr.training import ema_teacher, loop, provenance
 
-    mesh, prepared = sharding.make_mesh(config.mesh), train.prepare(config)
-    teacher.check(config, prepared.objective.needs_teacher)
+    mesh, prepared = sharding.make_mesh(config.mesh), loop.prepare(config)
+    ema_teacher.check(config, prepared.objective.needs_teacher)
     example = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-    step = Step(config, prepared.objective, example, mesh, train.make_step)
+    step = Step(config, prepared.objective, example, mesh, loop.make_step)
     images, kind = views_per_step(config, prepared.watched.streams), mesh.devices.flat[0].device_kind
-    result = {"command": " ".join(sys.argv), "commit": report.commit(), "machine": report.machine()}
+    result = {"command": " ".join(sys.argv), "commit": provenance.commit(), "machine": provenance.machine()}
     result |= {"devices": mesh.size, "device_kind": kind, "dtype": config.model.get("dtype"), "images_per_step": images}
     result |= {name: config[name] for name in ("steps_per_dispatch", "accumulate", "remat")}
     result["compile_seconds"] = step.compile_seconds
@@ -187,7 +189,7 @@ def against(config, prepared, example, mesh, step: Step, images: int) -> dict:
     """Plain passes over the same images, in turn with the steps: their figures, and the ratio of medians and bests."""
     from bench_passes import parts_of_a_step, supervised_passes
 
-    from jstr.step import make_train_step
+    from jstr.training.train_step import make_train_step
 
     make = parts_of_a_step if PARTS.value else supervised_passes
     objective, batch = make(prepared, example)
@@ -242,7 +244,8 @@ def comparison(before: dict, now: dict) -> list[str]:
 
 def run() -> None:
     parse(sys.argv, workdir_needed=False)
-    from jstr import flops
+    import flops
+
     from jstr.core import InputError
 
     before = None

@@ -28,8 +28,8 @@ os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
 
 from absl import flags
 
+from jstr.cli import CONFIG, FLAGS, cli, parse
 from jstr.core import InputError
-from jstr.main import CONFIG, FLAGS, cli, parse
 
 TOPOLOGY = flags.DEFINE_string("topology", None, "CHIP:SHAPE, such as v5e:2x4; v5e:2x4 by default")
 ALL = flags.DEFINE_boolean("all", False, "every method on every topology")
@@ -60,12 +60,13 @@ def step_of(config, mesh):
     """(jitted step, shapes of its state and batch, images of a step, parameters); batch sizes count for each chip."""
     import jax
 
-    from jstr import sharding, train
     from jstr.data.pipeline import example_batch
+    from jstr.parallel import sharding
+    from jstr.training import loop
 
-    prepared = train.prepare(config)
+    prepared = loop.prepare(config)
     example = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-    begin, tx, _ = train.plan_state(config, prepared.objective, example)
+    begin, tx, _ = loop.plan_state(config, prepared.objective, example)
     state = jax.eval_shape(begin, jax.random.PRNGKey(0))
 
     def shape(x, where, times=1):
@@ -76,12 +77,12 @@ def step_of(config, mesh):
     state = jax.tree.map(shape, state, sharding.layout(state, mesh))
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     images = mesh.size * sum(row.batch_size for row in config.streams.values())
-    return train.make_step(config, prepared.objective, tx, mesh), (state, batch), images, parameters
+    return loop.make_step(config, prepared.objective, tx, mesh), (state, batch), images, parameters
 
 
 def flop_of(traced) -> float:
     """Of all chips together; loops count with their lengths."""
-    from jstr import flops
+    import flops
 
     return sum(product.flops for product in flops.products(traced.jaxpr.jaxpr))
 
@@ -91,14 +92,15 @@ def compiled(config, topology: str, effort: float = 0.0) -> dict:
     import jax
     import tpu_cost
 
-    from jstr import sharding, target
+    from jstr.nn import platform
+    from jstr.parallel import sharding
 
     devices = devices_of(topology)
     mesh = sharding.make_mesh(config.mesh, devices)
     kind = devices[0].device_kind
     row = {"topology": topology, "chip": kind, "chips": mesh.size, "mesh": dict(mesh.shape)}
     row["devices_a_chip"] = tpu_cost.devices_a_chip(devices)
-    with target.tracing_for("tpu"):
+    with platform.tracing_for("tpu"):
         step, shapes, images, parameters = step_of(config, mesh)
         traced = step.trace(*shapes)
         flop = flop_of(traced) / mesh.size
@@ -154,7 +156,7 @@ def about() -> dict:
     import jax
     import jaxlib
 
-    from jstr.report import commit
+    from jstr.training.provenance import commit
 
     versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
     try:
@@ -215,7 +217,8 @@ def scaling() -> None:
 
     import tpu_cost
 
-    from jstr import sharding, target
+    from jstr.nn import platform
+    from jstr.parallel import sharding
 
     rate = json.loads((ROOT / "configs/results/bench_cpu.json").read_text())
     rate = rate["input"]["crnn"]["images_per_second_per_core"]["batch"]
@@ -227,7 +230,7 @@ def scaling() -> None:
         config = importlib.import_module(f"configs.{name}").get_config()
         batch = config.streams.labelled.batch_size
         config.streams.labelled.batch_size = 8
-        with target.tracing_for("tpu"):
+        with platform.tracing_for("tpu"):
             step, shapes, images, parameters = step_of(config, sharding.make_mesh())
             flop = flop_of(step.trace(*shapes)) / images
         print("\n".join(tpu_cost.scaling_lines(name, batch, parameters, flop, rate)))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from jstr import checkpoint, convert, convert_abinet
+from jstr.checkpoints import checkpoint
 from jstr.core import InputError
-from jstr.report import commit
+from jstr.interop import torch_abinet, torch_four_stage
+from jstr.training.provenance import commit
 
 
 def size(text: str) -> tuple[int, int]:
@@ -22,7 +23,7 @@ def size(text: str) -> tuple[int, int]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--format", required=True, choices=convert.FORMATS + convert_abinet.FORMATS)
+    parser.add_argument("--format", required=True, choices=torch_four_stage.FORMATS + torch_abinet.FORMATS)
     parser.add_argument("--checkpoint", required=True, help="the .pth file")
     parser.add_argument("--out", required=True, help="the workdir to write")
     parser.add_argument("--charset", help="36, 62, 94, file:PATH or the characters; default: what the classes fit")
@@ -46,7 +47,7 @@ def read(path: str) -> dict:
         raise InputError(f"{path} cannot be read as a checkpoint of tensors: {reason}") from error
     if not hasattr(loaded, "items"):
         raise InputError(f"{path} holds a {type(loaded).__name__}, not a state dict")
-    tensors = convert_abinet.unwrapped(loaded)
+    tensors = torch_abinet.unwrapped(loaded)
     return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in tensors.items()}
 
 
@@ -54,10 +55,10 @@ def main() -> None:
     args = arguments()
     try:
         common = dict(charset=args.charset, image_size=args.image_size)
-        if args.format in convert_abinet.FORMATS:
-            converted = convert_abinet.convert(read(args.checkpoint), iterations=args.iterations, **common)
+        if args.format in torch_abinet.FORMATS:
+            converted = torch_abinet.convert(read(args.checkpoint), iterations=args.iterations, **common)
         else:
-            converted = convert.convert(
+            converted = torch_four_stage.convert(
                 read(args.checkpoint), format=args.format, max_length=args.max_length, keep_ratio=args.pad, **common
             )
         model_state = {"batch_stats": converted.batch_stats} if converted.batch_stats else {}

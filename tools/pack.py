@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jstr import checkpoint, packed
+from jstr.checkpoints import checkpoint, packed
+from jstr.cli import cli
 from jstr.core import InputError
-from jstr.main import cli
 
 KEPT = ("charset", "image", "model")  # what reading needs; paths of data stay where they are
 

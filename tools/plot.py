@@ -9,8 +9,8 @@ import argparse
 import json
 from pathlib import Path
 
+from jstr.cli import cli
 from jstr.core import InputError
-from jstr.main import cli
 
 
 def read_rows(workdir: str) -> list[dict]:

@@ -14,8 +14,8 @@ import json
 
 import numpy as np
 
+from jstr.cli import cli
 from jstr.core import InputError
-from jstr.main import cli
 
 LENGTHS, TAUGHT, BATCH, RIDGE = range(3, 10), 0.8, 64, 10.0
 FEATURES = ("visual", "frames")
@@ -44,7 +44,7 @@ def features(reader, images: np.ndarray) -> dict[str, np.ndarray]:
     """Name -> [N, T, D], as in evaluation."""
     import jax
 
-    from jstr.passes import normalise
+    from jstr.objectives.parts.apply_model import normalise
 
     @jax.jit
     def run(variables, batch):
@@ -96,7 +96,7 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args(argv)
     import jstr
-    from jstr.data.sources import open_source
+    from jstr.data.sources.open import open_source
 
     source, rows = open_source(args.data), {}
     readers = [(workdir, jstr.load(workdir)) for workdir in args.workdirs]

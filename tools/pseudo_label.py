@@ -19,14 +19,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from jstr import losses_consistency as lc
-from jstr.consistency_terms import read, strings
+from jstr.cli import cli
 from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
-from jstr.data.sources import open_source
-from jstr.main import cli
+from jstr.data.sources.open import open_source
+from jstr.inference.reader import WORDS_HELP, Reader, batch_size, load
 from jstr.metrics import PROTOCOLS
-from jstr.reader import WORDS_HELP, Reader, batch_size, load
+from jstr.objectives.parts import pseudo_labels
+from jstr.objectives.parts.consistency_terms import read, strings
 
 
 class Word(NamedTuple):
@@ -58,7 +58,7 @@ def read_batch(reader: Reader, images: np.ndarray, confidence: str) -> tuple[lis
         return *reader.read_batch(images), np.ones(len(images), bool)
     reading = read(reader.logits(list(images)), reader.facts)
     texts = [reader.charset.decode(row) for row in np.asarray(strings(reading, reader.facts)).tolist()]
-    return texts, np.asarray(lc.CONFIDENCES[confidence](reading)), np.asarray(reading.whole)
+    return texts, np.asarray(pseudo_labels.CONFIDENCES[confidence](reading)), np.asarray(reading.whole)
 
 
 class Tar:
@@ -114,7 +114,7 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--data", action="append", required=True, metavar="PATH", help="may be given many times")
     parser.add_argument("--out", required=True, metavar="FILE.tar")
-    parser.add_argument("--confidence", default="geometric_mean", choices=lc.CONFIDENCES)
+    parser.add_argument("--confidence", default="geometric_mean", choices=pseudo_labels.CONFIDENCES)
     parser.add_argument("--threshold", type=float, default=0.9, help="words that are less confident are left out")
     parser.add_argument("--check", action="store_true", help="compare with the labels of PATH; nothing else uses them")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS, help="of that comparison")

@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from jstr.cli import cli
 from jstr.core import InputError
-from jstr.main import cli
 
 
 class Arm(NamedTuple):

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-
-from jstr.flops import PEAK_TFLOPS
+from flops import PEAK_TFLOPS
 
 SHARE = 0.4  # of the peak that `scaling_lines` assumes to be reached
 

@@ -24,11 +24,11 @@ import numpy as np
 from PIL import Image
 
 from jstr.core import InputError
-from jstr.data.duplicates import BITS, DIFFERENCE, LARGE_GROUP, LIKE, fingerprint, label_key
+from jstr.data.analysis.fingerprints import BITS, DIFFERENCE, LARGE_GROUP, LIKE, fingerprint, label_key
+from jstr.data.analysis.near_duplicates import Twins
 from jstr.data.images import ImageSpec
-from jstr.data.sources import Source, open_source
-from jstr.data.synth import contact_sheet
-from jstr.data.twins import Twins
+from jstr.data.preview import contact_sheet
+from jstr.data.sources.open import Source, open_source
 from jstr.text import Charset, LabelReport
 
 _ABOUT = __doc__.split("\n")[0]

@@ -15,12 +15,12 @@ import grain
 import numpy as np
 from absl import flags
 
+from jstr.augment.host import registry
 from jstr.core import InputError
-from jstr.data import ops
 from jstr.data.images import ImageSpec
-from jstr.data.rows import usable_of
-from jstr.data.text_source import NOISED, text_stream
-from jstr.data.usable import Numbered, Runs, Usable
+from jstr.data.sample_filter import Numbered, Runs, Usable
+from jstr.data.source_config import usable_of
+from jstr.data.sources.text_corpus import NOISED, text_stream
 from jstr.text import Charset
 
 LABEL_FIELDS = ("tokens", "has_label")
@@ -40,7 +40,7 @@ def image_views(where: str, fields: tuple[str, ...], given: Mapping[str, Any]) -
     if set(given) - set(views):
         raise InputError(f"{where} has {sorted(given)}; the images of this stream are {sorted(views)}")
     for field, view in views.items():
-        ops.check_view(f"{where.split('.')[-2]}.{field}", view)
+        registry.check_view(f"{where.split('.')[-2]}.{field}", view)
     return views
 
 
@@ -199,7 +199,7 @@ def _finish(dataset, seed: int, fields, views: dict[str, dict], spec: ImageSpec,
     def make(sample: dict, rng: np.random.Generator | None) -> dict:
         out, label = {"key": sample["key"], "broken": sample["broken"]}, sample["label"]
         for (name, view), view_rng in zip(views.items(), _independent(rng, len(views)), strict=True):
-            image = ops.apply_view(sample["image"], view_rng, view) if view else sample["image"]
+            image = registry.apply_view(sample["image"], view_rng, view) if view else sample["image"]
             out[name] = spec.fit(image)
             if name + FILLED in fields:
                 out[name + FILLED] = np.float32(spec.filled(image))

@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jstr import decode
 from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.decoding import greedy
 from jstr.models import abinet_language, abinet_vision
 from jstr.models.abinet_vision import check_common, classify, compute_dtype
 from jstr.nn.layers import dense, torch_default
@@ -84,7 +84,7 @@ class Model(nn.Module):
         outputs = see(images, train=train)
         logits, found = outputs["logits"], {"vision": [outputs["logits"]], "language": [], "fusion": []}
         for _ in range(self.iterations):
-            length = decode.word_length(jnp.argmax(logits, axis=-1), self.config.eos_id)
+            length = greedy.word_length(jnp.argmax(logits, axis=-1), self.config.eos_id)
             corrected = correct(jax.nn.softmax(logits), length, train=train)
             logits, fused = fuse(corrected["features"], outputs["glimpses"])
             found["language"].append(corrected["logits"])
@@ -96,4 +96,4 @@ class Model(nn.Module):
     def decode(self, images: Array) -> Prediction:
         """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
         logits = self(images, train=False)["logits"]
-        return decode.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)
+        return greedy.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)

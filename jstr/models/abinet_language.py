@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jstr.core import Array, ModelConfig
-from jstr.decode import word_length
+from jstr.decoding.greedy import word_length
 from jstr.models.abinet_vision import HEADS, check_common, classify, compute_dtype, scaled
 from jstr.nn.dropout import Dropout
 from jstr.nn.layers import dense, torch_default

@@ -10,8 +10,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jstr import decode
 from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.decoding import greedy
 from jstr.nn.dropout import Dropout
 from jstr.nn.images import normalise
 from jstr.nn.layers import dense, torch_default
@@ -141,7 +141,7 @@ class Model(nn.Module):
     def decode(self, images: Array) -> Prediction:
         """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
         logits = self(images, train=False)["logits"]
-        return decode.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)
+        return greedy.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)
 
 
 def classify(num_classes: int, features: Array, name: str) -> Array:

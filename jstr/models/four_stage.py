@@ -8,8 +8,8 @@ from __future__ import annotations
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jstr import decode
 from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.decoding import greedy
 from jstr.nn import features as extractors
 from jstr.nn.attention_decoder import AttentionDecoder, CTCHead
 from jstr.nn.images import normalise
@@ -174,5 +174,5 @@ class Model(nn.Module):
         """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
         logits = self(images, train=False, stop=True)["logits"]
         if self.prediction == "ctc":
-            return decode.ctc_prediction(logits)
-        return decode.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)
+            return greedy.ctc_prediction(logits)
+        return greedy.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)

@@ -10,8 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jstr import target
 from jstr.core import Array
+from jstr.nn import platform
 
 
 class BatchNorm(nn.BatchNorm):
@@ -21,7 +21,7 @@ class BatchNorm(nn.BatchNorm):
     def __call__(self, x: Array, use_running_average: bool | None = None) -> Array:
         fixed = nn.merge_param("use_running_average", self.use_running_average, use_running_average)
         single = x.dtype == jnp.float32 and self.dtype in (None, jnp.float32)
-        if fixed or self.is_initializing() or not single or target.platform() != "cpu":
+        if fixed or self.is_initializing() or not single or platform.platform() != "cpu":
             return super().__call__(x, use_running_average)
         mean = self.variable("batch_stats", "mean", jnp.zeros, x.shape[-1:])
         var = self.variable("batch_stats", "var", jnp.ones, x.shape[-1:])

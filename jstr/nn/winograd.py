@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jstr import target
 from jstr.core import Array
+from jstr.nn import platform
 
 # One-dimensional F(4, 3) at the points 0, 1, -1, 2, -2 and infinity: y = AT [(G w) * (BT x)].
 BT = np.array(
@@ -47,7 +47,7 @@ def conv_general_dilated(x: Array, kernel: Array, strides, padding, **options) -
     large = min(kernel.shape[2:]) >= MIN_CHANNELS and min(x.shape[1:3]) >= MIN_HEIGHT
     large &= x.shape[0] * math.prod(_tiles(*x.shape[1:3])) >= MIN_TILES or math.prod(kernel.shape[2:]) <= LARGE
     single = x.dtype == kernel.dtype == jnp.float32 and not _exact(options.get("precision"))
-    if target.platform() == "cpu" and usual and same and large and single:
+    if platform.platform() == "cpu" and usual and same and large and single:
         return conv3x3(x, kernel)
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
 

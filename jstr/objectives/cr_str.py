@@ -7,10 +7,10 @@ together. The defaults are those of the published code. cr.md.
 
 from __future__ import annotations
 
-from jstr import consistency
-from jstr.consistency import Consistency
-from jstr.consistency_terms import Coral, Distance, Gate
 from jstr.core import ModelConfig, Objective
+from jstr.objectives.parts import consistency
+from jstr.objectives.parts.consistency import Consistency
+from jstr.objectives.parts.consistency_terms import Coral, Distance, Gate
 
 draw = consistency.draw
 

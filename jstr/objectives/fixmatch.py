@@ -6,10 +6,10 @@ only reads in evaluation: config.teacher = dict(decay=0.999), config.eval_weight
 
 from __future__ import annotations
 
-from jstr import consistency
-from jstr.consistency import Consistency
-from jstr.consistency_terms import Distance, Gate
 from jstr.core import ModelConfig, Objective
+from jstr.objectives.parts import consistency
+from jstr.objectives.parts.consistency import Consistency
+from jstr.objectives.parts.consistency_terms import Distance, Gate
 
 draw = consistency.draw
 

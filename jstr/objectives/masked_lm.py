@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from jstr.core import Array, Batch, InputError, Metrics, ModelConfig, Objective, Variables
-from jstr.decode import word_length
-from jstr.losses import sequence_cross_entropy
-from jstr.supervision import mean
+from jstr.decoding.greedy import word_length
+from jstr.losses.supervised import sequence_cross_entropy
+from jstr.objectives.parts.supervised_loss import mean
 
 TOP = 5
 

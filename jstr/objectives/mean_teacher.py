@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jstr import losses_consistency as lc
-from jstr.consistency import compare
-from jstr.consistency_terms import check_choice, read, told
 from jstr.core import Array, Batch, ModelConfig, Objective, Variables
-from jstr.passes import forward, init
-from jstr.supervision import mean, supervised_outputs
+from jstr.losses import consistency
+from jstr.objectives.parts.apply_model import forward, init
+from jstr.objectives.parts.consistency import compare
+from jstr.objectives.parts.consistency_terms import check_choice, read, told
+from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 
 VIEWS = ("view0", "view1")
 
@@ -77,7 +77,7 @@ class MeanTeacher:
         metrics["supervised"] = metrics.pop("loss")
         halves = [self.difference(t, s["logits"]) for t, s in zip(taught, (known, free), strict=True)]
         metrics["consistency"] = jax.tree.map(jnp.add, *halves)
-        weight = self.cons_weight * lc.sigmoid_ramp(step, self.ramp_steps)
+        weight = self.cons_weight * consistency.sigmoid_ramp(step, self.ramp_steps)
         total = mean(metrics["supervised"]) + weight * mean(metrics["consistency"])
         student = read(jax.lax.stop_gradient(free["logits"]), self.config)
         return total, (model_state, metrics | compare(reading, student, self.config))
@@ -89,6 +89,6 @@ class MeanTeacher:
 
     def difference(self, taught: Array, student: Array) -> tuple[Array, Array]:
         """(sum, count) over the steps that count of logits [B, T, C] of both."""
-        values = lc.squared_difference(taught, student)
+        values = consistency.squared_difference(taught, student)
         mask = read(taught, self.config).mask if self.masked else jnp.ones(values.shape, bool)
         return jnp.where(mask, values, 0.0).sum(), mask.sum(dtype=jnp.float32)

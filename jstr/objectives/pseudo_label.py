@@ -9,10 +9,10 @@ teacher of any size, round after round. baselines.md sections 1 and 2.
 
 from __future__ import annotations
 
-from jstr import consistency
-from jstr.consistency import Consistency
-from jstr.consistency_terms import Distance, Gate
 from jstr.core import ModelConfig, Objective
+from jstr.objectives.parts import consistency
+from jstr.objectives.parts.consistency import Consistency
+from jstr.objectives.parts.consistency_terms import Distance, Gate
 
 draw = consistency.draw
 

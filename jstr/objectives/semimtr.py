@@ -12,11 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jstr.consistency_terms import check_choice, read, told
-from jstr.core import Array, Batch, InputError, Metrics, ModelConfig, Objective, Variables
-from jstr.losses import precise
-from jstr.passes import forward, init
-from jstr.supervision import mean, supervised_outputs
+from jstr.core import Array, Batch, InputError, Metrics, ModelConfig, Objective, Variables, at_least_float32
+from jstr.objectives.parts.apply_model import forward, init
+from jstr.objectives.parts.consistency_terms import check_choice, read, told
+from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 
 FIELDS = ("weak", "strong", "tokens", "has_label")
 REDUCTIONS = ("sum", "mean")
@@ -139,7 +138,7 @@ class SemiMTR:
         value = sum(values) / (len(values) if self.cons_iter_reduce == "mean" else 1)
         hits = {
             "agreement": jnp.argmax(taught, axis=-1) == jnp.argmax(students[-1], axis=-1),
-            "confident": jax.nn.softmax(precise(taught)).max(axis=-1) > self.threshold,
+            "confident": jax.nn.softmax(at_least_float32(taught)).max(axis=-1) > self.threshold,
         }
         count = mask.sum(dtype=jnp.float32)
         metrics = {name: (jnp.sum(hit & mask, dtype=jnp.float32), count) for name, hit in hits.items()}
@@ -153,7 +152,7 @@ def consistency_loss(
 
     Positions whose highest teacher's probability is not above the threshold add 0 and are counted.
     """
-    log_target, log_prob = (jax.nn.log_softmax(precise(x)) for x in (teacher, student))
+    log_target, log_prob = (jax.nn.log_softmax(at_least_float32(x)) for x in (teacher, student))
     target = jnp.exp(log_target)
     sure = target.max(axis=-1) > threshold
     if one_hot:  # the divergence is the same: one class holds everything, so nothing is uncertain

@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jstr import losses, passes
 from jstr.core import InputError, ModelConfig, Objective
-from jstr.draw import similarity_sheet
+from jstr.losses import contrastive
 from jstr.nn.images import normalise
 from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, frame_mask, less_their_mean, map_frames
-from jstr.supervision import mean, supervised_outputs
+from jstr.objectives.parts import apply_model
+from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
+from jstr.visualize import similarity_sheet
 
 SHOWN = 6
 VIEWS = ("view0", "view1", "view0_filled", "view1_filled")
@@ -123,12 +124,12 @@ class SeqCLR(NamedTuple):
         if self.concatenate:
             doubled = None if tokens is None else jnp.concatenate([tokens, tokens])
             images = jnp.concatenate(images)
-            outputs, model_state = passes.forward(self.model, params, model_state, images, doubled, key)
+            outputs, model_state = apply_model.forward(self.model, params, model_state, images, doubled, key)
             return [jax.tree.map(lambda x, i=i: jnp.split(x, 2)[i], outputs) for i in range(2)], model_state
         halves = []
         for i, view in enumerate(images):
             view_key = jax.random.fold_in(key, i)
-            outputs, model_state = passes.forward(self.model, params, model_state, view, tokens, view_key)
+            outputs, model_state = apply_model.forward(self.model, params, model_state, view, tokens, view_key)
             halves.append(outputs)
         return halves, model_state
 
@@ -171,14 +172,16 @@ def _check(head: str, mapping: str, size: int, temperature: float, centred: bool
     if size < 1 or not temperature > 0:
         raise InputError(f"config.objective: size={size} and temperature={temperature} must be positive")
     if centred and (mapping == "all" or mapping == "window" and size == 1):
-        raise InputError("config.objective.centred=True: a word of one instance has nothing beside their mean; choose "
-                         "mapping window or frame, and size above 1")
+        raise InputError(
+            "config.objective.centred=True: a word of one instance has nothing beside their mean; choose "
+            "mapping window or frame, and size above 1"
+        )
 
 
 def _contrast(z0, z1, mask, temperature: float):
     """Metrics of instances [B, N, D] of two views; mask [B, N]."""
     flat = [z.reshape(-1, z.shape[-1]) for z in (z0, z1)]
-    found = losses.nt_xent(*flat, temperature, mask.reshape(-1))
+    found = contrastive.nt_xent(*flat, temperature, mask.reshape(-1))
     count = mask.sum().astype(jnp.float32)
     return {
         "contrast": (found.loss.sum(), count),

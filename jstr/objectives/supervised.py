@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jstr import passes
 from jstr.core import ModelConfig, Objective
-from jstr.supervision import mean, supervised_outputs
+from jstr.objectives.parts import apply_model
+from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 
 
 def make(model, *, config: ModelConfig) -> Objective:
@@ -14,12 +14,12 @@ def make(model, *, config: ModelConfig) -> Objective:
     """
 
     def init(key, batch):
-        return passes.init(model, key, batch["labelled"]["image"], batch["labelled"]["tokens"])
+        return apply_model.init(model, key, batch["labelled"]["image"], batch["labelled"]["tokens"])
 
     def loss(params, model_state, teacher, batch, key, step):
         del teacher, step
         images, tokens = batch["labelled"]["image"], batch["labelled"]["tokens"]
-        outputs, model_state = passes.forward(model, params, model_state, images, tokens, key)
+        outputs, model_state = apply_model.forward(model, params, model_state, images, tokens, key)
         metrics = supervised_outputs(outputs, tokens, config)
         return mean(metrics["loss"]), (model_state, metrics)
 

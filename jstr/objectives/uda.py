@@ -6,10 +6,10 @@ average, no projection layer and no domain adaptation.
 
 from __future__ import annotations
 
-from jstr import consistency
-from jstr.consistency import Consistency
-from jstr.consistency_terms import Annealing, Distance, Gate
 from jstr.core import ModelConfig, Objective
+from jstr.objectives.parts import consistency
+from jstr.objectives.parts.consistency import Consistency
+from jstr.objectives.parts.consistency_terms import Annealing, Distance, Gate
 
 draw = consistency.draw
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from array_record.python.array_record_module import ArrayRecordWriter
 
-from jstr.data.builders import Serialiser, problem
 from jstr.data.importers.base import Reader, Word
+from jstr.data.importers.tfds_builder import Serialiser, problem
 
 WORDS_PER_SHARD = 10_000
 _SHARDS_OF_SMALL_SETS = 8  # so that these use several cores too

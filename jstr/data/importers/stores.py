@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jstr.core import InputError
-from jstr.data.files import walk
 from jstr.data.importers.base import Numbered, Reader, Word, file_word
-from jstr.data.label_files import LABEL_FILES
-from jstr.data.sources import LmdbSource, open_source
+from jstr.data.sources.files import walk
+from jstr.data.sources.label_files import LABEL_FILES
+from jstr.data.sources.open import LmdbSource, open_source
 
 _SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",

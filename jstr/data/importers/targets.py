@@ -13,9 +13,9 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordReader
 from tensorflow_datasets.proto import tf_example_pb2
 
-from jstr.data.builders import WordImages
 from jstr.data.importers.base import Reader
 from jstr.data.importers.shards import Interrupted, Progress
+from jstr.data.importers.tfds_builder import WordImages
 
 _CHUNK = 256
 Splits = dict[str, list[dict[str, Any]]]  # split -> shards, as `shards.finished` gives them

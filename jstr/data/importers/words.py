@@ -14,7 +14,7 @@ import numpy as np
 
 from jstr.core import InputError
 from jstr.data.importers.base import Lines, Reader, Word, file_word, first_folder, read_file, read_text
-from jstr.data.label_files import parse_labels
+from jstr.data.sources.label_files import parse_labels
 
 
 class MjSynth(Reader):

@@ -1,0 +1,55 @@
+"""A recogniser in one small file: variables in half precision beside the config that made them.
+
+The package brings one, BUNDLED. Wherever a workdir is read from (evaluate, predict, `jstr.load`, config.init_from),
+such a file may stand instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from flax import traverse_util
+
+from jstr.core import InputError
+
+BUNDLED = Path(__file__).parents[1] / "bundled" / "reader.npz"
+SUFFIX = ".npz"
+
+
+def is_packed(path: str | os.PathLike) -> bool:
+    return str(path).endswith(SUFFIX)
+
+
+def save(path: str | os.PathLike, params, model_state, meta: dict) -> None:
+    """Writes {"params", "model_state"} and meta. Matrices and kernels become float16, vectors stay float32."""
+    flat = traverse_util.flatten_dict({"params": params, "model_state": model_state}, sep="/")
+    flat = {name: _small(np.asarray(x)) for name, x in flat.items()}
+    with open(path, "wb") as file:  # np.savez would add a suffix of its own
+        np.savez_compressed(file, meta=np.array(json.dumps(meta)), **flat)
+
+
+def _small(x: np.ndarray) -> np.ndarray:
+    half = x.astype(np.float16)
+    return half if x.ndim > 1 and np.isfinite(half).all() else x.astype(np.float32)
+
+
+def load(path: str | os.PathLike) -> tuple[dict, dict]:
+    """(meta, {"params", "model_state"}), float32.
+
+    Raises:
+      InputError: a file that is not there or is not one of ours.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(str(arrays.pop("meta")))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a packed recogniser; make one with tools/pack.py") from error
+    tree = traverse_util.unflatten_dict({n: x.astype(np.float32) for n, x in arrays.items()}, sep="/")
+    return meta, {"params": tree.get("params", {}), "model_state": tree.get("model_state", {})}

@@ -1,0 +1,141 @@
+"""Contact sheets of word images with their labels."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from jstr.core import InputError
+from jstr.data.images import ImageSpec
+from jstr.data.source_config import open_row
+from jstr.data.synth.fonts import BUNDLED, SUFFIXES, Fonts
+from jstr.data.synth.source import RenderedWords
+from jstr.text import Charset
+
+
+def contact_sheet(samples: Iterable[dict], columns: int = 5, font=None, fonts: Sequence[str] = ()) -> np.ndarray:
+    """Pictures with their labels below, uint8 [H, W, 3].
+
+    font: a file, tried first for the labels; fonts: more of them. A label that no font has is shown by its code points.
+    """
+    samples = list(samples)
+    if not samples:
+        raise InputError("contact sheet: no samples to show")
+    texts = [sample["label"] or "" for sample in samples]
+    more = sorted(str(path) for path in BUNDLED.parent.glob("fonts_*/*") if path.suffix in SUFFIXES)
+    paths = [*([str(font)] if font else []), str(BUNDLED / "Arimo-Regular.ttf"), *fonts, *more]
+    faces = Fonts(paths, "".join(sorted(set("".join(texts)) - {" "})), case_sensitive=False)
+    tiles = [_tile(sample["image"], text, faces) for sample, text in zip(samples, texts, strict=True)]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[r : r + columns], 1) for r in range(0, len(tiles), columns)]
+    return np.concatenate(rows, 0)
+
+
+def _tile(picture: np.ndarray, text: str, faces: Fonts) -> np.ndarray:
+    height, width, below = 48, 240, 20
+    tile = np.full((height + below + 4, width, 3), 255, np.uint8)
+    h, w = picture.shape[:2]
+    shape = (min(max(round(w * height / h), 1), width - 4), height)
+    picture = cv2.resize(picture, shape, interpolation=cv2.INTER_LINEAR if h < height else cv2.INTER_AREA)
+    tile[:height, 2 : 2 + shape[0]] = picture if picture.ndim == 3 else picture[:, :, None]
+    able = faces.able(text.replace(" ", ""))
+    if not able:
+        text, able = text.encode("ascii", "backslashreplace").decode(), -1
+    face = ImageFont.truetype(faces.paths[(able & -able).bit_length() - 1], 14)
+    drawn = Image.fromarray(tile)
+    ImageDraw.Draw(drawn).text((2, height + 1), text, fill=(0, 0, 0), font=face)
+    return np.asarray(drawn)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes a contact sheet of rendered words, of those of a config, or of any other source of labelled words."""
+    parser = argparse.ArgumentParser(prog="python -m jstr.data.synth", description=main.__doc__)
+    parser.add_argument("--out", required=True, help="the picture to write, e.g. sheet.png")
+    parser.add_argument("--config", help="configs/NAME.py: shows the rendered words of its streams and evaluations")
+    parser.add_argument("--source", help="one source of the config by its name, or the path of a data set")
+    parser.add_argument("--seed", type=int, default=0, help="of the words, or of the choice from a data set")
+    parser.add_argument("--characters", default="36", help="without --config: 36, 62, 94, file:PATH, or the characters")
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--fonts", action="append", help='a folder, a file or "bundled"; may be given again')
+    parser.add_argument("--words", help="a file of words, one per line")
+    parser.add_argument("--backgrounds", help="a folder of photographs")
+    options = parser.parse_args(arguments)
+    try:
+        if options.count < 1:
+            raise InputError(f"--count={options.count}: show at least one")
+        sources = _sources(options)
+        each = max(options.count // len(sources), 1)
+        samples = [sample for source in sources for sample in _some(source, each, options.seed)]
+        fonts = [path for source in sources if isinstance(source, RenderedWords) for path in source.fonts]
+        Image.fromarray(contact_sheet(samples, fonts=list(dict.fromkeys(fonts)))).save(options.out)
+    except (InputError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{options.out}: {len(samples)} of {', '.join(map(str, sources))}")
+    return 0
+
+
+def _sources(options: argparse.Namespace) -> list:
+    """What the options ask to show."""
+
+    if not options.config and not options.source:
+        keys = ("fonts", "words", "backgrounds")
+        given = {key: value for key in keys if (value := getattr(options, key))}
+        charset = Charset.make(options.characters, "cr_ctc", 25)
+        return [RenderedWords(options.seed, max(options.count, 1), charset.characters, **given)]
+    if not options.config:
+        return [open_row({"path": options.source}, Charset.make(options.characters, "cr_ctc", 25), "", True)]
+    if options.fonts or options.words or options.backgrounds:
+        raise InputError("--fonts, --words and --backgrounds go without --config, which says these itself")
+    config = _config(options.config)
+    charset, root = Charset.make(**config.charset), config.data_root
+    streams = [row.sources for part in ("streams", "held_back") for row in config.get(part, {}).values()]
+    rows = {name: row for group in [config.evals, *reversed(streams)] for name, row in group.items()}
+    if options.source:
+        row = rows.get(options.source, {"path": options.source})
+        if options.source not in rows and not os.path.exists(options.source) and ":" not in options.source:
+            raise InputError(f"--source={options.source} is no path, nor one of {options.config}: {', '.join(rows)}")
+        return [open_row(row, charset, root if options.source in rows else "", row.get("labelled", True))]
+    rendered = [open_row(row, charset, root, True) for row in rows.values() if "rendered" in row]
+    if not rendered:
+        raise InputError(f"{options.config} has no rendered words; name one of its sources: --source={'|'.join(rows)}")
+    return rendered
+
+
+def _config(spec: str):
+    """The config of --config=FILE[:ARGUMENTS]."""
+    path, _, argument = spec.partition(":")
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise InputError(f"--config={spec}: there is no such file")
+    sys.path.insert(0, str(file.parents[1]))  # its `from configs import common` must work from any folder
+    module_spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    return module.get_config(argument) if argument else module.get_config()
+
+
+def _some(source, count: int, seed: int) -> Iterator[dict]:
+    """`count` samples, decoded: the first rendered words, or a random choice from a data set."""
+    n = min(count, len(source))
+    chosen = range(n)
+    if not isinstance(source, RenderedWords):
+        chosen = sorted(np.random.default_rng(seed).permutation(len(source))[:n].tolist())
+    spec, broken = ImageSpec((32, 100), 3), []
+    for i in chosen:
+        sample = source[i]
+        image = spec.decode(sample["image"])
+        if image is None:
+            broken.append(sample["key"])
+        else:
+            yield sample | {"image": image}
+    if broken:
+        print(f"{len(broken)} broken images left out, the first is {broken[0]}", file=sys.stderr)

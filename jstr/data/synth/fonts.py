@@ -1,0 +1,208 @@
+"""Fonts of the word renderer: which characters each can draw, and words as masks."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import ImageFont, features
+
+from jstr.core import InputError
+
+BUNDLED = Path(__file__).parents[1] / "fonts"
+NAMED = {"bundled": BUNDLED, "korean": BUNDLED.parent / "fonts_korean"}
+SUFFIXES = (".ttf", ".otf", ".ttc")
+# Scripts, handwriting, blackletter, stencils and the like among the bundled fonts: rarer on signs than the others.
+DECORATIVE = frozenset(
+    """ArchitectsDaughter-Regular Bangers-Regular BlackOpsOne-Regular Bungee-Regular Caprasimo-Regular Caveat-Bold
+    ComicNeue-Bold GreatVibes-Regular IndieFlower-Regular Kalam-Bold Lobster LuckiestGuy-Regular MedievalSharp-Regular
+    Pacifico-Regular PatrickHand-Regular PermanentMarker-Regular PoiretOne-Regular RockSalt-Regular
+    SairaStencilOne-Regular Satisfy-Regular ShadowsIntoLight-Regular Shrikhand-Regular SpecialElite-Regular TomsonTalks
+    VT323-Regular Yellowtail-Regular""".split()
+)
+# Nobody writes a whole word in the capitals of these.
+SCRIPTS = frozenset("GreatVibes-Regular Lobster MedievalSharp-Regular Pacifico-Regular Satisfy-Regular".split())
+# Kept per process; when there are more, keeping starts anew. Letters take 1.5 KB each, distances between two 0.2 KB.
+LETTERS, DISTANCES = 100_000, 500_000
+_NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it is drawn as the missing-glyph box
+
+
+def font_files(fonts: str | os.PathLike | Sequence[str | os.PathLike] | None) -> list[str]:
+    """Font files of a folder, of several folders or files, or the bundled ones.
+
+    "bundled" names the folder `fonts` beside this file, any other NAME a folder `fonts_NAME` there, if it exists.
+
+    Raises:
+      InputError: a folder without fonts, or a path that is not there.
+    """
+    paths = []
+    for entry in [fonts] if isinstance(fonts, (str, os.PathLike)) else fonts or ["bundled"]:
+        named = BUNDLED.with_name(f"fonts_{entry}") if str(entry).isidentifier() else BUNDLED
+        folder = BUNDLED if entry == "bundled" else named if named != BUNDLED and named.is_dir() else Path(entry)
+        if folder.is_file():
+            paths.append(str(folder))
+            continue
+        found = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise InputError(f"{folder} holds no font file ({', '.join(SUFFIXES)}); give a folder of fonts")
+        paths += found
+    return paths
+
+
+class Fonts:
+    """A set of fonts. FreeType faces are not safe to share, so every thread (and process) opens its own.
+
+    case_sensitive: a font that draws a small letter as its capital does not count as having the small letter.
+
+    Raises:
+      InputError: a font that cannot be read, or a script that joins or reorders its letters without the library for it.
+    """
+
+    def __init__(self, paths: list[str], characters: str, case_sensitive: bool):
+        self.paths = paths
+        self._scripts = sum(1 << f for f, path in enumerate(paths) if Path(path).stem in SCRIPTS)
+        self._clear()
+        shaped = [c for c in characters if not _simple(c)]
+        if shaped and not features.check("raqm"):
+            some = "".join(shaped[:10])
+            raise InputError(f"fonts: {some!r} need shaping by Pillow's raqm layout, which is absent; install libraqm")
+        # Bit f of covering[c] is set when font f draws c: a word's fonts are the "and" over its characters.
+        self.covering = dict.fromkeys(characters, 0)
+        for f in range(len(paths)):
+            for c in self._drawn(f, characters, case_sensitive):
+                self.covering[c] |= 1 << f
+
+    def _clear(self) -> None:
+        self._local = threading.local()
+        # Shared by threads: the values are never changed, and made twice they are the same.
+        self._glyphs: dict[tuple[int, int, str], tuple[np.ndarray, int, int]] = {}
+        self._advances: dict[tuple[int, str], float] = {}
+        self._odds: dict[tuple[int, float], tuple[list[int], np.ndarray]] = {}
+        self._files: dict[int, bytes] = {}
+
+    def _drawn(self, index: int, characters: str, case_sensitive: bool) -> list[str]:
+        font = self._font(index, 24)
+        try:
+            absent = _shape(font, _NOT_A_CHARACTER)
+            seen = {c: _shape(font, c) for c in characters}
+        except (OSError, ValueError) as error:
+            raise InputError(f"font {self.paths[index]} cannot draw: {error}; remove the file") from error
+        capitals = {c for c in characters if case_sensitive and c.upper() != c and seen.get(c.upper()) == seen[c]}
+        return [c for c, ink in seen.items() if ink != absent and any(ink[0]) and c not in capitals]
+
+    def able(self, text: str) -> int:
+        """The fonts that draw every character of `text`, as bits."""
+        bits = -1
+        for c in text:
+            bits &= self.covering[c]
+        return bits
+
+    def choose(self, rng: np.random.Generator, able: int, decorative: float = 1.0, capitals: bool = False) -> int:
+        """One of the fonts `able`. decorative: the weight of the bundled fonts of that kind; others have 1.
+
+        capitals: the text is all in capitals, so scripts are left out if there are others.
+        """
+        able = able & ~self._scripts or able if capitals else able
+        odds = self._odds.get((able, decorative))
+        if odds is None:
+            indices = [f for f in range(len(self.paths)) if able >> f & 1]
+            rare = [Path(self.paths[f]).stem in DECORATIVE for f in indices]
+            odds = indices, np.cumsum(np.where(rare, max(decorative, 1e-6), 1.0))
+            self._odds[able, decorative] = odds
+        indices, cumulative = odds
+        return indices[int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))]
+
+    def _font(self, index: int, size: int) -> ImageFont.FreeTypeFont:
+        cache = self._local.__dict__
+        font = cache.get((index, size))
+        if font is None:
+            try:
+                if index not in self._files:  # read once: many sizes of many fonts would keep as many files open
+                    self._files[index] = Path(self.paths[index]).read_bytes()
+                font = ImageFont.truetype(io.BytesIO(self._files[index]), size)
+            except OSError as error:
+                message = f"font {self.paths[index]} cannot be read ({error}); replace or remove the file"
+                raise InputError(message) from error
+            cache[index, size] = font
+        return font
+
+    def mask(
+        self, index: int, size: int, text: str, spacing: float = 0.0, initial: int = 0, kerned: bool = True
+    ) -> np.ndarray:
+        """`text` as ink, uint8 [h, w], cut to its box.
+
+        size: em in pixels. spacing: extra room between letters, in em. initial: size of the first letter, if another.
+        kerned: False is faster, for words of which an edge is seen.
+        """
+        if not _simple(text):
+            return _ink(self._font(index, size), text)[0]
+        placed, pen, em = [], 0.0, initial or size
+        for c, following in zip(text, (*text[1:], ""), strict=True):
+            ink, x, y = self._glyph(index, em, c)
+            x += round(pen)
+            placed.append((ink, x, y, x + ink.shape[1], y + ink.shape[0]))
+            pen += max(self._advance(index, c + following if kerned else c) + spacing, 0.1) * em
+            em = size
+        _, lefts, tops, rights, bottoms = zip(*placed, strict=True)
+        left, top = min(lefts), min(tops)
+        out = np.zeros((max(bottoms) - top, max(rights) - left), np.uint8)
+        for ink, x, y, right, bottom in placed:
+            part = out[y - top : bottom - top, x - left : right - left]
+            np.maximum(part, ink, out=part)
+        return out
+
+    def _glyph(self, index: int, size: int, c: str) -> tuple[np.ndarray, int, int]:
+        """One letter's ink and the place of its left and upper edges, counted from the pen on the baseline."""
+        glyph = self._glyphs.get((index, size, c))
+        if glyph is None:
+            glyph = _keep(self._glyphs, LETTERS, (index, size, c), _ink(self._font(index, size), c))
+        return glyph
+
+    def _advance(self, index: int, pair: str) -> float:
+        """From one pen position to the next in em, kerning included. pair: the letter and the next one, if any."""
+        advance = self._advances.get((index, pair))
+        if advance is None:
+            length = self._font(index, 64).getlength(pair) / 64
+            length -= self._advance(index, pair[1:]) if len(pair) > 1 else 0
+            advance = _keep(self._advances, DISTANCES, (index, pair), length)
+        return advance
+
+    def __getstate__(self) -> dict:
+        return {"paths": self.paths, "covering": self.covering, "_scripts": self._scripts}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._clear()
+
+
+def _keep(cache: dict, limit: int, key, value):
+    if len(cache) >= limit:
+        cache.clear()
+    cache[key] = value
+    return value
+
+
+def _simple(text: str) -> bool:
+    """Whether letters may be drawn one by one. Other scripts join, reorder or stack theirs, which FreeType does."""
+    return all(c < "\u0300" or "\u0370" <= c < "\u0483" or "\u3041" <= c < "\ud7a4" for c in text)
+
+
+def _shape(font: ImageFont.FreeTypeFont, text: str) -> tuple[bytes, tuple]:
+    """What tells glyphs apart: pixels and their box."""
+    mask, offset = font.getmask2(text, "L", anchor="ls")
+    return bytes(mask), (mask.size, offset)
+
+
+def _ink(font: ImageFont.FreeTypeFont, text: str) -> tuple[np.ndarray, int, int]:
+    """`text` cut to the box of its ink, and the box's left and upper edges, from the pen on the baseline."""
+    pixels, ((w, h), (x, y)) = _shape(font, text)
+    ink = np.frombuffer(pixels, np.uint8).reshape(h, w)
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    if not rows.size:
+        return np.zeros((1, 1), np.uint8), 0, 0
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    return ink, int(columns[0]) + x, int(rows[0]) + y

@@ -1,0 +1,118 @@
+"""Words rendered on the fly, as a random-access source: labelled data without a file.
+
+    python -m jstr.data.synth --out=sheet.png
+    python -m jstr.data.synth --config=configs/NAME.py --out=sheet.png [--source=NAME]
+
+show 100 of them, or of any other source, with their labels.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jstr.core import InputError
+from jstr.data.synth.background import Photographs
+from jstr.data.synth.compose import Scene
+from jstr.data.synth.fonts import Fonts, font_files
+from jstr.data.synth.style import Style
+from jstr.data.synth.text_sampler import Writer
+
+
+class RenderedWords:
+    """`size` rendered words. Element i is a pure function of (seed, i) and the options; use another seed to evaluate.
+
+    seed: 0 or more.
+    characters: what labels may hold, as a plain string. With one case only, pictures show both cases.
+    fonts: None (the bundled ones), a folder, or a list of folders, files and "bundled".
+    words: None ("english"), the name of a bundled list, a file of word[<TAB>log10 frequency] lines, or a list of words.
+    height: of the pictures; their width is the natural one.
+    backgrounds: a folder of photographs, of which a share of the words (Style.photographed) take crops.
+    style: the random ranges. case_insensitive: None derives it from `characters`.
+
+    Threads may share an instance, and it can be pickled.
+
+    Raises:
+      InputError: no fonts, a font that cannot be read, characters that no font has, words outside the charset.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        size: int,
+        characters: str,
+        *,
+        max_length: int = 25,
+        fonts: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+        words: str | os.PathLike | Sequence[str] | None = None,
+        height: int = 32,
+        style: Style | None = None,
+        case_insensitive: bool | None = None,
+        backgrounds: str | os.PathLike | None = None,
+    ):
+        if not 0 <= seed < 2**64 or size < 1 or max_length < 1 or height < 8:
+            numbers = f"seed={seed}, size={size}, max_length={max_length}, height={height}"
+            raise InputError(f"rendered words: {numbers}; need seed >= 0, size and max_length >= 1, height >= 8")
+        self.seed, self.size, self.height = seed, size, height
+        self.style = style or Style()
+        self.path = f"rendered(seed={seed})"
+        self._characters = characters
+        self._writer = Writer(characters, max_length, self.style, words, case_insensitive)
+        self._fonts = Fonts(font_files(fonts), self._writer.shown, not self._writer.case_insensitive)
+        photographs = None if backgrounds is None else Photographs(backgrounds)
+        self._scene = Scene(self._fonts, self.style, height, self._another, photographs)
+        absent = [c for c in characters if not c.isspace() and not self._fonts.covering[c]]
+        if absent or not characters.strip():
+            fonts = f"none of the {len(self._fonts.paths)} fonts"
+            raise InputError(
+                f"rendered words: {fonts} has {''.join(absent[:40])!r} of the charset; give fonts that do, "
+                "or a charset without them"
+            )
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, i: int) -> dict:
+        """dict(image uint8 [height, W, 3] RGB, label, key)."""
+        i = operator.index(i)
+        if not 0 <= i < self.size:
+            raise IndexError(f"sample {i} of {self.size}")
+        rng = self._rng(i)
+        label, shown, able = self._word(rng)
+        image = self._scene.render(rng, i, shown, able)
+        return {"image": image, "label": label, "key": f"rendered-{i}"}
+
+    @property
+    def fonts(self) -> list[str]:
+        """Paths of the font files."""
+        return self._fonts.paths
+
+    def labels(self) -> Iterator[str]:
+        """All labels in order; draws no picture."""
+        return (self._word(self._rng(i))[0] for i in range(self.size))
+
+    def _rng(self, i: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, i))
+
+    def _another(self, rng: np.random.Generator) -> tuple[str, int]:
+        """Text and fonts of a word beside the labelled one."""
+        return self._word(rng)[1:]
+
+    def _word(self, rng: np.random.Generator) -> tuple[str, str, int]:
+        """(label, shown text, fonts that have all its characters as bits): the first draws of an element."""
+        for _ in range(100):
+            drawn = self._writer.draw(rng)
+            if drawn is not None and (able := self._fonts.able(drawn[1])):
+                return *drawn, able
+        # Fonts that share few characters, or words that never fit: one character always does.
+        c = self._characters.strip()[rng.integers(len(self._characters.strip()))]
+        return c, c, self._fonts.able(c)
+
+    def __repr__(self) -> str:
+        return (
+            f"RenderedWords(seed={self.seed}, size={self.size}, {len(self._characters)} characters, "
+            f"{len(self._fonts.paths)} fonts, {len(self._writer.words)} words)"
+        )

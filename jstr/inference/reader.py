@@ -1,0 +1,243 @@
+"""A trained recogniser that turns images into text. Evaluation, prediction and the Python API all read through it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from jstr import visualize
+from jstr.checkpoints import checkpoint, packed
+from jstr.core import InputError
+from jstr.data.images import ImageSpec, to_channels
+from jstr.decoding.greedy import attention_prediction, confidence
+from jstr.decoding.lm_decoder import make_search
+from jstr.models import example_input, make_model, reads_text
+from jstr.text import Charset
+
+SHOWN = 16
+WORDS_HELP = "english, korean, or a file of words: what is likely to be read; none: greedily; default: see its config"
+
+
+def batch_size() -> int:
+    """Pictures to read at a time. Few on a CPU, whose caches the features of more would leave: it then reads slower."""
+    return 16 if jax.default_backend() == "cpu" else 64
+
+
+def make_charset(config) -> Charset:
+    """From config.charset, whose keys are the arguments of Charset.make."""
+    return Charset.make(**dict(config))
+
+
+class Reader:
+    """A recogniser with its charset, image size and variables. `jstr.load(workdir)` makes one.
+
+    variables: {"params": ..., "batch_stats": ...} of the model; may be set anew at any time.
+    heads: names of the model's heads, of which the last gives the answer; () where there is only one.
+    has_attention: whether `look` has something to show.
+    prior: config.language_model as a prior over texts; it reads by beam search then. None: greedily.
+
+    Raises:
+      InputError: a language model that cannot be read, or one for a recogniser that has its own.
+    """
+
+    def __init__(self, config, variables=None):
+        self.charset = make_charset(config["charset"])
+        self.spec = ImageSpec.make(config["image"])
+        self.model, self.facts = make_model(config["model"], self.charset, self.spec.size, self.spec.channels)
+        self.heads = tuple(getattr(self.model, "heads", ()))
+        self.has_attention = bool(getattr(self.model, "has_attention", False))
+        self.variables = variables
+        self.prior, self._search = self._make_search(**(config.get("language_model") or {}))
+
+        def decode(variables, images):
+            prediction = self.model.apply(variables, images, method="decode")
+            return prediction.ids, confidence(prediction, self.facts.first_id)
+
+        def decode_logits(logits):
+            prediction = attention_prediction(logits, eos_id=self.facts.eos_id, pad_id=self.facts.pad_id)
+            return prediction.ids, confidence(prediction, self.facts.first_id)
+
+        def see(variables, images):
+            outputs = self.model.apply(variables, images, train=False)
+            heads = {name: decode_logits(outputs["heads"][name]) for name in self.heads}
+            return decode_logits(outputs["logits"]), heads, outputs["attention"]
+
+        self._decode = jax.jit(decode)
+        self._see = jax.jit(see)
+        self._correct = jax.jit(lambda v, ids: decode_logits(self.model.apply(v, ids, train=False)["logits"]))
+        self._logits = jax.jit(
+            lambda variables, images, tokens: self.model.apply(variables, images, tokens, train=False)["logits"]
+        )
+
+    def read(self, images: Iterable | str | os.PathLike | np.ndarray | Image.Image) -> tuple[list[str], np.ndarray]:
+        """(texts, confidences [N] in 0..1) of images: paths, PIL images or uint8 arrays [H, W] or RGB [H, W, 3].
+
+        A single image is read as a list of one.
+
+        Raises:
+          InputError: a file that is not an image, or an array of another form.
+        """
+        texts, confidences = [], []
+        for batch in _chunks(self.pixels(images), batch_size()):
+            some_texts, some_confidences = self.read_batch(np.stack(batch))
+            texts += some_texts
+            confidences.append(some_confidences)
+        return texts, np.concatenate(confidences) if confidences else np.zeros(0, np.float32)
+
+    def logits(self, images, tokens: np.ndarray | None = None) -> np.ndarray:
+        """Raw scores [N, T, C] float32: fed back greedily, or teacher-forced on tokens [N, max_length + 2]."""
+        pixels = np.stack(list(self.pixels(images)))
+        return np.asarray(self._logits(self.variables, pixels, None if tokens is None else jnp.asarray(tokens)))
+
+    def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
+        self._check_reads_images()
+        if self._search:
+            found = self._search(self.variables, _padded(images))[: len(images)]
+            return [text for text, _ in found], np.array([value for _, value in found], np.float32)
+        if self.has_attention:  # what is compiled once serves everything
+            return self._text(jax.device_get(self._see(self.variables, _padded(images))[0]), len(images))
+        return self._text(jax.device_get(self._decode(self.variables, _padded(images))), len(images))
+
+    def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
+        """What each of `heads` reads in images of read_batch: texts and confidences by name; {} without heads."""
+        if not self.heads:
+            return {}
+        found = jax.device_get(self._see(self.variables, _padded(images))[1])
+        return {name: self._text(found[name], len(images)) for name in self.heads}
+
+    def look(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Texts of images of read_batch, and where they are looked at for every character.
+
+        That is [B, T, h, w], of which each map [h, w] sums to 1.
+
+        Raises:
+          InputError: a recogniser without position attention.
+        """
+        if not self.has_attention:
+            raise InputError("this recogniser has no position attention to show; ABINet has")
+        found, _, attention = jax.device_get(self._see(self.variables, _padded(images)))
+        return self._text(found, len(images))[0], attention[: len(images)]
+
+    def attention_sheet(self, images: np.ndarray, count: int = SHOWN) -> np.ndarray:
+        """A picture uint8 [H, W, 3] of what `look` finds in the first `count` of images."""
+        texts, maps = self.look(images)
+        return visualize.attention_sheet(images[:count], maps[:count], texts[:count])
+
+    def correct(self, words: list[str]) -> tuple[list[str], np.ndarray]:
+        """What a language model makes of words: texts and confidences.
+
+        Raises:
+          InputError: a recogniser of images, or a word that is empty, too long or outside of the charset.
+        """
+        if not reads_text(self.model):
+            raise InputError("this recogniser reads pictures, not words; give the workdir of a language model")
+        words = [self.charset.normalise(word) for word in words]
+        for word in words:
+            outside = self.charset.outside(word)
+            if outside or not 0 < len(word) <= self.charset.max_length:
+                reason = f"{outside[0]!r} is outside of the charset" if outside else (
+                    f"give 1 to {self.charset.max_length} characters")  # fmt: skip
+                raise InputError(f"word {word[:40]!r}: {reason}")
+        ids = np.stack([self.charset.encode(word)[1:] for word in words])
+        return self._text(jax.device_get(self._correct(self.variables, _padded(ids))), len(words))
+
+    def _make_search(self, words: str = "", weight: float = 0.5, width: int = 8):
+        """(prior, search) of config.language_model, or Nones. Raises InputError."""
+        if words in ("", "none"):
+            return None, None
+        if self.heads or reads_text(self.model):
+            raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
+        return make_search(self.model, self.facts, self.charset.characters, words, weight, width)
+
+    def _text(self, found, count: int) -> tuple[list[str], np.ndarray]:
+        ids, confidences = found
+        return [self.charset.decode(row) for row in ids[:count].tolist()], confidences[:count]
+
+    def _check_reads_images(self) -> None:
+        if reads_text(self.model):
+            raise InputError("a language model reads words, not pictures: use predict --words")
+
+    def pixels(self, images) -> Iterator[np.ndarray]:
+        """Model-sized uint8 [H, W, C] of each image of `read`."""
+        if isinstance(images, str | os.PathLike | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4):
+            images = [images]
+        for image in images:
+            yield self.spec.fit(self._open(image))
+
+    def _open(self, image) -> np.ndarray:
+        if isinstance(image, str | os.PathLike):
+            try:
+                pixels = self.spec.decode(Path(image).read_bytes())
+            except OSError as error:
+                raise InputError(f"{image}: {error.strerror}") from error
+            if pixels is None:
+                raise InputError(f"{image}: not an image that can be decoded")
+            return pixels
+        if isinstance(image, Image.Image):
+            image = np.asarray(image.convert("L" if self.spec.channels == 1 else "RGB"))
+        return to_channels(np.asarray(image), self.spec.channels)
+
+
+def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:
+    """The reader of a training run's newest checkpoint (its best, if config.keep_best chose), of converted weights, or
+    of a packed file.
+
+    workdir: None loads the reader that comes with the package. language_model: instead of what config.language_model
+    says, a word list ("english", "korean", or a file) whose words are likely to be read; or "none".
+
+    Raises:
+      InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.
+    """
+    if workdir is None:
+        workdir = packed.BUNDLED
+        if not workdir.is_file():
+            raise InputError("no reader comes with this copy of jstr; give --workdir=DIR of a training run")
+    config = checkpoint.read_meta(workdir)["config"]
+    if language_model is not None:
+        config["language_model"] = (config.get("language_model") or {}) | {"words": language_model}
+    reader = Reader(config)
+    example = example_input(reader.model)
+    expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), example)
+    saved = checkpoint.load_variables(workdir, config.get("eval_weights", "student"))
+    reader.variables = model_variables(saved["params"], saved["model_state"])
+    _check_same(workdir, expected, reader.variables)
+    return reader
+
+
+def model_variables(params, model_state) -> dict:
+    """The variables of the recogniser among those of a run: what `Model.apply` takes."""
+    return {"params": params["model"], **model_state}
+
+
+def _check_same(workdir, expected, found) -> None:
+    shapes = [
+        {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (expected, found)
+    ]
+    different = [k for k in shapes[0] | shapes[1] if shapes[0].get(k) != shapes[1].get(k)]
+    if different:
+        raise InputError(f"{workdir}: the checkpoint does not fit its config at {', '.join(different[:5])}")
+
+
+def _padded(rows: np.ndarray) -> np.ndarray:
+    """With rows of zeros behind, to a power of two."""
+    size = 1 << max(len(rows) - 1, 0).bit_length()
+    return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
+
+
+def _chunks(items: Iterable, size: int) -> Iterator[list]:
+    chunk = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

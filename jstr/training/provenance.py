@@ -1,0 +1,35 @@
+"""What produced a result: the commit of the code and the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import jax
+
+
+@functools.cache  # the code that runs is the one of the start, whatever is committed meanwhile
+def commit() -> str:
+    """The commit of the code that runs, `+` behind it for changes since, those of results aside; `unknown` without."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    status = [*git, "status", "--porcelain", "-uno", ":(top,exclude)configs/results"]
+    try:
+        name = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run(status, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return name.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def machine() -> str:
+    """What this runs on, for results: devices, processor, cores, versions."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    return f"{devices}; {os.cpu_count()} cores {model}; Python {platform.python_version()}, jax {jax.__version__}"

@@ -1,0 +1,46 @@
+"""Checks of a config before a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jstr.core import InputError
+from jstr.metrics import PROTOCOLS
+from jstr.parallel import distributed, sharding
+from jstr.training.provenance import commit
+
+
+def check_run(config, workdir: str, mesh) -> None:
+    """What would otherwise fail late, or without a word. Raises InputError."""
+    intervals = ("steps", "log_every", "eval_every", "save_every")
+    for name in (*intervals, "keep_checkpoints", "accumulate", "steps_per_dispatch"):
+        if config[name] < 1:
+            raise InputError(f"config.{name}={config[name]} must be at least 1")
+    for name in intervals:
+        if config[name] % config.steps_per_dispatch:
+            raise InputError(
+                f"config.{name}={config[name]} must be a multiple of steps_per_dispatch={config.steps_per_dispatch}"
+            )
+    for name, row in config.streams.items():
+        sharding.check_batch_size(f"config.streams.{name}.batch_size", row.batch_size, mesh)
+        if row.batch_size % (config.accumulate * mesh.size):
+            raise InputError(
+                f"config.streams.{name}.batch_size={row.batch_size} must be a multiple of "
+                f"accumulate={config.accumulate} times the {mesh.size} device(s)"
+            )
+    for name, row in config.held_back.items():
+        sharding.check_batch_size(f"config.held_back.{name}.batch_size", row.batch_size, mesh)
+    for name, row in config.evals.items():
+        if row.get("protocol", "alnum36") not in PROTOCOLS:
+            raise InputError(f"config.evals.{name}.protocol={row.protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    where = config.keep_best.rpartition("/")[0]
+    if config.keep_best and not (where in config.evals or (where == "held_back" and config.held_back)):
+        raise InputError(f"config.keep_best={config.keep_best!r}: give SET/METRIC or held_back/METRIC of its rows")
+    try:
+        Path(workdir).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(f"--workdir={workdir} is a file; give a folder, new or of a run to go on with") from error
+    except OSError as error:
+        raise InputError(f"--workdir={workdir}: {error.strerror}") from error
+    distributed.check_same(f"{commit()} {config.to_json_best_effort(sort_keys=True)}", "config and code")
+    distributed.check_shared(workdir)

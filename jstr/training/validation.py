@@ -1,0 +1,84 @@
+"""Batches held back from training, on which the loss is watched: the guide where there are no labels to score."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jstr.core import Array, Batch, InputError, Metrics, Objective, TrainState
+from jstr.data.pipeline import TrainData
+from jstr.parallel import sharding
+
+
+class HeldBack:
+    """config.held_back: rows in the form of config.streams, each with `batches`, the number of batches to look at.
+
+    The batches are the same at every evaluation, random choices of views and of the objective included.
+
+    Raises:
+      InputError: rows that differ in `batches`, or what TrainData raises.
+    """
+
+    def __init__(self, config, objective: Objective, charset, frames: int | None, mesh: Mesh):
+        self.notes: list[str] = []
+        self._batches: list[Batch] = []
+        self._mesh = mesh
+        self._metrics = jax.jit(_metrics_of(objective), out_shardings=sharding.copied(mesh))
+        self._show = jax.jit(_shown_by(objective), out_shardings=sharding.copied(mesh)) if objective.show else None
+        if not config.held_back:
+            return
+        counts = {row.get("batches", 1) for row in config.held_back.values()}
+        if len(counts) > 1 or min(counts) < 1:
+            raise InputError(f"config.held_back: give every stream the same batches, at least 1, not {sorted(counts)}")
+        data = TrainData(config, charset, objective.streams, frames, part="held_back")
+        self.notes = [f"held back: {note}" for note in data.notes]
+        batches = data.batches(0, process_index=jax.process_index(), process_count=jax.process_count(), workers=0)
+        for batch in itertools.islice(batches, counts.pop()):
+            self._batches.append(batch["arrays"])
+            self.notes += [f"held back: broken or missing image left out: {key}" for key in batch["broken"]]
+
+    def __bool__(self) -> bool:
+        return bool(self._batches)
+
+    def measure(self, state: TrainState) -> dict[str, float]:
+        """Means of the objective's metrics; `loss` is its loss, averaged over the batches.
+
+        The forward passes are those of training, with statistics of the batch, but nothing that they move is kept;
+        objective.measure adds its own, as in evaluation.
+        """
+        sums: dict[str, np.ndarray] = {}
+        for number, batch in enumerate(self._batches):
+            metrics = jax.device_get(self._metrics(state, sharding.put_batch(batch, self._mesh), number))
+            for name, pair in metrics.items():
+                sums[name] = sums.get(name, 0.0) + np.array(pair, np.float64)
+        return {name: float(value / count) for name, (value, count) in sums.items() if count}
+
+    def draw(self, state: TrainState, draw: Callable, charset) -> dict[str, np.ndarray]:
+        """Pictures uint8 [H, W, 3] by name of the first batch; empty when the objective shows nothing.
+
+        draw: that of the objective's module.
+        """
+        if self._show is None or not self._batches:
+            return {}
+        batch = sharding.put_batch(self._batches[0], self._mesh)
+        return draw(*jax.device_get(self._show(state.params, state.model_state, state.teacher, batch)), charset)
+
+
+def _shown_by(objective: Objective) -> Callable:
+    """objective.show, with the batch itself: each process has only its share of it."""
+    return lambda *arguments: (objective.show(*arguments), arguments[-1])
+
+
+def _metrics_of(objective: Objective) -> Callable[[TrainState, Batch, Array], Metrics]:
+    def metrics(state: TrainState, batch: Batch, number: Array) -> Mapping[str, tuple[Array, Array]]:
+        key = jax.random.fold_in(jax.random.PRNGKey(0), number)
+        loss, (_, found) = objective.loss(state.params, state.model_state, state.teacher, batch, key, state.step)
+        arguments = state.params, state.model_state, state.teacher, batch
+        measured = objective.measure(*arguments) if objective.measure else {}
+        return {**found, **measured, "loss": (loss, jax.numpy.ones(()))}
+
+    return metrics

@@ -1,0 +1,86 @@
+"""A contact sheet of training views: each word as it is, then its views, all as large as the model sees them.
+
+python -m jstr.views --config=configs/NAME.py --out=views.png [--words=24] [--config.augment.where=device]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import cv2
+import numpy as np
+from absl import flags
+from PIL import Image
+
+from jstr.cli import CONFIG, cli, parse
+from jstr.core import InputError
+from jstr.data.pipeline import BASE, BASE_SIZE, TrainData
+from jstr.inference.reader import make_charset
+from jstr.training.device_augmentation import device_views, draw_views
+
+OUT = flags.DEFINE_string("out", "views.png", "the picture to write")
+WORDS = flags.DEFINE_integer("words", 24, "number of words to show")
+STREAM = flags.DEFINE_string("stream", "", "stream to show; the first with views, if none is named")
+
+
+def sheet(samples: list[dict], names: list[str], columns: int = 2, scale: int = 2) -> np.ndarray:
+    """Pictures uint8 [H, W, 3] of samples, each a row of its fields `names`, several rows beside each other."""
+    rows = []
+    for sample in samples:
+        pictures = [cv2.cvtColor(s, cv2.COLOR_GRAY2RGB) if s.shape[-1] == 1 else s for s in map(sample.get, names)]
+        pictures = [cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST) for p in pictures]
+        pictures = [cv2.copyMakeBorder(p, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255,) * 3) for p in pictures]
+        rows.append(cv2.copyMakeBorder(np.concatenate(pictures, 1), 0, 0, 4, 4, cv2.BORDER_CONSTANT, value=(255,) * 3))
+    rows += [np.full_like(rows[0], 255)] * (-len(rows) % columns)
+    return np.concatenate([np.concatenate(rows[i : i + columns], 1) for i in range(0, len(rows), columns)])
+
+
+def samples(config, stream: str, count: int) -> tuple[list[dict], list[str]]:
+    """The first `count` samples of a stream as training sees them, with `original` added; and the names to show.
+
+    Raises:
+      InputError: no such stream, or none with views.
+    """
+    with_views = [name for name, row in config.streams.items() if any(row.get("views", {}).values())]
+    stream = stream or next(iter(with_views), "")
+    if stream not in with_views:
+        raise InputError(f"no views in stream {stream!r}; streams with views: {', '.join(with_views) or 'none'}")
+    names, on_device = list(config.streams[stream].views), config.augment.where == "device"
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.streams, config.device_data = {stream: config.streams[stream]}, ()
+        if not on_device:
+            config.streams[stream].views.original = {}
+    fields = (BASE, BASE_SIZE) if on_device else (*names, "original")
+    data = TrainData(config, make_charset(config.charset), {stream: fields})
+    for line in data.notes:
+        print(line)
+    found = [data.streams[stream][i] for i in range(count)]
+    return _drawn(config, stream, found, names) if on_device else found, ["original", *names]
+
+
+def _drawn(config, stream: str, found: list[dict], names: list[str]) -> list[dict]:
+    """Samples of base images, with views that the device draws; another draw than that of training."""
+    import jax
+
+    views = device_views({stream: tuple(names)}, config)[stream]
+    draw = jax.jit(lambda rows, key: draw_views(rows, views, names, config.image.keep_ratio, key))
+    rows = {field: np.stack([sample[field] for sample in found]) for field in (BASE, BASE_SIZE)}
+    drawn = jax.device_get(draw(rows, jax.random.PRNGKey(config.seed))) | {"original": rows[BASE]}
+    return [{name: images[i] for name, images in drawn.items()} for i in range(len(found))]
+
+
+def run() -> None:
+    parse(sys.argv, workdir_needed=False)
+    if WORDS.value < 1:
+        raise InputError(f"--words={WORDS.value}: give a positive number")
+    shown, names = samples(CONFIG.value, STREAM.value, WORDS.value)
+    try:
+        Image.fromarray(sheet(shown, names)).save(OUT.value)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--out={OUT.value}: {error}") from error
+    print(f"{OUT.value}: {', '.join(names)} of {len(shown)} words")
+
+
+if __name__ == "__main__":
+    cli(run)
