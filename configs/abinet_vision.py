@@ -19,8 +19,17 @@ from configs import common, common_abinet
 
 
 def get_config(arg=""):
-    options = common.arguments(arg, compact=False, form="lv", labels=0.0, label_seed=0, contrast=1.0,
-                               supervised=False, unsupervised=False, start="")  # fmt: skip
+    options = common.arguments(
+        arg,
+        compact=False,
+        form="lv",
+        labels=0.0,
+        label_seed=0,
+        contrast=1.0,
+        supervised=False,
+        unsupervised=False,
+        start="",
+    )
     if options.supervised and options.unsupervised:
         raise ValueError("config arguments supervised and unsupervised: choose one")
     config = common_abinet.network("abinet_vision", options)
@@ -42,9 +51,16 @@ def get_config(arg=""):
 def contrast(config, options) -> None:
     """Stream and objective: two views of words with and without labels."""
     config.objective = dict(
-        name="seqclr", features="visual", head="none", mapping="window", size=5, temperature=0.1, concatenate=False,
-        joint=not options.unsupervised, contrast_weight=options.contrast,
-    )  # fmt: skip
+        name="seqclr",
+        features="visual",
+        head="none",
+        mapping="window",
+        size=5,
+        temperature=0.1,
+        concatenate=False,
+        joint=not options.unsupervised,
+        contrast_weight=options.contrast,
+    )
     train, rest = (common_abinet.mixed_words(options, **part) for part in common_abinet.TRAIN_AND_REST)
     views = dict(view0=dict(seqclr_severity1={}), view1=dict(seqclr_severity1={}))
     batch_size = 32 if options.compact else 304

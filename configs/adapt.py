@@ -67,10 +67,19 @@ def get_config(arg=""):
         row.batches = 4
     # The strings of a CTC teacher, because frames of views that are moved do not correspond.
     config.objective = dict(
-        name="cr_str", labels="soft" if attention else "hard", divergence="kl", temperature=0.4, confidence="product",
-        threshold=0.5, cons_reduction="character", cons_weight=1.0, coral_weight=0.01, coral_threshold=0.6,
-        coral_normalise=False, hidden_labels=False,
-    )  # fmt: skip
+        name="cr_str",
+        labels="soft" if attention else "hard",
+        divergence="kl",
+        temperature=0.4,
+        confidence="product",
+        threshold=0.5,
+        cons_reduction="character",
+        cons_weight=1.0,
+        coral_weight=0.01,
+        coral_threshold=0.6,
+        coral_normalise=False,
+        hidden_labels=False,
+    )
     config.teacher = dict(decay=0.999, warmup=True, update="after", workdir="")
     config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
     config.keep_best = "held_back/trust"
@@ -85,8 +94,10 @@ def go_on(config, start: str) -> None:
     """Charset, image and model of a run or packed file, and its weights. Raises ValueError: none that can go on."""
     saved = saved_config(start)
     if saved["model"]["name"] != "four_stage":
-        raise ValueError(f"config argument start={start} is {saved['model']['name']}; only recognisers of four stages, "
-                         "such as CRNN and TRBA, can be adapted (ABINet: configs/semimtr.py)")
+        raise ValueError(
+            f"config argument start={start} is {saved['model']['name']}; only recognisers of four stages, "
+            "such as CRNN and TRBA, can be adapted (ABINet: configs/semimtr.py)"
+        )
     for name in ("charset", "image", "model"):
         config[name] = config_dict.ConfigDict({k: tuple(v) if k == "size" else v for k, v in saved[name].items()})
     config.init_from = (("model", start, "model"),)
@@ -101,8 +112,9 @@ def saved_config(start: str) -> dict:
             return json.loads(str(file["meta"]))["config"]
     except OSError as error:
         if start == str(BUNDLED):
-            raise ValueError("no reader comes with this copy of jstr; give configs/adapt.py:start=WORKDIR of a run, or "
-                             "start=none") from error
+            raise ValueError(
+                "no reader comes with this copy of jstr; give configs/adapt.py:start=WORKDIR of a run, or start=none"
+            ) from error
         raise ValueError(f"config argument start={start}: {error.strerror}; give a workdir, or start=none") from error
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"config argument start={start} holds neither a run nor a packed reader") from error

@@ -93,17 +93,27 @@ def base() -> ConfigDict:
 def crnn(width: float = 1.0) -> dict:
     """None-VGG-BiLSTM-CTC (Shi et al. 2015)."""
     return dict(
-        name="four_stage", transformation="none", features="vgg", sequence="bilstm", prediction="ctc", width=width,
+        name="four_stage",
+        transformation="none",
+        features="vgg",
+        sequence="bilstm",
+        prediction="ctc",
+        width=width,
         dtype="float32",
-    )  # fmt: skip
+    )
 
 
 def trba(width: float = 1.0) -> dict:
     """TPS-ResNet-BiLSTM-Attention (Baek et al. 2019)."""
     return dict(
-        name="four_stage", transformation="tps", features="resnet", sequence="bilstm", prediction="attention",
-        width=width, dtype="float32",
-    )  # fmt: skip
+        name="four_stage",
+        transformation="tps",
+        features="resnet",
+        sequence="bilstm",
+        prediction="attention",
+        width=width,
+        dtype="float32",
+    )
 
 
 def compact_trba() -> dict:
@@ -113,9 +123,13 @@ def compact_trba() -> dict:
 
 def adam(peak: float, schedule: str = "one_cycle", **options) -> dict:
     return dict(
-        name="adam", schedule=dict(name=schedule, peak=peak, **options), clip_norm=5.0, weight_decay=0.0, options={},
+        name="adam",
+        schedule=dict(name=schedule, peak=peak, **options),
+        clip_norm=5.0,
+        weight_decay=0.0,
+        options={},
         rules={},
-    )  # fmt: skip
+    )
 
 
 def adamw(peak: float, weight_decay: float = 0.01, **options) -> dict:

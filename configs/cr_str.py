@@ -25,10 +25,20 @@ def get_config(arg=""):
     config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if framewise else None)
     config.model.projection = options.projection
     config.objective = dict(
-        name="cr_str", labels=options.labels, divergence="kl", temperature=0.4, confidence="product", threshold=0.5,
-        cons_reduction="character", cons_weight=1.0, context="shared", coral_weight=0.01, coral_threshold=0.6,
-        coral_normalise=False, hidden_labels=options.hidden,
-    )  # fmt: skip
+        name="cr_str",
+        labels=options.labels,
+        divergence="kl",
+        temperature=0.4,
+        confidence="product",
+        threshold=0.5,
+        cons_reduction="character",
+        cons_weight=1.0,
+        context="shared",
+        coral_weight=0.01,
+        coral_threshold=0.6,
+        coral_normalise=False,
+        hidden_labels=options.hidden,
+    )
     config.teacher = dict(decay=0.999, warmup=False, update="after", workdir="")
     config.optimizer = common.adamw(1e-3, weight_decay=0.01)
     if options.init:

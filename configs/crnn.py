@@ -11,9 +11,7 @@ from configs import common
 
 def get_config(arg=""):
     config = common.base()
-    config.charset = dict(
-        characters="36", layout="dtrb_ctc", max_length=25, lower=True, nfkc=False, drop_outside=False
-    )
+    config.charset = dict(characters="36", layout="dtrb_ctc", max_length=25, lower=True, nfkc=False, drop_outside=False)
     config.model = common.crnn()
     config.streams.labelled = common.stream(192, dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5)))
     config.evals = common.benchmarks()

@@ -15,10 +15,15 @@ def get_config(arg=""):
     options = common.arguments(arg, **common.SEMI, shared=False, cutout=0.0)
     config = common.semi_supervised(options, dict(cr_strong=dict(cutout=options.cutout)) if options.cutout else None)
     config.objective = dict(
-        name="fixmatch", confidence="minimum", threshold=0.95, per_character=False,
-        context="shared" if options.shared else "own", cons_reduction="sample", cons_weight=1.0,
+        name="fixmatch",
+        confidence="minimum",
+        threshold=0.95,
+        per_character=False,
+        context="shared" if options.shared else "own",
+        cons_reduction="sample",
+        cons_weight=1.0,
         hidden_labels=options.hidden,
-    )  # fmt: skip
+    )
     config.teacher = dict(decay=0.999, warmup=False, update="after", workdir="")
     config.eval_weights = "teacher"
     config.optimizer = common.adamw(1e-3, weight_decay=0.01)

@@ -19,8 +19,15 @@ def get_config(arg=""):
     config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if framewise else None)
     config.model.dropout = 0.1
     config.objective = dict(
-        name="pseudo_label", same_view=False, labels=options.labels, temperature=1.0, confidence="geometric_mean",
-        threshold=0.5, cons_reduction="character", cons_weight=1.0, hidden_labels=options.hidden,
-    )  # fmt: skip
+        name="pseudo_label",
+        same_view=False,
+        labels=options.labels,
+        temperature=1.0,
+        confidence="geometric_mean",
+        threshold=0.5,
+        cons_reduction="character",
+        cons_weight=1.0,
+        hidden_labels=options.hidden,
+    )
     config.teacher = dict(decay=1.0, warmup=False, update="after", workdir=options.teacher)
     return common.apply(config, "runlocal" if options.runlocal else "")

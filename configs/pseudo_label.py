@@ -33,9 +33,16 @@ def get_config(arg=""):
         del config.streams.unlabelled, config.held_back.unlabelled
     else:
         config.objective = dict(
-            name="pseudo_label", same_view=True, labels="hard", temperature=1.0, confidence="geometric_mean",
-            threshold=0.0, cons_reduction="kept", cons_weight=1.0, hidden_labels=options.hidden,
-        )  # fmt: skip
+            name="pseudo_label",
+            same_view=True,
+            labels="hard",
+            temperature=1.0,
+            confidence="geometric_mean",
+            threshold=0.0,
+            cons_reduction="kept",
+            cons_weight=1.0,
+            hidden_labels=options.hidden,
+        )
         for rows in (config.streams, config.held_back):
             rows.labelled.views.image = common.fewer_labels_view()
             rows.unlabelled.views = dict(strong=common.fewer_labels_view())

@@ -23,18 +23,36 @@ from configs import common, common_abinet
 
 def get_config(arg=""):
     options = common.arguments(
-        arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0, ema=0.0, threshold=0.0,
-        soft=False, cons_weight=1.0, keep_language=False, vision_only=False, start="",
-    )  # fmt: skip
+        arg,
+        compact=False,
+        form="lv",
+        vision="",
+        language="",
+        labels=0.0,
+        label_seed=0,
+        ema=0.0,
+        threshold=0.0,
+        soft=False,
+        cons_weight=1.0,
+        keep_language=False,
+        vision_only=False,
+        start="",
+    )
     if options.start and (options.vision or options.language):
         raise ValueError("config argument start brings vision and language; leave out vision= and language=")
     config = common_abinet.network("abinet_vision" if options.vision_only else "abinet", options)
     if options.keep_language and options.vision_only:
         raise ValueError("config arguments keep_language and vision_only: abinet_vision has no language")
     config.objective = dict(
-        name="semimtr", one_hot=not options.soft, kl=False, threshold=options.threshold, stop_gradient=True,
-        cons_weight=options.cons_weight, cons_iter_reduce="sum", use_teacher=options.ema > 0,
-    )  # fmt: skip
+        name="semimtr",
+        one_hot=not options.soft,
+        kl=False,
+        threshold=options.threshold,
+        stop_gradient=True,
+        cons_weight=options.cons_weight,
+        cons_iter_reduce="sum",
+        use_teacher=options.ema > 0,
+    )
     if options.ema:
         config.teacher = dict(decay=options.ema, warmup=False, update="after", workdir="")
     train, rest = (common_abinet.mixed_words(options, **part) for part in common_abinet.TRAIN_AND_REST)

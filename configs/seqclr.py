@@ -28,17 +28,31 @@ STRONGER = dict(
 
 def get_config(arg=""):
     options = common.arguments(
-        arg, compact=False, decoder="attention", features="frames", stronger=False, centred=False, joint=False,
-        labels=1.0, label_seed=0,
-    )  # fmt: skip
+        arg,
+        compact=False,
+        decoder="attention",
+        features="frames",
+        stronger=False,
+        centred=False,
+        joint=False,
+        labels=1.0,
+        label_seed=0,
+    )
     config = common.base()
     config.charset.layout, config.charset.drop_outside = f"cr_{options.decoder}", True
     config.model = (common.compact_trba() if options.compact else common.trba()) | dict(prediction=options.decoder)
     stream = "mixed" if options.joint else "unlabelled"
     config.objective = dict(
-        name="seqclr", features=options.features, head="none", mapping="window", size=5, temperature=0.1,
-        centred=options.centred, concatenate=False, joint=options.joint,
-    )  # fmt: skip
+        name="seqclr",
+        features=options.features,
+        head="none",
+        mapping="window",
+        size=5,
+        temperature=0.1,
+        centred=options.centred,
+        concatenate=False,
+        joint=options.joint,
+    )
     batch_size, more = 64 if options.compact else 256, STRONGER if options.stronger else {}
     views = {name: deepcopy(dict(seqclr={}) | more) for name in ("view0", "view1")}
     config.streams[stream] = common.views(batch_size, training(options), **views)

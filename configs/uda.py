@@ -14,8 +14,16 @@ def get_config(arg=""):
     options = common.arguments(arg, **common.SEMI, shared=False)
     config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if options.decoder == "ctc" else None)
     config.objective = dict(
-        name="uda", temperature=0.4, confidence="product", threshold=0.5, per_character=False,
-        context="shared" if options.shared else "own", cons_reduction="sample", cons_weight=1.0, annealing="none",
-        annealing_steps=0, hidden_labels=options.hidden,
-    )  # fmt: skip
+        name="uda",
+        temperature=0.4,
+        confidence="product",
+        threshold=0.5,
+        per_character=False,
+        context="shared" if options.shared else "own",
+        cons_reduction="sample",
+        cons_weight=1.0,
+        annealing="none",
+        annealing_steps=0,
+        hidden_labels=options.hidden,
+    )
     return common.apply(config, "runlocal" if options.runlocal else "")

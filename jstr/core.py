@@ -84,6 +84,11 @@ class ModelConfig:
     bos_id: int | None = None
     eos_id: int | None = None
 
+    @property
+    def is_ctc(self) -> bool:
+        """Whether tokens are laid out for CTC; otherwise an attention decoder reads them from BOS to EOS."""
+        return self.bos_id is None
+
 
 class Prediction(NamedTuple):
     """What a recogniser reads, before it is turned into text.

@@ -16,7 +16,7 @@ def run() -> None:
     from jstr.training import loop  # after the flags: a typo should not wait for jax
 
     distributed.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-    with distributed.together():
+    with distributed.abort_on_failure():
         loop.run(config, workdir)
 
 

@@ -100,7 +100,7 @@ class Charset:
     @property
     def token_length(self) -> int:
         """Length of an encoded label: BOS and EOS come on top of the characters, except for CTC."""
-        return self.max_length if self.layout.bos_id is None else self.max_length + 2
+        return self.max_length if self.layout.is_ctc else self.max_length + 2
 
     def normalise(self, text: str) -> str:
         text = unicodedata.normalize("NFKC", text) if self.nfkc else text
@@ -116,7 +116,7 @@ class Charset:
     def encode(self, text: str) -> np.ndarray:
         """Ids [token_length] int32 of a normalised text that fits: [BOS] characters [EOS], then padding."""
         ids = [self._ids[c] for c in text]
-        if self.layout.bos_id is not None:
+        if not self.layout.is_ctc:
             ids = [self.layout.bos_id, *ids, self.layout.eos_id]
         tokens = np.full(self.token_length, self.layout.pad_id, np.int32)
         tokens[: len(ids)] = ids

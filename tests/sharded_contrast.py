@@ -17,7 +17,7 @@ from jstr.objectives import seqclr
 from jstr.parallel import sharding
 
 joint = sys.argv[1] == "joint"
-objective, batch = seqclr.make(Toy(), config=FACTS, joint=joint), toy_views(8, joint)
+objective, batch = seqclr.make(Toy(), model_config=FACTS, joint=joint), toy_views(8, joint)
 (rows,) = batch.values()
 rows["view0_filled"] = rows["view1_filled"] = np.linspace(0.3, 1, len(rows["view0"]), dtype=np.float32)
 params, model_state = jax.jit(objective.init)(jax.random.PRNGKey(0), batch)
@@ -31,7 +31,7 @@ step = jax.jit(jax.value_and_grad(value, has_aux=True))
 (one, (_, alone)), gradient = step(params, jax.device_put(batch, jax.devices()[0]))
 mesh = sharding.make_mesh()
 split = sharding.put_batch(batch, mesh)
-(many, (_, together)), gradients = step(jax.device_put(params, sharding.copied(mesh)), split)
+(many, (_, together)), gradients = step(jax.device_put(params, sharding.replicated(mesh)), split)
 
 
 def difference(a, b):

@@ -21,7 +21,7 @@ model, facts = (ToyAttention(), ATTENTION) if sys.argv[1] == "attention" else (T
 batch = toy_words(facts, labelled=16, unlabelled=8)
 # Thresholds amid what words reach in untrained networks of twice the usual weights, so that some count and some do not.
 threshold = 0.1 if sys.argv[1] == "attention" else 1e-7
-objective = cr_str.make(model, config=facts, threshold=threshold, coral_threshold=threshold / 100)
+objective = cr_str.make(model, model_config=facts, threshold=threshold, coral_threshold=threshold / 100)
 init = quick_jit(objective.init)
 (params, model_state), teacher = (jax.tree.map(lambda x: 2 * x, init(jax.random.PRNGKey(s), batch)) for s in (8, 58))
 
@@ -34,7 +34,7 @@ step = quick_jit(jax.value_and_grad(value, has_aux=True))
 (one, (_, alone)), gradient = step(params, jax.device_put(batch, jax.devices()[0]))
 mesh = sharding.make_mesh()
 split = sharding.put_batch(batch, mesh)
-(many, (_, together)), gradients = step(jax.device_put(params, sharding.copied(mesh)), split)
+(many, (_, together)), gradients = step(jax.device_put(params, sharding.replicated(mesh)), split)
 
 
 def difference(a, b):

@@ -19,7 +19,7 @@ from jstr.parallel import sharding
 
 model = Headed(dropout=0.2)
 rows = toy_words(HEADED, unlabelled=8, hidden=True)["unlabelled"]
-objective = semimtr.make(model, config=HEADED)
+objective = semimtr.make(model, model_config=HEADED)
 params, model_state = quick_jit(objective.init)(jax.random.key(0), {"mixed": rows})
 
 
@@ -31,7 +31,7 @@ step = quick_jit(jax.value_and_grad(value, has_aux=True))
 (one, (_, alone)), gradient = step(params, jax.device_put({"mixed": rows}, jax.devices()[0]))
 mesh = sharding.make_mesh()
 split = sharding.put_batch({"mixed": rows}, mesh)
-(many, (_, together)), gradients = step(jax.device_put(params, sharding.copied(mesh)), split)
+(many, (_, together)), gradients = step(jax.device_put(params, sharding.replicated(mesh)), split)
 
 
 def difference(a, b):

@@ -32,7 +32,7 @@ def views(rows, key):
 
 found = [jax.jit(views)(sharding.put_batch(arrays, mesh), jax.random.PRNGKey(0)) for mesh in meshes]
 far = max(np.abs(np.asarray(a, int) - np.asarray(b, int)).max() for a, b in zip(*found, strict=True))
-split = all(view.sharding.is_equivalent_to(sharding.split(meshes[0]), view.ndim) for view in found[0])
+split = all(view.sharding.is_equivalent_to(sharding.batch_sharding(meshes[0]), view.ndim) for view in found[0])
 print("views", "equal" if far <= 1 and split else f"differ by {far}, split: {split}")  # 1: the order of sums
 
 config = contrastive_config(joint=True)

@@ -26,7 +26,7 @@ WORDS = np.array([[3, 1, 2, 0, -1, -1], [5, 0, -1, -1, -1, -1]])
 
 
 def shapes_of(model, *example):
-    example = example or (jnp.zeros((1, *model.config.image_size, model.config.channels)),)
+    example = example or (jnp.zeros((1, *model.model_config.image_size, model.model_config.channels)),)
     return jax.eval_shape(lambda: model.init(jax.random.key(0), *example, train=False))
 
 
@@ -41,23 +41,31 @@ def test_parameter_counts():
     assert count({k: v for k, v in vision["attention"].items() if k.startswith("down")}) == 406_272
     assert count({k: v for k, v in vision["attention"].items() if k.startswith("up")}) == 407_616
     assert [count(lv["language"]), count(lv["language"]["embedding"]), count(lv["fusion"])] == [
-        12_647_461, 18_944, 543_781
-    ]  # fmt: skip
+        12_647_461,
+        18_944,
+        543_781,
+    ]
     sv = shapes_of(abinet_vision.Model(LV, **SV))["params"]
     assert [count(sv), count(sv["backbone"]), count(sv["attention"])] == [19_614_751, 19_299_552, 296_218]
-    stages = {n: count([x for k, x in vision["backbone"]["resnet"].items() if k.startswith(n)]) for n in (
-        "conv", "stage0", "stage1", "stage2", "stage3", "stage4")}
+    stages = {
+        n: count([x for k, x in vision["backbone"]["resnet"].items() if k.startswith(n)])
+        for n in ("conv", "stage0", "stage1", "stage2", "stage3", "stage4")
+    }
     assert list(stages.values()) == [928, 32_192, 164_992, 986_368, 3_938_816, 7_871_488]
 
 
 def test_shapes():
-    outputs = jax.eval_shape(lambda: abinet.Model(LV).init_with_output(
-        jax.random.key(0), jnp.zeros((2, 32, 128, 3)), train=False)[0])
+    outputs = jax.eval_shape(
+        lambda: abinet.Model(LV).init_with_output(jax.random.key(0), jnp.zeros((2, 32, 128, 3)), train=False)[0]
+    )
     shapes = {k: v.shape for k, v in outputs.items() if k not in ("heads", "iterations")}
     assert shapes == {
-        "visual": (2, 8, 32, 512), "frames": (2, 32, 512), "glimpses": (2, 26, 512), "attention": (2, 26, 8, 32),
+        "visual": (2, 8, 32, 512),
+        "frames": (2, 32, 512),
+        "glimpses": (2, 26, 512),
+        "attention": (2, 26, 8, 32),
         "logits": (2, 26, 37),
-    }  # fmt: skip
+    }
     iterations = {k: [x.shape for x in v] for k, v in outputs["iterations"].items()}
     assert iterations == {"vision": [(2, 26, 37)], "language": [(2, 26, 37)] * 3, "fusion": [(2, 26, 37)] * 3}
     heads = {k: v.shape for k, v in outputs["heads"].items()}
@@ -94,8 +102,15 @@ def test_positions():
 def test_values_of_the_whole_model(filled):
     pixels = torch_layout.signal(1, 3, 32, 128).transpose(0, 2, 3, 1)
     images = 2 * (pixels * np.array(STD) + np.array(MEAN)) - 1
-    outputs, seen = apply(filled, (), abinet.Model(LV), images, train=False, mutable=["intermediates"],
-                          capture_intermediates=lambda module, method: module.name == "resnet")  # fmt: skip
+    outputs, seen = apply(
+        filled,
+        (),
+        abinet.Model(LV),
+        images,
+        train=False,
+        mutable=["intermediates"],
+        capture_intermediates=lambda module, method: module.name == "resnet",
+    )
     (resnet,) = seen["intermediates"]["vision"]["backbone"]["resnet"]["__call__"]
     check(resnet.transpose(0, 3, 1, 2), 0.466631, 0.800132, [0, 0, 0], 0)
     backbone = outputs["visual"].transpose(0, 3, 1, 2)

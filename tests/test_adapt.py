@@ -17,11 +17,17 @@ from jstr.inference import predictions_file
 from jstr.training import loop
 
 SMALL = (
-    "--config.steps=4", "--config.log_every=2", "--config.eval_every=2", "--config.save_every=2",
-    "--config.streams.labelled.batch_size=4", "--config.streams.unlabelled.batch_size=4",
-    "--config.held_back.labelled.batch_size=4", "--config.held_back.unlabelled.batch_size=4",
-    "--config.held_back.labelled.batches=1", "--config.held_back.unlabelled.batches=1",
-)  # fmt: skip
+    "--config.steps=4",
+    "--config.log_every=2",
+    "--config.eval_every=2",
+    "--config.save_every=2",
+    "--config.streams.labelled.batch_size=4",
+    "--config.streams.unlabelled.batch_size=4",
+    "--config.held_back.labelled.batch_size=4",
+    "--config.held_back.unlabelled.batch_size=4",
+    "--config.held_back.labelled.batches=1",
+    "--config.held_back.unlabelled.batches=1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +77,17 @@ def test_a_folder_becomes_predictions(started, pictures, tmp_path):
     assert [m["step"] for m in metrics if "held_back/trust" in m] == [0, 2, 4], "the start is a candidate"
 
 
-@pytest.mark.parametrize("start, flags, message", [
-    ("STARTED", ("--config.images=/nowhere",), "error: /nowhere does not exist; check the path"),
-    ("/nowhere", (), "error: config argument start=/nowhere: No such file or directory; give a workdir, or start=none"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "start, flags, message",
+    [
+        ("STARTED", ("--config.images=/nowhere",), "error: /nowhere does not exist; check the path"),
+        (
+            "/nowhere",
+            (),
+            "error: config argument start=/nowhere: No such file or directory; give a workdir, or start=none",
+        ),
+    ],
+)
 def test_bad_commands(start, flags, message, started, tmp_path):
     start = start.replace("STARTED", str(started))
     config = f"--config=configs/adapt.py:start={start}"

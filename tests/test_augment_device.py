@@ -55,9 +55,14 @@ def seqclr_on_host(image, draws, i: int):
     """The host's operations, in the order and with the numbers of row i of the device's draws."""
     rows, columns = points = draws.points[i]
     numbers = (
-        [draws.factor[i]], [draws.sigma[i]], [draws.cuts[i, :2]], [draws.cuts[i, 2:]], draws.blend[i],
-        [0.0, points, draws.moves[i, :, :rows, :columns]], [0.0, draws.corners[i]],
-    )  # fmt: skip
+        [draws.factor[i]],
+        [draws.sigma[i]],
+        [draws.cuts[i, :2]],
+        [draws.cuts[i, 2:]],
+        draws.blend[i],
+        [0.0, points, draws.moves[i, :, :rows, :columns]],
+        [0.0, draws.corners[i]],
+    )
     for op in np.argsort(draws.rank[i]):
         if draws.on[i, op]:
             image = host_seqclr.PAPER[op](image, Played(*numbers[op]))
@@ -144,12 +149,14 @@ def test_seqclr_numbers_are_distributed_as_the_hosts():
         return [np.concatenate([np.ravel(x)[:4] for x in host.given[i::calls]]) for i in which]
 
     pairs = [
-        (given(seqclr.CONTRAST, 0), [draws.factor]), (given(seqclr.BLUR, 0), [draws.sigma]),
-        (given(seqclr.VERTICAL, 0), [draws.cuts[:, :2]]), (given(seqclr.HORIZONTAL, 0), [draws.cuts[:, 2:]]),
+        (given(seqclr.CONTRAST, 0), [draws.factor]),
+        (given(seqclr.BLUR, 0), [draws.sigma]),
+        (given(seqclr.VERTICAL, 0), [draws.cuts[:, :2]]),
+        (given(seqclr.HORIZONTAL, 0), [draws.cuts[:, 2:]]),
         (given(seqclr.SHARPEN, 0, 1), list(draws.blend.T)),
         (given(seqclr.PIECEWISE, 1, 2), [draws.points, draws.moves[:, :, 0, :2]]),
         (given(seqclr.PERSPECTIVE, 1), [draws.corners]),
-    ]  # fmt: skip
+    ]
     for expected, found in pairs:
         for a, b in zip(expected, found, strict=True):
             assert ks_2samp(np.abs(a), np.abs(np.ravel(b))).pvalue > 1e-3
@@ -295,9 +302,10 @@ def test_only_streams_with_operations_change_and_unknown_ones_are_refused():
     config.streams.unlabelled.views = dict(view0={}, view1={})
     assert loop.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
     for view, message in (
-        (dict(crop={}), "'crop' has no form for the device"), (dict(seqclr=dict(lo=1)), "no 'lo'"),
+        (dict(crop={}), "'crop' has no form for the device"),
+        (dict(seqclr=dict(lo=1)), "no 'lo'"),
         (dict(swirl={}), "unknown operation 'swirl'"),
-    ):  # fmt: skip
+    ):
         config.streams.unlabelled.views = dict(view0=view)
         with pytest.raises(InputError, match=message):
             loop.prepare(config)

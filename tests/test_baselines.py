@@ -103,9 +103,11 @@ def test_oracles_of_the_specification():
     """baselines.md 8 and cr.md 11.4, through the objectives."""
     cr = dict(coral_weight=0.0, threshold=0.5)
     for options, value in (
-        ({}, 0.300674), (dict(temperature=1.0), 0.134203), (dict(cons_reduction="sample"), 0.300674),
+        ({}, 0.300674),
+        (dict(temperature=1.0), 0.134203),
+        (dict(cons_reduction="sample"), 0.300674),
         (dict(labels="hard", confidence="minimum"), 0.303572),
-    ):  # fmt: skip
+    ):
         assert spoken("cr_str", **cr, **options)[0]["consistency"] == pytest.approx(value, abs=1e-6), options
     for threshold, value in ((0.5, 0.300674), (0.8, 0)):
         assert spoken("uda", threshold=threshold)[0]["consistency"] == pytest.approx(value, abs=1e-6)
@@ -189,9 +191,12 @@ def test_annealing_that_cannot_be(options):
 def test_who_is_told_what():
     """The teacher always reads freely; the student reads its own or the teacher's characters; labels for labelled."""
     for method, context, told in (
-        ("uda", "own", False), ("uda", "shared", True), ("fixmatch", "own", False), ("noisy_student", None, True),
+        ("uda", "own", False),
+        ("uda", "shared", True),
+        ("fixmatch", "own", False),
+        ("noisy_student", None, True),
         ("cr_str", None, True),
-    ):  # fmt: skip
+    ):
         options = {"context": context} if context else {"coral_weight": 0.0} if method == "cr_str" else {}
         _, calls = spoken(method, **options)
         assert calls == [("teacher", False), ("student", True), ("student", told)], method

@@ -34,8 +34,9 @@ def test_convolutions_count_what_meets_a_pixel(stride, dilation, padding):
     x, w = jnp.ones((2, 9, 8, 3)), jnp.ones((3, 2, 3, 5))
 
     def conv(x, w):
-        return jax.lax.conv_general_dilated(x, w, (stride, 2), padding, rhs_dilation=(dilation, 1),
-                                            dimension_numbers=LAYOUT)  # fmt: skip
+        return jax.lax.conv_general_dilated(
+            x, w, (stride, 2), padding, rhs_dilation=(dilation, 1), dimension_numbers=LAYOUT
+        )
 
     wanted = 2 * float(conv(x, w).sum())
     assert total(conv, x, w) == wanted
@@ -153,8 +154,12 @@ def test_bench_decode(tmp_path):
     """An attention decoder told to end no word makes all steps, and one told to end all makes one."""
     file = tmp_path / "a.json"
     command = ["tools/bench_decode.py", "--batches=1,2", "--bench_seconds=0.1", f"--json={file}"]
-    status, out, err = call(*command, "--config=tests/tiny.py", "--config.model.prediction=attention",
-                            "--config.charset.layout=cr_attention")  # fmt: skip
+    status, out, err = call(
+        *command,
+        "--config=tests/tiny.py",
+        "--config.model.prediction=attention",
+        "--config.charset.layout=cr_attention",
+    )
     assert status == 0, err
     ms = json.loads(file.read_text())["ms"]
     names = "all steps", "one step", "decoder alone, all steps"

@@ -69,7 +69,10 @@ def test_language_that_is_kept():
     config = importlib.import_module("configs.semimtr").get_config("runlocal,keep_language")
     assert frozen_prefixes(config.optimizer) == ["model/language"]
     prepared = loop.prepare(config)
-    loop.plan_state(config, prepared.objective, example_batch(config, prepared.objective.streams, prepared.reader.spec,
-                                                               prepared.reader.charset))  # fmt: skip
+    loop.plan_state(
+        config,
+        prepared.objective,
+        example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset),
+    )
     with pytest.raises(ValueError, match="has no language"):
         importlib.import_module("configs.semimtr").get_config("compact,keep_language,vision_only")

@@ -22,14 +22,18 @@ def written(words) -> np.ndarray:
     return logits
 
 
-TEACHER = written([
-    [{5: 4, 6: 1}, {5: 0.5, 6: 3.5}, {3: 4.2}, {3: 1, 5: 2}],
-    [{5: 1, 6: 0.8}, {5: 0.5, 6: 0.6}, {3: 1.2}, {3: 1, 5: 2}],
-])  # fmt: skip
-STUDENT = written([
-    [{5: 2, 6: 1.5}, {3: 0.3, 5: 0.5, 6: 2.5}, {3: 2.2, 5: 0.4}, {3: 3}],
-    [{5: 1, 6: 0.2}, {5: 0.1, 6: 0.6}, {3: 0.2}, {3: 1}],
-])  # fmt: skip
+TEACHER = written(
+    [
+        [{5: 4, 6: 1}, {5: 0.5, 6: 3.5}, {3: 4.2}, {3: 1, 5: 2}],
+        [{5: 1, 6: 0.8}, {5: 0.5, 6: 0.6}, {3: 1.2}, {3: 1, 5: 2}],
+    ]
+)
+STUDENT = written(
+    [
+        [{5: 2, 6: 1.5}, {3: 0.3, 5: 0.5, 6: 2.5}, {3: 2.2, 5: 0.4}, {3: 3}],
+        [{5: 1, 6: 0.2}, {5: 0.1, 6: 0.6}, {3: 0.2}, {3: 1}],
+    ]
+)
 
 
 def summed(values, mask):
@@ -66,8 +70,10 @@ def test_confidences():
     scores = [[0.876144, 0.832796, 0.917454, 1], [0.273364, 0.215105, 0.356231, 1]]
     np.testing.assert_allclose(np.exp(reading.log_scores), scores, atol=1e-6)
     for name, values in [
-        ("product", [0.669419, 0.020947]), ("minimum", [0.832796, 0.215105]), ("geometric_mean", [0.874781, 0.275660])
-    ]:  # fmt: skip
+        ("product", [0.669419, 0.020947]),
+        ("minimum", [0.832796, 0.215105]),
+        ("geometric_mean", [0.874781, 0.275660]),
+    ]:
         np.testing.assert_allclose(pseudo_labels.CONFIDENCES[name](reading), values, atol=1e-6)
 
 
@@ -99,8 +105,10 @@ def test_mean_teacher_oracles():
 
 def test_ensemble_certainty_oracle():
     reading = pseudo_labels.read_steps(TEACHER, **LAYOUT)
-    log_prob = [np.take_along_axis(np.asarray(jax.nn.log_softmax(x)), reading.tokens[..., None], 2)[..., 0]
-                for x in (TEACHER, STUDENT)]  # fmt: skip
+    log_prob = [
+        np.take_along_axis(np.asarray(jax.nn.log_softmax(x)), reading.tokens[..., None], 2)[..., 0]
+        for x in (TEACHER, STUDENT)
+    ]
     steps = np.exp(np.mean(log_prob, axis=0))[0, :3]
     np.testing.assert_allclose(steps, [0.619463, 0.727279, 0.730490], atol=1e-6)
     assert float(consistency.ensemble_certainty(np.stack(log_prob), reading.mask)[0]) == pytest.approx(

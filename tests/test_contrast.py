@@ -100,13 +100,16 @@ def test_metrics_of_known_instances():
     np.testing.assert_allclose(found.alignment, 4, atol=1e-5)
 
 
-@pytest.mark.parametrize("a, b", [
-    (np.ones((1, 3)), np.ones((1, 3))),
-    (np.zeros((1, 3)), np.zeros((1, 3))),
-    (np.zeros((4, 3)), np.ones((4, 3))),
-    (np.full((4, 3), 1e-20), np.ones((4, 3))),
-    (np.full((4, 3), 1e15), np.full((4, 3), -1e15)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        (np.ones((1, 3)), np.ones((1, 3))),
+        (np.zeros((1, 3)), np.zeros((1, 3))),
+        (np.zeros((4, 3)), np.ones((4, 3))),
+        (np.full((4, 3), 1e-20), np.ones((4, 3))),
+        (np.full((4, 3), 1e15), np.full((4, 3), -1e15)),
+    ],
+)
 @pytest.mark.parametrize("mask", [None, False])
 def test_hard_cases_stay_finite(a, b, mask):
     keep = None if mask is None else jnp.zeros(len(a), bool)
@@ -121,15 +124,18 @@ def mapped(frames, mapping, size, valid=None):
     return np.asarray(instances[0, :, 0]), np.asarray(counts[0])
 
 
-@pytest.mark.parametrize("frames, mapping, size, expected", [
-    (256, "window", 5, [25.5, 76.5, 127.5, 178.5, 229.5]),
-    (26, "window", 5, [2.5, 7.5, 12.5, 17.5, 22.5]),
-    (7, "window", 3, [1, 3, 5]),
-    (26, "fixed", 5, [2, 7, 12, 17, 22]),
-    (26, "all", 5, [12.5]),
-    (4, "frame", 5, [0, 1, 2, 3]),
-    (3, "window", 5, [0, 0.5, 1, 1.5, 2]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "frames, mapping, size, expected",
+    [
+        (256, "window", 5, [25.5, 76.5, 127.5, 178.5, 229.5]),
+        (26, "window", 5, [2.5, 7.5, 12.5, 17.5, 22.5]),
+        (7, "window", 3, [1, 3, 5]),
+        (26, "fixed", 5, [2, 7, 12, 17, 22]),
+        (26, "all", 5, [12.5]),
+        (4, "frame", 5, [0, 1, 2, 3]),
+        (3, "window", 5, [0, 0.5, 1, 1.5, 2]),
+    ],
+)
 def test_pooling_oracles(frames, mapping, size, expected):
     values, counts = mapped(np.arange(frames), mapping, size)
     np.testing.assert_allclose(values, expected, rtol=1e-6)
@@ -152,12 +158,15 @@ def test_frames_that_see_the_picture():
     assert np.all(np.diff(mask.astype(int), axis=1) <= 0), "padding comes last"
 
 
-@pytest.mark.parametrize("kind, count", [
-    ("none", 0),
-    ("linear", 262_656),
-    ("mlp", 2 * 262_656),
-    ("bilstm", 4_727_296 - 2 * 4 * 512),  # one bias vector for each set of gates, where torch has two
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind, count",
+    [
+        ("none", 0),
+        ("linear", 262_656),
+        ("mlp", 2 * 262_656),
+        ("bilstm", 4_727_296 - 2 * 4 * 512),  # one bias vector for each set of gates, where torch has two
+    ],
+)
 def test_projection_heads(kind, count):
     head = ProjectionHead(kind)
     variables = jax.eval_shape(head.init, jax.random.PRNGKey(0), jnp.zeros((2, 7, 512)))

@@ -27,9 +27,17 @@ def test_every_part_of_a_state_dict_is_used():
     result = torch_four_stage.convert(rectified(), format="dtrb")
     fields = dict(result.config["model"])
     assert fields == {
-        "name": "four_stage", "transformation": "tps", "features": "vgg", "sequence": "none", "prediction": "attention",
-        "output_channels": 512, "projection": "none", "hidden_size": 256, "num_fiducials": 20,
-        "localization_channels": 512, "token_embedding": "one_hot",
+        "name": "four_stage",
+        "transformation": "tps",
+        "features": "vgg",
+        "sequence": "none",
+        "prediction": "attention",
+        "output_channels": 512,
+        "projection": "none",
+        "hidden_size": 256,
+        "num_fiducials": 20,
+        "localization_channels": 512,
+        "token_embedding": "one_hot",
     }
     assert result.config["image"] == {"size": (32, 100), "channels": 1, "keep_ratio": False, "backend": "pillow"}
     normalise = {"lower": True, "nfkc": False, "drop_outside": False}
@@ -51,10 +59,16 @@ def test_two_biases_become_one():
 @pytest.mark.parametrize(
     "combination, kwargs, expected",
     [
-        (("none", "vgg", "none", "attention"), {"classes": 99, "embedding": 256, "projection": "mlp"},
-         {"projection": "mlp", "token_embedding": "learned"}),
-        (("none", "vgg", "none", "attention"), {"classes": 99, "embedding": 256, "projection": "linear"},
-         {"projection": "linear"}),
+        (
+            ("none", "vgg", "none", "attention"),
+            {"classes": 99, "embedding": 256, "projection": "mlp"},
+            {"projection": "mlp", "token_embedding": "learned"},
+        ),
+        (
+            ("none", "vgg", "none", "attention"),
+            {"classes": 99, "embedding": 256, "projection": "linear"},
+            {"projection": "linear"},
+        ),
         (("none", "vgg", "none", "attention"), {"classes": 99, "embedding": 40}, {"embedding_size": 40}),
         (("none", "vgg", "bilstm", "ctc"), {"classes": 98, "projection": "linear"}, {"projection": "linear"}),
         (("none", "vgg", "bilstm", "ctc"), {"classes": 98, "channels": 3}, {"projection": "none", "hidden_size": 256}),
@@ -107,13 +121,22 @@ def without(state, *parts):
         (dict, {}, "not a state dict"),
         (lambda: {"state": crnn()}, {}, "not a state dict of tensors: it holds 'state'"),
         (lambda: without(crnn(), "ConvNet.18"), {}, "no known feature extractor"),
-        (lambda: without(crnn(), "ConvNet.12.running_var", "1.linear.bias"), {},
-         r"lacks 2 tensor\(s\): .*12.running_var.*1.linear.bias"),
+        (
+            lambda: without(crnn(), "ConvNet.12.running_var", "1.linear.bias"),
+            {},
+            r"lacks 2 tensor\(s\): .*12.running_var.*1.linear.bias",
+        ),
         (lambda: without(crnn(), "Prediction"), {}, "lacks Prediction.weight"),
-        (lambda: crnn() | {"Other.weight": np.ones(3), "Another.bias": np.ones(2)}, {},
-         r"unknown 2 tensor\(s\): Other.weight, Another.bias"),
-        (lambda: crnn() | {"FeatureExtraction.ConvNet.14.weight": np.ones((512, 512, 5, 5))}, {},
-         r"unexpected shapes in 1 tensor\(s\): FeatureExtraction.ConvNet.14.weight \[512, 512, 5, 5\]"),
+        (
+            lambda: crnn() | {"Other.weight": np.ones(3), "Another.bias": np.ones(2)},
+            {},
+            r"unknown 2 tensor\(s\): Other.weight, Another.bias",
+        ),
+        (
+            lambda: crnn() | {"FeatureExtraction.ConvNet.14.weight": np.ones((512, 512, 5, 5))},
+            {},
+            r"unexpected shapes in 1 tensor\(s\): FeatureExtraction.ConvNet.14.weight \[512, 512, 5, 5\]",
+        ),
         (lambda: crnn() | {"SequenceModeling.0.rnn.bias_hh_l0": np.ones(7)}, {}, r"bias_hh_l0 \[7\]"),
         (lambda: crnn(40), {}, "40 classes are neither 36 nor 94"),
         (crnn, {"charset": "abc"}, "makes 4 classes, but the checkpoint has 37"),

@@ -29,7 +29,7 @@ MODELS = {"attention": (ToyAttention(), ATTENTION), "ctc": (Toy(), FACTS)}
 def built(kind="attention", hidden=False, seed=7, **options):
     """(objective, params, model_state, teacher, batch); the teacher is not the student."""
     model, facts = MODELS[kind]
-    objective = cr_str.make(model, config=facts, hidden_labels=hidden, **options)
+    objective = cr_str.make(model, model_config=facts, hidden_labels=hidden, **options)
     batch = toy_words(facts, hidden=hidden)
     init = quick_jit(objective.init)
     return objective, *init(KEY, batch), init(jax.random.PRNGKey(seed), batch), batch
@@ -37,6 +37,7 @@ def built(kind="attention", hidden=False, seed=7, **options):
 
 def value(objective, params, model_state, teacher, batch):
     """(loss, model state, means of the metrics, gradient of the student, gradient of the teacher)."""
+
     def loss(params, teacher, batch):
         return objective.loss(params, model_state, teacher, batch, KEY, 0)
 
@@ -100,12 +101,19 @@ def test_loss_and_gradient_are_those_of_the_published_code(divergence):
     params, teacher, batch = played()
     facts, model = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3), Played()
     variant = {"labels": "hard", "confidence": "minimum"} if divergence == "ce" else {}
-    objective = cr_str.make(model, config=facts, divergence=divergence, **variant)
+    objective = cr_str.make(model, model_config=facts, divergence=divergence, **variant)
     metrics = objective.loss(params, {}, teacher, batch, KEY, 0)[1][1]
-    np.testing.assert_array_equal(model.tokens, [
-        [2, 6, 7, 3, 0, 0], [2, 7, 8, 7, 3, 0], [2, 7, 7, 8, 5, 3], [2, 3, 0, 0, 0, 0], [2, 5, 3, 0, 0, 0],
-        [2, 8, 8, 5, 6, 3],
-    ])  # fmt: skip
+    np.testing.assert_array_equal(
+        model.tokens,
+        [
+            [2, 6, 7, 3, 0, 0],
+            [2, 7, 8, 7, 3, 0],
+            [2, 7, 7, 8, 5, 3],
+            [2, 3, 0, 0, 0, 0],
+            [2, 5, 3, 0, 0, 0],
+            [2, 8, 8, 5, 6, 3],
+        ],
+    )
     loss, *sizes = PUBLISHED[divergence]
     assert float(mean(metrics["consistency"])) == pytest.approx(loss, rel=1e-5)
     assert float(mean(metrics["confident"])) == pytest.approx(5 / 6)
@@ -120,7 +128,7 @@ def test_loss_and_gradient_are_those_of_the_published_code(divergence):
 def test_a_word_that_is_left_out_is_as_good_as_deleted():
     """Word 1, which the teacher is not sure of: value and gradient, but for the share of words that are kept."""
     facts = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3)
-    objective = cr_str.make(Played(), config=facts, coral_weight=0.0, cons_weight=2.0)
+    objective = cr_str.make(Played(), model_config=facts, coral_weight=0.0, cons_weight=2.0)
     params, teacher, batch = played()
 
     def consistency_of(student, teacher):
@@ -149,7 +157,7 @@ def test_classic_coral_of_the_characters_that_count():
                 characters += list(glimpses[:end])
         assert 2 < len(characters) < 24
         covariances.append(np.cov(np.array(characters, np.float64).T))
-    objective = cr_str.make(Played(), config=facts, coral_normalise=True)
+    objective = cr_str.make(Played(), model_config=facts, coral_normalise=True)
     metrics = objective.loss(params, {}, teacher, batch, KEY, 0)[1][1]
     distance = np.square(covariances[0] - covariances[1]).sum() / (4 * 4**2)
     assert float(mean(metrics["coral"])) == pytest.approx(distance, rel=1e-4)
@@ -173,7 +181,7 @@ def test_a_batch_without_a_confident_word(kind, labels):
     assert metrics["confident"] == 0 and metrics["consistency"] == 0 and metrics["coral"] == 0
     assert total == metrics["supervised"]
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
-    plain = cr_str.make(MODELS[kind][0], config=MODELS[kind][1], labels=labels, cons_weight=0.0, coral_weight=0.0)
+    plain = cr_str.make(MODELS[kind][0], model_config=MODELS[kind][1], labels=labels, cons_weight=0.0, coral_weight=0.0)
     alone = value(plain, params, state, teacher, batch)[3]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), gradient, alone)
 
@@ -201,7 +209,7 @@ def test_equal_readings_cost_nothing(kind):
             outputs = model.apply(variables, images, tokens, train=False)
             return (outputs, {}) if train else outputs
 
-    objective = cr_str.make(Still(), config=facts, temperature=1.0, threshold=0.0, coral_weight=0.0)
+    objective = cr_str.make(Still(), model_config=facts, temperature=1.0, threshold=0.0, coral_weight=0.0)
     batch = toy_words(facts)
     batch["unlabelled"]["strong"] = batch["unlabelled"]["weak"]
     params, state = quick_jit(objective.init)(KEY, batch)
@@ -214,7 +222,7 @@ def test_the_projection_layer_learns_on_the_strong_view_only():
     objective, params, state, teacher, batch = built(threshold=0.0, coral_weight=0.0)
     assert "projection" in params["model"]["decoder"]
     assert moving(value(objective, params, state, teacher, batch)[3]["model"]["decoder"]["projection"])
-    off = cr_str.make(ToyAttention(), config=ATTENTION, cons_weight=0.0, coral_weight=0.0)
+    off = cr_str.make(ToyAttention(), model_config=ATTENTION, cons_weight=0.0, coral_weight=0.0)
     assert not moving(value(off, params, state, teacher, batch)[3]["model"]["decoder"]["projection"])
     count = sum(x.size for x in jax.tree.leaves(Projection("mlp").init(KEY, jnp.zeros((1, 256)))))
     assert count == 33_216, "cr.md 11.1"
@@ -247,7 +255,7 @@ def test_hidden_labels_are_for_people(kind):
     read = consistency_terms.read(MODELS[kind][0].apply(variables, rows["weak"], train=False)["logits"], facts)
     texts = np.asarray(consistency_terms.strings(read, facts))
     truth = np.full_like(rows["tokens"], facts.pad_id)
-    start = int(facts.bos_id is not None)
+    start = int(not facts.is_ctc)
     texts = np.where(texts >= facts.first_id, texts, facts.pad_id)[:, : truth.shape[1] - start]
     truth[:, start:] = texts
     truth[0, start] = facts.first_id + (truth[0, start] == facts.first_id)  # word 0 is misread, the rest is right
@@ -281,25 +289,31 @@ def test_what_is_shown(kind):
     assert green[:48, 340:].any() and not green[48:96, 340:].any()
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"labels": "firm"}, "objective.labels='firm': choose one of soft, hard"),
-    ({"cons_reduction": "batch"}, "choose one of character, sample, kept"),
-    ({"temperature": 0.0}, "temperature=0.0 must be positive"),
-    ({"threshold": 1.5}, "threshold=1.5 is a probability"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"labels": "firm"}, "objective.labels='firm': choose one of soft, hard"),
+        ({"cons_reduction": "batch"}, "choose one of character, sample, kept"),
+        ({"temperature": 0.0}, "temperature=0.0 must be positive"),
+        ({"threshold": 1.5}, "threshold=1.5 is a probability"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
-        cr_str.make(ToyAttention(), config=ATTENTION, **options)
+        cr_str.make(ToyAttention(), model_config=ATTENTION, **options)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"teacher": {}}, "objective cr_str needs a teacher: set config.teacher = dict"),
-    ({"teacher": dict(decay=2.0)}, "config.teacher.decay=2.0: give a number from 0 to 1"),
-    ({"teacher": dict(decay=0.9, update="later")}, "config.teacher.update='later': choose one of after, before"),
-    ({"teacher": dict(decay=0.9, warm=True)}, "config.teacher has no warm; it takes decay"),
-    ({"eval_weights": "master"}, "config.eval_weights='master': give student"),
-    ({"keep_best": "held_back/trust"}, "config.keep_best='held_back/trust': give SET/METRIC"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"teacher": {}}, "objective cr_str needs a teacher: set config.teacher = dict"),
+        ({"teacher": dict(decay=2.0)}, "config.teacher.decay=2.0: give a number from 0 to 1"),
+        ({"teacher": dict(decay=0.9, update="later")}, "config.teacher.update='later': choose one of after, before"),
+        ({"teacher": dict(decay=0.9, warm=True)}, "config.teacher has no warm; it takes decay"),
+        ({"eval_weights": "master"}, "config.eval_weights='master': give student"),
+        ({"keep_best": "held_back/trust"}, "config.keep_best='held_back/trust': give SET/METRIC"),
+    ],
+)
 def test_bad_teachers(change, message, tmp_path):
     config = consistency_config()
     with config.unlocked():
@@ -327,8 +341,9 @@ def test_update_before_or_after_is_the_same_average():
             teachers.append(jax.device_get(now.teacher))
         seen[update] = losses, teachers
     assert seen["after"][0] == pytest.approx(seen["before"][0], rel=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
-                 seen["after"][1][1], seen["before"][1][2])  # fmt: skip
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), seen["after"][1][1], seen["before"][1][2]
+    )
     assert moving(jax.tree.map(lambda a, b: a - b, seen["after"][1][2], seen["before"][1][2]))
 
 

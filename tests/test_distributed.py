@@ -88,8 +88,18 @@ def test_split_state_equals_whole(tmp_path):
 EIGHT = [SimpleNamespace(process_index=i % 2, id=i) for i in range(8)]  # ids go to the processes in turn
 
 
-@pytest.mark.parametrize("shape", [dict(data=3), dict(fsdp=3), dict(data=2, fsdp=2), dict(data=-1, fsdp=-1),
-                                   dict(data=0), dict(data=8.0), dict(model=2)])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [
+        dict(data=3),
+        dict(fsdp=3),
+        dict(data=2, fsdp=2),
+        dict(data=-1, fsdp=-1),
+        dict(data=0),
+        dict(data=8.0),
+        dict(model=2),
+    ],
+)
 def test_a_mesh_that_cannot_be(shape):
     with pytest.raises(InputError, match="config.mesh = dict"):
         sharding.make_mesh(shape, EIGHT)
@@ -158,8 +168,18 @@ def test_start(initialised, monkeypatch):
     assert initialised == []
 
 
-@pytest.mark.parametrize("given", [("host:1", 2, None), ("host:1", None, 0), (None, 2, 0), (None, None, 1),
-                                   ("host", 2, 0), ("host:1", 2, 2), ("host:1", 2, -1)])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("host:1", 2, None),
+        ("host:1", None, 0),
+        (None, 2, 0),
+        (None, None, 1),
+        ("host", 2, 0),
+        ("host:1", 2, 2),
+        ("host:1", 2, -1),
+    ],
+)
 def test_start_with_arguments_that_cannot_be(initialised, given):
     with pytest.raises(InputError, match="--coordinator"):
         distributed.start(*given)
@@ -178,7 +198,7 @@ def test_processes_that_do_not_find_each_other(initialised, monkeypatch):
 def test_what_processes_must_agree_on(monkeypatch, tmp_path):
     """Without others nothing is asked; with another that differs, both are told."""
     distributed.check_same("text", "config")
-    assert distributed.agreed(0.1) == 0.1 and distributed.agreed(None) is None
+    assert distributed.broadcast_from_lead(0.1) == 0.1 and distributed.broadcast_from_lead(None) is None
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     others = distributed.multihost_utils
     monkeypatch.setattr(others, "process_allgather", lambda x: np.stack([x, x]))
@@ -187,7 +207,7 @@ def test_what_processes_must_agree_on(monkeypatch, tmp_path):
     distributed.check_same("text", "config")
     distributed.check_shared(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    assert distributed.agreed(0.1) == 0.1
+    assert distributed.broadcast_from_lead(0.1) == 0.1
     monkeypatch.setattr(others, "process_allgather", lambda x: np.stack([x, np.zeros_like(x)]))
     with pytest.raises(InputError, match="process 1 and process 0 have not the same config"):
         distributed.check_same("text", "config")

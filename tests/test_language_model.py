@@ -232,7 +232,7 @@ def test_attention_is_asked_anew_after_every_text(layout, monkeypatch):
     reader = Reader(config.to_dict())
     images = RNG.integers(0, 255, (2, *reader.spec.size, 1), np.uint8)
     variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
-    facts, characters, width = reader.facts, reader.charset.characters, 8
+    facts, characters, width = reader.model_config, reader.charset.characters, 8
     decoder = variables["params"]["decoder"]
     decoder["classifier_kernel"] *= 20  # so that what follows differs from text to text
     reader.variables = variables
@@ -265,7 +265,7 @@ def test_positions_are_read_with_words_too():
     reader.variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
     texts, confidences = reader.read_batch(images)
     rows = np.asarray(jax.nn.softmax(reader.logits(list(images))))
-    rows = rows[..., np.r_[reader.facts.eos_id, reader.facts.first_id : reader.charset.num_classes]]
+    rows = rows[..., np.r_[reader.model_config.eos_id, reader.model_config.first_id : reader.charset.num_classes]]
     expected = [position_search(row, reader.charset.characters, reader.prior, 0.5, 8) for row in rows]
     assert texts == [text for text, _ in expected]
     np.testing.assert_allclose(confidences, [value for _, value in expected], rtol=1e-3)

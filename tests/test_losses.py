@@ -101,12 +101,12 @@ CTC = ModelConfig((32, 16), 1, 3, 7, first_id=4, pad_id=1)
 
 
 def objective(config):
-    prediction = "ctc" if config.bos_id is None else "attention"
+    prediction = "ctc" if config.is_ctc else "attention"
     model = Model(config, prediction=prediction, width=1 / 32)
     tokens = [[2, 5, 6, 3, 0], [2, 7, 3, 0, 0]] if config.bos_id else [[4, 5, 1], [6, 6, 6]]
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 16, 1), np.uint8)
     batch = {"labelled": {"image": jnp.asarray(images), "tokens": jnp.asarray(tokens)}}
-    return model, supervised.make(model, config=config), batch
+    return model, supervised.make(model, model_config=config), batch
 
 
 @pytest.mark.parametrize("config", [ATTENTION, CTC], ids=["attention", "ctc"])
@@ -121,7 +121,7 @@ def test_supervised_objective(config):
     out, _ = forward({"params": params["model"], **state}, batch["labelled"]["image"], batch["labelled"]["tokens"])
     total, count = metrics["loss"]
     assert float(value) == pytest.approx(float(total / count), rel=1e-5)
-    if config.bos_id is None:  # three times the same character does not fit three frames
+    if config.is_ctc:  # three times the same character does not fit three frames
         assert (int(metrics["unalignable"][0]), int(metrics["unalignable"][1])) == (1, 2)
         assert float(value) == pytest.approx(
             float(supervised_losses.ctc(out["logits"], batch["labelled"]["tokens"], 1)[0][0]) / 2

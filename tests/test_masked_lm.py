@@ -117,8 +117,9 @@ def config(tmp_path, **views):
     path = tmp_path / "list.txt"
     path.write_text("bad\ncafe\nbee\nhide\nfade\ndeaf\na\n")
     config = common.base()
-    config.charset = dict(characters="abcdefghij", layout="abinet", max_length=5, lower=True, nfkc=False,
-                          drop_outside=True)  # fmt: skip
+    config.charset = dict(
+        characters="abcdefghij", layout="abinet", max_length=5, lower=True, nfkc=False, drop_outside=True
+    )
     config.model = dict(name="abinet_language", width=1 / 16, num_layers=2, dropout=0.0)
     config.objective = dict(name="masked_lm")
     row = dict(batch_size=16, sources=dict(list=dict(words=dict(path=str(path)))), views=views)
@@ -150,17 +151,21 @@ def test_share_of_the_words(tmp_path):
     first.streams.text.sources["list"].share = 0.5
     second.streams.text.sources["list"].update(share=0.5, share_start=0.5)
     charset = Charset.make(**first.charset)
-    seen = [set(next(TrainData(c, charset, {"text": ("tokens", "noised")}).batches(0))["keys"])
-            for c in (first, second)]  # fmt: skip
+    seen = [
+        set(next(TrainData(c, charset, {"text": ("tokens", "noised")}).batches(0))["keys"]) for c in (first, second)
+    ]
     assert seen[0] and seen[1] and not seen[0] & seen[1]
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda row: row.views.update(image={}), "a stream of text has only noised"),
-    (lambda row: row.views.update(noised=dict(blur={})), "unknown text operation 'blur'"),
-    (lambda row: row.views.update(noised=dict(one_edit=dict(amount=1))), "one_edit has no 'amount'"),
-    (lambda row: row.sources["list"].words.update(speed=1), "words: .*speed"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda row: row.views.update(image={}), "a stream of text has only noised"),
+        (lambda row: row.views.update(noised=dict(blur={})), "unknown text operation 'blur'"),
+        (lambda row: row.views.update(noised=dict(one_edit=dict(amount=1))), "one_edit has no 'amount'"),
+        (lambda row: row.sources["list"].words.update(speed=1), "words: .*speed"),
+    ],
+)
 def test_stream_refuses(tmp_path, change, message):
     made = config(tmp_path)
     with made.unlocked():
@@ -181,11 +186,10 @@ def test_accuracies():
     logits[0, [0, 1, 2], [1, 2, 0]] = 1  # right
     logits[1, 0, [4, 5, 6, 7]], logits[1, 0, 3], logits[1, 1, 0] = 2, 1, 1  # right among five, right length
     logits[2, 0, [1, 2, 3, 5, 6]], logits[2, 1, 0] = 2, 1  # wrong
-    metrics = {k: (float(a), float(b)) for k, (a, b) in masked_lm.spelling_metrics(
-        jnp.asarray(logits), targets, FACTS).items()}  # fmt: skip
-    assert metrics == {
-        "characters": (5, 7), "words": (1, 3), "characters_top5": (6, 7), "words_top5": (2, 3)
-    }  # fmt: skip
+    metrics = {
+        k: (float(a), float(b)) for k, (a, b) in masked_lm.spelling_metrics(jnp.asarray(logits), targets, FACTS).items()
+    }
+    assert metrics == {"characters": (5, 7), "words": (1, 3), "characters_top5": (6, 7), "words_top5": (2, 3)}
 
 
 def test_smoothing_keeps_distributions_and_their_first_choice():
@@ -200,9 +204,10 @@ def test_a_model_learns_to_spell_and_is_watched(tmp_path):
     """Of seven words every letter is known from the others; watched on clean and on misspelt words."""
     made, mesh = config(tmp_path), sharding.make_mesh()
     made.optimizer = common.adam(1e-2, "constant")
-    model = Model(FACTS := ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"])), width=1 / 16, num_layers=2,
-                  dropout=0.0)  # fmt: skip
-    objective = masked_lm.make(model, config=FACTS, input_smoothing=0.1)
+    model = Model(
+        FACTS := ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"])), width=1 / 16, num_layers=2, dropout=0.0
+    )
+    objective = masked_lm.make(model, model_config=FACTS, input_smoothing=0.1)
     charset = Charset.make(**made.charset)
     batches = TrainData(made, charset, objective.streams).batches(0)
     batch = next(batches)["arrays"]
@@ -227,12 +232,13 @@ def test_a_model_learns_to_spell_and_is_watched(tmp_path):
 
 def test_words_of_one_letter_and_none_have_finite_gradients():
     facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
-    objective = masked_lm.make(Model(facts, width=1 / 32, num_layers=1), config=facts)
+    objective = masked_lm.make(Model(facts, width=1 / 32, num_layers=1), model_config=facts)
     tokens = jnp.array([[-1, 3, 0, -1, -1, -1, -1], [-1, 0, -1, -1, -1, -1, -1]])
     batch = {"text": {"tokens": tokens, "noised": tokens}}
     params, state = quick_jit(objective.init)(jax.random.key(0), batch)
     (loss, (_, metrics)), grads = jax.jit(jax.value_and_grad(objective.loss, has_aux=True))(
-        params, state, None, batch, jax.random.key(1), 0)  # fmt: skip
+        params, state, None, batch, jax.random.key(1), 0
+    )
     assert np.isfinite(loss) and all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
     assert metrics["characters"][1] == 3 and metrics["words"][1] == 2
 
@@ -240,6 +246,6 @@ def test_words_of_one_letter_and_none_have_finite_gradients():
 def test_refuses():
     facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
     with pytest.raises(InputError, match="trains language models"):
-        masked_lm.make(object(), config=facts)
+        masked_lm.make(object(), model_config=facts)
     with pytest.raises(InputError, match="input_smoothing=2"):
-        masked_lm.make(Model(facts), config=facts, input_smoothing=2)
+        masked_lm.make(Model(facts), model_config=facts, input_smoothing=2)

@@ -28,7 +28,7 @@ def build(config, transformation, extractor, sequence, prediction, **fields):
 
 
 def shapes_of(model):
-    images = jnp.zeros((1, *model.config.image_size, model.config.channels))
+    images = jnp.zeros((1, *model.model_config.image_size, model.model_config.channels))
     return jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
 
 
@@ -37,10 +37,16 @@ def count(tree):
 
 
 # Sizes of the published models, by the torch convention of two bias vectors for every LSTM.
-REST = {("ctc", "none"): 18_981, ("ctc", "bilstm"): 9_509, ("attention", "none"): 1_034_278,
-        ("attention", "bilstm"): 706_598}
-EXTRACTORS = {1: {"vgg": 5_549_824, "rcnn": 1_859_968, "resnet": 44_263_904},
-              3: {"vgg": 5_550_976, "rcnn": 1_861_120, "resnet": 44_264_480}}
+REST = {
+    ("ctc", "none"): 18_981,
+    ("ctc", "bilstm"): 9_509,
+    ("attention", "none"): 1_034_278,
+    ("attention", "bilstm"): 706_598,
+}
+EXTRACTORS = {
+    1: {"vgg": 5_549_824, "rcnn": 1_859_968, "resnet": 44_263_904},
+    3: {"vgg": 5_550_976, "rcnn": 1_861_120, "resnet": 44_264_480},
+}
 LOCALIZATION = {1: 1_692_392, 3: 1_693_544}
 
 
@@ -161,9 +167,12 @@ def test_decoder_step(double):
     """One step with hand-made numbers; our second bias is torch's two in one."""
     i, j, k = np.arange(8)[:, None], np.arange(4), np.arange(2)
     weights = {
-        "memory_kernel": np.array([[0.1, 0.2], [-0.3, 0.4]]).T, "query_kernel": np.array([[0.5, -0.1], [0.2, 0.3]]).T,
-        "query_bias": np.array([0.01, -0.02]), "score_kernel": np.array([[0.7], [-0.6]]),
-        "input_kernel": ((4 * i + j - 16) / 40).T, "recurrent_kernel": ((2 * i + k - 8) / 20).T,
+        "memory_kernel": np.array([[0.1, 0.2], [-0.3, 0.4]]).T,
+        "query_kernel": np.array([[0.5, -0.1], [0.2, 0.3]]).T,
+        "query_bias": np.array([0.01, -0.02]),
+        "score_kernel": np.array([[0.7], [-0.6]]),
+        "input_kernel": ((4 * i + j - 16) / 40).T,
+        "recurrent_kernel": ((2 * i + k - 8) / 20).T,
         "bias": np.linspace(-0.2, 0.2, 8) + np.linspace(0.1, -0.1, 8),
     }
     frames = jnp.array([[[1.0, 0.0], [0.5, -0.5], [-1.0, 1.0]]])
@@ -202,10 +211,18 @@ def curved():
 @pytest.mark.parametrize(
     "points, positions, mean, first",
     [
-        (tps.initial_fiducials(20), [(-0.99, 0.010625), (0.99, -0.979375), (0.01, 0.010625), (0.99, -0.010625)],
-         -0.003851, [0.022271, 0.159303, 0.296884]),
-        (curved(), [(-0.99, -0.582861), (0.99, -0.581306), (0.01, 0.023793), (0.99, 0.875464)],
-         0.010171, [0.160902, 0.078363, -0.009561]),
+        (
+            tps.initial_fiducials(20),
+            [(-0.99, 0.010625), (0.99, -0.979375), (0.01, 0.010625), (0.99, -0.010625)],
+            -0.003851,
+            [0.022271, 0.159303, 0.296884],
+        ),
+        (
+            curved(),
+            [(-0.99, -0.582861), (0.99, -0.581306), (0.01, 0.023793), (0.99, 0.875464)],
+            0.010171,
+            [0.160902, 0.078363, -0.009561],
+        ),
         (tps.fiducials(20), None, -0.003542, [0.411425, 0.419080, 0.426694]),
     ],
     ids=["initial", "curved", "identity"],

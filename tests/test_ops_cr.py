@@ -32,17 +32,22 @@ def expected(picture, level, sign):
     w, h = picture.size
     shear, shift, factor = sign * (0.2 * level / 10 + 0.1), sign * (0.2 * level / 10 + 0.1), 1.8 * level / 10 + 0.1
     spatial = (
-        affine(picture, 1, shear, 0, 0, 1, 0), affine(picture, 1, 0, 0, shear, 1, 0),
-        affine(picture, 1, 0, int(shift * w), 0, 1, 0), affine(picture, 1, 0, 0, 0, 1, int(shift * h)),
+        affine(picture, 1, shear, 0, 0, 1, 0),
+        affine(picture, 1, 0, 0, shear, 1, 0),
+        affine(picture, 1, 0, int(shift * w), 0, 1, 0),
+        affine(picture, 1, 0, 0, 0, 1, int(shift * h)),
         picture.rotate(-sign * (10 + level)),
-    )  # fmt: skip
+    )
     channel = (
-        ImageOps.autocontrast(picture), ImageEnhance.Brightness(picture).enhance(factor),
-        ImageEnhance.Color(picture).enhance(factor), ImageEnhance.Contrast(picture).enhance(factor),
-        ImageOps.equalize(picture), ImageOps.posterize(picture, int(4 * level / 10) + 4),
+        ImageOps.autocontrast(picture),
+        ImageEnhance.Brightness(picture).enhance(factor),
+        ImageEnhance.Color(picture).enhance(factor),
+        ImageEnhance.Contrast(picture).enhance(factor),
+        ImageOps.equalize(picture),
+        ImageOps.posterize(picture, int(4 * level / 10) + 4),
         ImageOps.solarize(picture, 256 - int(256 * level / 10)),
         ImageOps.solarize(added(picture, sign * int(110 * level / 10)), 128),
-    )  # fmt: skip
+    )
     return spatial, channel
 
 

@@ -17,10 +17,13 @@ PARAMS = {"model": {"features": {"w": jnp.ones(3)}, "head": {"w": jnp.ones(2), "
     "peak, steps, rates",
     [
         (5e-4, 200_000, {0: 2.5e-5, 30_000: 2.625062e-4, 59_999: 5e-4, 100_000: 4.058728e-4, 199_999: 2.5e-8}),
-        (1e-3, 250_000, {0: 5e-5, 1000: 5.041667e-5, 37_500: 5.250099e-4, 74_999: 1e-3, 150_000: 6.112712e-4,
-                         249_999: 5e-8}),
+        (
+            1e-3,
+            250_000,
+            {0: 5e-5, 1000: 5.041667e-5, 37_500: 5.250099e-4, 74_999: 1e-3, 150_000: 6.112712e-4, 249_999: 5e-8},
+        ),
     ],
-)  # fmt: skip
+)
 def test_one_cycle_oracle(peak, steps, rates):
     schedule = one_cycle(peak, steps)
     for step, rate in rates.items():

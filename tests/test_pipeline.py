@@ -105,7 +105,7 @@ def test_nothing_is_dropped_in_silence(tmp_path):
     data = data_of(tiny_config(words=dict(path=str(write_folder(tmp_path / "w", words)))))
     text = "\n".join(data.notes)
     assert "words: 1 of 4 labels used" in text
-    assert "1 outside the charset: \"it's\"" in text and "1 empty" in text and "longer than max_length=25" in text
+    assert '1 outside the charset: "it\'s"' in text and "1 empty" in text and "longer than max_length=25" in text
 
 
 def test_zero_usable_samples(tmp_path):
@@ -268,9 +268,7 @@ def test_padding_is_measured(tmp_path):
 def test_one_source_in_two_streams(tmp_path):
     """Its broken images are counted against the larger of its uses."""
     config = tiny_config()
-    config.streams = dict(
-        labelled=row_of(tmp_path, words=dict(share=0.1)), unlabelled=row_of(tmp_path, words={})
-    )
+    config.streams = dict(labelled=row_of(tmp_path, words=dict(share=0.1)), unlabelled=row_of(tmp_path, words={}))
     fields = dict(labelled=("image", "tokens"), unlabelled=("image",))
     data = TrainData(config, loop.prepare(tiny_config()).reader.charset, fields)
     assert data.sizes == {"words": 40}

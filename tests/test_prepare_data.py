@@ -133,9 +133,12 @@ def test_options(tmp_path):
     assert "broken image" not in left_out(report) and left_out(report)["empty image file"] == 1
     report = prepare(open_published("mjsynth", src), tmp_path / "one", limit=1, jobs=1)
     assert report["splits"]["train"]["words"] == 1 and report["splits"]["val"] == {
-        "entries": 1, "words": 0, "bytes": 0, "notes": {},
+        "entries": 1,
+        "words": 0,
+        "bytes": 0,
+        "notes": {},
         "left_out": {"empty image file": {"count": 1, "examples": ["1/3/1_Empty_1.jpg"]}},
-    }  # fmt: skip
+    }
     # A split of which nothing can be used is no split of the data set.
     assert list(open_source(tmp_path / "one").labels()) == ["Lube"]
     assert "val: 0 words, 1 left out, 0.0 MB" in describe(report)
@@ -224,9 +227,14 @@ def test_command_killed_interrupted_and_continued(whole, tmp_path):
     command = ["tools/prepare_data.py", "--from=mjsynth", f"--src={src}", f"--out={out}", "--jobs=2"]
     for number in (signal.SIGKILL, signal.SIGINT):
         process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         lock = out / "partial" / "lock"  # written when the work begins, a second before the first shard is finished
         while not lock.exists() and process.poll() is None:
             time.sleep(0.01)
@@ -319,10 +327,17 @@ def damaged(tmp_path):
     put(tmp_path / "hf" / "x.txt", "")
     pq.write_table(pa.table(table), tmp_path / "hf/a.parquet")
     looked = {
-        "mjsynth": "annotation_train.txt", "synthtext": "gt.mat", "iiit5k": "traindata.mat, testdata.mat",
-        "svt": "train.xml", "icdar": "Challenge.*_Task3_GT.txt", "iam": "words.txt", "union14m": "jsonl",
-        "lmdb": "data.mdb", "huggingface": "parquet", "folder": "labels.tsv, gt.txt, labels.csv",
-    }  # fmt: skip
+        "mjsynth": "annotation_train.txt",
+        "synthtext": "gt.mat",
+        "iiit5k": "traindata.mat, testdata.mat",
+        "svt": "train.xml",
+        "icdar": "Challenge.*_Task3_GT.txt",
+        "iam": "words.txt",
+        "union14m": "jsonl",
+        "lmdb": "data.mdb",
+        "huggingface": "parquet",
+        "folder": "labels.tsv, gt.txt, labels.csv",
+    }
     yield from ((name, empty, f"looked for .*{file}.*it is empty") for name, file in looked.items())
     yield "iiit5k", gt, "it holds gt.txt"
     yield "synthtext", bad_mat, "not a readable .mat"

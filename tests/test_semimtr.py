@@ -52,7 +52,7 @@ def batch(has_label=(True, True)):
 def run(model=None, has_label=(True, True), teacher=None, **options):
     """(loss, metrics, gradient of the model, model state after it)."""
     model = model or Fixed()
-    objective = semimtr.make(model, config=CONFIG, **options)
+    objective = semimtr.make(model, model_config=CONFIG, **options)
     data = batch(has_label)
     params, state = objective.init(jax.random.key(0), data)
     function = jax.value_and_grad(objective.loss, has_aux=True)
@@ -114,8 +114,10 @@ def test_a_word_without_a_label_adds_nothing_to_the_supervised_loss():
     assert (grads["strong"][0, 2] == 0).all()  # behind EOS
 
 
-@pytest.mark.parametrize("one_hot, stop_gradient, flows", [
-    (True, True, False), (True, False, False), (False, True, False), (False, False, True)])  # fmt: skip
+@pytest.mark.parametrize(
+    "one_hot, stop_gradient, flows",
+    [(True, True, False), (True, False, False), (False, True, False), (False, False, True)],
+)
 def test_gradient_into_the_weak_view(one_hot, stop_gradient, flows):
     grads = run(has_label=(False, False), one_hot=one_hot, stop_gradient=stop_gradient)[2]
     assert bool(jnp.any(grads["weak"])) is flows and bool(jnp.any(grads["strong"]))
@@ -153,23 +155,32 @@ def test_moving_average_teaches():
     assert float(state["batch_stats"]["seen"]) == 2
     np.testing.assert_allclose(metrics["supervised"], 1.218275, atol=2e-6)
     length = np.array([[2], [1]])  # of what the reversed logits read
-    value, count = semimtr.consistency_loss(TEACHER[::-1], STUDENT, np.arange(3) < length, one_hot=True, kl=False,
-                                            threshold=0.0)  # fmt: skip
+    value, count = semimtr.consistency_loss(
+        TEACHER[::-1], STUDENT, np.arange(3) < length, one_hot=True, kl=False, threshold=0.0
+    )
     np.testing.assert_allclose(loss - metrics["supervised"], value / count, atol=2e-6)
-    assert semimtr.make(model, config=CONFIG, use_teacher=True).needs_teacher
-    frozen = jax.grad(lambda t: semimtr.make(model, config=CONFIG, use_teacher=True).loss(
-        {"model": variables["params"]}, {"batch_stats": variables["batch_stats"]}, (t, teacher[1]), batch(),
-        jax.random.key(0), 0)[0])(teacher[0])  # fmt: skip
+    assert semimtr.make(model, model_config=CONFIG, use_teacher=True).needs_teacher
+    frozen = jax.grad(
+        lambda t: semimtr.make(model, model_config=CONFIG, use_teacher=True).loss(
+            {"model": variables["params"]},
+            {"batch_stats": variables["batch_stats"]},
+            (t, teacher[1]),
+            batch(),
+            jax.random.key(0),
+            0,
+        )[0]
+    )(teacher[0])
     assert not any(jnp.any(g) for g in jax.tree.leaves(frozen))
 
 
 def test_ctc_recogniser_with_one_modality():
     rows = toy_views(joint=True)["mixed"]
     rows = {"weak": rows["view0"], "strong": rows["view1"], "tokens": rows["tokens"], "has_label": rows["has_label"]}
-    objective = semimtr.make(Toy(), config=FACTS)
+    objective = semimtr.make(Toy(), model_config=FACTS)
     params, state = objective.init(jax.random.key(0), {"mixed": rows})
     (loss, (after, metrics)), grads = jax.jit(jax.value_and_grad(objective.loss, has_aux=True))(
-        params, state, None, {"mixed": rows}, jax.random.key(1), 0)  # fmt: skip
+        params, state, None, {"mixed": rows}, jax.random.key(1), 0
+    )
     assert np.isfinite(loss) and metrics["output/agreement"][1] == 8 * 12  # every frame
     assert all(jnp.any(g) for g in jax.tree.leaves(grads))
     assert not np.allclose(after["batch_stats"]["extractor"]["norm"]["mean"], 0)
@@ -224,9 +235,14 @@ def test_sharded_step_is_the_same_step():
     assert found.pop("devices") == 4 and max(found.values()) < 1e-4, found
 
 
-@pytest.mark.parametrize("options, message", [
-    (dict(cons_iter_reduce="max"), "cons_iter_reduce='max'"), (dict(threshold=1.5), "threshold=1.5"),
-    (dict(teacher_head="sight"), "no head 'sight'")])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(cons_iter_reduce="max"), "cons_iter_reduce='max'"),
+        (dict(threshold=1.5), "threshold=1.5"),
+        (dict(teacher_head="sight"), "no head 'sight'"),
+    ],
+)
 def test_refuses(options, message):
     with pytest.raises(InputError, match=message):
         run(**options)

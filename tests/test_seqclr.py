@@ -27,7 +27,7 @@ KEY = jax.random.PRNGKey(0)
 
 def built(images=8, **options):
     """(objective, params, model_state, batch) of seqclr on the toy recogniser."""
-    objective = seqclr.make(Toy(), config=FACTS, **options)
+    objective = seqclr.make(Toy(), model_config=FACTS, **options)
     batch = toy_views(images, options.get("joint", False))
     return objective, *quick_jit(objective.init)(KEY, batch), batch
 
@@ -58,8 +58,10 @@ def test_loss_is_that_of_two_forwards_in_order():
     for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(dict(state)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
     assert {name: moving(g) for name, g in gradient["model"].items()} == {
-        "extractor": True, "sequence": True, "decoder": False
-    }  # fmt: skip
+        "extractor": True,
+        "sequence": True,
+        "decoder": False,
+    }
 
 
 def test_one_forward_shares_the_batch_statistics():
@@ -70,11 +72,22 @@ def test_one_forward_shares_the_batch_statistics():
     assert value(objective, *rest)[2]["alignment"] == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("options", [
-    {"head": "mlp", "head_hidden": 8, "head_size": 4}, {"head": "bilstm", "head_hidden": 4},
-    {"mapping": "all"}, {"mapping": "frame"}, {"mapping": "fixed", "size": 4}, {"size": 40},
-    {"features": "visual"}, {"features": "maps"}, {"temperature": 0.5}, {"centred": True},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"head": "mlp", "head_hidden": 8, "head_size": 4},
+        {"head": "bilstm", "head_hidden": 4},
+        {"mapping": "all"},
+        {"mapping": "frame"},
+        {"mapping": "fixed", "size": 4},
+        {"size": 40},
+        {"features": "visual"},
+        {"features": "maps"},
+        {"temperature": 0.5},
+        {"centred": True},
+    ],
+    ids=str,
+)
 def test_every_option_trains(options):
     objective, params, state, batch = built(**options)
     loss, _, metrics, gradient = value(objective, params, state, batch)
@@ -141,7 +154,7 @@ def test_joint_form():
     assert moving(gradient["model"]["decoder"])
     assert {"contrast", "supervised", "unalignable"} <= set(metrics)
     assert total == pytest.approx(metrics["contrast"] + 2 * metrics["supervised"], rel=1e-5)
-    weighted = seqclr.make(Toy(), config=FACTS, joint=True, contrast_weight=0.5)
+    weighted = seqclr.make(Toy(), model_config=FACTS, joint=True, contrast_weight=0.5)
     assert value(weighted, params, state, batch)[0] == pytest.approx(total - metrics["contrast"] / 2, rel=1e-5)
     rows["tokens"] = np.where(rows["has_label"][:, None], rows["tokens"], 7)  # what stands there must not matter
     assert value(objective, params, state, batch)[0] == pytest.approx(total, rel=1e-6)
@@ -149,15 +162,18 @@ def test_joint_form():
     assert value(objective, params, state, batch)[0] == pytest.approx(metrics["contrast"], rel=1e-6)
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"head": "lstm"}, "objective.head='lstm': choose one of none, linear, mlp, bilstm"),
-    ({"mapping": "words"}, "mapping='words': choose one of all, window, frame, fixed"),
-    ({"size": 0}, "must be positive"),
-    ({"temperature": 0.0}, "must be positive"),
-    ({"centred": True, "mapping": "all"}, "one instance has nothing beside their mean"),
-    ({"temprature": 1.0}, "seqclr has no option temprature; it takes features, head"),
-    ({"features": "maps"}, "needs \\['maps'\\] of the model, which offers \\['frames'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"head": "lstm"}, "objective.head='lstm': choose one of none, linear, mlp, bilstm"),
+        ({"mapping": "words"}, "mapping='words': choose one of all, window, frame, fixed"),
+        ({"size": 0}, "must be positive"),
+        ({"temperature": 0.0}, "must be positive"),
+        ({"centred": True, "mapping": "all"}, "one instance has nothing beside their mean"),
+        ({"temprature": 1.0}, "seqclr has no option temprature; it takes features, head"),
+        ({"features": "maps"}, "needs \\['maps'\\] of the model, which offers \\['frames'"),
+    ],
+)
 def test_bad_options(options, message):
     config = contrastive_config()
     with config.unlocked():
@@ -177,14 +193,16 @@ def test_eight_devices_equal_one(form):
 
 
 def test_frozen_parts_neither_learn_nor_use_batch_statistics():
-    objective = supervised.make(Toy(), config=FACTS)
+    objective = supervised.make(Toy(), model_config=FACTS)
     rows = toy_views(joint=True)["mixed"]
     batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
     params, state = quick_jit(objective.init)(KEY, batch)
     loss, after, _, gradient = value(freeze(objective, ("model/extractor",)), params, state, batch)
     assert {name: moving(g) for name, g in gradient["model"].items()} == {
-        "extractor": False, "sequence": True, "decoder": True
-    }  # fmt: skip
+        "extractor": False,
+        "sequence": True,
+        "decoder": True,
+    }
     jax.tree.map(np.testing.assert_array_equal, after, state)
     variables = {"params": params["model"], **state}
     logits = Toy().apply(variables, rows["view0"], train=False)["logits"]
@@ -319,11 +337,11 @@ def test_similarity_sheet_shows_the_matrix():
 
 def test_contact_sheet_of_views(tmp_path):
     out = tmp_path / "views.png"
-    command = ["-m", "jstr.views", "--config=configs/seqclr.py:runlocal", f"--out={out}", "--words=6"]
+    command = ["tools/show_views.py", "--config=configs/seqclr.py:runlocal", f"--out={out}", "--words=6"]
     status, said, err = call(*command)
     assert status == 0, err
     assert "original, view0, view1 of 6 words" in said and cv2.imread(str(out)).shape[0] == 3 * 68
-    status, _, err = call("-m", "jstr.views", "--config=configs/crnn.py:runlocal", f"--out={out}")
+    status, _, err = call("tools/show_views.py", "--config=configs/crnn.py:runlocal", f"--out={out}")
     assert status == 2 and "streams with views: none" in err
 
 

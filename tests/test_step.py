@@ -39,8 +39,9 @@ def step_of(**options):
     """(step of `line`, a fresh state, the mesh's batch)."""
     tx, mesh = optax.sgd(0.1), sharding.make_mesh()
     params = {"w": jnp.arange(3.0)}
-    state = TrainState(jnp.zeros((), jnp.int32), params, {"mean": jnp.zeros(())}, tx.init(params), None,
-                       jax.random.PRNGKey(4))  # fmt: skip
+    state = TrainState(
+        jnp.zeros((), jnp.int32), params, {"mean": jnp.zeros(())}, tx.init(params), None, jax.random.PRNGKey(4)
+    )
     objective = Objective({"points": ("x", "y")}, (), None, line)
     return make_train_step(objective, tx, mesh, **options), jax.device_put(state, sharding.layout(state, mesh)), mesh
 

@@ -87,7 +87,7 @@ def test_report_counts_every_reason():
     }
     text = "\n".join(report.lines("set"))
     assert "set: 1 of 7 labels used, 1 changed by normalisation" in text
-    assert "'toolong'" in text and "\"'\" (1)" in text and "'é' (1)" in text
+    assert "'toolong'" in text and '"\'" (1)' in text and "'é' (1)" in text
 
 
 def test_no_usable_label_names_rule_and_characters():

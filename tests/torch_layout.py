@@ -96,8 +96,15 @@ def _rcnn(channels):
 
 def _resnet(channels):
     name, out = "FeatureExtraction.ConvNet.", {}
-    singles = (("0_1", channels, 32, 3), ("0_2", 32, 64, 3), ("1", 128, 128, 3), ("2", 256, 256, 3), ("3", 512, 512, 3),
-               ("4_1", 512, 512, 2), ("4_2", 512, 512, 2))
+    singles = (
+        ("0_1", channels, 32, 3),
+        ("0_2", 32, 64, 3),
+        ("1", 128, 128, 3),
+        ("2", 256, 256, 3),
+        ("3", 512, 512, 3),
+        ("4_1", 512, 512, 2),
+        ("4_2", 512, 512, 2),
+    )
     for index, inputs, outputs, size in singles:
         out |= _conv(f"{name}conv{index}", inputs, outputs, size) | _norm(f"{name}bn{index}", outputs)
     for number, inputs, outputs, blocks in ((1, 64, 128, 1), (2, 128, 256, 2), (3, 256, 512, 5), (4, 512, 512, 3)):

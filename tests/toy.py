@@ -17,14 +17,14 @@ FACTS = ModelConfig((8, 48), channels=1, max_length=4, num_classes=9, first_id=4
 class Toy(nn.Module):
     """Images [B, 8, W, 1] -> visual and frames [B, W // 4, 6], maps [B, 4, W // 4, 6], logits [B, W // 4, 9]."""
 
-    config: ModelConfig = FACTS
+    model_config: ModelConfig = FACTS
 
     @nn.compact
     def __call__(self, images, tokens=None, *, train):
         maps = ConvNorm(6, strides=(2, 4), name="extractor")(normalise(images), train=train)
         visual = maps.mean(axis=1)
         frames = nn.tanh(nn.Dense(6, name="sequence")(visual))
-        logits = nn.Dense(self.config.num_classes, name="decoder")(frames)
+        logits = nn.Dense(self.model_config.num_classes, name="decoder")(frames)
         return {"maps": maps, "visual": visual, "frames": frames, "logits": logits}
 
 
@@ -48,15 +48,17 @@ ATTENTION = ModelConfig((8, 48), channels=1, max_length=4, num_classes=10, first
 class ToyAttention(nn.Module):
     """The same with an attention decoder: logits [B, 5, 10], glimpses [B, 5, 6], and a projection layer."""
 
-    config: ModelConfig = ATTENTION
+    model_config: ModelConfig = ATTENTION
     projection: str = "mlp"
 
     @nn.compact
     def __call__(self, images, tokens=None, *, train, project=False):
         maps = ConvNorm(6, strides=(2, 4), name="extractor")(normalise(images), train=train)
         frames = nn.tanh(nn.Dense(6, name="sequence")(maps.mean(axis=1)))
-        facts = self.config
-        decoder = AttentionDecoder(facts.num_classes, 8, 5, facts.bos_id, 8, self.projection, name="decoder")
+        model_config = self.model_config
+        decoder = AttentionDecoder(
+            model_config.num_classes, 8, 5, model_config.bos_id, 8, self.projection, name="decoder"
+        )
         return {"frames": frames} | decoder(frames, None if tokens is None else tokens[:, :-1], project=project)
 
 
@@ -66,7 +68,7 @@ HEADED = ModelConfig((8, 48), 1, 4, 7, first_id=1, pad_id=-1, bos_id=-1, eos_id=
 class Headed(nn.Module):
     """The form of ABINet's outputs, of images [B, 8, 48, 1], from a handful of parameters."""
 
-    config: ModelConfig = HEADED
+    model_config: ModelConfig = HEADED
     dropout: float = 0.0
 
     @nn.compact
@@ -83,17 +85,17 @@ class Headed(nn.Module):
         return outputs | {"heads": heads, "iterations": iterations}
 
 
-def toy_words(facts: ModelConfig = FACTS, labelled: int = 8, unlabelled: int = 4, hidden: bool = False) -> dict:
+def toy_words(model_config: ModelConfig = FACTS, labelled: int = 8, unlabelled: int = 4, hidden: bool = False) -> dict:
     """A batch of labelled words and of weak and strong views of others."""
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (n, 8, 48, 1), np.uint8) for n in (labelled, unlabelled)]
 
     def tokens(count):
-        ids = rng.integers(facts.first_id, facts.num_classes, (count, 2))
-        if facts.bos_id is None:
-            return np.pad(ids, ((0, 0), (0, 2)), constant_values=facts.pad_id).astype(np.int32)
-        words = np.pad(ids, ((0, 0), (1, 3)), constant_values=facts.pad_id).astype(np.int32)
-        words[:, 0], words[:, 3] = facts.bos_id, facts.eos_id
+        ids = rng.integers(model_config.first_id, model_config.num_classes, (count, 2))
+        if model_config.is_ctc:
+            return np.pad(ids, ((0, 0), (0, 2)), constant_values=model_config.pad_id).astype(np.int32)
+        words = np.pad(ids, ((0, 0), (1, 3)), constant_values=model_config.pad_id).astype(np.int32)
+        words[:, 0], words[:, 3] = model_config.bos_id, model_config.eos_id
         return words
 
     known, noise = tokens(labelled), rng.integers(0, 30, pictures[1].shape)

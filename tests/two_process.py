@@ -40,7 +40,7 @@ def run() -> None:
     config.optimizer.options = dict(eps=1e-3)  # else Adam makes rounding errors of gradients near zero large
     distributed.start(f"localhost:{port}", count, index)
     loop.make_train_step = interrupted
-    with distributed.together():
+    with distributed.abort_on_failure():
         loop.run(config, workdir)
 
 

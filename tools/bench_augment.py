@@ -49,8 +49,11 @@ def run() -> None:
                 figures = dict(zip(("host", "device"), map(max, zip(*pairs, strict=True)), strict=True))
                 result["images_per_second"][f"{name}.{field}"] = figures | {"compile_seconds": draw.compile_seconds}
                 share = f"{NEEDED.value / figures['device']:.1%}" if NEEDED.value else "-"
-                print(f"| {name}: {field} ({', '.join(view)}) | {figures['host']:,.0f} | {figures['device']:,.0f} | "
-                      f"{draw.compile_seconds:.1f} | {share} |", flush=True)  # fmt: skip
+                print(
+                    f"| {name}: {field} ({', '.join(view)}) | {figures['host']:,.0f} | {figures['device']:,.0f} | "
+                    f"{draw.compile_seconds:.1f} | {share} |",
+                    flush=True,
+                )
     if JSON.value:
         Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
 

@@ -19,12 +19,12 @@ SECONDS = flags.DEFINE_float("bench_seconds", 8.0, "time to spend on each figure
 JSON = flags.DEFINE_string("json", None, "write the figures there")
 
 
-def told(variables: dict, facts, ends: bool) -> dict:
+def told(variables: dict, model_config, ends: bool) -> dict:
     """The variables of an attention decoder that ends every word at once, or none."""
     params = dict(variables["params"])
     params["decoder"] = dict(params["decoder"])
     bias = params["decoder"]["classifier_bias"]
-    params["decoder"]["classifier_bias"] = bias.at[facts.eos_id].set(1e9 if ends else -1e9)
+    params["decoder"]["classifier_bias"] = bias.at[model_config.eos_id].set(1e9 if ends else -1e9)
     return {**variables, "params": params}
 
 
@@ -34,7 +34,7 @@ def decoder_alone(reader, variables: dict):
 
     from jstr.models import example_input
 
-    model, stop_id = reader.model, reader.facts.eos_id
+    model, stop_id = reader.model, reader.model_config.eos_id
     shape = jax.eval_shape(lambda x: model.apply(variables, x, train=False), example_input(model))["frames"].shape
     decoder = model.attention_decoder(parent=None)
 
@@ -82,8 +82,8 @@ def run() -> None:
     variables = jax.jit(lambda: model.init(key, pictures(1), train=False))()
     decode = jax.jit(lambda variables, images: model.apply(variables, images, method="decode"))
     forms = {"": (decode, variables, pictures)}
-    if "classifier_bias" in variables["params"].get("decoder", {}) and reader.facts.eos_id is not None:
-        endless, brief = (told(variables, reader.facts, ends) for ends in (False, True))
+    if "classifier_bias" in variables["params"].get("decoder", {}) and reader.model_config.eos_id is not None:
+        endless, brief = (told(variables, reader.model_config, ends) for ends in (False, True))
         forms = {", all steps": (decode, endless, pictures), ", one step": (decode, brief, pictures)}
         alone, frames = decoder_alone(reader, variables)
         forms[", decoder alone, all steps"] = (alone, endless, frames)

@@ -113,8 +113,10 @@ def run() -> None:
         per_core = list(result["one_core"].values())[-1]
         views = views_per_step(config, prepared.watched.streams) / images_per_step(config)
         result["views_per_image"], result["cores_needed"] = views, cores_needed(NEEDED.value, per_core, views)
-        print(f"\n{NEEDED.value:,.0f} views/s, {views:.2f} of each of {per_core:,.0f} images/s and core, need "
-              f"{result['cores_needed']} cores")  # fmt: skip
+        print(
+            f"\n{NEEDED.value:,.0f} views/s, {views:.2f} of each of {per_core:,.0f} images/s and core, need "
+            f"{result['cores_needed']} cores"
+        )
     if JSON.value:
         Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
 

@@ -19,7 +19,7 @@ def supervised_passes(prepared, example):
 
     from jstr.objectives import supervised
 
-    one = supervised.make(prepared.reader.model, config=prepared.reader.facts)
+    one = supervised.make(prepared.reader.model, model_config=prepared.reader.model_config)
     images = [x for rows in example.values() for x in rows.values() if np.ndim(x) == 4]
     charset, tokens = prepared.reader.charset, []
     for view in images:
@@ -47,8 +47,8 @@ def parts_of_a_step(prepared, example):
     from jstr.objectives import supervised
     from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 
-    model, facts = prepared.reader.model, prepared.reader.facts
-    one = supervised.make(model, config=facts)
+    model, model_config = prepared.reader.model, prepared.reader.model_config
+    one = supervised.make(model, model_config=model_config)
     views = example["unlabelled"]
     tokens = np.resize(example["labelled"]["tokens"], (len(views["strong"]), example["labelled"]["tokens"].shape[1]))
     project = {"project": True} if getattr(model, "projection", "none") != "none" else {}
@@ -64,7 +64,7 @@ def parts_of_a_step(prepared, example):
         outputs, updates = model.apply(
             variables, rows["image"], rows["tokens"], train=True, mutable=list(model_state), **project
         )
-        total += mean(supervised_metrics(outputs["logits"], rows["tokens"], facts)["loss"])
+        total += mean(supervised_metrics(outputs["logits"], rows["tokens"], model_config)["loss"])
         return total, ({**model_state, **updates}, {"read": (taught.sum(), jnp.ones(()))})
 
     return one._replace(loss=loss), batch

@@ -73,7 +73,7 @@ def step_of(config, mesh):
         whole = (times * x.shape[0], *x.shape[1:]) if times > 1 else x.shape
         return jax.ShapeDtypeStruct(whole, x.dtype, sharding=where)
 
-    batch = jax.tree.map(lambda x: shape(x, sharding.split(mesh), mesh.size), example)
+    batch = jax.tree.map(lambda x: shape(x, sharding.batch_sharding(mesh), mesh.size), example)
     state = jax.tree.map(shape, state, sharding.layout(state, mesh))
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     images = mesh.size * sum(row.batch_size for row in config.streams.values())
@@ -223,8 +223,10 @@ def scaling() -> None:
     rate = json.loads((ROOT / "configs/results/bench_cpu.json").read_text())
     rate = rate["input"]["crnn"]["images_per_second_per_core"]["batch"]
     print(f"At {tpu_cost.SHARE:.0%} of the peak; host: {rate:,} images/s per core, without augmentation\n")
-    print("| model, batch | parameters | all-reduced MB | GFLOP/image | chip, link | chips | images/chip "
-          "| images/s per chip | host cores |")  # fmt: skip
+    print(
+        "| model, batch | parameters | all-reduced MB | GFLOP/image | chip, link | chips | images/chip "
+        "| images/s per chip | host cores |"
+    )
     print("| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |")
     for name in ("trba", "abinet"):
         config = importlib.import_module(f"configs.{name}").get_config()

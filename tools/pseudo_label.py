@@ -56,8 +56,8 @@ def read_batch(reader: Reader, images: np.ndarray, confidence: str) -> tuple[lis
     """Texts, confidences and whether each is whole. With a language model, the confidence is that of its search."""
     if reader.prior:
         return *reader.read_batch(images), np.ones(len(images), bool)
-    reading = read(reader.logits(list(images)), reader.facts)
-    texts = [reader.charset.decode(row) for row in np.asarray(strings(reading, reader.facts)).tolist()]
+    reading = read(reader.logits(list(images)), reader.model_config)
+    texts = [reader.charset.decode(row) for row in np.asarray(strings(reading, reader.model_config)).tolist()]
     return texts, np.asarray(pseudo_labels.CONFIDENCES[confidence](reading)), np.asarray(reading.whole)
 
 

@@ -1,6 +1,6 @@
 """A contact sheet of training views: each word as it is, then its views, all as large as the model sees them.
 
-python -m jstr.views --config=configs/NAME.py --out=views.png [--words=24] [--config.augment.where=device]
+python tools/show_views.py --config=configs/NAME.py --out=views.png [--words=24] [--config.augment.where=device]
 """
 
 from __future__ import annotations

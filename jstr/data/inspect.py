@@ -181,9 +181,13 @@ def _label_facts(labels: Counter, count: int) -> dict:
         keys = sorted(lengths)
         all_lengths = np.repeat(keys, [lengths[k] for k in keys])
         facts["lengths"] = dict(
-            min=keys[0], median=float(np.median(all_lengths)), mean=float(all_lengths.mean()),
-            p95=float(np.percentile(all_lengths, 95)), max=keys[-1], counts={str(k): lengths[k] for k in keys},
-        )  # fmt: skip
+            min=keys[0],
+            median=float(np.median(all_lengths)),
+            mean=float(all_lengths.mean()),
+            p95=float(np.percentile(all_lengths, 95)),
+            max=keys[-1],
+            counts={str(k): lengths[k] for k in keys},
+        )
     facts["characters"] = dict(characters.most_common())
     return facts
 

@@ -79,9 +79,15 @@ class Labelled:
 
 
 def usable_of(
-    name: str, row, charset: Charset, data_root: str, spec: ImageSpec, labelled: bool, frames: int | None,
+    name: str,
+    row,
+    charset: Charset,
+    data_root: str,
+    spec: ImageSpec,
+    labelled: bool,
+    frames: int | None,
     read: Sequence[str | None] | None = None,
-) -> tuple[Usable, list[str]]:  # fmt: skip
+) -> tuple[Usable, list[str]]:
     """The samples of a row that can be trained on, and what a person should know about them, a line each.
 
     labelled: its labels are read. frames: T of a CTC model, which labels must fit; None for others. read: the labels

@@ -17,7 +17,7 @@ Search = Callable[[dict, np.ndarray], list[tuple[str, float]]]
 
 
 def make_search(
-    model, facts: ModelConfig, characters: str, words: str, weight: float, width: int
+    model, model_config: ModelConfig, characters: str, words: str, weight: float, width: int
 ) -> tuple[WordPrior, Search]:
     """(prior, search) of config.language_model; search(variables, images [B, H, W, C]) gives (text, confidence) each.
 
@@ -31,37 +31,37 @@ def make_search(
     except InputError as error:
         raise InputError(f"language_model={words}: {error}") from error
     make = _by_steps if getattr(model, "autoregressive", False) else _at_once
-    return prior, make(model, facts, (characters, prior, weight, width))
+    return prior, make(model, model_config, (characters, prior, weight, width))
 
 
-def _probabilities(logits: jax.Array, facts: ModelConfig) -> jax.Array:
+def _probabilities(logits: jax.Array, model_config: ModelConfig) -> jax.Array:
     """[..., 1 + V] of the blank or EOS and of the characters, among all classes."""
-    first = 0 if facts.eos_id is None else facts.eos_id
+    first = 0 if model_config.eos_id is None else model_config.eos_id
     all_of_them = jax.nn.softmax(logits.astype(jnp.float32))
-    return jnp.concatenate([all_of_them[..., first : first + 1], all_of_them[..., facts.first_id :]], axis=-1)
+    return jnp.concatenate([all_of_them[..., first : first + 1], all_of_them[..., model_config.first_id :]], axis=-1)
 
 
-def _at_once(model, facts: ModelConfig, rules: tuple) -> Search:
+def _at_once(model, model_config: ModelConfig, rules: tuple) -> Search:
     """For recognisers whose probabilities do not depend on what was written."""
-    one = ctc_search if facts.eos_id is None else position_search
+    one = ctc_search if model_config.eos_id is None else position_search
 
     @jax.jit
     def see(variables, images):
-        return _probabilities(model.apply(variables, images, train=False)["logits"], facts)
+        return _probabilities(model.apply(variables, images, train=False)["logits"], model_config)
 
     return lambda variables, images: [one(row, *rules) for row in np.asarray(see(variables, images))]
 
 
-def _by_steps(model, facts: ModelConfig, rules: tuple) -> Search:
+def _by_steps(model, model_config: ModelConfig, rules: tuple) -> Search:
     """For those that read what they wrote: the device says what may follow, the texts are chosen here, step by step."""
     width = rules[-1]
 
     @jax.jit
     def begin(variables, images):
         frames = model.apply(variables, images, train=False)["frames"]
-        tokens = jnp.full(len(frames), facts.bos_id)
+        tokens = jnp.full(len(frames), model_config.bos_id)
         logits, state = model.apply(variables, frames, tokens, method="advance")
-        return frames, jax.tree.map(lambda x: jnp.tile(x, (width, 1, 1)), state), _probabilities(logits, facts)
+        return frames, jax.tree.map(lambda x: jnp.tile(x, (width, 1, 1)), state), _probabilities(logits, model_config)
 
     @jax.jit
     def follow(variables, frames, state, parents, tokens):
@@ -70,16 +70,16 @@ def _by_steps(model, facts: ModelConfig, rules: tuple) -> Search:
 
         state = jax.tree.map(lambda x: jnp.take_along_axis(x, parents[..., None], axis=0), state)
         logits, state = jax.vmap(advance)(tokens, state)  # the frames, and what is made of them, are not repeated
-        return state, _probabilities(logits, facts)
+        return state, _probabilities(logits, model_config)
 
     def search(variables, images):
         frames, state, probabilities = begin(variables, images)
 
         def advance(parents, written):
             nonlocal state
-            state, found = follow(variables, frames, state, parents, written + facts.first_id)
+            state, found = follow(variables, frames, state, parents, written + model_config.first_id)
             return np.asarray(found)
 
-        return attention_search(np.asarray(probabilities), advance, facts.max_length + 1, *rules)
+        return attention_search(np.asarray(probabilities), advance, model_config.max_length + 1, *rules)
 
     return search

@@ -36,8 +36,10 @@ def read_rows(config, workdir: str) -> tuple[dict[str, list[str | None]], list[s
             threshold = by.get("threshold", THRESHOLD)
             labels = [t if t and c >= threshold else None for t, c in zip(texts, sure, strict=True)]
             count = sum(label is not None for label in labels)
-            lines.append(f"{name}: {count:,} of {len(labels):,} pictures read by {by['workdir']} with confidence "
-                         f"{threshold} or more")  # fmt: skip
+            lines.append(
+                f"{name}: {count:,} of {len(labels):,} pictures read by {by['workdir']} with confidence "
+                f"{threshold} or more"
+            )
             found[f"{stream}/{name}"] = labels
     return found, lines
 
@@ -54,7 +56,7 @@ def _saved(file: Path, row, data_root: str, by: dict, known: dict) -> tuple[list
             rows = [row.rsplit("\t", 2) for row in rows]
             return [text for _, text, _ in rows], np.array([float(value) for *_, value in rows])
     source, reader = open_row(row, None, data_root, False), _reader(by, known)
-    if distributed.leads():
+    if distributed.is_lead_host():
         print(f"reading {source.path} with {by['workdir']} ...", flush=True)
     keys, texts, sure = [], [], []
     for batch in padded_batches(source, reader.spec, batch_size()):
@@ -63,7 +65,7 @@ def _saved(file: Path, row, data_root: str, by: dict, known: dict) -> tuple[list
         keys += batch["keys"]
         texts += [text if ok else "" for text, ok in zip(some, good, strict=False)]
         sure += [float(c) if ok else 0.0 for c, ok in zip(confidences, good, strict=False)]
-    if distributed.leads():
+    if distributed.is_lead_host():
         lines = [reads, *(f"{k}\t{t}\t{c:.6f}" for k, t, c in zip(keys, texts, sure, strict=True))]
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")

@@ -49,7 +49,7 @@ class Reader:
     def __init__(self, config, variables=None):
         self.charset = make_charset(config["charset"])
         self.spec = ImageSpec.make(config["image"])
-        self.model, self.facts = make_model(config["model"], self.charset, self.spec.size, self.spec.channels)
+        self.model, self.model_config = make_model(config["model"], self.charset, self.spec.size, self.spec.channels)
         self.heads = tuple(getattr(self.model, "heads", ()))
         self.has_attention = bool(getattr(self.model, "has_attention", False))
         self.variables = variables
@@ -57,11 +57,11 @@ class Reader:
 
         def decode(variables, images):
             prediction = self.model.apply(variables, images, method="decode")
-            return prediction.ids, confidence(prediction, self.facts.first_id)
+            return prediction.ids, confidence(prediction, self.model_config.first_id)
 
         def decode_logits(logits):
-            prediction = attention_prediction(logits, eos_id=self.facts.eos_id, pad_id=self.facts.pad_id)
-            return prediction.ids, confidence(prediction, self.facts.first_id)
+            prediction = attention_prediction(logits, eos_id=self.model_config.eos_id, pad_id=self.model_config.pad_id)
+            return prediction.ids, confidence(prediction, self.model_config.first_id)
 
         def see(variables, images):
             outputs = self.model.apply(variables, images, train=False)
@@ -142,8 +142,11 @@ class Reader:
         for word in words:
             outside = self.charset.outside(word)
             if outside or not 0 < len(word) <= self.charset.max_length:
-                reason = f"{outside[0]!r} is outside of the charset" if outside else (
-                    f"give 1 to {self.charset.max_length} characters")  # fmt: skip
+                reason = (
+                    f"{outside[0]!r} is outside of the charset"
+                    if outside
+                    else (f"give 1 to {self.charset.max_length} characters")
+                )
                 raise InputError(f"word {word[:40]!r}: {reason}")
         ids = np.stack([self.charset.encode(word)[1:] for word in words])
         return self._text(jax.device_get(self._correct(self.variables, _padded(ids))), len(words))
@@ -154,7 +157,7 @@ class Reader:
             return None, None
         if self.heads or reads_text(self.model):
             raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
-        return make_search(self.model, self.facts, self.charset.characters, words, weight, width)
+        return make_search(self.model, self.model_config, self.charset.characters, words, weight, width)
 
     def _text(self, found, count: int) -> tuple[list[str], np.ndarray]:
         ids, confidences = found

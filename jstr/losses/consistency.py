@@ -68,8 +68,10 @@ def sigmoid_ramp(step: Array, steps: int) -> Array:
 
 # Thresholds of training signal annealing: the share of the steps made -> 0..1 (Xie et al. 2020).
 ANNEALING = {
-    "linear": lambda done: done, "log": lambda done: 1 - jnp.exp(-5 * done), "exp": lambda done: jnp.exp(5 * (done - 1))
-}  # fmt: skip
+    "linear": lambda done: done,
+    "log": lambda done: 1 - jnp.exp(-5 * done),
+    "exp": lambda done: jnp.exp(5 * (done - 1)),
+}
 
 
 def ensemble_certainty(log_prob: Array, mask: Array) -> Array:
@@ -78,5 +80,3 @@ def ensemble_certainty(log_prob: Array, mask: Array) -> Array:
     log_prob [M, B, T]: of the same tokens by each of M readings. mask [B, T]. ABINet (Fang et al. 2021).
     """
     return jnp.exp(jnp.where(mask, log_prob.mean(axis=0), 0.0).min(axis=1))
-
-

@@ -35,5 +35,3 @@ def ctc(logits: Array, tokens: Array, pad_id: int, blank_id: int = 0) -> tuple[A
     frame_padding = jnp.zeros(logits.shape[:2], logits.dtype)
     nll = optax.ctc_loss(logits, frame_padding, tokens, padding.astype(logits.dtype), blank_id=blank_id)
     return jnp.where(alignable, nll / jnp.maximum(length, 1), 0.0), alignable
-
-

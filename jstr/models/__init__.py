@@ -1,4 +1,4 @@
-"""Recognisers, one per file: jstr.models.NAME holds `Model(config: ModelConfig, **fields)`, a Linen module."""
+"""Recognisers, one per file: jstr.models.NAME holds `Model(model_config: ModelConfig, **fields)`, a Linen module."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from jstr.text import Charset
 
 def example_input(model: nn.Module) -> jax.ShapeDtypeStruct:
     """What model.init takes: an image, or for a model with `reads_text` a word, ids [1, max_length + 1] without BOS."""
-    config = model.config
+    model_config = model.model_config
     if reads_text(model):
-        return jax.ShapeDtypeStruct((1, config.max_length + 1), jnp.int32)
-    return jax.ShapeDtypeStruct((1, *config.image_size, config.channels), jnp.float32)
+        return jax.ShapeDtypeStruct((1, model_config.max_length + 1), jnp.int32)
+    return jax.ShapeDtypeStruct((1, *model_config.image_size, model_config.channels), jnp.float32)
 
 
 def reads_text(model: nn.Module) -> bool:
@@ -27,7 +27,7 @@ def reads_text(model: nn.Module) -> bool:
 
 
 def make_model(config, charset: Charset, image_size: tuple[int, int], channels: int) -> tuple[nn.Module, ModelConfig]:
-    """The module that config.model names, and the facts it was built for.
+    """The module that config.model names, and the model_config it was built for.
 
     Raises:
       InputError: no such model, or a field it does not have.
@@ -37,7 +37,7 @@ def make_model(config, charset: Charset, image_size: tuple[int, int], channels: 
     names = sorted(m.name for m in pkgutil.iter_modules(__path__))
     if name not in names:
         raise InputError(f"unknown model {name!r}; choose one of {', '.join(names)}")
-    facts = ModelConfig(
+    model_config = ModelConfig(
         image_size=tuple(image_size),
         channels=channels,
         max_length=charset.max_length,
@@ -51,4 +51,4 @@ def make_model(config, charset: Charset, image_size: tuple[int, int], channels: 
     unknown = set(fields) - set(model_class.__dataclass_fields__)
     if unknown:
         raise InputError(f"config.model: {name} has no field {', '.join(sorted(unknown))}")
-    return model_class(config=facts, **fields), facts
+    return model_class(model_config=model_config, **fields), model_config

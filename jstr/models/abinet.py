@@ -43,7 +43,7 @@ class Model(nn.Module):
       InputError: a field that cannot be.
     """
 
-    config: ModelConfig
+    model_config: ModelConfig
     width: float = 1.0
     blocks: tuple[int, ...] = BLOCKS
     num_layers: int = 3
@@ -76,15 +76,19 @@ class Model(nn.Module):
         """
         common = dict(width=self.width, dropout=self.dropout, dtype=self.dtype)
         see = abinet_vision.Model(
-            self.config, **common, blocks=self.blocks, num_layers=self.num_layers, attention=self.attention,
+            self.model_config,
+            **common,
+            blocks=self.blocks,
+            num_layers=self.num_layers,
+            attention=self.attention,
             name="vision",
-        )  # fmt: skip
-        correct = abinet_language.Model(self.config, **common, num_layers=self.language_layers, name="language")
-        fuse = Fusion(self.config.num_classes, compute_dtype(self.dtype), name="fusion")
+        )
+        correct = abinet_language.Model(self.model_config, **common, num_layers=self.language_layers, name="language")
+        fuse = Fusion(self.model_config.num_classes, compute_dtype(self.dtype), name="fusion")
         outputs = see(images, train=train)
         logits, found = outputs["logits"], {"vision": [outputs["logits"]], "language": [], "fusion": []}
         for _ in range(self.iterations):
-            length = greedy.word_length(jnp.argmax(logits, axis=-1), self.config.eos_id)
+            length = greedy.word_length(jnp.argmax(logits, axis=-1), self.model_config.eos_id)
             corrected = correct(jax.nn.softmax(logits), length, train=train)
             logits, fused = fuse(corrected["features"], outputs["glimpses"])
             found["language"].append(corrected["logits"])
@@ -96,4 +100,4 @@ class Model(nn.Module):
     def decode(self, images: Array) -> Prediction:
         """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
         logits = self(images, train=False)["logits"]
-        return greedy.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)
+        return greedy.attention_prediction(logits, eos_id=self.model_config.eos_id, pad_id=self.model_config.pad_id)

@@ -26,7 +26,7 @@ class Model(nn.Module):
       InputError: a layout without EOS, or another field that cannot be.
     """
 
-    config: ModelConfig
+    model_config: ModelConfig
     width: float = 1.0
     num_layers: int = 4
     dropout: float = 0.1
@@ -49,11 +49,11 @@ class Model(nn.Module):
           logits [B, T, C] float32; features [B, T, D], what they were read from.
         """
         if tokens.ndim == 2:
-            ids, tokens = tokens, jax.nn.one_hot(tokens, self.config.num_classes)
+            ids, tokens = tokens, jax.nn.one_hot(tokens, self.model_config.num_classes)
         else:
             ids, tokens = jnp.argmax(tokens, axis=-1), jax.lax.stop_gradient(tokens)
         if length is None:
-            length = word_length(ids, self.config.eos_id)
+            length = word_length(ids, self.model_config.eos_id)
         size, steps, dtype = scaled(512, self.width), tokens.shape[1], compute_dtype(self.dtype)
         embedded = dense(size, use_bias=False, dtype=dtype, init=torch_default, name="embedding")(tokens)
         memory = Dropout(self.dropout)(add_positions(embedded), train=train)
@@ -64,4 +64,4 @@ class Model(nn.Module):
         for i in range(self.num_layers):
             layer = Layer(HEADS, 4 * size, self.dropout, dtype, name=f"layer_{i}")
             x = layer(x, memory, mask, train=train)
-        return {"logits": classify(self.config.num_classes, x, "classifier"), "features": x}
+        return {"logits": classify(self.model_config.num_classes, x, "classifier"), "features": x}

@@ -38,9 +38,11 @@ def compute_dtype(name: str) -> Any:
 
 def check_common(model) -> None:
     """What the fields of the models of ABINet must be. Raises InputError."""
-    if model.config.eos_id is None or model.config.eos_id < 0:
-        raise InputError(f"ABINet needs a token layout with an EOS class, but eos_id is {model.config.eos_id}; "
-                         "use layout abinet")
+    if model.model_config.eos_id is None or model.model_config.eos_id < 0:
+        raise InputError(
+            f"ABINet needs a token layout with an EOS class, but eos_id is {model.model_config.eos_id}; "
+            "use layout abinet"
+        )
     if model.dtype not in DTYPES:
         raise InputError(f"unknown dtype {model.dtype!r}; choose one of {', '.join(DTYPES)}")
     if not model.width > 0:
@@ -87,7 +89,7 @@ class Model(nn.Module):
       InputError: an unknown choice, a layout without EOS, or images that cannot be.
     """
 
-    config: ModelConfig
+    model_config: ModelConfig
     width: float = 1.0
     blocks: tuple[int, ...] = BLOCKS
     num_layers: int = 3
@@ -103,7 +105,7 @@ class Model(nn.Module):
             raise InputError(f"unknown attention {self.attention!r}; choose one of {', '.join(ATTENTIONS)}")
         if len(self.blocks) != len(BLOCKS) or min(self.blocks) < 1:
             raise InputError(f"blocks must be {len(BLOCKS)} numbers, at least 1 each, not {tuple(self.blocks)}")
-        height, width = self.config.image_size
+        height, width = self.model_config.image_size
         if height % 4 or width % 4 or min(height, width) < 16:
             raise InputError(f"an image of {height}x{width} does not do for ABINet: give multiples of 4, at least 16")
         super().__post_init__()
@@ -121,27 +123,27 @@ class Model(nn.Module):
         Raises:
           InputError: images of another shape.
         """
-        expected = (*self.config.image_size, self.config.channels)
+        expected = (*self.model_config.image_size, self.model_config.channels)
         if images.shape[1:] != expected:
             raise InputError(f"images must be [B, {', '.join(map(str, expected))}], not {list(images.shape)}")
         dtype = compute_dtype(self.dtype)
         x = imagenet(normalise(images))
         backbone = Backbone(self.width, self.blocks, self.num_layers, self.dropout, dtype, name="backbone")
         visual = backbone(x.astype(dtype or x.dtype), train=train)
-        steps = self.config.max_length + 1
+        steps = self.model_config.max_length + 1
         if self.attention == "position":
             attend = PositionAttention(steps, scaled(64, self.width), dtype, name="attention")
         else:
             attend = AdditiveAttention(steps, dtype, name="attention")
         glimpses, weights = attend(visual, train=train)
-        logits = classify(self.config.num_classes, glimpses, "classifier")
+        logits = classify(self.model_config.num_classes, glimpses, "classifier")
         frames = visual.mean(axis=1)
         return {"logits": logits, "glimpses": glimpses, "attention": weights, "visual": visual, "frames": frames}
 
     def decode(self, images: Array) -> Prediction:
         """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
         logits = self(images, train=False)["logits"]
-        return greedy.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)
+        return greedy.attention_prediction(logits, eos_id=self.model_config.eos_id, pad_id=self.model_config.pad_id)
 
 
 def classify(num_classes: int, features: Array, name: str) -> Array:

@@ -41,7 +41,7 @@ class Model(nn.Module):
       InputError: an unknown choice, token ids that do not go with the prediction stage, or too small an image.
     """
 
-    config: ModelConfig
+    model_config: ModelConfig
     transformation: str = "none"
     features: str = "vgg"
     sequence: str = "bilstm"
@@ -61,15 +61,17 @@ class Model(nn.Module):
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(choices)}")
-        if (self.config.bos_id is None) != (self.prediction == "ctc"):
+        if (self.model_config.is_ctc) != (self.prediction == "ctc"):
             needed = "has no BOS" if self.prediction == "ctc" else "needs a BOS"
-            raise InputError(f"prediction {self.prediction!r} {needed} token, but bos_id is {self.config.bos_id}; "
-                             "choose the token layout that goes with it")
+            raise InputError(
+                f"prediction {self.prediction!r} {needed} token, but bos_id is {self.model_config.bos_id}; "
+                "choose the token layout that goes with it"
+            )
         if not self.width > 0:
             raise InputError(f"width must be positive, not {self.width}")
         if self.num_fiducials < 4 or self.num_fiducials % 2:
             raise InputError(f"num_fiducials must be even and at least 4, not {self.num_fiducials}")
-        self._check_size(*self.config.image_size)
+        self._check_size(*self.model_config.image_size)
         super().__post_init__()
 
     def _check_size(self, height: int, width: int) -> None:
@@ -77,8 +79,10 @@ class Model(nn.Module):
         if self.transformation == "tps":
             least = tuple(max(8, n) for n in least)
         if height < least[0] or width < least[1]:
-            raise InputError(f"an image of {height}x{width} is too small for features {self.features!r} with "
-                             f"transformation {self.transformation!r}; it needs at least {least[0]}x{least[1]}")
+            raise InputError(
+                f"an image of {height}x{width} is too small for features {self.features!r} with "
+                f"transformation {self.transformation!r}; it needs at least {least[0]}x{least[1]}"
+            )
 
     def _scaled(self, size: int, multiple: int) -> int:
         """A size for this `width`: a multiple of `multiple`, because extractors divide it further."""
@@ -88,8 +92,8 @@ class Model(nn.Module):
 
     @property
     def num_frames(self) -> int:
-        """S for images of config.image_size: also T of a CTC model."""
-        return extractors.num_frames(self.features, self.config.image_size[1])
+        """S for images of model_config.image_size: also T of a CTC model."""
+        return extractors.num_frames(self.features, self.model_config.image_size[1])
 
     @property
     def _compute_dtype(self):
@@ -132,18 +136,18 @@ class Model(nn.Module):
             frames = nn.Dropout(self.dropout, deterministic=not train)(frames)
         outputs = {"visual": visual, "frames": frames}
         if self.prediction == "ctc":
-            head = CTCHead(self.config.num_classes, self.projection, dtype, name="decoder")
+            head = CTCHead(self.model_config.num_classes, self.projection, dtype, name="decoder")
             return outputs | head(frames, project=project)
-        told, stop_id = None if tokens is None else tokens[:, :-1], self.config.eos_id if stop else None
+        told, stop_id = None if tokens is None else tokens[:, :-1], self.model_config.eos_id if stop else None
         return outputs | self.attention_decoder(name="decoder")(frames, told, project=project, stop_id=stop_id)
 
     def attention_decoder(self, **of_linen) -> AttentionDecoder:
         """The last stage without its parameters, those under `decoder`. of_linen: name, or parent."""
-        config, hidden = self.config, self._scaled(self.hidden_size, 8)
+        model_config, hidden = self.model_config, self._scaled(self.hidden_size, 8)
         embedding = 0 if self.token_embedding == "one_hot" else hidden
         if embedding and self.embedding_size is not None:
             embedding = self._scaled(self.embedding_size, 8)
-        sizes = config.num_classes, hidden, config.max_length + 1, config.bos_id, embedding
+        sizes = model_config.num_classes, hidden, model_config.max_length + 1, model_config.bos_id, embedding
         return AttentionDecoder(*sizes, self.projection, self._compute_dtype, **of_linen)
 
     def advance(
@@ -161,10 +165,10 @@ class Model(nn.Module):
         return outputs["logits"][:, 0], outputs["state"]
 
     def _check_inputs(self, images: Array, tokens: Array | None, project: bool) -> None:
-        if images.ndim != 4 or images.shape[-1] != self.config.channels:
-            raise InputError(f"images must be [B, H, W, {self.config.channels}], not {list(images.shape)}")
+        if images.ndim != 4 or images.shape[-1] != self.model_config.channels:
+            raise InputError(f"images must be [B, H, W, {self.model_config.channels}], not {list(images.shape)}")
         self._check_size(*images.shape[1:3])
-        length = self.config.max_length + 2
+        length = self.model_config.max_length + 2
         if self.prediction == "attention" and tokens is not None and tokens.shape[1:] != (length,):
             raise InputError(f"tokens must be [B, {length}] (BOS, max_length, EOS), not {list(tokens.shape)}")
         if project and self.projection == "none":
@@ -175,4 +179,4 @@ class Model(nn.Module):
         logits = self(images, train=False, stop=True)["logits"]
         if self.prediction == "ctc":
             return greedy.ctc_prediction(logits)
-        return greedy.attention_prediction(logits, eos_id=self.config.eos_id, pad_id=self.config.pad_id)
+        return greedy.attention_prediction(logits, eos_id=self.model_config.eos_id, pad_id=self.model_config.pad_id)

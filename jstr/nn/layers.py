@@ -33,11 +33,18 @@ VALID = ((0, 0), (0, 0))
 
 def conv(
     features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, use_bias=False, dtype=None, name=None, init=kaiming
-):  # fmt: skip
+):
     return nn.Conv(
-        features, kernel, strides, padding, use_bias=use_bias, dtype=dtype, kernel_init=init, name=name,
+        features,
+        kernel,
+        strides,
+        padding,
+        use_bias=use_bias,
+        dtype=dtype,
+        kernel_init=init,
+        name=name,
         conv_general_dilated=winograd.conv_general_dilated,
-    )  # fmt: skip
+    )
 
 
 def dense(features: int, *, use_bias=True, dtype=None, name=None, init=kaiming):

@@ -44,9 +44,14 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, query: Array, memory: Array, mask: Array | None = None, *, train: bool) -> Array:
         attend = nn.MultiHeadDotProductAttention(
-            self.num_heads, self.dtype, dropout_rate=self.dropout, kernel_init=_stacked_glorot,
-            out_kernel_init=torch_default, attention_fn=_attend, name="attention",
-        )  # fmt: skip
+            self.num_heads,
+            self.dtype,
+            dropout_rate=self.dropout,
+            kernel_init=_stacked_glorot,
+            out_kernel_init=torch_default,
+            attention_fn=_attend,
+            name="attention",
+        )
         return attend(query, memory, mask=mask, deterministic=not train)
 
 

@@ -1,4 +1,4 @@
-"""Training methods, one per file: jstr.objectives.NAME holds `make(model, *, config, **options) -> Objective`.
+"""Training methods, one per file: jstr.objectives.NAME holds `make(model, *, model_config, **options) -> Objective`.
 
 A module whose objective shows something also holds `draw`, see jstr.core.Objective.
 """
@@ -21,7 +21,7 @@ def find_objective(name: str) -> ModuleType:
     return importlib.import_module(f"jstr.objectives.{name}")
 
 
-def make_objective(config, model, facts: ModelConfig) -> Objective:
+def make_objective(config, model, model_config: ModelConfig) -> Objective:
     """The objective that config.objective names, with the options that stand beside the name.
 
     Raises:
@@ -29,9 +29,9 @@ def make_objective(config, model, facts: ModelConfig) -> Objective:
     """
     options = {k: v for k, v in config.items() if k != "name"}
     make = find_objective(config["name"]).make
-    known = [name for name in inspect.signature(make).parameters if name not in ("model", "config")]
+    known = [name for name in inspect.signature(make).parameters if name not in ("model", "model_config")]
     unknown = sorted(set(options) - set(known))
     if unknown:
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
         raise InputError(f"config.objective: {config['name']} has no option {', '.join(unknown)}; {takes}")
-    return make(model, config=facts, **options)
+    return make(model, model_config=model_config, **options)

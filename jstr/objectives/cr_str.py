@@ -18,7 +18,7 @@ draw = consistency.draw
 def make(
     model,
     *,
-    config: ModelConfig,
+    model_config: ModelConfig,
     labels: str = "soft",
     divergence: str = "kl",
     temperature: float = 0.4,
@@ -39,12 +39,14 @@ def make(
     that of the others. coral_normalise: classic CORAL; coral_weight must then be tuned anew.
     """
     return Consistency(
-        model, config,
+        model,
+        model_config,
         Gate(confidence, threshold, per_character=per_character),
         Distance(labels, divergence, temperature),
-        cons_reduction, cons_weight,
+        cons_reduction,
+        cons_weight,
         Coral(coral_weight, coral_threshold, threshold, coral_normalise),
         context=context,
         projects=True,
         hidden_labels=hidden_labels,
-    ).objective()  # fmt: skip
+    ).objective()

@@ -17,7 +17,7 @@ draw = consistency.draw
 def make(
     model,
     *,
-    config: ModelConfig,
+    model_config: ModelConfig,
     confidence: str = "minimum",
     threshold: float = 0.95,
     per_character: bool = False,
@@ -28,7 +28,13 @@ def make(
 ) -> Objective:
     """See consistency.py for the options."""
     return Consistency(
-        model, config, Gate(confidence, threshold, per_character=per_character), Distance("hard"),
-        cons_reduction, cons_weight,
-        own_teacher=True, context=context, hidden_labels=hidden_labels,
-    ).objective()  # fmt: skip
+        model,
+        model_config,
+        Gate(confidence, threshold, per_character=per_character),
+        Distance("hard"),
+        cons_reduction,
+        cons_weight,
+        own_teacher=True,
+        context=context,
+        hidden_labels=hidden_labels,
+    ).objective()

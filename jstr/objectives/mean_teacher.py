@@ -25,7 +25,7 @@ VIEWS = ("view0", "view1")
 def make(
     model,
     *,
-    config: ModelConfig,
+    model_config: ModelConfig,
     cons_weight: float = 1.0,
     ramp_steps: int = 0,
     masked: bool = False,
@@ -46,7 +46,7 @@ def make(
       InputError: an unknown context.
     """
     check_choice("context", context, ("own", "shared"))
-    method = MeanTeacher(model, config, cons_weight, ramp_steps, masked, context)
+    method = MeanTeacher(model, model_config, cons_weight, ramp_steps, masked, context)
     fields = {"labelled": (*VIEWS, "tokens"), "unlabelled": VIEWS}
     return Objective(fields, ("logits",), method.init, method.loss, needs_teacher=True)
 
@@ -56,7 +56,7 @@ class MeanTeacher:
     """The options of `make`. All methods are pure functions."""
 
     model: Any
-    config: ModelConfig
+    model_config: ModelConfig
     cons_weight: float
     ramp_steps: int
     masked: bool
@@ -68,19 +68,19 @@ class MeanTeacher:
     def loss(self, params, model_state, teacher, batch, key, step):
         labelled, words, keys = batch["labelled"], batch["unlabelled"], jax.random.split(key, 4)
         taught = [self.teach(teacher, labelled["view1"], keys[0]), self.teach(teacher, words["view1"], keys[1])]
-        reading = read(taught[1], self.config)
-        tokens = told(reading, self.config) if self.context == "shared" else None
+        reading = read(taught[1], self.model_config)
+        tokens = told(reading, self.model_config) if self.context == "shared" else None
         known, model_state = forward(self.model, params, model_state, labelled["view0"], labelled["tokens"], keys[2])
         free, model_state = forward(self.model, params, model_state, words["view0"], tokens, keys[3])
 
-        metrics = supervised_outputs(known, labelled["tokens"], self.config)
+        metrics = supervised_outputs(known, labelled["tokens"], self.model_config)
         metrics["supervised"] = metrics.pop("loss")
         halves = [self.difference(t, s["logits"]) for t, s in zip(taught, (known, free), strict=True)]
         metrics["consistency"] = jax.tree.map(jnp.add, *halves)
         weight = self.cons_weight * consistency.sigmoid_ramp(step, self.ramp_steps)
         total = mean(metrics["supervised"]) + weight * mean(metrics["consistency"])
-        student = read(jax.lax.stop_gradient(free["logits"]), self.config)
-        return total, (model_state, metrics | compare(reading, student, self.config))
+        student = read(jax.lax.stop_gradient(free["logits"]), self.model_config)
+        return total, (model_state, metrics | compare(reading, student, self.model_config))
 
     def teach(self, teacher: Variables, images: Array, key: Array) -> Array:
         """Logits [B, T, C] of the teacher, read freely, but in training mode. No gradient passes."""
@@ -90,5 +90,5 @@ class MeanTeacher:
     def difference(self, taught: Array, student: Array) -> tuple[Array, Array]:
         """(sum, count) over the steps that count of logits [B, T, C] of both."""
         values = consistency.squared_difference(taught, student)
-        mask = read(taught, self.config).mask if self.masked else jnp.ones(values.shape, bool)
+        mask = read(taught, self.model_config).mask if self.masked else jnp.ones(values.shape, bool)
         return jnp.where(mask, values, 0.0).sum(), mask.sum(dtype=jnp.float32)

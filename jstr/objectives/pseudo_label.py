@@ -20,7 +20,7 @@ draw = consistency.draw
 def make(
     model,
     *,
-    config: ModelConfig,
+    model_config: ModelConfig,
     same_view: bool = True,
     labels: str = "hard",
     temperature: float = 1.0,
@@ -33,6 +33,12 @@ def make(
     """Needs config.teacher. See consistency.py for the options; soft labels are learned by cross-entropy."""
     gate = Gate(confidence, threshold, whole_only=True)
     return Consistency(
-        model, config, gate, Distance(labels, "ce", temperature), cons_reduction, cons_weight,
-        same_view=same_view, hidden_labels=hidden_labels,
-    ).objective()  # fmt: skip
+        model,
+        model_config,
+        gate,
+        Distance(labels, "ce", temperature),
+        cons_reduction,
+        cons_weight,
+        same_view=same_view,
+        hidden_labels=hidden_labels,
+    ).objective()

@@ -24,7 +24,7 @@ REDUCTIONS = ("sum", "mean")
 def make(
     model,
     *,
-    config: ModelConfig,
+    model_config: ModelConfig,
     one_hot: bool = True,
     kl: bool = False,
     threshold: float = 0.0,
@@ -65,9 +65,18 @@ def make(
     if not 0 <= threshold < 1:
         raise InputError(f"config.objective.threshold={threshold} is a probability, from 0 to 1")
     method = SemiMTR(
-        model, config, one_hot, kl, threshold, stop_gradient, cons_weight, cons_iter_reduce, teacher_head, student_head,
+        model,
+        model_config,
+        one_hot,
+        kl,
+        threshold,
+        stop_gradient,
+        cons_weight,
+        cons_iter_reduce,
+        teacher_head,
+        student_head,
         use_teacher,
-    )  # fmt: skip
+    )
     return Objective({"mixed": FIELDS}, ("logits",), method.init, method.loss, needs_teacher=use_teacher)
 
 
@@ -76,7 +85,7 @@ class SemiMTR:
     """The options of `make`. All methods are pure functions."""
 
     model: Any
-    config: ModelConfig
+    model_config: ModelConfig
     one_hot: bool
     kl: bool
     threshold: float
@@ -108,12 +117,14 @@ class SemiMTR:
         if not getattr(self.model, "autoregressive", False):
             return words["tokens"]
         outputs, _ = forward(self.model, *jax.lax.stop_gradient(reader), words["weak"], None, key)
-        own = told(read(outputs["logits"], self.config), self.config)
+        own = told(read(outputs["logits"], self.model_config), self.model_config)
         return jnp.where(words["has_label"][:, None], words["tokens"], own)
 
     def supervised(self, views, words) -> tuple[Array, Metrics]:
         """The sum over the outputs of these views, and their metrics together."""
-        found = [supervised_outputs(outputs, words["tokens"], self.config, words["has_label"]) for outputs in views]
+        found = [
+            supervised_outputs(outputs, words["tokens"], self.model_config, words["has_label"]) for outputs in views
+        ]
         metrics = jax.tree.map(lambda *values: sum(values), *found)
         metrics["supervised"] = metrics.pop("loss")
         return sum(mean(f["loss"]) for f in found), metrics
@@ -133,7 +144,7 @@ class SemiMTR:
     def learned(self, taught: Array, students: tuple[Array, ...]) -> tuple[Array, Metrics]:
         """Loss and metrics of one head: the iterations of the strong view learn what the weak view's last one says."""
         taught = jax.lax.stop_gradient(taught) if self.stop_gradient else taught
-        mask, options = read(taught, self.config).mask, (self.one_hot, self.kl, self.threshold)
+        mask, options = read(taught, self.model_config).mask, (self.one_hot, self.kl, self.threshold)
         values = [mean(consistency_loss(taught, student, mask, *options)) for student in students]
         value = sum(values) / (len(values) if self.cons_iter_reduce == "mean" else 1)
         hits = {

@@ -27,7 +27,7 @@ VIEWS = ("view0", "view1", "view0_filled", "view1_filled")
 def make(
     model,
     *,
-    config: ModelConfig,
+    model_config: ModelConfig,
     features: str = "frames",
     head: str = "none",
     head_hidden: int | None = None,
@@ -61,9 +61,18 @@ def make(
     """
     _check(head, mapping, size, temperature, centred)
     method = SeqCLR(
-        model, config, features, ProjectionHead(head, head_hidden, head_size), mapping, size, temperature, centred,
-        concatenate, joint, contrast_weight,
-    )  # fmt: skip
+        model,
+        model_config,
+        features,
+        ProjectionHead(head, head_hidden, head_size),
+        mapping,
+        size,
+        temperature,
+        centred,
+        concatenate,
+        joint,
+        contrast_weight,
+    )
     fields = VIEWS + (("tokens", "has_label") if joint else ())
     requires = (features, "logits") if joint else (features,)
     return Objective({method.stream: fields}, requires, method.init, method.loss, method.show)
@@ -73,7 +82,7 @@ class SeqCLR(NamedTuple):
     """The options of `make`, and what follows from them. All methods are pure functions."""
 
     model: Any
-    config: ModelConfig
+    model_config: ModelConfig
     features: str
     projection: ProjectionHead
     mapping: str
@@ -111,7 +120,7 @@ class SeqCLR(NamedTuple):
         metrics = _contrast(z0, z1, mask0 & mask1, self.temperature)
         total = mean(metrics["contrast"])
         if self.joint:
-            found = [supervised_outputs(h, rows["tokens"], self.config, rows["has_label"]) for h in halves]
+            found = [supervised_outputs(h, rows["tokens"], self.model_config, rows["has_label"]) for h in halves]
             total = self.contrast_weight * total + sum(mean(f["loss"]) for f in found)
             summed = jax.tree.map(jnp.add, *found)
             metrics |= {"supervised": summed.pop("loss")} | summed

@@ -7,7 +7,7 @@ from jstr.objectives.parts import apply_model
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 
 
-def make(model, *, config: ModelConfig) -> Objective:
+def make(model, *, model_config: ModelConfig) -> Objective:
     """Trains `model` on batch["labelled"]: image [B, H, W, C] (uint8, or float32 in [-1, 1]) and tokens [B, N] int32.
 
     Loss and metrics are those of supervised_outputs.
@@ -20,7 +20,7 @@ def make(model, *, config: ModelConfig) -> Objective:
         del teacher, step
         images, tokens = batch["labelled"]["image"], batch["labelled"]["tokens"]
         outputs, model_state = apply_model.forward(model, params, model_state, images, tokens, key)
-        metrics = supervised_outputs(outputs, tokens, config)
+        metrics = supervised_outputs(outputs, tokens, model_config)
         return mean(metrics["loss"]), (model_state, metrics)
 
     return Objective({"labelled": ("image", "tokens")}, ("logits",), init, loss)

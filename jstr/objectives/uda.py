@@ -17,7 +17,7 @@ draw = consistency.draw
 def make(
     model,
     *,
-    config: ModelConfig,
+    model_config: ModelConfig,
     temperature: float = 0.4,
     confidence: str = "product",
     threshold: float = 0.5,
@@ -31,12 +31,14 @@ def make(
 ) -> Objective:
     """See consistency.py, and consistency_terms.py for gate and annealing."""
     return Consistency(
-        model, config,
+        model,
+        model_config,
         Gate(confidence, threshold, per_character=per_character),
         Distance("soft", "kl", temperature),
-        cons_reduction, cons_weight,
+        cons_reduction,
+        cons_weight,
         own_teacher=True,
         context=context,
         hidden_labels=hidden_labels,
         annealing=Annealing(annealing, annealing_steps),
-    ).objective()  # fmt: skip
+    ).objective()

@@ -57,7 +57,7 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
             f"the processes did not find each other: {reason}; give --coordinator=HOST:PORT, --num_processes and "
             "--process_id, or --num_processes=1 for a single one"
         ) from error
-    if not leads():
+    if not is_lead_host():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  as long as the process
 
 
@@ -71,13 +71,13 @@ def _in_cluster() -> bool:
     return bool(wanted and chips and importlib.util.find_spec("libtpu"))
 
 
-def leads() -> bool:
+def is_lead_host() -> bool:
     """Whether this is process 0."""
     return jax.process_index() == 0
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def abort_on_failure() -> Iterator[None]:
     """Inside it, a process that fails ends at once. Else it would wait for the others at its end, and they for it."""
     try:
         yield
@@ -87,15 +87,15 @@ def together() -> Iterator[None]:
         raise
 
 
-class StopTogether:
+class SyncedStop:
     """Whether any process was asked to stop: the same answer on all of them after the same step.
 
     Called once after every dispatch. On several processes the answer comes DELAY calls late, so that nobody waits.
     """
 
     def __init__(self, mesh: Mesh):
-        self._sharding = sharding.split(mesh)
-        self._any = jax.jit(lambda asked: asked.any(), out_shardings=sharding.copied(mesh))
+        self._sharding = sharding.batch_sharding(mesh)
+        self._any = jax.jit(lambda asked: asked.any(), out_shardings=sharding.replicated(mesh))
         self._answers: deque = deque()
 
     def __call__(self, asked: bool) -> bool:
@@ -106,7 +106,7 @@ class StopTogether:
         return len(self._answers) > DELAY and bool(self._answers.popleft())
 
 
-def agreed(value: float | None) -> float | None:
+def broadcast_from_lead(value: float | None) -> float | None:
     """The value of process 0, on all."""
     if jax.process_count() == 1 or value is None:
         return value
@@ -128,11 +128,11 @@ def check_shared(folder: str | Path) -> None:
     if jax.process_count() == 1:
         return
     file = Path(folder) / f".{uuid.UUID(bytes=_of_lead(uuid.uuid4().bytes))}"
-    if leads():
+    if is_lead_host():
         file.touch()
     multihost_utils.sync_global_devices("touched")
     seen = multihost_utils.process_allgather(np.bool_(file.exists()))
-    if leads():
+    if is_lead_host():
         file.unlink()
     if not seen.all():
         blind = ", ".join(map(str, np.flatnonzero(~seen)))

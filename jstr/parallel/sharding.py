@@ -37,12 +37,12 @@ def make_mesh(shape: Mapping[str, int] | None = None, devices: Sequence | None =
     return Mesh(np.array(devices).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
-def split(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: Mesh) -> NamedSharding:
     """The leading axis over the devices."""
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
-def copied(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: Mesh) -> NamedSharding:
     """Every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
 
@@ -63,7 +63,7 @@ def _spec(shape: tuple[int, ...], parts: int) -> PartitionSpec:
     return PartitionSpec(*[None] * longest, "fsdp")
 
 
-def gathering(loss: Callable, mesh: Mesh) -> Callable:
+def gather_parameters(loss: Callable, mesh: Mesh) -> Callable:
     """An Objective's loss, for parameters and a teacher that lie in `layout`.
 
     It gathers them, each when it is needed, so gradients come out of sums over all devices, of which every device keeps
@@ -73,20 +73,20 @@ def gathering(loss: Callable, mesh: Mesh) -> Callable:
         return loss
 
     def gathered(params, model_state, teacher, *rest):
-        params, teacher = jax.lax.with_sharding_constraint((params, teacher), copied(mesh))
+        params, teacher = jax.lax.with_sharding_constraint((params, teacher), replicated(mesh))
         return loss(params, model_state, teacher, *rest)
 
     return gathered
 
 
-def keep(state, mesh: Mesh):
+def constrain_state(state, mesh: Mesh):
     """Within a compiled step: its new state, lying as the old one did."""
     return jax.lax.with_sharding_constraint(state, layout(state, mesh))
 
 
-def here(tree, mesh: Mesh):
+def to_local_device(tree, mesh: Mesh):
     """Every array of `tree` whole, on this process's first device. All processes must call it."""
-    return jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(tree, copied(mesh)))
+    return jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(tree, replicated(mesh)))
 
 
 def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:
@@ -97,5 +97,5 @@ def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:
 
 def put_batch(batch, mesh: Mesh):
     """Host arrays [B / processes, ...] of this process to global arrays [B, ...] split over the devices."""
-    sharding = split(mesh)
+    sharding = batch_sharding(mesh)
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch)

@@ -39,7 +39,7 @@ class DeviceData:
         self._fields: dict[str, dict[str, Array]] = {}
         for name, rows in data.resident.items():
             self._fields[name] = self._load(name, rows)
-        where = sharding.split(mesh).spec
+        where = sharding.batch_sharding(mesh).spec
         self._take = jax.jit(jax.shard_map(_take_rows, mesh=mesh, in_specs=(where, where), out_specs=where))
 
     def put(self, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Batch:
@@ -54,7 +54,7 @@ class DeviceData:
         size = per_device * sum(x.nbytes for x in first.values())
         self._check_fits(name, size, len(rows))
         print(f"{name}: decoding {len(rows):,} images into device memory", flush=True)
-        split, parts = sharding.split(self._mesh), {field: [] for field in first}
+        split, parts = sharding.batch_sharding(self._mesh), {field: [] for field in first}
         for device, (part,) in split.addressable_devices_indices_map((per_device * count,)).items():
             begin = part.start or 0
             for field, array in self._decode(rows[begin : begin + per_device], per_device, first).items():

@@ -76,7 +76,5 @@ def updated(teacher: Variables, params, model_state, step: Array, decay: float, 
     if decay == 1:
         return teacher
     alpha = decay_at(step, decay, warmup)
-    weights = jax.tree.map(
-        lambda t, s: t + (1 - alpha).astype(t.dtype) * (s - t), teacher[0]["model"], params["model"]
-    )
+    weights = jax.tree.map(lambda t, s: t + (1 - alpha).astype(t.dtype) * (s - t), teacher[0]["model"], params["model"])
     return {"model": weights}, dict(model_state)

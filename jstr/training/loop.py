@@ -72,7 +72,7 @@ def run(config, workdir: str) -> dict[str, Score]:
     draw = getattr(find_objective(config.objective.name), "draw", None)
     scores, watched, evaluated = {}, {}, step if resumed else None  # a checkpoint follows the evaluation of its step
     previous = None
-    stopping, stop_together = False, distributed.StopTogether(mesh)
+    stopping, stop_together = False, distributed.SyncedStop(mesh)
     with Stop() as stop:
         while True:
             ended, improved = step >= config.steps, False
@@ -84,7 +84,7 @@ def run(config, workdir: str) -> dict[str, Score]:
                     pictures = held_back.draw(state, draw, reader.charset) | score.pictures(reader, sources)
                 if step != evaluated:
                     report.evaluation(step, scores, watched, pictures)
-                    value = distributed.agreed(_value(config.keep_best, scores, watched))
+                    value = distributed.broadcast_from_lead(_value(config.keep_best, scores, watched))
                     improved = value is not None and (best is None or value >= best["value"])
                     best = {"step": step, "value": value, "held_back": watched} if improved else best
                 evaluated = step
@@ -151,7 +151,7 @@ def _conclude(config, workdir: str, parts: Parts, step, best, scores, watched, c
     _what_next(config, parts.objective, parts.reader, workdir)
     if parts.unread is not None:
         reader = load(workdir)  # by all processes, which orbax waits for
-        lines = predictions_file.write(reader, parts.unread, workdir) if distributed.leads() else []
+        lines = predictions_file.write(reader, parts.unread, workdir) if distributed.is_lead_host() else []
         print("\n".join(lines), flush=True)
     return scores
 
@@ -176,7 +176,7 @@ def _resume(config, workdir: str, checkpoints, state: TrainState, mesh) -> tuple
 
 def _left_out(broken: Broken, samples: list[str]) -> None:
     for sample in broken.add(samples):
-        say = sys.stdout if distributed.leads() else sys.stderr  # each process knows its own
+        say = sys.stdout if distributed.is_lead_host() else sys.stderr  # each process knows its own
         print(f"broken or missing image left out: {sample}", file=say, flush=True)
 
 
@@ -208,8 +208,8 @@ class Prepared(NamedTuple):
 def prepare(config) -> Prepared:
     """Model and objective of a config, checked against each other. Raises InputError."""
     reader = Reader(config.to_dict())
-    model, facts = reader.model, reader.facts
-    objective = make_objective(config.objective, model, facts)
+    model, model_config = reader.model, reader.model_config
+    objective = make_objective(config.objective, model, model_config)
     example = example_input(model)
     variables = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.PRNGKey(0), example)
     outputs = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, example)
@@ -218,7 +218,7 @@ def prepare(config) -> Prepared:
         raise InputError(
             f"objective {config.objective.name} needs {sorted(missing)} of the model, which offers {sorted(outputs)}"
         )
-    frames = outputs["logits"].shape[1] if facts.bos_id is None else None
+    frames = outputs["logits"].shape[1] if model_config.is_ctc else None
     objective = freeze(objective, frozen_prefixes(config.optimizer))
     return Prepared(reader, on_device(objective, config), frames, objective)
 
@@ -258,7 +258,7 @@ def make_step(config, objective: Objective, tx: optax.GradientTransformation, me
 def _weights(state: TrainState, mesh) -> Callable[[str], dict]:
     """What the recogniser reads with, by name: student or teacher. Each process has it on its first device."""
     of = {"student": lambda: (state.params, state.model_state), "teacher": lambda: state.teacher}
-    return lambda name: model_variables(*sharding.here(of[name](), mesh))
+    return lambda name: model_variables(*sharding.to_local_device(of[name](), mesh))
 
 
 def _saved_weights(workdir: str, name: str) -> dict:
@@ -297,7 +297,7 @@ def _finish(config, workdir: str, step: int, scores: dict[str, Score], watched, 
         about |= {"machine": machine()} | ({"held_back": watched} if watched else {})
         about |= {"other_weights": score.as_json(others)} if others else {}
         text = json.dumps(score.as_json(own, **about), indent=2)
-        if distributed.leads():
+        if distributed.is_lead_host():
             (Path(workdir) / "results.json").write_text(text + "\n")
         print("\n".join(table(part) for part in (own, others) if part))
 

@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jstr.core import Batch, Metrics, Objective, TrainState
-from jstr.parallel.sharding import copied, gathering, keep, split
+from jstr.parallel.sharding import batch_sharding, constrain_state, gather_parameters, replicated
 from jstr.training.ema_teacher import updated
 
 
@@ -37,7 +37,7 @@ def make_train_step(
     """
     options = dict(teacher or {})
     before, moving = options.get("update") == "before", {k: options[k] for k in ("decay", "warmup") if k in options}
-    loss_of = gathering(objective.loss, mesh)
+    loss_of = gather_parameters(objective.loss, mesh)
     loss_of = rematerialised(loss_of) if remat else loss_of
     gradient = jax.value_and_grad(loss_of, has_aux=True)
     if accumulate > 1:
@@ -64,14 +64,14 @@ def make_train_step(
         )
         new, one = move(new, not before), jnp.ones(())
         norms = {"loss": (loss, one), "grad_norm": (optax.tree.norm(grads), one)}
-        return keep(new, mesh), {**metrics, **norms}
+        return constrain_state(new, mesh), {**metrics, **norms}
 
     def steps(state: TrainState, *batches: Batch) -> tuple[TrainState, Metrics]:
         if len(batches) == 1:
             return step(state, batches[0])
         return jax.lax.scan(step, state, jax.tree.map(lambda *rows: jnp.stack(rows), *batches))
 
-    out = copied(mesh) if mesh.shape["fsdp"] == 1 else (None, copied(mesh))  # None: as `keep` says
+    out = replicated(mesh) if mesh.shape["fsdp"] == 1 else (None, replicated(mesh))  # None: as `constrain_state` says
     # XLA's YNN fusions make the kernel gradient of a convolution 1.6 times slower.
     options = cpu_option(mesh, "xla_cpu_experimental_ynn_fusion_type", "")
     return jax.jit(steps, donate_argnums=0, out_shardings=out, compiler_options=options)
@@ -85,7 +85,7 @@ def accumulated(gradient: Callable, count: int, mesh: Mesh) -> Callable:
     `count` times a step; contrastive negatives come from the same part. So a step is not the one of the whole batch.
     The rows of a part lie next to each other in the batch; its random choices come from fold_in(key, part).
     """
-    rows = NamedSharding(mesh, PartitionSpec(None, *split(mesh).spec))  # every part over all devices
+    rows = NamedSharding(mesh, PartitionSpec(None, *batch_sharding(mesh).spec))  # every part over all devices
 
     def parts_of(x: jax.Array) -> jax.Array:
         return jax.lax.with_sharding_constraint(x.reshape(count, x.shape[0] // count, *x.shape[1:]), rows)

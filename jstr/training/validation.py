@@ -27,8 +27,8 @@ class HeldBack:
         self.notes: list[str] = []
         self._batches: list[Batch] = []
         self._mesh = mesh
-        self._metrics = jax.jit(_metrics_of(objective), out_shardings=sharding.copied(mesh))
-        self._show = jax.jit(_shown_by(objective), out_shardings=sharding.copied(mesh)) if objective.show else None
+        self._metrics = jax.jit(_metrics_of(objective), out_shardings=sharding.replicated(mesh))
+        self._show = jax.jit(_shown_by(objective), out_shardings=sharding.replicated(mesh)) if objective.show else None
         if not config.held_back:
             return
         counts = {row.get("batches", 1) for row in config.held_back.values()}

@@ -28,8 +28,14 @@ class Choice(NamedTuple):
     @classmethod
     def draw(cls, rng) -> Choice:
         variance, blur = (max(int(_asymmetric(rng, most)), 1) for most in (20, 6))
-        return cls(int(rng.integers(3)), tuple(rng.permutation(3).tolist()), variance, blur, rng.uniform(-90, 90),
-                   round(rng.uniform(0, 4)))  # fmt: skip
+        return cls(
+            int(rng.integers(3)),
+            tuple(rng.permutation(3).tolist()),
+            variance,
+            blur,
+            rng.uniform(-90, 90),
+            round(rng.uniform(0, 4)),
+        )
 
 
 def abinet(image, rng, *, geometry=0.5, deterioration=0.25, colour=0.25, frozen=-1):

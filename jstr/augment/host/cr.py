@@ -158,9 +158,15 @@ def _by_level(op):
 
 SPATIAL = (_shear_x, _shear_y, _shift_x, _shift_y, _rotate)
 CHANNEL = (
-    _autocontrast, _by_level(_brightness), _by_level(_saturation), _by_level(_contrast), _equalise, _posterise,
-    _solarise, _solarise_add,
-)  # fmt: skip
+    _autocontrast,
+    _by_level(_brightness),
+    _by_level(_saturation),
+    _by_level(_contrast),
+    _equalise,
+    _posterise,
+    _solarise,
+    _solarise_add,
+)
 
 
 def _cutout(image, rng):

@@ -159,8 +159,16 @@ def multiply_pixels(image, rng, *, factor=(0.5, 1.5)):
 
 
 COLOURS = (
-    channel_shuffle, grey_blend, quantise, equalise, pixel_dropout, gamma, brightness, hue_saturation, temperature
-)  # fmt: skip
+    channel_shuffle,
+    grey_blend,
+    quantise,
+    equalise,
+    pixel_dropout,
+    gamma,
+    brightness,
+    hue_saturation,
+    temperature,
+)
 BLURS = (gaussian_blur, average_blur, median_blur, motion_blur)
 TEXTURES = (emboss, gaussian_noise, impulse_noise, multiply_pixels)
 

@@ -75,8 +75,12 @@ def noise(image, rng, *, sigma=10.0, probability=0.5):
 _OWN = (affine, perspective, crop, contrast, blur, noise)
 _SEQCLR = (*seqclr.PAPER, seqclr.elastic, seqclr.seqclr, seqclr.seqclr_severity2)
 _TEXTURE = (
-    photometric.invert, *photometric.COLOURS, *photometric.BLURS, *photometric.TEXTURES, photometric.seqclr_severity1
-)  # fmt: skip
+    photometric.invert,
+    *photometric.COLOURS,
+    *photometric.BLURS,
+    *photometric.TEXTURES,
+    photometric.seqclr_severity1,
+)
 OPS = {op.__name__: op for op in (*_OWN, *_SEQCLR, *_TEXTURE, cr.cr_weak, cr.cr_strong, abinet.abinet)}
 # Those that, with their default parameters, keep glyphs in order and at their place to within 15 % of the width. Two
 # views whose instances are compared may use no others. tests/test_ops.py measures it.

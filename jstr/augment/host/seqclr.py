@@ -86,9 +86,7 @@ def elastic(image, rng, *, alpha=(0.0, 0.8), sigma=0.25):
     return cv2.remap(image, dx, dy, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
 
 
-PAPER = (
-    linear_contrast, gaussian_blur, vertical_crop, horizontal_crop, sharpen, piecewise_affine, perspective_inwards
-)  # fmt: skip
+PAPER = (linear_contrast, gaussian_blur, vertical_crop, horizontal_crop, sharpen, piecewise_affine, perspective_inwards)
 FASTER = tuple(elastic if op is piecewise_affine else op for op in PAPER)
 
 

@@ -59,7 +59,7 @@ class Consistency:
     """
 
     model: Any
-    config: ModelConfig
+    model_config: ModelConfig
     gate: Gate
     distance: Distance
     reduction: str
@@ -75,14 +75,14 @@ class Consistency:
     def __post_init__(self):
         check_choice("cons_reduction", self.reduction, tuple(consistency.REDUCTIONS))
         check_choice("context", self.context, ("shared", "own"))
-        if self.gate.per_character and self.distance.labels == "hard" and self.config.bos_id is None:
+        if self.gate.per_character and self.distance.labels == "hard" and self.model_config.is_ctc:
             raise InputError("config.objective.per_character: CTC learns whole strings; give soft labels or attention")
 
     def objective(self) -> Objective:
         streams = {"labelled": ("image", "tokens"), "unlabelled": self.views}
         if self.hidden_labels:
             streams["unlabelled"] += ("tokens", "has_label")
-        requires = ("logits", features(self.config)) if self.coral.weight else ("logits",)
+        requires = ("logits", features(self.model_config)) if self.coral.weight else ("logits",)
         return Objective(streams, requires, self.init, self.loss, self.show, needs_teacher=not self.own_teacher)
 
     @property
@@ -96,28 +96,28 @@ class Consistency:
     def loss(self, params, model_state, teacher, batch, key, step):
         labelled, words, keys = batch["labelled"], batch["unlabelled"], jax.random.split(key)
         taught = self.teach(params, model_state, teacher, words)
-        reading = read(taught, self.config)
+        reading = read(taught, self.model_config)
         _, keep, steps = self.gate(reading)
         known, model_state = forward(self.model, params, model_state, labelled["image"], labelled["tokens"], keys[0])
         strong, model_state = self.study(params, model_state, words["strong"], reading, keys[1])
 
-        rows = self.annealing(known["logits"], labelled["tokens"], step, self.config)
-        metrics = supervised_loss.supervised_outputs(known, labelled["tokens"], self.config, rows)
+        rows = self.annealing(known["logits"], labelled["tokens"], step, self.model_config)
+        metrics = supervised_loss.supervised_outputs(known, labelled["tokens"], self.model_config, rows)
         supervised = supervised_loss.mean(metrics.pop("loss"))
         cons = consistency.REDUCTIONS[self.reduction](
-            *self.distance(taught, strong["logits"], steps, self.config), keep
+            *self.distance(taught, strong["logits"], steps, self.model_config), keep
         )
         total, parts = supervised + self.weight * cons, {"supervised": supervised, "consistency": cons}
         if self.coral.weight:
-            parts["coral"] = keep.any() * self.coral(known, strong, self.config)
+            parts["coral"] = keep.any() * self.coral(known, strong, self.model_config)
             total += self.coral.weight * parts["coral"]
         metrics |= {name: (value, jnp.ones(())) for name, value in parts.items()}
-        student = read(jax.lax.stop_gradient(strong["logits"]), self.config)
-        metrics |= compare(reading, student, self.config) | {"confident": _share(keep)}
+        student = read(jax.lax.stop_gradient(strong["logits"]), self.model_config)
+        metrics |= compare(reading, student, self.model_config) | {"confident": _share(keep)}
         if rows is not None:
             metrics["released"] = _share(~rows)
         if self.hidden_labels:
-            metrics |= _judge(reading, keep, words["tokens"], words["has_label"], self.config)
+            metrics |= _judge(reading, keep, words["tokens"], words["has_label"], self.model_config)
         return total, (model_state, metrics)
 
     def teach(self, params: Params, model_state: ModelState, teacher: Variables | None, words) -> Array:
@@ -127,17 +127,17 @@ class Consistency:
 
     def study(self, params: Params, model_state: ModelState, images: Array, reading: pseudo_labels.Reading, key: Array):
         """The student's outputs on the strong view, and the model state after it."""
-        tokens = told(reading, self.config) if self.context == "shared" else None
+        tokens = told(reading, self.model_config) if self.context == "shared" else None
         projects = self.projects and getattr(self.model, "projection", "none") != "none"
         return forward(self.model, params, model_state, images, tokens, key, **({"project": True} if projects else {}))
 
     def show(self, params, model_state, teacher, batch):
         """Of the first words: ids [K, T] of the teacher on the weak and of the student on the strong view, and more."""
         words = {name: batch["unlabelled"][name][:SHOWN] for name in self.views}
-        reading = read(self.teach(params, model_state, teacher, words), self.config)
-        student = read(logits_of(self.model, params, model_state, words["strong"]), self.config)
+        reading = read(self.teach(params, model_state, teacher, words), self.model_config)
+        student = read(logits_of(self.model, params, model_state, words["strong"]), self.model_config)
         confidence, keep, _ = self.gate(reading)
-        texts = {"teacher": strings(reading, self.config), "student": strings(student, self.config)}
+        texts = {"teacher": strings(reading, self.model_config), "student": strings(student, self.model_config)}
         return texts | {"confidence": confidence, "kept": keep}
 
 
@@ -155,26 +155,26 @@ def draw(arrays, batch, charset) -> dict[str, np.ndarray]:
     return {"words": pair_sheet(lines)}
 
 
-def compare(reading: pseudo_labels.Reading, student: pseudo_labels.Reading, config: ModelConfig) -> Metrics:
+def compare(reading: pseudo_labels.Reading, student: pseudo_labels.Reading, model_config: ModelConfig) -> Metrics:
     """Metrics of unlabelled words that a teacher and a student read.
 
     confidence: the teacher's, by product. agreement: the share of words, not empty, that both read alike. trust:
     agreement times confidence, word by word: what tells checkpoints apart where there are no labels.
     """
-    texts, confidence = strings(reading, config), pseudo_labels.product(reading)
-    same = (texts == strings(student, config)).all(axis=1) & (texts >= config.first_id).any(axis=1)
+    texts, confidence = strings(reading, model_config), pseudo_labels.product(reading)
+    same = (texts == strings(student, model_config)).all(axis=1) & (texts >= model_config.first_id).any(axis=1)
     return {"confidence": _share(confidence), "agreement": _share(same), "trust": _share(same * confidence)}
 
 
 def _judge(
-    reading: pseudo_labels.Reading, keep: Array, tokens: Array, has_label: Array, config: ModelConfig
+    reading: pseudo_labels.Reading, keep: Array, tokens: Array, has_label: Array, model_config: ModelConfig
 ) -> Metrics:
     """Metrics of the words that have a label, tokens [B, N].
 
     teacher_accuracy, confident_accuracy (of those kept), and brier, the mean of (confidence - correct)^2: how well
     calibrated the teacher is, 0 at best.
     """
-    correct = _equal(strings(reading, config), tokens[:, config.bos_id is not None :], config.first_id)
+    correct = _equal(strings(reading, model_config), tokens[:, not model_config.is_ctc :], model_config.first_id)
     return {
         "teacher_accuracy": _share(correct, has_label),
         "confident_accuracy": _share(correct, has_label & keep),

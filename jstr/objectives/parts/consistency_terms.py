@@ -78,23 +78,23 @@ class Distance:
         if not self.temperature > 0:
             raise InputError(f"config.objective.temperature={self.temperature} must be positive; 1 does not sharpen")
 
-    def __call__(self, taught: Array, student: Array, steps: Array, config: ModelConfig) -> tuple[Array, Array]:
+    def __call__(self, taught: Array, student: Array, steps: Array, model_config: ModelConfig) -> tuple[Array, Array]:
         """Of logits [B, T, C] of both: for every word the sum over `steps` and the number of its characters, [B] each.
 
         steps [B, T] bool, of a Gate. A string that CTC learns is learned as a whole.
         """
-        reading = read(taught, config)
+        reading = read(taught, model_config)
         if self.labels == "soft":
             values = consistency.DIVERGENCES[self.divergence](taught, student, self.temperature)
             return jnp.where(steps, values, 0.0).sum(axis=1), reading.mask.sum(axis=1)
-        if config.bos_id is not None:
-            targets = jnp.where(steps, reading.tokens, config.pad_id)
-            return supervised.sequence_cross_entropy(student, targets, config.pad_id)[0], reading.mask.sum(axis=1)
+        if not model_config.is_ctc:
+            targets = jnp.where(steps, reading.tokens, model_config.pad_id)
+            return supervised.sequence_cross_entropy(student, targets, model_config.pad_id)[0], reading.mask.sum(axis=1)
         text, count = pseudo_labels.collapse(
-            reading.tokens, config.max_length, first_id=config.first_id, pad_id=config.pad_id
+            reading.tokens, model_config.max_length, first_id=model_config.first_id, pad_id=model_config.pad_id
         )
-        per_character, _ = supervised.ctc(student, text, config.pad_id)
-        fits, count = count <= config.max_length, jnp.maximum(count, 1)  # a text that was cut off is no label
+        per_character, _ = supervised.ctc(student, text, model_config.pad_id)
+        fits, count = count <= model_config.max_length, jnp.maximum(count, 1)  # a text that was cut off is no label
         return jnp.where(fits, per_character * count, 0.0), jnp.where(fits, count, 0)
 
 
@@ -119,16 +119,16 @@ class Annealing:
         if self.schedule != "none" and self.steps < 1:
             raise InputError(f"config.objective.annealing_steps={self.steps}: give the steps annealing takes")
 
-    def __call__(self, logits: Array, tokens: Array, step: Array, config: ModelConfig) -> Array | None:
+    def __call__(self, logits: Array, tokens: Array, step: Array, model_config: ModelConfig) -> Array | None:
         """Rows [B] bool that count, of logits [B, T, C] for labels; None: all. Unalignable ones do, to be counted."""
         if self.schedule == "none":
             return None
         logits = jax.lax.stop_gradient(logits)
         alignable = True
-        if config.bos_id is None:
-            per_character, alignable = supervised.ctc(logits, tokens, config.pad_id)
+        if model_config.is_ctc:
+            per_character, alignable = supervised.ctc(logits, tokens, model_config.pad_id)
         else:
-            total, count = supervised.sequence_cross_entropy(logits, tokens[:, 1:], config.pad_id)
+            total, count = supervised.sequence_cross_entropy(logits, tokens[:, 1:], model_config.pad_id)
             per_character = total / jnp.maximum(count, 1)
         least = 1 / logits.shape[-1]
         reached = least + (1 - least) * consistency.ANNEALING[self.schedule](jnp.minimum(step / self.steps, 1.0))
@@ -154,39 +154,43 @@ class Coral:
     def __post_init__(self):
         _check_probability("coral_threshold", self.labelled_threshold)
 
-    def __call__(self, labelled, strong, config: ModelConfig) -> Array:
+    def __call__(self, labelled, strong, model_config: ModelConfig) -> Array:
         """The distance between two outputs of the recogniser; gradients flow to both."""
         sides = []
         for outputs, threshold in ((labelled, self.labelled_threshold), (strong, self.threshold)):
-            reading = read(jax.lax.stop_gradient(outputs["logits"]), config)
-            keep = (reading.tokens >= config.first_id) & (pseudo_labels.product(reading) >= threshold)[:, None]
-            characters = outputs[features(config)]
+            reading = read(jax.lax.stop_gradient(outputs["logits"]), model_config)
+            keep = (reading.tokens >= model_config.first_id) & (pseudo_labels.product(reading) >= threshold)[:, None]
+            characters = outputs[features(model_config)]
             sides += [characters.reshape(-1, characters.shape[-1]), keep.reshape(-1)]
         return coral.coral(*sides, normalise=self.normalise)
 
 
-def read(logits: Array, config: ModelConfig) -> pseudo_labels.Reading:
+def read(logits: Array, model_config: ModelConfig) -> pseudo_labels.Reading:
     """What logits [B, T, C] of either kind of recogniser say."""
-    if config.bos_id is None:
-        return pseudo_labels.read_frames(logits, first_id=config.first_id)
-    return pseudo_labels.read_steps(logits, first_id=config.first_id, eos_id=config.eos_id, pad_id=config.pad_id)
+    if model_config.is_ctc:
+        return pseudo_labels.read_frames(logits, first_id=model_config.first_id)
+    return pseudo_labels.read_steps(
+        logits, first_id=model_config.first_id, eos_id=model_config.eos_id, pad_id=model_config.pad_id
+    )
 
 
-def strings(reading: pseudo_labels.Reading, config: ModelConfig) -> Array:
+def strings(reading: pseudo_labels.Reading, model_config: ModelConfig) -> Array:
     """[B, N] int32: characters, then only ids that are none; equal rows are equal texts."""
     tokens = reading.tokens
-    if config.bos_id is None:
-        return pseudo_labels.collapse(tokens, tokens.shape[1], first_id=config.first_id, pad_id=config.pad_id)[0]
+    if model_config.is_ctc:
+        return pseudo_labels.collapse(
+            tokens, tokens.shape[1], first_id=model_config.first_id, pad_id=model_config.pad_id
+        )[0]
     return tokens
 
 
-def told(reading: pseudo_labels.Reading, config: ModelConfig) -> Array | None:
+def told(reading: pseudo_labels.Reading, model_config: ModelConfig) -> Array | None:
     """A reading as the tokens [B, T + 1] that a decoder is told, BOS first; None for CTC, which is told nothing."""
-    if config.bos_id is None:
+    if model_config.is_ctc:
         return None
-    return jnp.pad(reading.tokens, ((0, 0), (1, 0)), constant_values=config.bos_id)
+    return jnp.pad(reading.tokens, ((0, 0), (1, 0)), constant_values=model_config.bos_id)
 
 
-def features(config: ModelConfig) -> str:
+def features(model_config: ModelConfig) -> str:
     """The output that holds a vector for each character; CTC: for each frame."""
-    return "frames" if config.bos_id is None else "glimpses"
+    return "frames" if model_config.is_ctc else "glimpses"

@@ -84,5 +84,7 @@ def geometric_mean(reading: Reading) -> Array:
 
 # Confidences of a word: Reading -> [B] in 0..1.
 CONFIDENCES: dict[str, Callable[[Reading], Array]] = {
-    "product": product, "minimum": minimum, "geometric_mean": geometric_mean
-}  # fmt: skip
+    "product": product,
+    "minimum": minimum,
+    "geometric_mean": geometric_mean,
+}

@@ -8,31 +8,33 @@ from jstr.core import Array, Metrics, ModelConfig
 from jstr.losses import supervised
 
 
-def supervised_metrics(logits: Array, tokens: Array, config: ModelConfig, has_label: Array | None = None) -> Metrics:
+def supervised_metrics(
+    logits: Array, tokens: Array, model_config: ModelConfig, has_label: Array | None = None
+) -> Metrics:
     """Metrics of logits [B, T, C] against tokens [B, N]; those of `loss` are the sum and count to divide.
 
     has_label [B] bool: the rows that count, as if the others were deleted; None: all.
     Attention: loss, the mean over the tokens that are not padding; accuracy (of tokens, teacher-forced). CTC
-    (config.bos_id is None): loss, the mean over labels of the negative log likelihood per character, to which labels
+    (model_config.is_ctc): loss, the mean over labels of the negative log likelihood per character, to which labels
     that no alignment fits add nothing; unalignable (share of labels).
     """
     mask = jnp.ones(len(logits), bool) if has_label is None else has_label
-    measure = _ctc if config.bos_id is None else _attention
-    return measure(logits, tokens, config, mask)
+    measure = _ctc if model_config.is_ctc else _attention
+    return measure(logits, tokens, model_config, mask)
 
 
-def supervised_outputs(outputs, tokens: Array, config: ModelConfig, has_label: Array | None = None) -> Metrics:
+def supervised_outputs(outputs, tokens: Array, model_config: ModelConfig, has_label: Array | None = None) -> Metrics:
     """supervised_metrics of the outputs of a recogniser, of all its heads where it has several (ABINet).
 
     `loss` is then the sum of the heads' losses, each the average over its iterations, and HEAD/accuracy is that of a
     head's last iteration; `accuracy` is that of outputs["logits"] in any case. semimtr.md section 6.
     """
-    metrics = dict(supervised_metrics(outputs["logits"], tokens, config, has_label))
+    metrics = dict(supervised_metrics(outputs["logits"], tokens, model_config, has_label))
     if "iterations" not in outputs:
         return metrics
     total = 0.0
     for name, iterations in outputs["iterations"].items():
-        found = [supervised_metrics(logits, tokens, config, has_label) for logits in iterations]
+        found = [supervised_metrics(logits, tokens, model_config, has_label) for logits in iterations]
         total += sum(f["loss"][0] for f in found) / len(found)
         metrics[f"{name}/accuracy"] = found[-1]["accuracy"]
     return metrics | {"loss": (total, metrics["loss"][1])}
@@ -44,15 +46,15 @@ def mean(metric: tuple[Array, Array]) -> Array:
     return total / jnp.maximum(count, 1)
 
 
-def _attention(logits, tokens, config, mask):
-    targets = jnp.where(mask[:, None], tokens[:, 1:], config.pad_id)
-    total, count = supervised.sequence_cross_entropy(logits, targets, config.pad_id)
-    correct = (jnp.argmax(logits, axis=-1) == targets) & (targets != config.pad_id)
+def _attention(logits, tokens, model_config, mask):
+    targets = jnp.where(mask[:, None], tokens[:, 1:], model_config.pad_id)
+    total, count = supervised.sequence_cross_entropy(logits, targets, model_config.pad_id)
+    correct = (jnp.argmax(logits, axis=-1) == targets) & (targets != model_config.pad_id)
     return {"loss": (total.sum(), count.sum()), "accuracy": (correct.sum().astype(jnp.float32), count.sum())}
 
 
-def _ctc(logits, tokens, config, mask):
-    nll, alignable = supervised.ctc(logits, tokens, config.pad_id)
+def _ctc(logits, tokens, model_config, mask):
+    nll, alignable = supervised.ctc(logits, tokens, model_config.pad_id)
     count = mask.sum().astype(jnp.float32)
     unalignable = (~alignable & mask).sum().astype(jnp.float32)
     return {"loss": (jnp.where(mask, nll, 0.0).sum(), count), "unalignable": (unalignable, count)}
