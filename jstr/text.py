@@ -30,6 +30,11 @@ class Layout:
     bos_id: int | None = None
     eos_id: int | None = None
 
+    @property
+    def is_ctc(self) -> bool:
+        """Whether ids are laid out for CTC, without BOS and EOS."""
+        return self.bos_id is None
+
 
 # recognizers.md section 2. "cr" is STR-Fewer-Labels' and CR's: PAD, UNK, (BOS, EOS,) space, then the characters.
 # "dtrb" is deep-text-recognition-benchmark's: padding shares id 0 with BOS (attention) or the blank (CTC).
