@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -104,3 +104,8 @@ class Prediction(NamedTuple):
 def at_least_float32(x: Array) -> Array:
     """`x` in float32, or in its own type where that has more digits."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def is_under(path: str, prefixes: Iterable[str]) -> bool:
+    """Whether a parameter path ("model/decoder/kernel") is one of `prefixes` or lies below one."""
+    return any(path == p or path.startswith(p + "/") for p in (prefix.rstrip("/") for prefix in prefixes))

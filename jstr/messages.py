@@ -1,6 +1,11 @@
-"""Small pieces of messages to the user."""
+"""Small pieces of messages to the user, and the checks that end in one."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from jstr.core import InputError
 
 
 def duration(seconds: float) -> str:
@@ -13,3 +18,22 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def first_few(items: Sequence[str], count: int = 5, separator: str = ", ") -> str:
+    """The first `count` of `items`, and how many there are in all if that is not all of them."""
+    more = f"{separator}... ({len(items):,} in all)" if len(items) > count else ""
+    return separator.join(items[:count]) + more
+
+
+def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
+    """Raises InputError unless `value` is one of `choices`. name: where the user gave it, such as "config.seed"."""
+    if value not in choices:
+        raise InputError(f"{name}={value!r}: choose one of {', '.join(map(str, choices))}")
+
+
+def check_known(name: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Raises InputError when `given` has a key that is not `known`. name: what has the keys, such as "config.teacher"."""
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise InputError(f"{name} has no {', '.join(unknown)}; it takes {', '.join(known) or 'nothing'}")
