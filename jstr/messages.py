@@ -33,7 +33,7 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
 
 
 def check_known(name: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Raises InputError when `given` has a key that is not `known`. name: what has the keys, such as "config.teacher"."""
+    """Raises InputError when `given` has a key that is not `known`. name: what has them ("config.teacher")."""
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise InputError(f"{name} has no {', '.join(unknown)}; it takes {', '.join(known) or 'nothing'}")
