@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -88,6 +88,45 @@ class ModelConfig:
     def is_ctc(self) -> bool:
         """Whether tokens are laid out for CTC; otherwise an attention decoder reads them from BOS to EOS."""
         return self.bos_id is None
+
+
+class Recognizer(Protocol):
+    """What the rest of jstr may ask of a model: each `jstr.models.NAME.Model` is a Linen module that answers this."""
+
+    model_config: ModelConfig
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it is a language model: it takes words instead of images and has no `decode`."""
+        ...
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether its logits depend on the tokens it is given. If so, `advance` makes one step of its decoder."""
+        ...
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether `project=True` puts a projection layer before its classifier."""
+        ...
+
+    @property
+    def has_attention_maps(self) -> bool:
+        """Whether its output `attention` is [B, T, h, w]: where in the image each character was read."""
+        ...
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the logits in its output `heads`, of which the last is the answer; () with a single classifier."""
+        ...
+
+    def init(self, rngs: Any, *args: Any, **options: Any) -> Any:
+        """`flax.linen.Module.init`."""
+        ...
+
+    def apply(self, variables: Any, *args: Any, **options: Any) -> Any:
+        """`flax.linen.Module.apply`."""
+        ...
 
 
 class Prediction(NamedTuple):

@@ -72,6 +72,8 @@ def test_every_method_with_every_recogniser(method, recogniser):
 class Spoken:
     """A recogniser whose outputs are its parameters: weak views read `teacher`, others `student`; it keeps no state."""
 
+    has_projection = False
+
     def __init__(self):
         self.told = []
 

@@ -53,6 +53,8 @@ def moving(tree) -> bool:
 class Played:
     """A recogniser whose outputs are its parameters; the width of the images chooses: 1 labelled, 2 weak, 3 strong."""
 
+    has_projection = False
+
     def __init__(self):
         self.tokens = None
 

@@ -91,7 +91,7 @@ def test_prior_prefers_what_is_written():
 def test_prior_of_few_kept_prefixes_is_the_same(monkeypatch):
     texts = ["abba", "baab", "1a", "bbbb", "abba"]
     full = [WordPrior({"ab": 1, "ba": 2}, "ab1").log_whole(t) for t in texts]
-    monkeypatch.setattr("jstr.ngram.CACHED", 0)
+    monkeypatch.setattr("jstr.decoding.ngram_lm.CACHED", 0)
     small = WordPrior({"ab": 1, "ba": 2}, "ab1")
     small._limit = 2
     assert [small.log_whole(t) for t in texts] == full and len(small._tables) <= 2
@@ -225,7 +225,7 @@ def test_reader_reads_with_the_words_it_is_given(tmp_path):
 @pytest.mark.parametrize("layout", ["cr_attention", "dtrb_attention"])
 def test_attention_is_asked_anew_after_every_text(layout, monkeypatch):
     """The beam reads as one does that tells the decoder every text from its start."""
-    monkeypatch.setattr("jstr.beam_search.BONUS", 20.0)  # an untrained decoder would end at once
+    monkeypatch.setattr("jstr.decoding.beam_search.BONUS", 20.0)  # an untrained decoder would end at once
     config = tiny_config()
     config.charset.layout, config.model.prediction = layout, "attention"
     config.language_model.words = "english"

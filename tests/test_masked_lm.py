@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 from testing import quick_jit
+from toy import Toy
 
 from configs import common
 from jstr.augment.host import spelling
@@ -246,6 +247,6 @@ def test_words_of_one_letter_and_none_have_finite_gradients():
 def test_refuses():
     facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
     with pytest.raises(InputError, match="trains language models"):
-        masked_lm.make(object(), model_config=facts)
+        masked_lm.make(Toy(), model_config=facts)
     with pytest.raises(InputError, match="input_smoothing=2"):
         masked_lm.make(Model(facts), model_config=facts, input_smoothing=2)

@@ -30,6 +30,7 @@ class Fixed(nn.Module):
 
     heads: tuple = tuple(HEADS.items())
     config: ModelConfig = CONFIG
+    autoregressive = False
 
     @nn.compact
     def __call__(self, images, tokens=None, *, train):

@@ -19,6 +19,12 @@ class Toy(nn.Module):
 
     model_config: ModelConfig = FACTS
 
+    reads_text = False
+    autoregressive = False
+    has_projection = False
+    has_attention_maps = False
+    heads = ()
+
     @nn.compact
     def __call__(self, images, tokens=None, *, train):
         maps = ConvNorm(6, strides=(2, 4), name="extractor")(normalise(images), train=train)
@@ -51,6 +57,15 @@ class ToyAttention(nn.Module):
     model_config: ModelConfig = ATTENTION
     projection: str = "mlp"
 
+    reads_text = False
+    autoregressive = True
+    has_attention_maps = False
+    heads = ()
+
+    @property
+    def has_projection(self):
+        return self.projection != "none"
+
     @nn.compact
     def __call__(self, images, tokens=None, *, train, project=False):
         maps = ConvNorm(6, strides=(2, 4), name="extractor")(normalise(images), train=train)
@@ -70,6 +85,12 @@ class Headed(nn.Module):
 
     model_config: ModelConfig = HEADED
     dropout: float = 0.0
+
+    reads_text = False
+    autoregressive = False
+    has_projection = False
+    has_attention_maps = False
+    heads = ("vision", "language", "fusion")
 
     @nn.compact
     def __call__(self, images, tokens=None, *, train):

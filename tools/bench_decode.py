@@ -64,7 +64,6 @@ def run() -> None:
 
     from jstr.core import InputError
     from jstr.inference.reader import Reader
-    from jstr.models import reads_text
     from jstr.training import provenance
 
     try:
@@ -73,7 +72,7 @@ def run() -> None:
         raise InputError(f"--batches={','.join(BATCHES.value)}: give numbers, such as 1,16,64") from error
     reader = Reader(CONFIG.value.to_dict())
     model, key = reader.model, jax.random.PRNGKey(0)
-    if reads_text(model):
+    if model.reads_text:
         raise InputError(f"--config: {CONFIG.value.model.name} reads no images")
 
     def pictures(size):

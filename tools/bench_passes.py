@@ -51,7 +51,7 @@ def parts_of_a_step(prepared, example):
     one = supervised.make(model, model_config=model_config)
     views = example["unlabelled"]
     tokens = np.resize(example["labelled"]["tokens"], (len(views["strong"]), example["labelled"]["tokens"].shape[1]))
-    project = {"project": True} if getattr(model, "projection", "none") != "none" else {}
+    project = {"project": True} if model.has_projection else {}
     batch = {"labelled": example["labelled"], "strong": {"image": views["strong"], "tokens": tokens}}
     batch["weak"] = {"image": views.get("weak", views["strong"])}
 

@@ -30,7 +30,7 @@ def make_search(
         prior = WordPrior(count_words(words), characters)
     except InputError as error:
         raise InputError(f"language_model={words}: {error}") from error
-    make = _by_steps if getattr(model, "autoregressive", False) else _at_once
+    make = _by_steps if model.autoregressive else _at_once
     return prior, make(model, model_config, (characters, prior, weight, width))
 
 

@@ -17,7 +17,7 @@ from jstr.core import InputError
 from jstr.data.images import ImageSpec, to_channels
 from jstr.decoding.greedy import attention_prediction, confidence
 from jstr.decoding.lm_decoder import make_search
-from jstr.models import example_input, make_model, reads_text
+from jstr.models import example_input, make_model
 from jstr.text import Charset
 
 SHOWN = 16
@@ -50,8 +50,8 @@ class Reader:
         self.charset = make_charset(config["charset"])
         self.spec = ImageSpec.make(config["image"])
         self.model, self.model_config = make_model(config["model"], self.charset, self.spec.size, self.spec.channels)
-        self.heads = tuple(getattr(self.model, "heads", ()))
-        self.has_attention = bool(getattr(self.model, "has_attention", False))
+        self.heads = self.model.heads
+        self.has_attention = self.model.has_attention_maps
         self.variables = variables
         self.prior, self._search = self._make_search(**(config.get("language_model") or {}))
 
@@ -136,7 +136,7 @@ class Reader:
         Raises:
           InputError: a recogniser of images, or a word that is empty, too long or outside of the charset.
         """
-        if not reads_text(self.model):
+        if not self.model.reads_text:
             raise InputError("this recogniser reads pictures, not words; give the workdir of a language model")
         words = [self.charset.normalise(word) for word in words]
         for word in words:
@@ -155,7 +155,7 @@ class Reader:
         """(prior, search) of config.language_model, or Nones. Raises InputError."""
         if words in ("", "none"):
             return None, None
-        if self.heads or reads_text(self.model):
+        if self.heads or self.model.reads_text:
             raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
         return make_search(self.model, self.model_config, self.charset.characters, words, weight, width)
 
@@ -164,7 +164,7 @@ class Reader:
         return [self.charset.decode(row) for row in ids[:count].tolist()], confidences[:count]
 
     def _check_reads_images(self) -> None:
-        if reads_text(self.model):
+        if self.model.reads_text:
             raise InputError("a language model reads words, not pictures: use predict --words")
 
     def pixels(self, images) -> Iterator[np.ndarray]:

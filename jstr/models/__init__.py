@@ -1,4 +1,7 @@
-"""Recognisers, one per file: jstr.models.NAME holds `Model(model_config: ModelConfig, **fields)`, a Linen module."""
+"""Recognisers, one per file: jstr.models.NAME holds `Model(model_config: ModelConfig, **fields)`, a Linen module.
+
+What every Model offers besides its `__call__` is the protocol `jstr.core.Recognizer`.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,20 @@ import pkgutil
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import InputError, ModelConfig, Recognizer
 from jstr.text import Charset
 
 
-def example_input(model: nn.Module) -> jax.ShapeDtypeStruct:
+def example_input(model: Recognizer) -> jax.ShapeDtypeStruct:
     """What model.init takes: an image, or for a model with `reads_text` a word, ids [1, max_length + 1] without BOS."""
     model_config = model.model_config
-    if reads_text(model):
+    if model.reads_text:
         return jax.ShapeDtypeStruct((1, model_config.max_length + 1), jnp.int32)
     return jax.ShapeDtypeStruct((1, *model_config.image_size, model_config.channels), jnp.float32)
 
 
-def reads_text(model: nn.Module) -> bool:
-    """Whether it is a language model: no recogniser of images."""
-    return getattr(model, "reads_text", False)
-
-
-def make_model(config, charset: Charset, image_size: tuple[int, int], channels: int) -> tuple[nn.Module, ModelConfig]:
+def make_model(config, charset: Charset, image_size: tuple[int, int], channels: int) -> tuple[Recognizer, ModelConfig]:
     """The module that config.model names, and the model_config it was built for.
 
     Raises:

@@ -33,6 +33,10 @@ class Model(nn.Module):
     dtype: str = "float32"
 
     reads_text = True
+    autoregressive = False
+    has_projection = False
+    has_attention_maps = False
+    heads = ()
 
     def __post_init__(self):
         check_common(self)

@@ -97,7 +97,11 @@ class Model(nn.Module):
     dropout: float = 0.1
     dtype: str = "float32"
 
-    has_attention = True
+    reads_text = False
+    autoregressive = False
+    has_projection = False
+    has_attention_maps = True
+    heads = ()
 
     def __post_init__(self):
         check_common(self)

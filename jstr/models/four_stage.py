@@ -57,6 +57,10 @@ class Model(nn.Module):
     dropout: float = 0.0
     dtype: str = "float32"
 
+    reads_text = False
+    has_attention_maps = False
+    heads = ()
+
     def __post_init__(self):
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
@@ -101,8 +105,13 @@ class Model(nn.Module):
 
     @property
     def autoregressive(self) -> bool:
-        """Whether tokens that it is told change what it says next."""
+        """Whether the decoder reads the tokens written so far."""
         return self.prediction == "attention"
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether there is a layer for `project=True`."""
+        return self.projection != "none"
 
     @nn.compact
     def __call__(
@@ -171,7 +180,7 @@ class Model(nn.Module):
         length = self.model_config.max_length + 2
         if self.prediction == "attention" and tokens is not None and tokens.shape[1:] != (length,):
             raise InputError(f"tokens must be [B, {length}] (BOS, max_length, EOS), not {list(tokens.shape)}")
-        if project and self.projection == "none":
+        if project and not self.has_projection:
             raise InputError(f"this model has no projection layer; set projection to {CHOICES['projection'][1:]}")
 
     def decode(self, images: Array) -> Prediction:

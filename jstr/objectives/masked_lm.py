@@ -31,7 +31,7 @@ def make(model, *, model_config: ModelConfig, input_smoothing: float = 0.0) -> O
     Raises:
       InputError: a model that does not read text, or a smoothing outside of 0 to 1.
     """
-    if not getattr(model, "reads_text", False):
+    if not model.reads_text:
         raise InputError("objective masked_lm trains language models; set config.model.name to abinet_language")
     if not 0 <= input_smoothing <= 1:
         raise InputError(f"config.objective.input_smoothing={input_smoothing} is a probability, from 0 to 1")

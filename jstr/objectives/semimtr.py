@@ -114,7 +114,7 @@ class SemiMTR:
 
     def context(self, reader: Variables, words, key: Array) -> Array:
         """What a decoder is told of both views [B, N]: labels, or, without one, what the weak view is read as."""
-        if not getattr(self.model, "autoregressive", False):
+        if not self.model.autoregressive:
             return words["tokens"]
         outputs, _ = forward(self.model, *jax.lax.stop_gradient(reader), words["weak"], None, key)
         own = told(read(outputs["logits"], self.model_config), self.model_config)

@@ -22,7 +22,7 @@ from jstr.inference import predictions_file, pseudo_labelling, score
 from jstr.inference.reader import Reader, load, model_variables
 from jstr.messages import duration
 from jstr.metrics import Score, table
-from jstr.models import example_input, reads_text
+from jstr.models import example_input
 from jstr.objectives import find_objective, make_objective
 from jstr.parallel import distributed, sharding
 from jstr.training import ema_teacher
@@ -308,6 +308,6 @@ def _what_next(config, objective: Objective, reader: Reader, workdir: str) -> No
         print(f"Only the encoder has learned; go on with configs/probe.py or configs/finetune.py:encoder={workdir}")
         return
     what, given = "Read an image", config.get("example_image") or "IMAGE"
-    if reads_text(reader.model):
+    if reader.model.reads_text:
         what, given = "Correct a word", "--words WORD"
     print(f"{what} with:\npython -m jstr.predict --workdir={workdir} {given}", flush=True)

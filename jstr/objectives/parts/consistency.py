@@ -128,7 +128,7 @@ class Consistency:
     def study(self, params: Params, model_state: ModelState, images: Array, reading: pseudo_labels.Reading, key: Array):
         """The student's outputs on the strong view, and the model state after it."""
         tokens = told(reading, self.model_config) if self.context == "shared" else None
-        projects = self.projects and getattr(self.model, "projection", "none") != "none"
+        projects = self.projects and self.model.has_projection
         return forward(self.model, params, model_state, images, tokens, key, **({"project": True} if projects else {}))
 
     def show(self, params, model_state, teacher, batch):
