@@ -1,12 +1,12 @@
-"""ABINet (Fang et al. 2021), supervised: vision, language and fusion together, from labelled words.
+"""ABINet (Fang et al. 2021), supervised: vision, language and fusion trained together on labelled words.
 
     python -m jstr.main --config=configs/abinet.py:compact,vision=runs/vision,language=runs/language \
         --workdir=runs/abinet --config.data_root=DATA
 
-Without vision= and language= (runs of configs/abinet_vision.py and abinet_language.py) they start fresh. Without
-`compact`: the published sizes and schedule, RGB 32x128, on the LMDBs `MJ` and `ST`; work for an accelerator. With it:
-less than a fifth of the width, one layer, rendered words and, with labels=0.1, a tenth of 7,619 real ones, drawn by
-label_seed=0.
+vision= and language= are runs of configs/abinet_vision.py and configs/abinet_language.py; without them these parts
+start from random weights. Without `compact`: the published sizes and schedule, RGB 32x128, on the LMDBs `MJ` and `ST`;
+this needs an accelerator. With `compact`: less than a fifth of the width, one layer, rendered words and, with
+labels=0.1, a tenth of 7,619 real ones, chosen by label_seed=0.
 Published for this setting (LV): IIIT5K 96.4, SVT 93.2 (README of SemiMTR). form=sv: as in configs/abinet_vision.py.
 """
 

@@ -1,15 +1,17 @@
-"""SemiMTR, stage 2 of 3: the language model of ABINet learns to spell, from text alone.
+"""SemiMTR (Aberdam et al. 2022), stage 2 of 3: the language model of ABINet learns to spell, from text alone.
 
     python -m jstr.main --config=configs/abinet_language.py:compact --workdir=runs/language
 
-Every character is said from all the others. Without `compact`: the published sizes and schedule on text=FILE under
-data_root, such as the text of WikiText-103; work for an accelerator. With it: less than a fifth of the width, and the
-words of the package by their frequency, or those of text=FILE, a text or a list of word<TAB>log10 frequency. 2 % of the
-different words are held back: `clean/` is how well they are spelled, `noised/` the same with one wrong letter. Options:
+It predicts each character from all the others (cloze). Without `compact`: the published sizes and schedule on
+text=FILE under data_root, such as the text of WikiText-103; this needs an accelerator. With `compact`: less than a
+fifth of the width, on the bundled English words by their frequency, or on text=FILE: a text, or a list of
+word<TAB>log10 frequency. About an hour on one core. 2 % of the distinct words are used for validation: `clean/` scores
+them as they are, `noised/` with one wrong letter each. Options:
 
-    power=0.5            rare words come more often: frequency to this power (published: 1)
-    noise                training reads misspelt words (published code has it, switched off)
-    smoothing=0.1        training reads uncertain characters, as a recogniser shows them (the same)
+    power=0.5            sample words by their frequency to this power, so that rare words come more often
+                         (published: 1)
+    noise                train on misspelt words (in the official code, but off by default)
+    smoothing=0.1        train on uncertain characters, as a recogniser produces them (likewise off by default)
 """
 
 from configs import common, common_abinet

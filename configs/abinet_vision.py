@@ -1,18 +1,18 @@
-"""SemiMTR, stage 1 of 3: the vision model of ABINet learns from labels and, by SeqCLR, from words without.
+"""SemiMTR (Aberdam et al. 2022), stage 1 of 3: the vision model of ABINet learns from labels and by SeqCLR.
 
     python -m jstr.main --config=configs/abinet_vision.py:compact --workdir=runs/vision --config.data_root=DATA
 
-Then configs/abinet_language.py and configs/semimtr.py. Without `compact`: the published sizes and schedule, RGB 32x128,
-on the LMDBs `L` (with labels, 3 words of 10) and `U` (without); work for an accelerator. With it: less than a
-fifth of the width, one layer, rendered words with labels, and 95 % of 7,619 real words without; DATA holds iiit5k, svt,
-icdar2003 and icdar2015 with their train.tar. The other 5 % are watched. Options:
+Next: configs/abinet_language.py and configs/semimtr.py. Without `compact`: the published sizes and schedule, RGB
+32x128, on the LMDBs `L` (labelled, 3 words of 10) and `U` (unlabelled); this needs an accelerator. With `compact`: less
+than a fifth of the width, one layer, labelled rendered words, and 95 % of 7,619 real words without labels; DATA holds
+iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % are used for validation. Options:
 
     form=sv              two layers and additive attention instead of three and position attention (lv)
-    labels=0.1           a tenth of the real words bring their labels, drawn by label_seed=0 (with compact)
-    contrast=0           the weight of the contrastive loss; 0: supervised learning from the labelled words alone
-    supervised           the labelled words alone, in one view: the first stage of ABINet itself (Fang et al. 2021)
-    unsupervised         the contrastive loss alone: the first of two stages, instead of both losses in one
-    start=runs/contrast  starts from the weights of that run of this config; the second: contrast=0,start=...
+    labels=0.1           use the labels of a tenth of the real words, chosen by label_seed=0 (with compact)
+    contrast=0           weight of the contrastive loss; 0: supervised loss only, on the same batches
+    supervised           labelled words only, in one view: the first stage of ABINet itself (Fang et al. 2021)
+    unsupervised         contrastive loss only: the first of two stages, instead of both losses in one
+    start=runs/contrast  start from the weights of that run of this config; the second stage: contrast=0,start=...
 """
 
 from configs import common, common_abinet

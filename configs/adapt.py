@@ -1,21 +1,21 @@
-"""Adapts a recogniser to your own pictures of words, without a label, and reads them.
+"""Adapts a recogniser to your own images of words, without labels, and reads them.
 
     python -m jstr.main --config=configs/adapt.py --workdir=runs/mine --config.images=FOLDER
 
-FOLDER (or LMDB, tar, TFDS) holds word crops as a text detector cuts them. Words are rendered for the labels, and your
-pictures are learned by consistency (CR, Zheng et al. 2022) and, where the start reads them surely, as labelled words.
-The checkpoint is chosen without labels, by `trust` on a tenth of your pictures that training does not see, and
-runs/mine/predictions.tsv says what is read, the doubtful first.
+FOLDER (or an LMDB, tar or TFDS data set) holds word crops as a text detector cuts them. Training uses rendered words
+with their labels, your images by consistency (CR, Zheng et al. 2022) and, where the start reads them with confidence,
+as labelled words. The checkpoint is chosen without labels, by `trust` on a tenth of your images that training does not
+see. runs/mine/predictions.tsv holds what is read, the least confident words first. 16 to 46 minutes on one core.
 
-    --config=configs/adapt.py:start=WORKDIR  from that run (or packed file), with its charset, size and recogniser
-    --config=configs/adapt.py:start=none     from nothing; then give --config.charset.characters too
-    --config=configs/adapt.py:labels_only    what the start reads surely and rendered words, without consistency, in
-                                             half the time; the last checkpoint reads
-    --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) a line; they
-                                             are rendered, and expected where the reader is not sure
+    --config=configs/adapt.py:start=WORKDIR  start from that run (or packed file), with its charset, size and recogniser
+    --config=configs/adapt.py:start=none     start from random weights; then give --config.charset.characters too
+    --config=configs/adapt.py:labels_only    train on rendered words and confident readings only, without consistency,
+                                             in half the time; the last checkpoint is used
+    --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
+                                             its words are rendered, and expected where the image is ambiguous
     --config.fonts=FOLDER                    your fonts
 
-Default: start=bundled, the reader that comes with the package.
+Default: start=bundled, the reader that comes with the package. Measured results: configs/results/adapt.json.
 """
 
 import json
@@ -37,12 +37,25 @@ def get_config(arg=""):
     config.charset.drop_outside = True
     scratch = options.start == "none" or options.runlocal
     if options.labels_only and scratch:
-        raise ValueError("config argument labels_only needs a start that reads")
+        raise ValueError("config argument labels_only needs a trained start")
     if not scratch:
-        go_on(config, str(BUNDLED) if options.start == "bundled" else options.start)
-    else:  # not for one that can read already: a fresh layer before what it is told would teach it that layer's noise
+        start_from(config, str(BUNDLED) if options.start == "bundled" else options.start)
+    else:  # not for a trained start: a new layer with random weights would first teach it that layer's noise
         config.model.projection = "mlp"
-    attention = config.model.prediction == "attention"
+    streams(config, scratch)
+    config.objective = consistency(attention=config.model.prediction == "attention")
+    config.teacher = dict(decay=0.999, warmup=True, update="after", workdir="")
+    config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
+    config.keep_best = "held_back/trust"
+    config.steps, config.log_every, config.eval_every, config.save_every = 30_000 if scratch else 3_000, 100, 300, 300
+    if options.labels_only:
+        config.objective, config.teacher, config.keep_best = dict(name="supervised"), {}, ""
+        del config.streams.unlabelled, config.held_back.unlabelled
+    return common.apply(config, "runlocal" if options.runlocal else "")
+
+
+def streams(config, scratch: bool) -> None:
+    """Rendered words with labels, a tenth of your images for validation and the others for training."""
     config.words, config.fonts = "english", config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
     labelled = dict(
@@ -56,17 +69,20 @@ def get_config(arg=""):
         by = dict(workdir=config.init_from[0][1], threshold=0.9, language_model=given["words"])
         labelled["read"] = images | dict(share=0.9, weight=0.75, read_by=by)
 
-    def pictures(**part) -> dict:
+    def own_images(**part) -> dict:
         return common.views(32, dict(images=images | dict(labelled=False) | part), **both)
 
     config.streams.labelled = common.stream(32, labelled, both["weak"])
-    config.streams.unlabelled = pictures(share=0.9)
+    config.streams.unlabelled = own_images(share=0.9)
     config.held_back.labelled = common.stream(32, dict(varied=common.rendered(seed=5, **given)), both["weak"])
-    config.held_back.unlabelled = pictures(share=0.1, share_start=0.9)
+    config.held_back.unlabelled = own_images(share=0.1, share_start=0.9)
     for row in config.held_back.values():
         row.batches = 4
-    # The strings of a CTC teacher, because frames of views that are moved do not correspond.
-    config.objective = dict(
+
+
+def consistency(attention: bool) -> dict:
+    """CR. A CTC teacher gives strings, because the frames of views with different geometry do not correspond."""
+    return dict(
         name="cr_str",
         labels="soft" if attention else "hard",
         divergence="kl",
@@ -80,22 +96,14 @@ def get_config(arg=""):
         coral_normalise=False,
         hidden_labels=False,
     )
-    config.teacher = dict(decay=0.999, warmup=True, update="after", workdir="")
-    config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
-    config.keep_best = "held_back/trust"
-    config.steps, config.log_every, config.eval_every, config.save_every = 30_000 if scratch else 3_000, 100, 300, 300
-    if options.labels_only:
-        config.objective, config.teacher, config.keep_best = dict(name="supervised"), {}, ""
-        del config.streams.unlabelled, config.held_back.unlabelled
-    return common.apply(config, "runlocal" if options.runlocal else "")
 
 
-def go_on(config, start: str) -> None:
-    """Charset, image and model of a run or packed file, and its weights. Raises ValueError: none that can go on."""
+def start_from(config, start: str) -> None:
+    """Takes charset, image, model and weights of a run or packed file. Raises ValueError: it cannot be adapted."""
     saved = saved_config(start)
     if saved["model"]["name"] != "four_stage":
         raise ValueError(
-            f"config argument start={start} is {saved['model']['name']}; only recognisers of four stages, "
+            f"config argument start={start} is {saved['model']['name']}; only four-stage recognisers, "
             "such as CRNN and TRBA, can be adapted (ABINet: configs/semimtr.py)"
         )
     for name in ("charset", "image", "model"):

@@ -1,4 +1,4 @@
-"""What the configs share. Plain Python: configs import nothing of jstr, so they load anywhere."""
+"""What the configs share. Plain Python: configs import nothing of jstr, so that they load anywhere."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from ml_collections import ConfigDict
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Style of rendered words: clear print on calm ground. CTC finds out what letters are on them much sooner than on the
-# varied ones alone, and those teach it the rest, so a recogniser that starts from nothing gets some of both.
+# Style of rendered words: clear print on a plain background. CTC learns letters from them much sooner than from varied
+# words alone, and the varied ones teach the rest, so a recogniser that starts from random weights gets some of both.
 PLAIN = dict(
     kinds=(0.8, 0.1, 0.1),
     mixed=0.0,
@@ -48,7 +48,7 @@ def base() -> ConfigDict:
     return ConfigDict(
         dict(
             seed=0,
-            data_root="",  # where relative paths start; else the environment's JSTR_DATA, else the current folder
+            data_root="",  # base of relative paths; if empty, the environment's JSTR_DATA, then the current folder
             # lower and nfkc normalise labels; drop_outside deletes characters instead of leaving the label out.
             charset=dict(
                 characters="36",  # a name (36, 62, 94), the characters themselves, or file:PATH
@@ -62,29 +62,29 @@ def base() -> ConfigDict:
             model=dict(name="four_stage"),
             objective=dict(name="supervised"),
             streams=dict(),
-            held_back=dict(),  # rows like those of streams, and `batches`: watched, never trained on
+            held_back=dict(),  # validation: rows like those of streams, with `batches`; never trained on
             mesh=dict(data=-1, fsdp=1),  # the batch is split over data * fsdp devices, the state over fsdp
             augment=dict(where="host"),  # or "device": views of seqclr, cr_weak and cr_strong, in the training step
-            device_data=(),  # streams whose pictures are decoded once and stay in device memory
+            device_data=(),  # streams whose images are decoded once and stay in device memory
             num_workers=0,  # processes that prepare batches; 0: a thread of this one
             teacher=dict(),  # decay, warmup, update, workdir: see jstr/training/ema_teacher.py
             optimizer=adam(1e-3),
             init_from=(),  # rows of (to prefix, workdir, from prefix), such as ("model", "runs/a", "model")
-            init_allow_missing=(),  # prefixes that need not be found there: they start fresh
+            init_allow_missing=(),  # prefixes that may be missing there: they keep their random initial values
             steps=1000,
-            accumulate=1,  # parts of a batch that pass one after the other, for memory; batch norm sees one at a time
-            remat=False,  # the backward pass computes norms and activations again, for memory
-            steps_per_dispatch=1,  # steps that the device makes in one go, for small models; divides every *_every
+            accumulate=1,  # splits a batch into this many parts, to save memory; batch norm sees one part at a time
+            remat=False,  # recompute norms and activations in the backward pass, to save memory
+            steps_per_dispatch=1,  # steps per call of the device, for small models; divides every *_every
             log_every=50,
             eval_every=500,
             save_every=500,
             keep_checkpoints=2,
-            keep_best="",  # "held_back/METRIC" or "SET/METRIC": the checkpoint where it is highest is read with
-            # words: a list (english, korean, or a file) of what is likely to be read, by beam search; "": greedily.
+            keep_best="",  # "held_back/METRIC" or "SET/METRIC": reading uses the checkpoint where it is highest
+            # words: a list of likely words (english, korean, or a file) for beam search; "": greedy decoding.
             language_model=dict(words="", weight=0.5, width=8),
-            eval_weights="student",  # or "teacher"; a row of evals may say its own weights=
+            eval_weights="student",  # or "teacher"; weights= in a row of evals overrides it
             evals=dict(),
-            images="",  # a folder or other source of word pictures to read when the run has ended: predictions.tsv
+            images="",  # a folder or other source of word images to read at the end of the run: predictions.tsv
             example_image="",
         )
     )
@@ -157,7 +157,7 @@ def views(batch_size: int, sources: dict, **views: dict) -> dict:
 def real_words(**options) -> dict:
     """Source rows: 7,619 real training words under data_root, as tars with labels.tsv. options go into each row.
 
-    ICDAR 2015 is more than half of the words and by far the hardest to learn letters from: it is shown less often.
+    ICDAR 2015 has more than half of the words and is by far the hardest to learn letters from: its weight is lower.
     """
     weights = dict(iiit5k=0.35, svt=0.05, icdar2003=0.15, icdar2015=0.45)
     return {name: dict(path=f"{name}/train.tar", weight=weight) | options for name, weight in weights.items()}
@@ -199,25 +199,14 @@ SEMI = dict(compact=False, decoder="attention", hidden=False, reader="", words="
 def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
     """TRBA on labelled synthetic words (stream `labelled`) and real ones without labels (`unlabelled`: weak, strong).
 
-    options.compact: grey, compact_trba, rendered words, and 95 % of the 7,619 real words; the others are watched. Else
-    the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If options.hidden, the
-    labels of the real words are read, for metrics. strong: that view of both; None: cr_strong. options.weak: the
-    labelled words come in the weak view. options.reader: a run whose sure readings of the unlabelled words, with the
-    language model options.words, are labelled words too.
+    options.compact: grey, compact_trba, rendered words, and 95 % of the 7,619 real words; the others are for
+    validation. Otherwise the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If
+    options.hidden, the labels of the real words are read, for metrics. strong: the strong view of both; None:
+    cr_strong. options.weak: the labelled words come in the weak view. options.reader: a run whose confident readings
+    of the unlabelled words, with the language model options.words, are labelled words too.
     """
     config, compact = base(), options.compact
-    layout = f"cr_{options.decoder}"
-    if compact:
-        config.charset.layout, config.charset.drop_outside = layout, True
-        config.model = compact_trba()
-        plain, varied = rendered(seed=1, style=PLAIN), rendered(seed=3)
-        labelled = dict(plain=plain | dict(weight=0.25), varied=varied | dict(weight=0.75))
-        watched = dict(varied=rendered(seed=5))
-    else:
-        config.charset.update(characters="94", layout=layout, lower=False)
-        config.image.channels, config.model = 3, trba()
-        labelled = watched = dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5))
-    config.model.update(prediction=options.decoder, projection="none", dropout=0.0)
+    labelled, validation = _synthetic_words(config, options)
 
     def unlabelled(**part) -> dict:
         row = {} if options.get("hidden") else dict(labelled=False)
@@ -232,7 +221,7 @@ def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
     labelled_view = both["weak"] if options.get("weak") else strong
     config.streams.labelled = stream(sizes[0], labelled, labelled_view)
     config.streams.unlabelled = views(sizes[1], unlabelled(share=0.95), **both)
-    config.held_back.labelled = stream(sizes[0], watched, labelled_view) | dict(batches=4)
+    config.held_back.labelled = stream(sizes[0], validation, labelled_view) | dict(batches=4)
     config.held_back.unlabelled = views(sizes[1], unlabelled(share=0.05, share_start=0.95), **both) | dict(batches=4)
     config.evals = benchmarks()
     config.optimizer = adam(1e-3)
@@ -243,22 +232,42 @@ def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
     return config
 
 
+def _synthetic_words(config: ConfigDict, options) -> tuple[dict, dict]:
+    """Sets charset, image and model of semi_supervised; returns its labelled rows, for training and for validation."""
+    layout = f"cr_{options.decoder}"
+    if options.compact:
+        config.charset.layout, config.charset.drop_outside = layout, True
+        config.model = compact_trba()
+        plain, varied = rendered(seed=1, style=PLAIN), rendered(seed=3)
+        labelled = dict(plain=plain | dict(weight=0.25), varied=varied | dict(weight=0.75))
+        validation = dict(varied=rendered(seed=5))
+    else:
+        config.charset.update(characters="94", layout=layout, lower=False)
+        config.image.channels, config.model = 3, trba()
+        labelled = validation = dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5))
+    config.model.update(prediction=options.decoder, projection="none", dropout=0.0)
+    return labelled, validation
+
+
 def others_labelled(unlabelled: dict, sizes: tuple[int, int], **label) -> dict:
-    """Rows of the unlabelled words as labelled ones, weighed against rows that sum to 1 as the two streams are."""
+    """Rows of the unlabelled words as labelled ones, weighted in the proportion of the two streams' batch sizes.
+
+    The weights of the other labelled rows are taken to sum to 1.
+    """
     weight = sizes[1] / sizes[0]
     rows = {name: {k: v for k, v in row.items() if k != "labelled"} for name, row in unlabelled.items()}
     return {f"labelled_{n}": row | dict(weight=weight * row.get("weight", 1.0)) | label for n, row in rows.items()}
 
 
 def pretrained(config: ConfigDict, workdir: str, features: str, frozen: bool) -> None:
-    """Starts the encoder from that of another run, if `workdir` names one; `frozen` holds it fixed.
+    """Starts the encoder from that of the run in `workdir`, if given; `frozen` keeps it fixed.
 
-    features: the encoder ends with these, `frames` or `visual`, as config.objective.features of that run says.
+    features: the last layer of the encoder, `frames` or `visual`: config.objective.features of that run.
     """
     parts = ["model/rectifier", "model/extractor"] + ["model/sequence_0", "model/sequence_1"] * (features == "frames")
     if workdir:
         config.init_from = tuple((part, workdir, part) for part in parts)
-        config.init_allow_missing = ("model",)  # the rest of the model starts fresh
+        config.init_allow_missing = ("model",)  # the rest of the model starts from random weights
     if frozen:
         config.optimizer.rules = {part: dict(frozen=True) for part in parts}
 
@@ -269,18 +278,18 @@ def real_sample() -> dict:
 
 
 def benchmarks() -> dict:
-    """Evaluation rows: the regular test sets under data_root, in the form of a tar with labels.tsv."""
+    """Evaluation rows: the regular test sets under data_root, each a tar with labels.tsv."""
     folders = dict(IIIT5K="iiit5k", SVT="svt", IC13_857="icdar2013", IC13_1015="icdar2013")
     return {name: dict(path=f"{f}/test.tar", labels="", protocol="alnum36") for name, f in folders.items()}
 
 
 def arguments(arg: str, **defaults) -> ConfigDict:
-    """Options behind the colon of --config=configs/NAME.py:labels=0.1,runlocal, of the types of their defaults.
+    """Parses the options after the colon of --config=configs/NAME.py:labels=0.1,runlocal, with the types of `defaults`.
 
-    A name alone is True. `runlocal` is an option of every config.
+    A name alone means True. `runlocal` is an option of every config.
 
     Raises:
-      ValueError: an option that there is not, or a value of another type.
+      ValueError: an unknown option, or a value of the wrong type.
     """
     options = dict(runlocal=False) | defaults
     for item in filter(None, arg.split(",")):
@@ -293,12 +302,12 @@ def arguments(arg: str, **defaults) -> ConfigDict:
         try:
             options[name] = kind(value)
         except (KeyError, ValueError):
-            raise ValueError(f"config argument {item!r}: {value!r} does not go with {name}") from None
+            raise ValueError(f"config argument {item!r}: {value!r} is not a value of {name}") from None
     return ConfigDict(options)
 
 
 def apply(config: ConfigDict, arg: str) -> ConfigDict:
-    """What stands behind the colon of --config=configs/NAME.py:runlocal: everything tiny, on rendered words."""
+    """Applies the option `runlocal` of --config=configs/NAME.py:runlocal: everything tiny, on rendered words."""
     if arguments(arg).runlocal:
         config.model.width = 0.0625
         if config.model.get("features") == "resnet":
@@ -328,6 +337,6 @@ def apply(config: ConfigDict, arg: str) -> ConfigDict:
 
 
 def example_image() -> str:
-    """A shipped picture for the command that a run ends with; relative when we stand in the repository."""
+    """A sample image for the command printed at the end of a run; a relative path if it lies in the current folder."""
     path = REPOSITORY / "tests/data/real_words/iiit5k_685_2.png"
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from configs import common
 
 TRAIN_AND_REST = dict(share=0.95), dict(share=0.05, share_start=0.95)  # of the words without labels
-# Their order in ABINet: published weights may start a run.
+# In ABINet's order, so that a run can start from published weights.
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz1234567890"
 
 
@@ -13,7 +13,7 @@ def network(name: str, options) -> ConfigDict:
     """ABINet or one of its parts, abinet_vision or abinet_language (Fang et al. 2021), with the schedule of SemiMTR.
 
     options.form: lv (3 layers, position attention) or sv (2 layers, additive attention). options.compact: less than a
-    fifth of the width, a third of the blocks, one layer over the cells, one-cycle Adam, far fewer steps.
+    fifth of the width, a third of the blocks, one transformer layer, one-cycle Adam, far fewer steps.
     """
     if options.form not in ("lv", "sv"):
         raise ValueError(f"config argument form={options.form}: choose lv or sv")
@@ -34,10 +34,11 @@ def network(name: str, options) -> ConfigDict:
 
 
 def mixed_words(options, **part) -> dict:
-    """Source rows of a stream in which 3 of 10 words have a label (SemiMTR, section 8).
+    """Source rows of a stream in which 3 of 10 words have a label (official code, configs of the joint first stage).
 
-    options.compact: labelled ones are rendered and, if options.labels, to a half that share of the real ones, drawn by
-    options.label_seed; those without are the 7,619 real ones, or `part` of them. Else the LMDBs `L` and `U`.
+    options.compact: the labelled words are rendered; if options.labels, half of them are real, that share of the real
+    words, chosen by options.label_seed. The unlabelled words are the 7,619 real ones, or `part` of them. Otherwise the
+    LMDBs `L` and `U`.
     """
     if not options.compact:
         labelled = dict(labelled=dict(path="L", weight=0.3) | part)
@@ -56,7 +57,7 @@ def mixed_words(options, **part) -> dict:
 
 
 def labelled_rows(options) -> dict:
-    """Those rows of mixed_words that have labels; the LMDBs `MJ` and `ST` if not options.compact."""
+    """The labelled rows of mixed_words; the LMDBs `MJ` and `ST` if not options.compact."""
     if not options.compact:
         return dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5))
     rows = mixed_words(options, share=0.95)
@@ -64,7 +65,7 @@ def labelled_rows(options) -> dict:
 
 
 def stages(config: ConfigDict, options) -> None:
-    """Starts vision and language of ABINet from the runs that options.vision and options.language name."""
+    """Starts the vision and language parts of ABINet from the runs options.vision and options.language, where given."""
     parts = dict(vision=options.vision, language=options.language)
     config.init_from = tuple((f"model/{part}", workdir, "model") for part, workdir in parts.items() if workdir)
     if config.init_from:

@@ -1,19 +1,20 @@
-"""CR (Zheng et al. 2022): TRBA learns real words without labels by consistency with a moving average of itself.
+"""CR (Zheng et al. 2022): TRBA learns unlabelled real words by consistency with a moving average of itself.
 
     python -m jstr.main --config=configs/cr_str.py:compact --workdir=runs/cr_str --config.data_root=DATA
 
-Without `compact`: the published sizes, RGB 32x100, labelled LMDBs `MJ` and `ST`, unlabelled LMDB `U`; work for an
-accelerator. With it: a small TRBA, rendered words, and 95 % of 7,619 real words, whose labels are not read;
-DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % of the images are watched. Options:
+Without `compact`: the published sizes, RGB 32x100, labelled LMDBs `MJ` and `ST`, unlabelled LMDB `U`; this needs an
+accelerator. With `compact`: a small TRBA, rendered words, and 95 % of 7,619 real words, whose labels are not used;
+DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % of the images are used for
+validation. Measured results: configs/results/cr.json. Options:
 
-    init=WORKDIR   start from a supervised run of the same sizes (published: from nothing)
-    projection=linear | none   the layer of the strong view; published: mlp
-    decoder=ctc    a CTC recogniser, compared frame by frame; that form is ours, and its strong view moves no pixel
-    labels=hard    the teacher's strings instead of its distributions
+    init=WORKDIR   start from a supervised run of the same sizes (published: from random weights)
+    projection=linear | none   the layer applied to the strong view; published: mlp
+    decoder=ctc    a CTC recogniser, compared frame by frame; this form is ours, and its strong view has no geometry
+    labels=hard    learn the teacher's strings instead of its distributions
     weak           the labelled words come in the weak view; published: strong
-    hidden         the labels of the unlabelled words are read too, for metrics alone
-    reader=WORKDIR the unlabelled words are labelled ones too, where that run reads them with confidence 0.9; it
-                   does so much better with words=english
+    hidden         read the labels of the unlabelled words too, for metrics only
+    reader=WORKDIR the unlabelled words are labelled words too, where that run reads them with confidence 0.9;
+                   words=english adds a word list, which makes these readings much better
 """
 
 from configs import common

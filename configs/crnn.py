@@ -1,9 +1,9 @@
-"""CRNN as Baek et al. 2019 train it: MJSynth and SynthText in equal parts, grey 32x100, 36 characters, Adadelta.
+"""CRNN as trained by Baek et al. 2019: MJSynth and SynthText in equal parts, grey 32x100, 36 characters, Adadelta.
 
     python -m jstr.main --config=configs/crnn.py --workdir=runs/crnn --config.data_root=DATA
 
 DATA holds the LMDBs `MJ` and `ST`. Published for this setting (Baek et al. 2019): IIIT5K 82.9, SVT 81.6.
-Full size is work for an accelerator. `--config=configs/crnn.py:runlocal` is a tiny version on rendered words.
+Full size needs an accelerator. `--config=configs/crnn.py:runlocal` is a tiny version on rendered words.
 """
 
 from configs import common

@@ -1,9 +1,9 @@
-"""A compact CRNN from scratch on 7,619 real words, nothing else: the plainest baseline, about 25 minutes on 2 cores.
+"""A compact CRNN trained from scratch on 7,619 real words and nothing else: the plainest baseline.
 
     python -m jstr.main --config=configs/crnn_real.py --workdir=runs/crnn_real --config.data_root=DATA
 
-DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar, and the test.tar of IIIT5K, SVT and IC13.
-Measured results: configs/results/crnn_real.json.
+DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar, and the test.tar of IIIT5K, SVT and IC13. About
+25 minutes on 2 cores. Measured results (IIIT5K 58.5, SVT 47.0): configs/results/crnn_real.json.
 """
 
 from configs import common

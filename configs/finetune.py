@@ -1,11 +1,11 @@
-"""Fine-tuning after SeqCLR on a share of the labels, encoder and decoder together. seqclr.md section 7.2.
+"""Fine-tuning after SeqCLR (Aberdam et al. 2021) on a share of the labels, encoder and decoder together.
 
     python -m jstr.main --config=configs/finetune.py:compact,encoder=runs/seqclr,labels=0.05 --workdir=runs/finetune \
         --config.data_root=DATA
 
-labels: the share of the labelled words, such as 0.05, 0.1 or 1.0, drawn by label_seed=0; the smaller lie within the
-larger. Without encoder=: the supervised baseline, the same network from scratch on the same words. Options `compact`,
-`decoder` and `features` as in configs/seqclr.py.
+labels: the share of the labelled words, such as 0.05, 0.1 or 1.0, chosen by label_seed=0; smaller shares are subsets of
+larger ones. Without encoder=: the supervised baseline, the same network from scratch on the same words. Options
+`compact`, `decoder` and `features` as in configs/seqclr.py. Measured results: configs/results/seqclr.json.
 """
 
 from configs import common

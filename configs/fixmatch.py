@@ -1,11 +1,12 @@
-"""FixMatch (Sohn et al. 2020) for words, in the setting of configs/cr_str.py: baselines.md section 5.
+"""FixMatch (Sohn et al. 2020) for words, in the setting of configs/cr_str.py.
 
     python -m jstr.main --config=configs/fixmatch.py:compact --workdir=runs/fixmatch --config.data_root=DATA
 
-A word counts when its least certain character has 0.95; --config.objective.threshold=0.5 is nearer to CR's variant. A
-moving average of the weights reads in evaluation and does not teach. `shared`: the student is told the teacher's
-characters, as in CR; else it reads freely. `cutout=0.5`: half of the strong views get a grey square. Options `compact`,
-`decoder` and `hidden` as in configs/cr_str.py.
+A word counts when its least certain character has probability 0.95; --config.objective.threshold=0.5 is closer to the
+variant that CR compares with. Evaluation uses a moving average of the weights, which does not teach. `shared`: the
+student's decoder is fed the teacher's characters, as in CR; otherwise its own. `cutout=0.5`: half of the strong views
+get a grey square. Options `compact`, `decoder` and `hidden` as in configs/cr_str.py. Measured results:
+configs/results/cr.json.
 """
 
 from configs import common

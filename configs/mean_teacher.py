@@ -1,9 +1,10 @@
-"""Mean Teacher (Tarvainen and Valpola 2017) for words, as STR-Fewer-Labels has it: baselines.md section 3.
+"""Mean Teacher (Tarvainen and Valpola 2017) for words, in the form of STR-Fewer-Labels (Baek et al. 2021).
 
     python -m jstr.main --config=configs/mean_teacher.py:compact --workdir=runs/mean_teacher --config.data_root=DATA
 
-`masked`: only steps up to the end of the teacher's word count, and the weight of the consistency grows over the first
-80,000 steps (compact: a third of the run). Options `compact` and `decoder` as in configs/cr_str.py.
+`masked`: only the steps up to the end of the teacher's word count, and the weight of the consistency loss grows over
+the first 80,000 steps (compact: a third of the run). Options `compact` and `decoder` as in configs/cr_str.py. Measured
+results: configs/results/cr.json.
 """
 
 from configs import common

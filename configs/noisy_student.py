@@ -1,11 +1,12 @@
-"""Noisy Student (Xie et al. 2020) for words: baselines.md section 2. One round; the next one's teacher is its result.
+"""Noisy Student (Xie et al. 2020) for words. One round; its result is the teacher of the next round.
 
     python -m jstr.main --config=configs/noisy_student.py:compact,teacher=runs/a --workdir=runs/b \
         --config.data_root=DATA
 
-The frozen teacher reads the weak view, and the student, with dropout and from nothing, learns its confident strings in
-the strong one. A student of another size: label offline, as in configs/pseudo_label.py. `labels=soft`: the teacher's
-distributions. Options `compact`, `decoder` and `hidden` as in configs/cr_str.py.
+The frozen teacher reads the weak view. The student, with dropout and from random weights, learns the teacher's
+confident strings from the strong view. For a student of another size, label offline as in configs/pseudo_label.py.
+`labels=soft`: learn the teacher's distributions. Options `compact`, `decoder` and `hidden` as in configs/cr_str.py.
+Measured results: configs/results/cr.json.
 """
 
 from configs import common

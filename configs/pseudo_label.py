@@ -1,16 +1,16 @@
-"""Pseudo-labelling as STR-Fewer-Labels has it (Baek et al. 2021): baselines.md section 1.
+"""Pseudo-labelling in the form of STR-Fewer-Labels (Baek et al. 2021).
 
     python -m jstr.main --config=configs/pseudo_label.py:compact,teacher=runs/a --workdir=runs/b --config.data_root=DATA
 
-A frozen teacher, the recogniser of another run of the same sizes, labels every batch; the student starts from nothing.
-Such a run is that of configs/source_only.py.
+A frozen teacher, the recogniser of another run of the same sizes, labels every batch; the student starts from random
+weights. A run of configs/source_only.py can be the teacher.
 
 Offline, in rounds, with a threshold (the teacher may be of any size; repeat with runs/b as the teacher):
 
-    python tools/pseudo_label.py --workdir=runs/a --data=PICTURES --out=kept.tar --threshold=0.9
+    python tools/pseudo_label.py --workdir=runs/a --data=IMAGES --out=kept.tar --threshold=0.9
     python -m jstr.main --config=configs/pseudo_label.py:compact,kept=kept.tar --workdir=runs/b --config.data_root=DATA
 
-Options `compact`, `decoder` and `hidden` as in configs/cr_str.py.
+Options `compact`, `decoder` and `hidden` as in configs/cr_str.py. Measured results: configs/results/cr.json.
 """
 
 from pathlib import Path
@@ -52,6 +52,6 @@ def get_config(arg=""):
 
 
 def with_kept(labelled: dict, path: str) -> dict:
-    """Labelled rows and those of a tar, in the proportions of the two streams of semi_supervised."""
+    """Adds the words of a tar to labelled rows, in the proportion of the two streams of semi_supervised."""
     total = sum(row.get("weight", 1.0) for row in labelled.values())
     return labelled | dict(kept=dict(path=path, weight=0.75 * total))

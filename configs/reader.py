@@ -1,11 +1,11 @@
-"""The reader that comes with the package: a compact CTC recogniser of rendered words and few real ones.
+"""The reader that comes with the package: a compact CTC recogniser trained on rendered words and a few real ones.
 
     python -m jstr.main --config=configs/reader.py --workdir=runs/reader --config.data_root=DATA
 
-Arguments, after a colon: `words=rendered|real|both`; `start=WORKDIR`, to go on from the weights of another run, which
-with another --config.seed sees other words; `finish`, for the last part of such a series: weaker augmentation, so that
-words look as they will when they are read, and a learning rate that falls from the start to nothing. It is read with a
-list of English words. Measured results: configs/results/reader.json.
+Arguments, after a colon: `words=rendered|real|both`; `start=WORKDIR`, to continue from the weights of another run, with
+another --config.seed so that it sees other words; `finish`, for the last run of such a series: weaker augmentation, so
+that words look as they will at test time, and a learning rate that falls to zero over the whole run. Evaluation uses a
+list of English words. Measured results (three runs, 4 h 17 min): configs/results/reader.json.
 """
 
 from configs import common
@@ -28,7 +28,7 @@ def get_config(arg=""):
     config.image.size = (32, 128)
     config.model = common.crnn(width=0.5) | dict(features="compact")
     real, rendered = dict(both=(0.4, 0.6), real=(1.0, 0.0), rendered=(0.0, 1.0))[options.words]
-    # Plain words first of all teach what letters are; see common.PLAIN.
+    # Plain words teach letters first; see common.PLAIN.
     sources = {
         "plain": common.rendered(seed=1, style=common.PLAIN) | dict(weight=0.25 * rendered),
         "varied": common.rendered(seed=3) | dict(weight=0.75 * rendered),

@@ -1,21 +1,22 @@
-"""SemiMTR (Aberdam et al. 2022), stage 3 of 3: ABINet learns from words without labels by consistency of its heads.
+"""SemiMTR (Aberdam et al. 2022), stage 3 of 3: ABINet learns from unlabelled words by consistency of its heads.
 
     python -m jstr.main --config=configs/semimtr.py:compact,vision=runs/vision,language=runs/language \
         --workdir=runs/semimtr --config.data_root=DATA
 
 vision=, language=: runs of configs/abinet_vision.py and configs/abinet_language.py, in the same form and size. Without
-`compact`: the published sizes and schedule on the LMDBs `L` and `U`; work for an accelerator. Published: IIIT5K 97.0,
-SVT 95.8 (Real-L + U). With it: as in configs/abinet_vision.py, whose options form, labels and label_seed are here too.
+`compact`: the published sizes and schedule on the LMDBs `L` and `U`; this needs an accelerator. Published: IIIT5K 97.0,
+SVT 95.8 (Real-L + U). With `compact`: as in configs/abinet_vision.py, whose options form, labels and label_seed apply
+here too. Measured results: configs/results/semimtr.json.
 
-    ema=0.9999           the weak view is read by a moving average of the network instead of the network itself
-    threshold=0.9        only positions that the weak view is surer of are learned
-    soft                 its probabilities are learned instead of its first choices
+    ema=0.9999           a moving average of the network reads the weak view instead of the network itself
+    threshold=0.9        learn only positions where the weak view is more confident than this
+    soft                 learn its probabilities instead of its most probable characters
     cons_weight=1        0: the supervised losses alone, the baseline on the same words and views
-    keep_language        language stays as it is and cannot teach itself to read the same letters everywhere; fusion can
+    keep_language        keep the language model fixed, so that it cannot collapse to one answer; fusion still can
     vision_only          abinet_vision alone, from the run vision=, by plain consistency
     start=runs/abinet    all weights of a run of this config (with cons_weight=0) or of configs/abinet.py, instead of
-                         vision= and language=: in a short run a fusion that knows nothing yet teaches itself, and
-                         language, to read the same letters everywhere
+                         vision= and language=; in a short run an untrained fusion collapses to the same letters for
+                         every image, and takes language with it
 """
 
 from configs import common, common_abinet
@@ -39,7 +40,7 @@ def get_config(arg=""):
         start="",
     )
     if options.start and (options.vision or options.language):
-        raise ValueError("config argument start brings vision and language; leave out vision= and language=")
+        raise ValueError("config argument start includes vision and language; leave out vision= and language=")
     config = common_abinet.network("abinet_vision" if options.vision_only else "abinet", options)
     if options.keep_language and options.vision_only:
         raise ValueError("config arguments keep_language and vision_only: abinet_vision has no language")

@@ -2,23 +2,23 @@
 
     python -m jstr.main --config=configs/seqclr.py:compact --workdir=runs/seqclr --config.data_root=DATA
 
-Then configs/probe.py and configs/finetune.py. Without `compact`: the published sizes, on the images of the LMDB `ST`
-(SynthText), which is work for an accelerator; the learning rate and the optimiser are not certain (seqclr.md section
-12). With it: a quarter of the width and fewer layers, on rendered words and, as often, 95 % of 7,619 real ones, whose
-labels are not read; DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % of the images
-are watched. Options:
+Next: configs/probe.py and configs/finetune.py. Without `compact`: the published sizes, on the images of the LMDB `ST`
+(SynthText), which needs an accelerator; no official code of this paper was released, and its learning rate and
+optimiser are not certain. With `compact`: a quarter of the width and fewer layers, on rendered words and, in equal
+parts, 95 % of 7,619 real ones, whose labels are not used; DATA holds iiit5k, svt, icdar2003 and icdar2015 with their
+train.tar. The other 5 % of the images are used for validation. Measured results: configs/results/seqclr.json. Options:
 
     features=visual   contrast the features before the BiLSTM instead of those after it
-    stronger          also change contrast, colour and place more, so that neither tells one picture from the others
-    centred           contrast what the parts of a word do not share: neither its style nor what word it is helps
-    joint,labels=0.1  add the supervised loss on a tenth of the labels, drawn by label_seed=0, for 3 words of 10
+    stronger          also vary contrast, colour and position more, so that none of them identifies an image
+    centred           subtract what the parts of a word share, so that neither its style nor its identity helps
+    joint,labels=0.1  add the supervised loss on a tenth of the labels, chosen by label_seed=0, for 3 words of 10
 """
 
 from copy import deepcopy
 
 from configs import common
 
-# On top of the published operations; what these change is what a small batch is told apart by.
+# In addition to the published operations: these vary what otherwise distinguishes the words of a small batch.
 STRONGER = dict(
     contrast=dict(contrast=0.6, brightness=0.25, invert=0.5),
     noise=dict(sigma=15.0, probability=0.5),
@@ -72,7 +72,7 @@ def rows(options, **more) -> dict:
 
 
 def training(options) -> dict:
-    """Rows without labels; for the joint form also rows with them, which make up 3 of 10 words."""
+    """Unlabelled rows; for the joint form also labelled ones, with 3 of 10 words."""
     unlabelled = rows(options, labelled=False, share=0.95, share_seed=options.label_seed)
     if not options.joint:
         return unlabelled | (dict(varied=common.rendered(seed=3) | dict(labelled=False)) if options.compact else {})

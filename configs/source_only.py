@@ -1,11 +1,12 @@
-"""What the semi-supervised methods start from: the labelled words of configs/cr_str.py alone, supervised.
+"""The baseline of the semi-supervised methods: supervised training on the labelled words of configs/cr_str.py alone.
 
     python -m jstr.main --config=configs/source_only.py:compact --workdir=runs/source_only --config.data_root=DATA
 
 The same recogniser, augmentation, optimiser and steps, without the unlabelled words. `weak`: the weak view of the words
-instead of the strong one. `real`: the words without labels too, with their labels: what a method could reach.
-`reader=WORKDIR`: the words without labels too, where that run reads them with confidence 0.9, which it does much better
-with `words=english` (pseudo-labels, baselines.md section 2). Options `compact` and `decoder` as in configs/cr_str.py.
+instead of the strong one. `real`: the unlabelled words too, with their true labels: the upper bound of a method.
+`reader=WORKDIR`: the unlabelled words too, as labelled words where that run reads them with confidence 0.9
+(pseudo-labels); words=english adds a word list, which makes these readings much better. Options `compact` and `decoder`
+as in configs/cr_str.py. Measured results: configs/results/cr.json.
 """
 
 from configs import common

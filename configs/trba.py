@@ -1,9 +1,9 @@
-"""TRBA in the later form (STR-Fewer-Labels, CR): RGB 32x100, 94 characters, learned embedding, Adam with one cycle.
+"""TRBA as in STR-Fewer-Labels and CR: RGB 32x100, 94 characters, learned embedding, Adam with a one-cycle schedule.
 
     python -m jstr.main --config=configs/trba.py --workdir=runs/trba --config.data_root=DATA
 
 DATA holds the LMDBs `MJ` and `ST`. A re-training in this setting reached IIIT5K 95.5, SVT 91.8 (README of CR). Full
-size is work for an accelerator. `--config=configs/trba.py:runlocal` is a tiny version on rendered words.
+size needs an accelerator. `--config=configs/trba.py:runlocal` is a tiny version on rendered words.
 """
 
 from configs import common

@@ -1,10 +1,10 @@
-"""UDA (Xie et al. 2020) for words, in the setting of configs/cr_str.py: baselines.md section 4.
+"""UDA (Xie et al. 2020) for words, in the setting of configs/cr_str.py.
 
     python -m jstr.main --config=configs/uda.py:compact --workdir=runs/uda --config.data_root=DATA
 
-The student is its own teacher. `shared`: it is told the teacher's characters, as in CR; else it reads freely. Training
-signal annealing: --config.objective.annealing=log (or linear, exp) --config.objective.annealing_steps=N. Options
-`compact`, `decoder` and `hidden` as in configs/cr_str.py.
+The student is its own teacher. `shared`: its decoder is fed the teacher's characters, as in CR; otherwise its own.
+Training signal annealing: --config.objective.annealing=log (or linear, exp) --config.objective.annealing_steps=N.
+Options `compact`, `decoder` and `hidden` as in configs/cr_str.py. Measured results: configs/results/cr.json.
 """
 
 from configs import common
