@@ -131,7 +131,7 @@ def test_workdir_of_a_full_network_reads_head_by_head(full):
     texts, confidences = reader.read_batch(images)
     assert heads["fusion"][0] == texts
     np.testing.assert_allclose(heads["fusion"][1], confidences, rtol=1e-5)
-    said, maps = reader.look(images)
+    said, maps = reader.attention_maps(images)
     assert said == texts and maps.shape == (3, 26, 8, 32)
     np.testing.assert_allclose(maps.sum(axis=(2, 3)), 1, atol=1e-5)
     sheet = reader.attention_sheet(images)

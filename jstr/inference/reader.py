@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +17,8 @@ from jstr import visualize
 from jstr.checkpoints import checkpoint, packed
 from jstr.core import InputError
 from jstr.data.images import ImageSpec, to_channels
-from jstr.decoding.greedy import attention_prediction, confidence
 from jstr.decoding.lm_decoder import make_search
+from jstr.inference.compiled_model import CompiledModel
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
@@ -37,16 +39,15 @@ def make_charset(config) -> Charset:
 class Reader:
     """A recogniser with its charset, image size and variables. `jstr.load(workdir)` makes one.
 
-    variables: {"params": ..., "batch_stats": ...} of the model; may be set anew at any time.
-    heads: names of the model's heads, of which the last gives the answer; () where there is only one.
-    has_attention: whether `look` has something to show.
-    prior: config.language_model as a prior over texts; it reads by beam search then. None: greedily.
+    variables: {"params": ..., "batch_stats": ...} of the model. heads: names of the model's heads, of which the last
+    gives the answer; () where there is only one. has_attention: whether `attention_maps` has something to show.
+    prior: config.language_model as a prior over texts, used in a beam search; None: texts are decoded greedily.
 
     Raises:
       InputError: a language model that cannot be read, or one for a recogniser that has its own.
     """
 
-    def __init__(self, config, variables=None):
+    def __init__(self, config: Mapping[str, Any], variables: Mapping[str, Any] | None = None):
         self.charset = make_charset(config["charset"])
         self.spec = ImageSpec.make(config["image"])
         self.model, self.model_config = make_model(config["model"], self.charset, self.spec.size, self.spec.channels)
@@ -54,26 +55,13 @@ class Reader:
         self.has_attention = self.model.has_attention_maps
         self.variables = variables
         self.prior, self._search = self._make_search(**(config.get("language_model") or {}))
+        self._compiled = CompiledModel(self.model)
 
-        def decode(variables, images):
-            prediction = self.model.apply(variables, images, method="decode")
-            return prediction.ids, confidence(prediction, self.model_config.first_id)
-
-        def decode_logits(logits):
-            prediction = attention_prediction(logits, eos_id=self.model_config.eos_id, pad_id=self.model_config.pad_id)
-            return prediction.ids, confidence(prediction, self.model_config.first_id)
-
-        def see(variables, images):
-            outputs = self.model.apply(variables, images, train=False)
-            heads = {name: decode_logits(outputs["heads"][name]) for name in self.heads}
-            return decode_logits(outputs["logits"]), heads, outputs["attention"]
-
-        self._decode = jax.jit(decode)
-        self._see = jax.jit(see)
-        self._correct = jax.jit(lambda v, ids: decode_logits(self.model.apply(v, ids, train=False)["logits"]))
-        self._logits = jax.jit(
-            lambda variables, images, tokens: self.model.apply(variables, images, tokens, train=False)["logits"]
-        )
+    def with_variables(self, variables: Mapping[str, Any]) -> Reader:
+        """The same reader with other variables; both share what is compiled."""
+        other = copy.copy(self)
+        other.variables = variables
+        return other
 
     def read(self, images: Iterable | str | os.PathLike | np.ndarray | Image.Image) -> tuple[list[str], np.ndarray]:
         """(texts, confidences [N] in 0..1) of images: paths, PIL images or uint8 arrays [H, W] or RGB [H, W, 3].
@@ -93,7 +81,9 @@ class Reader:
     def logits(self, images, tokens: np.ndarray | None = None) -> np.ndarray:
         """Raw scores [N, T, C] float32: fed back greedily, or teacher-forced on tokens [N, max_length + 2]."""
         pixels = np.stack(list(self.pixels(images)))
-        return np.asarray(self._logits(self.variables, pixels, None if tokens is None else jnp.asarray(tokens)))
+        return np.asarray(
+            self._compiled.logits(self.variables, pixels, None if tokens is None else jnp.asarray(tokens))
+        )
 
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
@@ -102,17 +92,19 @@ class Reader:
             found = self._search(self.variables, _padded(images))[: len(images)]
             return [text for text, _ in found], np.array([value for _, value in found], np.float32)
         if self.has_attention:  # what is compiled once serves everything
-            return self._text(jax.device_get(self._see(self.variables, _padded(images))[0]), len(images))
-        return self._text(jax.device_get(self._decode(self.variables, _padded(images))), len(images))
+            return self._text(
+                jax.device_get(self._compiled.decode_with_attention(self.variables, _padded(images))[0]), len(images)
+            )
+        return self._text(jax.device_get(self._compiled.decode(self.variables, _padded(images))), len(images))
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images of read_batch: texts and confidences by name; {} without heads."""
         if not self.heads:
             return {}
-        found = jax.device_get(self._see(self.variables, _padded(images))[1])
+        found = jax.device_get(self._compiled.decode_with_attention(self.variables, _padded(images))[1])
         return {name: self._text(found[name], len(images)) for name in self.heads}
 
-    def look(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
+    def attention_maps(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts of images of read_batch, and where they are looked at for every character.
 
         That is [B, T, h, w], of which each map [h, w] sums to 1.
@@ -122,12 +114,12 @@ class Reader:
         """
         if not self.has_attention:
             raise InputError("this recogniser has no position attention to show; ABINet has")
-        found, _, attention = jax.device_get(self._see(self.variables, _padded(images)))
+        found, _, attention = jax.device_get(self._compiled.decode_with_attention(self.variables, _padded(images)))
         return self._text(found, len(images))[0], attention[: len(images)]
 
     def attention_sheet(self, images: np.ndarray, count: int = SHOWN) -> np.ndarray:
-        """A picture uint8 [H, W, 3] of what `look` finds in the first `count` of images."""
-        texts, maps = self.look(images)
+        """A picture uint8 [H, W, 3] of what `attention_maps` finds in the first `count` of images."""
+        texts, maps = self.attention_maps(images)
         return visualize.attention_sheet(images[:count], maps[:count], texts[:count])
 
     def correct(self, words: list[str]) -> tuple[list[str], np.ndarray]:
@@ -149,7 +141,7 @@ class Reader:
                 )
                 raise InputError(f"word {word[:40]!r}: {reason}")
         ids = np.stack([self.charset.encode(word)[1:] for word in words])
-        return self._text(jax.device_get(self._correct(self.variables, _padded(ids))), len(words))
+        return self._text(jax.device_get(self._compiled.correct(self.variables, _padded(ids))), len(words))
 
     def _make_search(self, words: str = "", weight: float = 0.5, width: int = 8):
         """(prior, search) of config.language_model, or Nones. Raises InputError."""
@@ -209,9 +201,9 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
     example = example_input(reader.model)
     expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), example)
     saved = checkpoint.load_variables(workdir, config.get("eval_weights", "student"))
-    reader.variables = model_variables(saved["params"], saved["model_state"])
-    _check_same(workdir, expected, reader.variables)
-    return reader
+    variables = model_variables(saved["params"], saved["model_state"])
+    _check_same(workdir, expected, variables)
+    return reader.with_variables(variables)
 
 
 def model_variables(params, model_state) -> dict:

@@ -81,7 +81,10 @@ def run(config, workdir: str) -> dict[str, Score]:
                 with report.pause():
                     scores = _evaluate(reader, sources, config, _weights(state, mesh))
                     watched = held_back.measure(state)
-                    pictures = held_back.draw(state, draw, reader.charset) | score.pictures(reader, sources)
+                    pictures = held_back.draw(state, draw, reader.charset)
+                    if sources and reader.has_attention:
+                        usual = reader.with_variables(_weights(state, mesh)(config.eval_weights))
+                        pictures |= score.pictures(usual, sources)
                 if step != evaluated:
                     report.evaluation(step, scores, watched, pictures)
                     value = distributed.broadcast_from_lead(_value(config.keep_best, scores, watched))
@@ -270,8 +273,8 @@ def _evaluate(reader: Reader, sources, config, weights: Callable[[str], dict]) -
     scores = {}
     for name, source in sources.items():
         row = config.evals[name]
-        reader.variables = weights(row.get("weights", config.eval_weights))
-        scores[name] = score.score(reader, source, row.get("subset", name), row.get("protocol", "alnum36"))
+        chosen = reader.with_variables(weights(row.get("weights", config.eval_weights)))
+        scores[name] = score.score(chosen, source, row.get("subset", name), row.get("protocol", "alnum36"))
         for line in score.remarks(name, scores[name]):
             print(line)
     return scores
