@@ -1,8 +1,8 @@
 """The folder that a machine without a network needs to run recipes: tools/recipe.py --bundle=DIR --data=DATA.
 
 DIR/wheels: what such a machine may lack (its image has jax, flax, optax, orbax, opencv and numpy), for Python 3.12 on
-x86-64. DIR/project: the files that git tracks. DIR/data: the words under DATA, at most HEIGHT pixels high, as JPEG.
-DIR/official: the folder given as --official. DIR/run.sh: installs the wheels beside the project and runs a recipe.
+x86-64. DIR/files.tar.xz: `project`, the files that git tracks; `data`, the words under DATA, at most HEIGHT pixels high
+and as JPEG; `official`, the folder given as --official. DIR/run.sh: installs and unpacks them and runs a recipe.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ RUN = """#!/usr/bin/env bash
 # bash run.sh RECIPE SECONDS OUT: installs what is missing beside the project, from this folder, and runs a recipe.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-site=$(mktemp -d)
-python3 -m pip install -q --no-index --no-deps --no-compile --target "$site" "$here"/wheels/*.whl
-export PYTHONPATH=$site:$here/project PYTHONUNBUFFERED=1
-official=(); [ -d "$here/official" ] && official=(--official="$here/official")
-cd "$here/project"
-python3 tools/recipe.py "$1" --budget="$2" --out="$3" --data="$here/data" "${official[@]}"
+out=$(realpath -m "$3")
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+python3 -m pip install -q --no-index --no-deps --no-compile --target "$place/site" "$here"/wheels/*.whl
+tar -xJf "$here/files.tar.xz" -C "$place"
+export PYTHONPATH=$place/site:$place/project PYTHONUNBUFFERED=1
+official=(); [ -d "$place/official" ] && official=(--official="$place/official")
+data=(); [ -d "$place/data" ] && data=(--data="$place/data")
+cd "$place/project"
+python3 tools/recipe.py "$1" --budget="$2" --out="$out" "${data[@]}" "${official[@]}" "${@:4}"
 """
 
 
@@ -59,11 +63,15 @@ def make(out: Path, data: Path | None, official: str | None) -> None:
     shutil.rmtree(out, ignore_errors=True)
     (out / "wheels").mkdir(parents=True)
     _wheels(out / "wheels")
-    _project(out / "project")
-    for name in SETS if data else ():
-        shrink(data / f"{name}.tar", out / "data" / f"{name}.tar")
-    if official:
-        shutil.copytree(official, out / "official", ignore=shutil.ignore_patterns(".git", "*.png", "*.jpg", "*.ipynb"))
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder)
+        _project(files / "project")
+        for name in SETS if data else ():
+            shrink(data / f"{name}.tar", files / "data" / f"{name}.tar")
+        if official:
+            shutil.copytree(official, files / "official", ignore=shutil.ignore_patterns(".git", "*.png", "*.ipynb"))
+        with tarfile.open(out / "files.tar.xz", "w:xz") as tar:  # what the headers of tar and JPEG repeat, goes
+            tar.add(files, arcname=".")
     (out / "run.sh").write_text(RUN)
     _install(out / "wheels")
     size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
