@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     "grain", "array_record", "tensorflow-datasets", "ml_collections", "lmdb", "tensorboardX", "importlib_resources",
     "dm-tree", "immutabledict", "portpicker", "simple-parsing", "tensorflow-metadata", "termcolor", "toml",
-    "docstring_parser", "googleapis-common-protos",
+    "docstring_parser", "cloudpickle", "attrs", "six", "einops", "googleapis-common-protos",
 )  # fmt: skip
 SOURCE_ONLY = ("promise",)  # has no wheel; one is made here, of Python alone
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
