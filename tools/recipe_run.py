@@ -143,7 +143,7 @@ class Run:
     def evaluate(self, arm: str, workdir: Path | str, *options: str, key: str = "scores") -> None:
         """Word accuracy of a workdir on the test sets under `data`, or on the shipped words."""
         sets = {"IIIT5K": "iiit5k", "SVT": "svt", "IC13_1015": "icdar2013"}
-        given = [f"--data={n}={self.data / f / 'test.tar'}" for n, f in sets.items() if self.data]
+        given = [f"--data={n}={self.data / f / 'test.tar'}" for n, f in sets.items() if self.data and not self.tiny]
         given = given or [f"--data=shipped={ROOT / 'tests/data/real_words'}"]
         file = self.work / "scores.json"
         done = self.command("-m", "jstr.evaluate", f"--workdir={workdir}", *given, f"--json={file}", *options, limit=90)
