@@ -282,13 +282,13 @@ def test_norms_of_half_precision_layers_are_single():
 @pytest.mark.parametrize(
     "module, facts, fields, message",
     [
-        (abinet_vision, LV, dict(attention="none"), "unknown attention 'none'"),
+        (abinet_vision, LV, dict(attention="none"), "attention='none'"),
         (abinet_vision, LV, dict(blocks=(1, 2)), "blocks must be 5 numbers"),
         (abinet_vision, LV, dict(dropout=1.0), "dropout must be"),
         (abinet, LV, dict(iterations=0), "iterations must be at least 1"),
-        (abinet_language, LV, dict(dtype="float16"), "unknown dtype 'float16'"),
+        (abinet_language, LV, dict(dtype="float16"), "dtype='float16'"),
         (abinet_language, LV, dict(width=0.0), "width must be positive"),
-        (abinet_vision, ModelConfig((30, 128), 3, 25, 37, 1, -1, -1, 0), {}, "image of 30x128"),
+        (abinet_vision, ModelConfig((30, 128), 3, 25, 37, 1, -1, -1, 0), {}, "images of 30x128"),
         (abinet, ModelConfig((32, 128), 3, 25, 37, 1, 0), {}, "token layout with an EOS class"),
     ],
 )

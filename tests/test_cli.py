@@ -91,8 +91,8 @@ def test_one_clear_line_and_status_two(command, says):
 
 def test_unknown_model_fields_and_objectives(tmp_path):
     for change, says in [
-        (dict(name="five_stage"), "unknown model 'five_stage'; choose one of .*four_stage"),
-        (dict(name="four_stage", depth=3), "no field depth"),
+        (dict(name="five_stage"), "config.model.name='five_stage': choose one of .*four_stage"),
+        (dict(name="four_stage", depth=3), "four_stage has no depth"),
         (dict(name="four_stage", features="vgg19"), "vgg, rcnn, resnet"),
     ]:
         config = tiny_config()

@@ -8,6 +8,7 @@ import torch_layout
 
 from jstr.core import InputError, ModelConfig
 from jstr.interop import torch_four_stage
+from jstr.interop.torch_four_stage_names import GRID
 from jstr.models.four_stage import Model
 from jstr.nn import tps
 from jstr.text import LAYOUTS
@@ -96,9 +97,9 @@ def test_resume_files_prefixes_and_counters():
 
 def test_image_size_comes_from_the_spline():
     state = rectified()
-    state[torch_four_stage.GRID + "P_hat"] = tps.pixel_basis(20, 48, 133).astype(np.float32)
+    state[GRID + "P_hat"] = tps.pixel_basis(20, 48, 133).astype(np.float32)
     assert torch_four_stage.convert(state, format="dtrb").config["image"]["size"] == (48, 133)
-    del state[torch_four_stage.GRID + "P_hat"], state[torch_four_stage.GRID + "inv_delta_C"]
+    del state[GRID + "P_hat"], state[GRID + "inv_delta_C"]
     assert torch_four_stage.convert(state, format="dtrb").config["image"]["size"] == (32, 100)
     assert torch_four_stage.convert(state, format="dtrb", image_size=(64, 64)).config["image"]["size"] == (64, 64)
 
@@ -144,8 +145,8 @@ def without(state, *parts):
         (rectified, {"format": "cr"}, "format 'dtrb'"),
         (lambda: torch_layout.state(*CRNN[:3], "attention", classes=99, embedding=256), {}, "format 'cr'"),
         (rectified, {"image_size": (32, 128)}, "32x128, but the spline was made for 32x100"),
-        (lambda: rectified() | {torch_four_stage.GRID + "inv_delta_C": np.eye(23)}, {}, "inv_delta_C is not"),
-        (lambda: rectified() | {torch_four_stage.GRID + "P_hat": np.ones((3200, 23))}, {}, "P_hat is not"),
+        (lambda: rectified() | {GRID + "inv_delta_C": np.eye(23)}, {}, "inv_delta_C is not"),
+        (lambda: rectified() | {GRID + "P_hat": np.ones((3200, 23))}, {}, "P_hat is not"),
     ],
 )
 def test_errors(make, kwargs, message):

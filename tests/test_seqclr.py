@@ -15,7 +15,7 @@ from toy import FACTS, Toy, toy_views
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError
 from jstr.losses import contrastive
-from jstr.nn.instances import less_their_mean, map_frames
+from jstr.nn.instances import center_instances, map_frames
 from jstr.objectives import find_objective, seqclr, supervised
 from jstr.objectives.parts.supervised_loss import supervised_metrics
 from jstr.training import loop
@@ -116,7 +116,7 @@ def test_centred_instances_do_not_show_what_their_word_shares():
     frames = np.random.default_rng(0).normal(size=(3, 8, 4)).astype(np.float32)
     mask = np.arange(8) < np.array([[8], [5], [1]])
     shared = 100 * np.random.default_rng(1).normal(size=(3, 1, 4)).astype(np.float32)
-    found, moved = less_their_mean(frames, mask), less_their_mean(frames + shared, mask)
+    found, moved = center_instances(frames, mask), center_instances(frames + shared, mask)
     np.testing.assert_allclose(found, moved, atol=1e-4)
     np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(found[1, :5], frames[1, :5] - frames[1, :5].mean(axis=0), atol=1e-6)

@@ -12,7 +12,7 @@ import sys
 
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError
-from jstr.interop import torch_abinet, torch_four_stage
+from jstr.interop import torch_abinet, torch_four_stage, torch_tensors
 from jstr.training.provenance import commit
 
 
@@ -47,7 +47,7 @@ def read(path: str) -> dict:
         raise InputError(f"{path} cannot be read as a checkpoint of tensors: {reason}") from error
     if not hasattr(loaded, "items"):
         raise InputError(f"{path} holds a {type(loaded).__name__}, not a state dict")
-    tensors = torch_abinet.unwrapped(loaded)
+    tensors = torch_tensors.state_dict(loaded)
     return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in tensors.items()}
 
 

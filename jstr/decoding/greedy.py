@@ -1,41 +1,45 @@
-"""From logits to what a recogniser reads, greedily. Arrays only; recognizers.md sections 2 and 9."""
+"""Greedy decoding: from logits to a Prediction, and the confidence of a word. Arrays only.
+
+Baek et al. 2019; official code: test.py of clovaai/deep-text-recognition-benchmark.
+"""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array, Prediction
+from jstr.core import Array, Prediction, at_least_float32
 
 
 def _best(logits: Array) -> tuple[Array, Array]:
-    """logits [..., C] -> (ids, probabilities) [...] of the most probable class."""
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    """(ids, probabilities) [...] of the most probable classes of logits [..., C]."""
+    logits = at_least_float32(logits)
     return jnp.argmax(logits, axis=-1).astype(jnp.int32), jax.nn.softmax(logits).max(axis=-1)
 
 
 def word_length(ids: Array, eos_id: int) -> Array:
-    """[B]: the place of the first EOS in ids [B, T] counted from 1, so EOS included; T where there is none."""
+    """[B]: how many of ids [B, T] come up to the first EOS, including it; T where there is none."""
     ended = ids == eos_id
     return jnp.where(ended.any(axis=1), jnp.argmax(ended, axis=1) + 1, ids.shape[1])
 
 
 def attention_prediction(logits: Array, *, eos_id: int, pad_id: int) -> Prediction:
-    """Logits [B, T, C] of an autoregressive decoder. Ids behind the first EOS become pad_id.
+    """The most probable classes of logits [B, T, C] up to EOS; ids after the first EOS become pad_id.
 
-    EOS and what follows it score 1, so that the confidence covers the steps before EOS; without an EOS it covers all.
+    EOS and what follows it score 1, so the confidence covers the characters before EOS, or all steps without an EOS.
+    The official code drops the last character of a word without EOS; here it stays.
     """
     ids, scores = _best(logits)
     ended = jnp.cumsum(ids == eos_id, axis=1)
-    behind = (ended > 1) | ((ended == 1) & (ids != eos_id))
-    return Prediction(jnp.where(behind, pad_id, ids), jnp.where(ended > 0, 1.0, scores))
+    after = (ended > 1) | ((ended == 1) & (ids != eos_id))
+    return Prediction(jnp.where(after, pad_id, ids), jnp.where(ended > 0, 1.0, scores))
 
 
 def ctc_prediction(logits: Array, *, blank_id: int = 0) -> Prediction:
-    """Logits [B, T, C] of a CTC model, most probable path. Repeats become blanks where they stand.
+    """The most probable CTC path of logits [B, T, C], with repeats replaced by blanks.
 
-    Every remaining id that stands for a character is a character of the text. All frames score: the confidence is the
-    probability of the path.
+    Every remaining id of a character is a character of the text. All frames score, so the confidence is the probability
+    of the path.
     """
     ids, scores = _best(logits)
     repeated = ids[:, 1:] == ids[:, :-1]
@@ -43,6 +47,6 @@ def ctc_prediction(logits: Array, *, blank_id: int = 0) -> Prediction:
 
 
 def confidence(prediction: Prediction, first_id: int) -> Array:
-    """[B]: product of the scores; 0 for a word without characters."""
-    written = (prediction.ids >= first_id).any(axis=1)
-    return jnp.where(written, prediction.scores.prod(axis=1), 0.0)
+    """[B]: the product of the scores; 0 for a word without characters."""
+    has_text = (prediction.ids >= first_id).any(axis=1)
+    return jnp.where(has_text, prediction.scores.prod(axis=1), 0.0)

@@ -1,4 +1,4 @@
-"""How probable a text is as a word: characters by n-grams of a word list, besides numbers and arbitrary strings."""
+"""A prior over texts: a mixture of character n-grams of a word list, of numbers, and of arbitrary strings."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import numpy as np
 
 from jstr.core import InputError
 
-ORDER = 6  # characters of the longest n-gram
-POWER = 0.5  # of a word's frequency; signs hold rare words more often than texts do
+ORDER = 6  # characters in the longest n-gram
+POWER = 0.5  # applied to word frequencies, because rare words are more common on signs than in running text
 SHARES = dict(words=0.85, numbers=0.1, arbitrary=0.05)
-END = 0.25  # the probability that a number or an arbitrary string ends after a character
-MARKS = ".,:/-%$€£"  # within numbers, a tenth of their characters
-CACHED = 4_000_000  # numbers kept of the prefixes seen last
+END = 0.25  # probability that a number or an arbitrary string ends after a character
+MARKS = ".,:/-%$€£"  # a tenth of the characters of numbers
+CACHED = 4_000_000  # floats cached for prefixes
 
 
 class NGram:
-    """Probability of the next symbol after some others, interpolated over all orders (Witten and Bell 1991).
+    """The probability of the next symbol given those before, interpolated over all orders (Witten and Bell 1991).
 
-    The weight of order n is t / (t + u), with t the weight of all that followed these symbols and u how many different
-    ones did; the rest falls to order n - 1, and in the end to all symbols alike. Symbols are numbers from 0 to
-    size - 1; `size` itself starts each word, and size + 1 ends it.
+    After a context of n symbols, their n-grams get weight t / (t + u), where t is the total weight and u the number of
+    different symbols that followed it. The rest goes to the context of n - 1 symbols, and finally to a uniform
+    distribution. Symbols are 0 to size - 1; `size` starts each word and size + 1 ends it.
+
+    words: lists of symbols. weights [N]: of the words. order: symbols in the longest n-gram.
     """
 
     def __init__(self, words: list[list[int]], weights: np.ndarray, size: int, order: int = ORDER):
@@ -36,16 +38,16 @@ class NGram:
         for before in range(self.order):
             moved = np.concatenate([np.zeros(before, np.int64), symbols[: len(symbols) - before]])
             keys += moved * self._base**before
-            whole = place >= max(before, 1)  # neither beyond the start of the word, nor the start itself
+            whole = place >= max(before, 1)  # n-grams within a word that do not predict its start
             grams, which = np.unique(keys[whole], return_inverse=True)
             self._tables.append((grams, np.bincount(which, weights=weight[whole])))
 
     def following(self, context: tuple[int, ...]) -> np.ndarray:
-        """[size + 2] probabilities of each symbol after `context`, of which the last order - 1 symbols count."""
+        """Probabilities [size + 2] of the next symbol after `context`, of which the last order - 1 symbols count."""
         context = context[max(0, len(context) - self.order + 1) :]
         if context:
             result = self.following(context[1:])
-        else:  # the start never follows
+        else:  # the start symbol never follows
             result = np.full(self._base, 1 / (self._base - 1))
             result[self.start] = 0.0
         grams, weights = self._tables[len(context)]
@@ -62,16 +64,16 @@ class NGram:
 
 
 class WordPrior:
-    """log P(text), and of all texts that begin so, for texts over `characters`; case is not told apart.
+    """log P(text) and the log probability of a prefix, for texts over `characters`. Case is ignored.
 
-    counts: words with their frequencies, of which characters outside of `characters` are left out.
+    counts: words and their frequencies. Characters that are not among `characters` are left out of the words.
 
     Raises:
       InputError: no word is left.
     """
 
     def __init__(self, counts: Mapping[str, float], characters: str):
-        self._place = {c: i for i, c in enumerate(characters)}
+        self._index = {c: i for i, c in enumerate(characters)}
         folded = sorted({_fold(c) for c in characters})
         symbol_of = {c: i for i, c in enumerate(folded)}
         self._symbols = np.array([symbol_of[_fold(c)] for c in characters])
@@ -92,19 +94,19 @@ class WordPrior:
         self._tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def log_prefix(self, text: str) -> float:
-        """Natural logarithm of the probability of all texts that begin with `text`; 0 for the empty one."""
-        return self._table(text[:-1])[1].item(self._place[text[-1]]) if text else 0.0
+        """Natural logarithm of the probability that a text begins with `text`; 0 for the empty prefix."""
+        return self._table(text[:-1])[1].item(self._index[text[-1]]) if text else 0.0
 
     def log_whole(self, text: str) -> float:
         """Natural logarithm of the probability of `text`."""
         return self._table(text)[1].item(-1)
 
     def _table(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Of `text` and one more character, or its end: logarithms [kinds, V + 1], and those of their sum [V + 1]."""
+        """Log probabilities of `text` and each next character or the end: by kind [kinds, V + 1], summed [V + 1]."""
         found = self._tables.get(text)
         if found is None:
-            before = self._table(text[:-1])[0][:, self._place[text[-1]]] if text else self._shares
-            context = (self._words.start, *(self._symbols[self._place[c]] for c in text[-ORDER:]))
+            before = self._table(text[:-1])[0][:, self._index[text[-1]]] if text else self._shares
+            context = (self._words.start, *(self._symbols[self._index[c]] for c in text[-ORDER:]))
             following = self._words.following(context)
             word = np.log(np.append(following[self._symbols], following[self._words.end])) - self._log_variants
             kinds = before[:, None] + np.concatenate([word[None], self._others])
@@ -115,13 +117,14 @@ class WordPrior:
 
 
 def _fold(c: str) -> str:
+    """Lower case, where that is a single character."""
     return c.lower() if len(c.lower()) == 1 else c
 
 
 def _others(characters: str) -> tuple[np.ndarray, list[float]]:
-    """(logarithms [kinds, V + 1] of the next character and of the end, shares [kinds]): numbers, arbitrary strings.
+    """(log probabilities [kinds, V + 1] of the next character or the end, shares [kinds]) of numbers and other strings.
 
-    Without digits in the charset there are no numbers.
+    There are no numbers without digits among `characters`.
     """
     digits = np.array([c.isdigit() for c in characters])
     marks = np.array([c in MARKS for c in characters])

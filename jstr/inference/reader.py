@@ -149,7 +149,7 @@ class Reader:
             return None, None
         if self.heads or self.model.reads_text:
             raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
-        return make_search(self.model, self.model_config, self.charset.characters, words, weight, width)
+        return make_search(self.model, self.charset.characters, words, weight, width)
 
     def _text(self, found, count: int) -> tuple[list[str], np.ndarray]:
         ids, confidences = found

@@ -1,36 +1,25 @@
-"""Published PyTorch weights of the four-stage recognisers -> parameters of `jstr.models.four_stage`.
+"""Converts published PyTorch weights of four-stage recognisers to variables of `jstr.models.four_stage`.
 
-Formats: "dtrb" (clovaai/deep-text-recognition-benchmark) and "cr" (Consistency_Regularization_STR, and its ancestor
-STR-Fewer-Labels). All sizes are read from the tensors; every tensor must be used.
+Formats: "dtrb" (clovaai/deep-text-recognition-benchmark) and "cr" (Caiyuan-Zheng/Consistency_Regularization_STR and
+its ancestor ku21fan/STR-Fewer-Labels). All sizes are read from the tensors, and every tensor must be used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 
 from jstr.core import InputError, ModelConfig
-from jstr.interop.torch_names import CELL, EXTRACTOR, GRID, LOCALIZATION, Leaf, leaves
+from jstr.interop.torch_four_stage_names import CELL, EXTRACTOR, GRID, LOCALIZATION, leaves
+from jstr.interop.torch_tensors import Converted, State, arrays_of, make_variables, need
+from jstr.messages import check_choice
 from jstr.models.four_stage import Model
 from jstr.nn.tps import inverse_system, pixel_basis
 from jstr.text import LAYOUTS, NAMED, Charset
 
 FORMATS = ("dtrb", "cr")
-
-State = Mapping[str, np.ndarray]
-
-
-class Converted(NamedTuple):
-    """config: plain dict with the keys model, image and charset. params, batch_stats: variables of the model."""
-
-    config: dict[str, Any]
-    params: dict[str, Any]
-    batch_stats: dict[str, Any]
 
 
 def convert(
@@ -41,52 +30,37 @@ def convert(
     image_size: tuple[int, int] | None = None,
     max_length: int = 25,
     keep_ratio: bool = False,
-    dtype=np.float32,
+    dtype: Any = np.float32,
 ) -> Converted:
-    """Arguments beyond the checkpoint are what tensors do not tell.
+    """The checkpoint as variables of `four_stage.Model`. The other arguments are what its tensors do not tell.
 
-    checkpoint: name -> array; a resume file of CR (its "online_model" is taken); a `module.` prefix is removed.
-    charset: as in `text.read_characters`; None: 36 or 94, whichever the number of classes fits.
-    image_size: (height, width); None: as the spline's buffers say, else (32, 100).
-    keep_ratio: the images were padded to the right (--PAD in the original).
+    checkpoint: name -> array, or a resume file of CR, of which its "online_model" is taken.
+    charset: as in `text.read_characters`; None: 36 or 94, whichever fits the number of classes.
+    image_size: (height, width); None: that of the spline's buffers, else (32, 100).
+    keep_ratio: whether images were padded to the right (--PAD in the original).
 
     Raises:
       InputError: tensors missing, left over or of an unexpected shape; a charset or an image size that does not fit.
     """
-    if format not in FORMATS:
-        raise InputError(f"unknown checkpoint format {format!r}; choose one of {', '.join(FORMATS)}")
-    state = {key: np.asarray(value) for key, value in state_dict(checkpoint).items()}
-    state = {k: v for k, v in state.items() if v.size and not k.endswith("num_batches_tracked")}
+    check_choice("format", format, FORMATS)
+    state = arrays_of(checkpoint)
     fields = model_fields(state)
     if fields["prediction"] == "attention" and (format == "dtrb") != (fields["token_embedding"] == "one_hot"):
         other = "cr" if format == "dtrb" else "dtrb"
-        raise InputError(f"this checkpoint reads {fields['token_embedding']} tokens, as format {other!r} does: use it")
+        raise InputError(f"this checkpoint has {fields['token_embedding']} token embeddings: use format {other!r}")
     size = _image_size(state, image_size)
     characters = _charset(state, f"{format}_{fields['prediction']}", charset, max_length)
     channels = int(need(state, _first_convolution(fields["features"])).shape[1])
     layout = LAYOUTS[characters["layout"]]
-    classes = _num_classes(state)
-    config = ModelConfig(size, channels, max_length, classes, **vars(layout))
-    shapes = _shapes(Model(config, **fields))
-    variables = assign(state, list(leaves(fields)), shapes, dtype, known={GRID + "P_hat", GRID + "inv_delta_C"})
+    model = Model(ModelConfig(size, channels, max_length, _num_classes(state), **vars(layout)), **fields)
+    variables = make_variables(state, leaves(fields), model, dtype, unused=(GRID + "P_hat", GRID + "inv_delta_C"))
     image = {"size": size, "channels": channels, "keep_ratio": keep_ratio, "backend": "pillow"}
-    described = {"model": {"name": "four_stage", **fields}, "image": image, "charset": characters}
-    return Converted(described, variables["params"], variables.get("batch_stats", {}))
-
-
-def state_dict(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors of a checkpoint by name, without the envelope of a resume file and the prefix of DataParallel."""
-    state = checkpoint.get("online_model", checkpoint)
-    nested = [key for key, value in state.items() if not hasattr(value, "shape")]
-    if nested or not state:
-        raise InputError(f"not a state dict of tensors: it holds {', '.join(map(repr, nested[:5])) or 'nothing'}")
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return dict(state)
+    config = {"model": {"name": "four_stage", **fields}, "image": image, "charset": characters}
+    return Converted(config, variables["params"], variables.get("batch_stats", {}))
 
 
 def model_fields(state: State) -> dict[str, Any]:
-    """Fields of `four_stage.Model`, read from names and shapes."""
+    """Fields of `four_stage.Model`, read from the names and shapes of tensors."""
     tps = LOCALIZATION + "conv.0.weight" in state
     bilstm = "SequenceModeling.0.rnn.weight_hh_l0" in state
     attention = CELL + "i2h.weight" in state
@@ -133,20 +107,13 @@ def _projection(state: State) -> str:
     return "linear" if linear & state.keys() else "none"
 
 
-def need(state: State, key: str) -> np.ndarray:
-    """The tensor of that name. Raises InputError if there is none."""
-    if key not in state:
-        raise InputError(f"the checkpoint lacks {key}")
-    return state[key]
-
-
 def _num_classes(state: State) -> int:
     key = "Prediction.generator.weight" if CELL + "i2h.weight" in state else "Prediction.weight"
     return int(need(state, key).shape[0])
 
 
 def _image_size(state: State, wanted: tuple[int, int] | None) -> tuple[int, int]:
-    """(height, width) from the buffers of the spline, which are compared with ours; without them, what is wanted."""
+    """(height, width) from the spline's buffers, which must equal ours; without them, what is wanted or 32x100."""
     if GRID + "P_hat" not in state:
         return tuple(wanted or (32, 100))
     basis = state[GRID + "P_hat"]
@@ -181,41 +148,3 @@ def _charset(state: State, layout: str, spec: str | None, max_length: int) -> di
     characters = spec if spec in NAMED else charset.characters
     normalise = {"lower": lower, "nfkc": False, "drop_outside": False}
     return {"characters": characters, "layout": layout, "max_length": max_length, **normalise}
-
-
-def _shapes(model: Model) -> dict[str, Any]:
-    images = jnp.zeros((1, *model.config.image_size, model.config.channels))
-    return dict(jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False)))
-
-
-def assign(state: State, leaves: list[Leaf], shapes: dict[str, Any], dtype, known=frozenset()) -> dict[str, Any]:
-    """Variables of the given shapes, each from its tensors; `known` are tensors that need not be used.
-
-    Raises:
-      InputError: names every tensor that is missing, left over or of another shape.
-    """
-    shapes = traverse_util.flatten_dict(shapes)
-    used = {key for leaf in leaves for key in leaf.keys} | known
-    missing = [key for leaf in leaves for key in leaf.keys if key not in state]
-    refuse("lacks", missing)
-    refuse("holds unknown", [key for key in state if key not in used])
-    arrays, misshapen = {}, []
-    for leaf in leaves:
-        tensors = [state[key].astype(dtype) for key in leaf.keys]
-        try:
-            arrays[leaf.path] = leaf.make(*tensors)
-        except ValueError:  # ranks or shapes that do not go together
-            arrays[leaf.path] = np.zeros(0)
-        if arrays[leaf.path].shape != shapes[leaf.path].shape:
-            misshapen += [f"{key} {list(tensor.shape)}" for key, tensor in zip(leaf.keys, tensors, strict=True)]
-    refuse("has unexpected shapes in", misshapen)
-    if arrays.keys() != shapes.keys():
-        raise AssertionError(f"converter and model disagree: {sorted(arrays.keys() ^ shapes.keys())}")
-    return traverse_util.unflatten_dict(arrays)
-
-
-def refuse(what: str, names: list[str]) -> None:
-    """Raises InputError if there are names."""
-    if names:
-        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        raise InputError(f"the checkpoint {what} {len(names)} tensor(s): {', '.join(names[:20])}{more}")

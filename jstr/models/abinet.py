@@ -1,6 +1,6 @@
-"""ABINet (Fang et al. 2021): a vision model reads, a language model corrects, a gate weighs both; then once more.
+"""ABINet (Fang et al. 2021): a vision model reads, a language model corrects, a gate fuses both, several times over.
 
-semimtr.md section 5.
+Section 3.3 of the paper. Official code: modules/model_abinet_iter.py of FangShancheng/ABINet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jstr.nn.resnet45 import BLOCKS
 
 
 class Fusion(nn.Module):
-    """A gate for every feature: language [B, T, D], vision [B, T, D] -> logits [B, T, C], fused features [B, T, D]."""
+    """A gate per feature: language [B, T, D], vision [B, T, D] -> logits [B, T, C], fused features [B, T, D]."""
 
     num_classes: int
     dtype: Any = None
@@ -36,11 +36,11 @@ class Fusion(nn.Module):
 class Model(nn.Module):
     """Vision, language and fusion. Fields as in abinet_vision and abinet_language; iterations: rounds of correction.
 
-    The language model reads probabilities through which no gradient flows: the vision model learns from the later
-    stages through its features alone, which the gate mixes in.
+    No gradient flows through the probabilities that the language model reads. The vision model learns from the later
+    stages only through its features, which the gate mixes in.
 
     Raises:
-      InputError: a field that cannot be.
+      InputError: an invalid field.
     """
 
     model_config: ModelConfig
@@ -70,15 +70,15 @@ class Model(nn.Module):
         """Reads images [B, H, W, C] as abinet_vision does.
 
         Returns:
-          Its outputs, of which logits [B, T, C] and glimpses [B, T, D] are those of the last fusion; heads, the logits
-          of the last iteration by name (vision, language, fusion); iterations, tuples of those of all iterations, a
-          single one for vision.
+          Outputs of abinet_vision, with logits [B, T, C] and glimpses [B, T, D] of the last fusion; heads, the logits
+          of the last iteration by name (vision, language, fusion); iterations, tuples of the logits of all iterations
+          (one for vision).
 
         Raises:
           InputError: images of another shape.
         """
         common = dict(width=self.width, dropout=self.dropout, dtype=self.dtype)
-        see = abinet_vision.Model(
+        vision = abinet_vision.Model(
             self.model_config,
             **common,
             blocks=self.blocks,
@@ -86,21 +86,21 @@ class Model(nn.Module):
             attention=self.attention,
             name="vision",
         )
-        correct = abinet_language.Model(self.model_config, **common, num_layers=self.language_layers, name="language")
-        fuse = Fusion(self.model_config.num_classes, compute_dtype(self.dtype), name="fusion")
-        outputs = see(images, train=train)
-        logits, found = outputs["logits"], {"vision": [outputs["logits"]], "language": [], "fusion": []}
+        language = abinet_language.Model(self.model_config, **common, num_layers=self.language_layers, name="language")
+        fusion = Fusion(self.model_config.num_classes, compute_dtype(self.dtype), name="fusion")
+        outputs = vision(images, train=train)
+        logits, all_logits = outputs["logits"], {"vision": [outputs["logits"]], "language": [], "fusion": []}
         for _ in range(self.iterations):
             length = greedy.word_length(jnp.argmax(logits, axis=-1), self.model_config.eos_id)
-            corrected = correct(jax.nn.softmax(logits), length, train=train)
-            logits, fused = fuse(corrected["features"], outputs["glimpses"])
-            found["language"].append(corrected["logits"])
-            found["fusion"].append(logits)
-        iterations = {name: tuple(values) for name, values in found.items()}
-        heads = {name: values[-1] for name, values in found.items()}
+            corrected = language(jax.nn.softmax(logits), length, train=train)
+            logits, fused = fusion(corrected["features"], outputs["glimpses"])
+            all_logits["language"].append(corrected["logits"])
+            all_logits["fusion"].append(logits)
+        iterations = {name: tuple(values) for name, values in all_logits.items()}
+        heads = {name: values[-1] for name, values in all_logits.items()}
         return outputs | {"logits": logits, "glimpses": fused, "heads": heads, "iterations": iterations}
 
     def decode(self, images: Array) -> Prediction:
-        """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
+        """Decodes images [B, H, W, C] greedily: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
         logits = self(images, train=False)["logits"]
         return greedy.attention_prediction(logits, eos_id=self.model_config.eos_id, pad_id=self.model_config.pad_id)

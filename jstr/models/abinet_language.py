@@ -1,6 +1,7 @@
-"""The language model of ABINet (Fang et al. 2021), BCN: says every character from all the others. semimtr.md section 4.
+"""The language model of ABINet (Fang et al. 2021, section 3.2), BCN: predicts each character from all the others.
 
-It reads text, not images: it is trained by objectives/masked_lm.py and used within models/abinet.py.
+It reads text, not images. objectives/masked_lm.py trains it, and models/abinet.py uses it. Official code:
+modules/model_language.py of FangShancheng/ABINet.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from jstr.nn.transformer import Layer, add_positions
 
 
 class Model(nn.Module):
-    """A cloze model: position i sees all tokens of the word but its own, so its logits say what belongs there.
+    """A cloze model: position i attends to all tokens of the word except its own, and predicts that one.
 
-    width: multiplies every width, for compact models; 1: 512. dtype: as in abinet_vision.
+    width: scales every layer, for compact models; 1: features of 512. dtype: as in abinet_vision.
 
     Raises:
-      InputError: a layout without EOS, or another field that cannot be.
+      InputError: a token layout without EOS, or an invalid field.
     """
 
     model_config: ModelConfig
@@ -46,11 +47,11 @@ class Model(nn.Module):
     def __call__(self, tokens: Array, length: Array | None = None, *, train: bool) -> dict[str, Array]:
         """Reads tokens without BOS: ids [B, T] int32, or probabilities [B, T, C], through which no gradient flows.
 
-        length [B]: characters and EOS; None: up to the first EOS of the ids (or of the most probable classes).
-        Positions behind it are seen by nobody. It counts at least 2: a lone EOS would have nothing to see.
+        length [B]: of characters and EOS; None: up to the first EOS of the ids (or of the most probable classes).
+          Positions after it are masked. At least 2 is used, because a lone EOS would have nothing to attend to.
 
         Returns:
-          logits [B, T, C] float32; features [B, T, D], what they were read from.
+          logits [B, T, C] float32; features [B, T, D], which they are made of.
         """
         if tokens.ndim == 2:
             ids, tokens = tokens, jax.nn.one_hot(tokens, self.model_config.num_classes)
@@ -63,7 +64,7 @@ class Model(nn.Module):
         memory = Dropout(self.dropout)(add_positions(embedded), train=train)
         visible = jnp.arange(steps) < jnp.maximum(length, 2)[:, None]
         mask = visible[:, None, None, :] & ~jnp.eye(steps, dtype=bool)
-        # Only the codes of the positions go in below: a token never reaches its own place.
+        # The layers start from position codes alone, so that a token never reaches its own position.
         x = add_positions(jnp.zeros_like(memory))
         for i in range(self.num_layers):
             layer = Layer(HEADS, 4 * size, self.dropout, dtype, name=f"layer_{i}")

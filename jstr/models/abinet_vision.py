@@ -1,6 +1,7 @@
-"""The vision model of ABINet (Fang et al. 2021): reads all characters at once, without a language model.
+"""The vision model of ABINet (Fang et al. 2021, section 3.1): reads all characters in parallel.
 
-A residual network, transformer layers over its map, and attention from positions to cells. semimtr.md section 3.
+A residual network, transformer layers over its map, and attention from positions to cells. Official code:
+modules/model_vision.py of FangShancheng/ABINet.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.core import Array, InputError, ModelConfig, Prediction, at_least_float32
 from jstr.decoding import greedy
+from jstr.messages import check_choice
 from jstr.nn.dropout import Dropout
 from jstr.nn.images import normalise
 from jstr.nn.layers import dense, torch_default
@@ -22,29 +24,25 @@ from jstr.nn.transformer import Layer, add_positions
 DTYPES = ("float32", "bfloat16")
 ATTENTIONS = ("position", "additive")
 HEADS = 8
-# Mean and standard deviation of the colours of photographs (ImageNet), which the published weights expect.
+# Mean and standard deviation of the colours of ImageNet, by which the published weights expect images to be scaled.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def scaled(size: int, width: float) -> int:
-    """A size for this width: a multiple of 16, so that 8 heads divide it."""
+    """`size` times `width`, as a multiple of 16, so that 8 heads divide it."""
     return size if width == 1.0 else max(1, round(size * width / 16)) * 16
 
 
 def compute_dtype(name: str) -> Any:
-    """That of the computation: None follows the parameters, which are float32."""
+    """The dtype of the computation; None follows the parameters, which are float32."""
     return jnp.bfloat16 if name == "bfloat16" else None
 
 
-def check_common(model) -> None:
-    """What the fields of the models of ABINet must be. Raises InputError."""
+def check_common(model: Any) -> None:
+    """Raises InputError if a field that all models of ABINet share has an invalid value."""
     if model.model_config.eos_id is None or model.model_config.eos_id < 0:
-        raise InputError(
-            f"ABINet needs a token layout with an EOS class, but eos_id is {model.model_config.eos_id}; "
-            "use layout abinet"
-        )
-    if model.dtype not in DTYPES:
-        raise InputError(f"unknown dtype {model.dtype!r}; choose one of {', '.join(DTYPES)}")
+        raise InputError("ABINet needs a token layout with an EOS class: set config.charset.layout to abinet")
+    check_choice("dtype", model.dtype, DTYPES)
     if not model.width > 0:
         raise InputError(f"width must be positive, not {model.width}")
     if not 0 <= model.dropout < 1:
@@ -52,14 +50,14 @@ def check_common(model) -> None:
 
 
 def imagenet(images: Array) -> Array:
-    """Images [B, H, W, C] in [-1, 1] to mean 0 and variance 1 over photographs; grey ones by the mean colour."""
+    """Scales images [B, H, W, C] from [-1, 1] to mean 0 and variance 1 over ImageNet; grey ones by the mean colour."""
     channels = images.shape[-1]
     mean, std = (jnp.asarray(v if channels == 3 else [sum(v) / 3], images.dtype) for v in (MEAN, STD))
     return ((images + 1) / 2 - mean) / std
 
 
 class Backbone(nn.Module):
-    """[B, H, W, C] -> [B, H / 4, W / 4, D]: convolutions, then layers over all cells, row by row."""
+    """[B, H, W, C] -> [B, H / 4, W / 4, D]: a residual network, then transformer layers over all cells, row by row."""
 
     width: float
     blocks: tuple[int, ...]
@@ -79,14 +77,14 @@ class Backbone(nn.Module):
 
 
 class Model(nn.Module):
-    """A recogniser of one word in an image. ABINet-LV has 3 layers and position attention, SV 2 and additive.
+    """A recogniser of one word in an image. LV of the paper has 3 layers and position attention, SV 2 and additive.
 
-    width: multiplies every width, for compact models; 1: 512. blocks: of the five stages of the residual network.
+    width: scales every layer, for compact models; 1: features of 512. blocks: in the stages of the residual network.
     attention: `position` or `additive`.
     dtype: of the computation. Parameters, norms, softmax and logits stay float32.
 
     Raises:
-      InputError: an unknown choice, a layout without EOS, or images that cannot be.
+      InputError: an invalid field, a token layout without EOS, or an image size that does not fit.
     """
 
     model_config: ModelConfig
@@ -105,24 +103,23 @@ class Model(nn.Module):
 
     def __post_init__(self):
         check_common(self)
-        if self.attention not in ATTENTIONS:
-            raise InputError(f"unknown attention {self.attention!r}; choose one of {', '.join(ATTENTIONS)}")
+        check_choice("attention", self.attention, ATTENTIONS)
         if len(self.blocks) != len(BLOCKS) or min(self.blocks) < 1:
             raise InputError(f"blocks must be {len(BLOCKS)} numbers, at least 1 each, not {tuple(self.blocks)}")
         height, width = self.model_config.image_size
         if height % 4 or width % 4 or min(height, width) < 16:
-            raise InputError(f"an image of {height}x{width} does not do for ABINet: give multiples of 4, at least 16")
+            raise InputError(f"images of {height}x{width} do not fit ABINet: give multiples of 4, at least 16")
         super().__post_init__()
 
     @nn.compact
     def __call__(self, images: Array, tokens: Array | None = None, *, train: bool) -> dict[str, Array]:
-        """Reads images [B, H, W, C], float32 in [-1, 1] or uint8. tokens are ignored: nothing is fed back.
+        """Reads images [B, H, W, C], float32 in [-1, 1] or uint8. tokens are ignored, because nothing is fed back.
 
-        train: batch norm uses, and updates, the statistics of the batch, and dropout needs rngs={"dropout": key}.
+        train: batch norm uses, and updates, the statistics of the batch; dropout needs rngs={"dropout": key}.
 
         Returns:
-          logits [B, T, C] float32, T = max_length + 1; glimpses [B, T, D], what they were read from; attention
-          [B, T, h, w], its weights over the cells; visual [B, h, w, D], the cells; frames [B, w, D], their columns.
+          logits [B, T, C] float32, T = max_length + 1; glimpses [B, T, D], the features they are made of; attention
+          [B, T, h, w], the weights of the cells; visual [B, h, w, D], the cells; frames [B, w, D], means of columns.
 
         Raises:
           InputError: images of another shape.
@@ -145,12 +142,11 @@ class Model(nn.Module):
         return {"logits": logits, "glimpses": glimpses, "attention": weights, "visual": visual, "frames": frames}
 
     def decode(self, images: Array) -> Prediction:
-        """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
+        """Decodes images [B, H, W, C] greedily: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
         logits = self(images, train=False)["logits"]
         return greedy.attention_prediction(logits, eos_id=self.model_config.eos_id, pad_id=self.model_config.pad_id)
 
 
 def classify(num_classes: int, features: Array, name: str) -> Array:
-    """Logits [B, T, C], at least float32."""
-    features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
-    return dense(num_classes, init=torch_default, name=name)(features)
+    """Features [B, T, D] -> logits [B, T, C], in at least float32."""
+    return dense(num_classes, init=torch_default, name=name)(at_least_float32(features))

@@ -1,15 +1,19 @@
-"""The four-stage recognisers of Baek et al. 2019: transformation, features, sequence, prediction; all 24 combinations.
+"""The four-stage recognisers of Baek et al. 2019: transformation, features, sequence and prediction.
 
-CRNN is none-vgg-bilstm-ctc, TRBA is tps-resnet-bilstm-attention. recognizers.md sections 1 to 7.
+CRNN (Shi et al. 2015) is none-vgg-bilstm-ctc, TRBA is tps-resnet-bilstm-attention. Official code: model.py of
+clovaai/deep-text-recognition-benchmark.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from jstr.core import Array, InputError, ModelConfig, Prediction
 from jstr.decoding import greedy
+from jstr.messages import check_choice
 from jstr.nn import features as extractors
 from jstr.nn.attention_decoder import AttentionDecoder, CTCHead
 from jstr.nn.images import normalise
@@ -30,15 +34,18 @@ CHOICES = {
 class Model(nn.Module):
     """A recogniser of one word in an image.
 
-    width: multiplies output_channels, hidden_size, embedding_size and localization_channels, for compact models.
-    token_embedding: what the attention decoder reads, a learned embedding or (Baek et al.) a one-hot vector.
-    embedding_size: of the learned embedding; None: hidden_size.
-    dropout: share of the frames' values that training drops after the sequence stage; objectives need a key for it.
-    projection: the layer before the classifier (Zheng et al. 2022) that `project=True` switches on; it rests otherwise.
+    transformation, features, sequence, prediction: the four stages; see CHOICES.
+    width: scales output_channels, hidden_size, embedding_size and localization_channels, for compact models.
+    output_channels: of the features. hidden_size: of the sequence and the attention decoder.
+    num_fiducials, localization_channels: of the rectifying spline.
+    token_embedding: how the attention decoder sees tokens, `learned` (as CR-STR) or `one_hot` (as Baek et al.).
+    embedding_size: width of the learned embedding; None: hidden_size.
+    projection: kind of the layer before the classifier that `project=True` switches on (Zheng et al. 2022).
+    dropout: rate on the frames after the sequence stage, in training; needs rngs={"dropout": key}.
     dtype: of the computation. Parameters, positions, softmax and logits stay float32.
 
     Raises:
-      InputError: an unknown choice, token ids that do not go with the prediction stage, or too small an image.
+      InputError: an unknown choice, a token layout for another prediction stage, or images that are too small.
     """
 
     model_config: ModelConfig
@@ -63,14 +70,9 @@ class Model(nn.Module):
 
     def __post_init__(self):
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(choices)}")
-        if (self.model_config.is_ctc) != (self.prediction == "ctc"):
-            needed = "has no BOS" if self.prediction == "ctc" else "needs a BOS"
-            raise InputError(
-                f"prediction {self.prediction!r} {needed} token, but bos_id is {self.model_config.bos_id}; "
-                "choose the token layout that goes with it"
-            )
+            check_choice(name, getattr(self, name), choices)
+        if self.model_config.is_ctc != (self.prediction == "ctc"):
+            raise InputError(f"prediction={self.prediction!r} needs a config.charset.layout for {self.prediction}")
         if not self.width > 0:
             raise InputError(f"width must be positive, not {self.width}")
         if self.num_fiducials < 4 or self.num_fiducials % 2:
@@ -79,28 +81,29 @@ class Model(nn.Module):
         super().__post_init__()
 
     def _check_size(self, height: int, width: int) -> None:
+        """Raises InputError if no frame is left of an image of this size."""
         least = extractors.MINIMUM_SIZE[self.features]
         if self.transformation == "tps":
             least = tuple(max(8, n) for n in least)
         if height < least[0] or width < least[1]:
             raise InputError(
-                f"an image of {height}x{width} is too small for features {self.features!r} with "
-                f"transformation {self.transformation!r}; it needs at least {least[0]}x{least[1]}"
+                f"images of {height}x{width} are too small for features={self.features!r} with "
+                f"transformation={self.transformation!r}: give at least {least[0]}x{least[1]}"
             )
 
     def _scaled(self, size: int, multiple: int) -> int:
-        """A size for this `width`: a multiple of `multiple`, because extractors divide it further."""
+        """`size` times `width`, as a multiple of `multiple`, because the stages divide it further."""
         if self.width == 1.0:
             return size
         return max(1, round(size * self.width / multiple)) * multiple
 
     @property
     def num_frames(self) -> int:
-        """S for images of model_config.image_size: also T of a CTC model."""
+        """S for images of model_config.image_size; with CTC also T."""
         return extractors.num_frames(self.features, self.model_config.image_size[1])
 
     @property
-    def _compute_dtype(self):
+    def _compute_dtype(self) -> Any:
         return jnp.bfloat16 if self.dtype == "bfloat16" else None  # None: that of the parameters, float32
 
     @property
@@ -119,13 +122,15 @@ class Model(nn.Module):
     ) -> dict[str, Array]:
         """Reads images [B, H, W, C], float32 in [-1, 1] or uint8.
 
-        tokens [B, max_length + 2] int32, BOS first: the attention decoder is told them (teacher forcing); None: it
-        reads back what it writes. CTC ignores them. train: batch norm uses, and updates, the statistics of the batch.
-        stop: an attention decoder without tokens ends when all words have ended; its outputs after that are 0.
+        tokens [B, max_length + 2] int32, BOS first: inputs of the attention decoder (teacher forcing); None: it decodes
+          greedily. CTC ignores them.
+        train: batch norm uses, and updates, the statistics of the batch.
+        project: puts the projection layer before the classifier.
+        stop: greedy attention decoding ends when all words have ended; later outputs are 0.
 
         Returns:
           logits [B, T, C] float32, T = max_length + 1 (CTC: T = S); visual [B, S, D] before the sequence stage; frames
-          [B, S, D'] after it; attention decoders add glimpses [B, T, D'] and attention [B, T, S].
+          [B, S, D'] after it; with attention also glimpses [B, T, D'] and attention [B, T, S].
 
         Raises:
           InputError: images or tokens of another shape, or `project` without a projection layer.
@@ -147,25 +152,30 @@ class Model(nn.Module):
         if self.prediction == "ctc":
             head = CTCHead(self.model_config.num_classes, self.projection, dtype, name="decoder")
             return outputs | head(frames, project=project)
-        told, stop_id = None if tokens is None else tokens[:, :-1], self.model_config.eos_id if stop else None
-        return outputs | self.attention_decoder(name="decoder")(frames, told, project=project, stop_id=stop_id)
+        decoder_inputs = None if tokens is None else tokens[:, :-1]
+        stop_id = self.model_config.eos_id if stop else None
+        decoder = self.attention_decoder(name="decoder")
+        return outputs | decoder(frames, decoder_inputs, project=project, stop_id=stop_id)
 
-    def attention_decoder(self, **of_linen) -> AttentionDecoder:
-        """The last stage without its parameters, those under `decoder`. of_linen: name, or parent."""
+    def attention_decoder(self, **linen_fields: Any) -> AttentionDecoder:
+        """The module of the last stage, whose parameters lie under `decoder`. linen_fields: name or parent."""
         model_config, hidden = self.model_config, self._scaled(self.hidden_size, 8)
         embedding = 0 if self.token_embedding == "one_hot" else hidden
         if embedding and self.embedding_size is not None:
             embedding = self._scaled(self.embedding_size, 8)
         sizes = model_config.num_classes, hidden, model_config.max_length + 1, model_config.bos_id, embedding
-        return AttentionDecoder(*sizes, self.projection, self._compute_dtype, **of_linen)
+        return AttentionDecoder(*sizes, self.projection, self._compute_dtype, **linen_fields)
 
     def advance(
         self, frames: Array, tokens: Array, state: tuple[Array, Array] | None = None
     ) -> tuple[Array, tuple[Array, Array]]:
-        """One step of the attention decoder, for searches: what comes after tokens [B], the last ones written.
+        """One step of the attention decoder, for beam search. For `model.apply(..., method="advance")`.
 
-        frames [B, S, D'] are those of `__call__`, state what the step before returned; None: tokens are BOS.
-        Returns (logits [B, C], state), hidden and cell [B, H]. For `model.apply(..., method="advance")`.
+        frames [B, S, D']: of `__call__`. tokens [B]: the last ones written. state: as the step before returned it;
+        None: tokens are BOS.
+
+        Returns:
+          logits [B, C] of the next token, and the state: hidden and cell [B, H].
         """
         if state is None:
             state = (jnp.zeros((len(frames), self._scaled(self.hidden_size, 8)), frames.dtype),) * 2
@@ -181,10 +191,10 @@ class Model(nn.Module):
         if self.prediction == "attention" and tokens is not None and tokens.shape[1:] != (length,):
             raise InputError(f"tokens must be [B, {length}] (BOS, max_length, EOS), not {list(tokens.shape)}")
         if project and not self.has_projection:
-            raise InputError(f"this model has no projection layer; set projection to {CHOICES['projection'][1:]}")
+            raise InputError("this model has no projection layer: set config.model.projection to mlp or linear")
 
     def decode(self, images: Array) -> Prediction:
-        """Greedy reading of images [B, H, W, C]: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
+        """Decodes images [B, H, W, C] greedily: ids and scores [B, T]. For `model.apply(..., method="decode")`."""
         logits = self(images, train=False, stop=True)["logits"]
         if self.prediction == "ctc":
             return greedy.ctc_prediction(logits)

@@ -1,6 +1,7 @@
-"""Prediction stages of the four-stage recognisers: CTC, and the additive-attention LSTM decoder.
+"""Prediction stages of the four-stage recognisers (Baek et al. 2019): CTC, and an LSTM with additive attention.
 
-Baek et al. 2019; recognizers.md section 6. The projection layer is that of Zheng et al. 2022 (CR-STR).
+Official code: modules/prediction.py of deep-text-recognition-benchmark. The projection layer is that of Zheng et al.
+2022 (CR-STR).
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array
+from jstr.core import Array, at_least_float32
 from jstr.nn.layers import dense, kaiming, kaiming_table
 from jstr.nn.rnn import lstm_update
 
 
 class Projection(nn.Module):
-    """[..., D] -> [..., D], without a residual connection. kind: mlp (D, D // 4, LayerNorm, ReLU, D) or linear."""
+    """[..., D] -> [..., D] without a residual connection. kind: `mlp` (D, D // 4, LayerNorm, ReLU, D) or `linear`."""
 
     kind: str
     dtype: Any = None
@@ -34,12 +35,12 @@ class Projection(nn.Module):
 
 
 def classify(x: Array, kernel: Array, bias: Array) -> Array:
-    """[..., D] -> logits [..., C] in the precision of the parameters, however low that of x is."""
+    """[..., D] -> logits [..., C] in the precision of the parameters, even where that of x is lower."""
     return jnp.dot(x, kernel.astype(x.dtype), preferred_element_type=bias.dtype) + bias
 
 
 class CTCHead(nn.Module):
-    """A classifier on every frame: [B, S, D] -> {"logits": [B, S, C]}, on projected frames if `project`."""
+    """Classifies every frame: [B, S, D] -> {"logits": [B, S, C]}; the projected frames if `project`."""
 
     num_classes: int
     projection: str = "none"
@@ -57,9 +58,9 @@ class CTCHead(nn.Module):
 
 
 class AttentionDecoder(nn.Module):
-    """One LSTM cell that looks at all frames before it writes each character.
+    """One LSTM cell that attends to all frames before it writes each character.
 
-    steps: T. embedding_size: width of the learned token embedding, or 0 for one-hot tokens.
+    steps: T, when it decodes freely. embedding_size: width of the learned token embedding, or 0 for one-hot tokens.
     """
 
     num_classes: int
@@ -82,11 +83,13 @@ class AttentionDecoder(nn.Module):
     ) -> dict[str, Any]:
         """frames [B, S, D] -> logits [B, T, C], glimpses [B, T, D], attention [B, T, S].
 
-        tokens [B, T] int32 are what the decoder is told to have written before each step (BOS first); None: it reads
-        back its own most probable tokens. project: the projection layer stands before the classifier; the recurrence
-        never sees it. stop_id: with tokens None, reading ends when every word has written this token (EOS), and what
-        comes after is 0; no gradient passes back through it. state, hidden and cell [B, H]: with tokens, goes on from
-        where another call ended.
+        tokens [B, T] int32: the token before each step, BOS first (teacher forcing); None: decodes greedily, feeding
+          back its most probable tokens.
+        project: puts the projection layer before the classifier. The recurrence does not see it.
+        stop_id: with tokens None, stops when every word has had this token (EOS); later outputs are 0, and no gradient
+          passes.
+        state: hidden and cell [B, H] after an earlier call, to continue from, with tokens. Adds the new `state` to the
+          outputs.
         """
         weights = self._weights(frames.shape[-1])
         kernel, bias = weights.pop("classifier_kernel"), weights.pop("classifier_bias")
@@ -105,8 +108,8 @@ class AttentionDecoder(nn.Module):
             after, (hidden, glimpses, attention) = jax.lax.scan(step, state or (zero, zero), table[tokens.T])
             outputs = logits_of(hidden), glimpses, attention
         logits, glimpses, attention = (x.swapaxes(0, 1) for x in outputs)
-        more = {"state": after} if state else {}
-        return {"logits": logits, "glimpses": glimpses, "attention": attention} | more
+        outputs = {"logits": logits, "glimpses": glimpses, "attention": attention}
+        return outputs | {"state": after} if state else outputs
 
     def _weights(self, size: int) -> dict[str, Array]:
         hidden, classes, zeros = self.hidden_size, self.num_classes, nn.initializers.zeros
@@ -127,7 +130,7 @@ class AttentionDecoder(nn.Module):
         return weights
 
     def _projection(self, project: bool) -> Callable[[Array], Array]:
-        """A pure function, because the greedy decoder calls it inside a scan."""
+        """The projection layer as a pure function, because greedy decoding calls it inside a scan."""
         if self.projection == "none":
             return lambda hidden: hidden
         layer = Projection(self.projection, self.dtype, name="projection")
@@ -139,7 +142,7 @@ class AttentionDecoder(nn.Module):
         return lambda hidden: layer.apply(variables, hidden)
 
     def _feed_back(self, step, table, zero, logits_of, stop_id: int | None) -> tuple[Array, Array, Array]:
-        """Greedy decoding from BOS: logits [T, B, C], glimpses [T, B, D], attention [T, B, S]."""
+        """Decodes greedily from BOS: logits [T, B, C], glimpses [T, B, D], attention [T, B, S]."""
 
         def body(carry, _):
             state, token = carry
@@ -154,9 +157,9 @@ class AttentionDecoder(nn.Module):
 
 
 def scan_until(body: Callable, start: tuple, steps: int, stop_id: int):
-    """`jax.lax.scan(body, start, None, steps)[1]`, but it ends when every row has had the token `stop_id`.
+    """`jax.lax.scan(body, start, None, steps)[1]` that stops when every row has had the token `stop_id`.
 
-    The carry of body is (state, tokens [B]). The outputs of the steps that are left out are 0.
+    The carry of body is (state, tokens [B]). The outputs of the steps that it skips are 0.
     """
     shapes = jax.eval_shape(body, start, None)[1]
     outputs = jax.tree.map(lambda x: jnp.zeros((steps, *x.shape), x.dtype), shapes)
@@ -176,16 +179,19 @@ def scan_until(body: Callable, start: tuple, steps: int, stop_id: int):
 
 
 def token_table(weights: dict[str, Array], size: int) -> Array:
-    """[C, 4H]: what every token adds to the gates. Made once, so that a step only reads a row of it."""
-    kernel = weights["input_kernel"][size:]  # the rows above belong to the glimpse, `size` wide
+    """The contribution of every token to the gates, [C, 4H]. Computed once; each step only looks up rows.
+
+    size: D. The first D rows of the input kernel belong to the glimpse.
+    """
+    kernel = weights["input_kernel"][size:]
     return (weights["embedding"] @ kernel if "embedding" in weights else kernel) + weights["bias"]
 
 
 def attention_step(frames: Array, weights: dict[str, Array]) -> Callable:
-    """(state, token gates [B, 4H]) -> (state, (hidden [B, H], glimpse [B, D], attention [B, S])) for one scan.
+    """The body of a scan: (state, token gates [B, 4H]) -> (state, (hidden [B, H], glimpse [B, D], attention [B, S])).
 
-    The projection of the memory is made here, once. The two products with the hidden state are one. Kernels are cut
-    here, not in the step: on several devices XLA would sum the gradient of a cut anew after every step.
+    The memory is projected here, once, and the two products with the hidden state are merged into one. Kernels are
+    sliced here rather than in the step: on several devices XLA would all-reduce the gradient of a slice at each step.
     """
     memory = frames @ weights["memory_kernel"] + weights["query_bias"]
     state_kernel = jnp.concatenate([weights["query_kernel"], weights["recurrent_kernel"]], axis=1)
@@ -195,8 +201,7 @@ def attention_step(frames: Array, weights: dict[str, Array]) -> Callable:
         hidden, cell = state
         query, gates = jnp.split(hidden @ state_kernel, [hidden_size], axis=-1)
         scores = (jnp.tanh(memory + query[:, None]) @ weights["score_kernel"])[..., 0]
-        scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
-        attention = nn.softmax(scores)
+        attention = nn.softmax(at_least_float32(scores))
         glimpse = jnp.einsum("bs,bsd->bd", attention.astype(frames.dtype), frames)
         gates = gates + glimpse @ glimpse_kernel + token_gates
         hidden, cell = lstm_update(gates, cell)

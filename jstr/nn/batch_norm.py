@@ -1,7 +1,8 @@
-"""Batch normalisation for training on CPUs: Flax's, with its sums as matrix products.
+"""Flax's batch normalisation, with sums as matrix products when training on a CPU.
 
-XLA reduces over all but the last axis in one thread and column by column, which made batch normalisation a third of a
-training step. A product with ones does the same sums 10 to 40 times faster. Other devices keep Flax's own form.
+On CPUs, XLA reduces over all axes but the last in one thread and column by column, which made batch normalisation a
+third of a training step. A product with ones computes the same sums 10 to 40 times faster. Other devices use Flax's
+own form.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ class BatchNorm(nn.BatchNorm):
 
 
 def normalise(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
-    """x [..., C] to mean 0 and variance 1 over all but the last axis, times scale [C], plus bias [C].
+    """Normalises x [..., C] to mean 0 and variance 1 over all axes but the last, then applies scale [C] and bias [C].
 
     Returns:
-      y [..., C], mean [C] and (biased) variance [C] of the batch, through which no gradient flows.
+      y [..., C], and the mean [C] and biased variance [C] of the batch, through which no gradient flows.
     """
     y, mean, var = _normalise(x, scale, bias, epsilon)
     return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(var)
@@ -61,8 +62,8 @@ def _forward(x: Array, scale: Array, bias: Array, epsilon: float):
     return ((x - mean) * (inverse * scale) + bias, mean, var), (x, scale, mean, inverse)
 
 
-def _backward(kept: tuple, gradients: tuple):
-    x, scale, mean, inverse = kept
+def _backward(residuals: tuple, gradients: tuple):
+    x, scale, mean, inverse = residuals
     g, count = gradients[0], x.size // x.shape[-1]
     g_bias = _sum(g)
     g_scale = inverse * (_sum(g * x) - mean * g_bias)

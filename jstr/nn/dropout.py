@@ -1,8 +1,9 @@
-"""Dropout whose random numbers cost little: on CPUs those of JAX take a third of the step of a compact ABINet.
+"""Dropout with cheap random numbers: on CPUs, those of JAX take a third of the step of a compact ABINet.
 
-A value stays or goes by a hash of its place and of two words that the key gives, 14 integer operations that fuse with
-what follows. JAX's generator takes some 80, which an attention over 256 cells needs 65,536 times a head and word. The
-result does not depend on how arrays lie on devices. The mixing function is lowbias32 (Chris Wellons, 2018).
+Whether a value is kept depends on a hash of its index and of two words drawn from the key: 14 integer operations that
+XLA fuses with what follows. JAX's generator takes about 80 operations per value, and attention over 256 cells needs
+65,536 values per head and word. The result does not depend on how arrays are sharded. The hash is lowbias32 (Chris
+Wellons, 2018).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from jstr.core import Array
 
 
 class Dropout(nn.Module):
-    """Sets a share `rate` of the values to 0 and scales the others by 1 / (1 - rate), in training alone."""
+    """In training, sets a share `rate` of the values to 0 and scales the others by 1 / (1 - rate)."""
 
     rate: float
 
@@ -25,17 +26,18 @@ class Dropout(nn.Module):
 
 
 def drop(x: Array, key: Array, rate: float) -> Array:
+    """`x` with a share `rate` of its values set to 0 and the others scaled by 1 / (1 - rate)."""
     return jnp.where(keep(key, x.shape, rate), x / (1 - rate), 0).astype(x.dtype)
 
 
 def keep(key: Array, shape: tuple[int, ...], rate: float) -> Array:
-    """bool: True with probability 1 - rate, each for itself."""
+    """A mask of this shape, bool: each value is True with probability 1 - rate, independently of the others."""
     first, second = jax.random.bits(key, (2,), jnp.uint32)
-    place, stride = jnp.zeros(shape, jnp.uint32), 1
+    index, stride = jnp.zeros(shape, jnp.uint32), 1
     for axis in reversed(range(len(shape))):
-        place += jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
+        index += jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
         stride *= shape[axis]
-    mixed = _mix(_mix(place * jnp.uint32(0x9E3779B9) + first) ^ second)
+    mixed = _mix(_mix(index * jnp.uint32(0x9E3779B9) + first) ^ second)
     return mixed >= jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
 
 

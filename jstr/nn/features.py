@@ -1,7 +1,7 @@
-"""Visual feature extractors of the four-stage recognisers: an image becomes a short sequence of columns.
+"""Feature extractors of the four-stage recognisers: an image becomes a short sequence of columns.
 
-All map [B, H, W, C] to [B, h, S, channels], with h = 1 for H = 32. Baek et al. 2019; recognizers.md section 4. The
-last one, `Compact`, is ours.
+All map [B, H, W, C] to [B, h, S, channels], with h = 1 for H = 32. VGG, RCNN and ResNet are those of Baek et al. 2019
+(modules/feature_extraction.py of deep-text-recognition-benchmark); Compact is new.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COMPACT_BLOCKS = (1, 2, 2)
 
 
 class VGG(nn.Module):
-    """The seven convolutions of CRNN (Shi et al. 2015). S = W // 4 - 1."""
+    """The seven convolutions of CRNN (Shi et al. 2015, table 1). S = W // 4 - 1."""
 
     channels: int
     dtype: Any = None
@@ -43,7 +43,7 @@ class VGG(nn.Module):
 
 
 class GRCL(nn.Module):
-    """Gated recurrent convolution layer (Wang and Hu 2017): convolutions are shared over the steps, norms are not."""
+    """Gated recurrent convolution layer (Wang and Hu 2017). Its steps share the convolutions but not the norms."""
 
     channels: int
     dtype: Any = None
@@ -69,7 +69,7 @@ class GRCL(nn.Module):
 
 
 class RCNN(nn.Module):
-    """Three gated recurrent convolution layers between two convolutions. S = W // 4 + 1."""
+    """GRCNN (Wang and Hu 2017): three GRCLs between two convolutions. S = W // 4 + 1."""
 
     channels: int
     dtype: Any = None
@@ -103,7 +103,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The residual network of FAN (Cheng et al. 2017), blocks 1, 2, 5, 3. S = W // 4 + 1."""
+    """The residual network of FAN (Cheng et al. 2017), with 1, 2, 5 and 3 blocks. S = W // 4 + 1."""
 
     channels: int
     dtype: Any = None
@@ -130,10 +130,10 @@ class ResNet(nn.Module):
 
 
 class Compact(nn.Module):
-    """A small residual network of our own, for readers that have to be quick without an accelerator. S = W // 4.
+    """A small residual network for reading quickly without an accelerator. S = W // 4.
 
-    Pixels go into channels at once, 2x2 at a time: at full resolution a thin layer costs a CPU more than a thick one
-    later. Then residual blocks at 1/2, 1/4 and 1/8 of the height; columns stay at 1/4 of the width.
+    The stem turns each 2x2 pixels into channels, because on a CPU a thin layer at full resolution costs more than a
+    wide one later. Residual blocks follow at 1/2, 1/4 and 1/8 of the height; the width stops shrinking at 1/4.
     """
 
     channels: int
@@ -158,9 +158,14 @@ class Compact(nn.Module):
 
 
 EXTRACTORS = {"vgg": VGG, "rcnn": RCNN, "resnet": ResNet, "compact": Compact}
-MINIMUM_SIZE = {"vgg": (32, 8), "rcnn": (32, 4), "resnet": (32, 4), "compact": (32, 4)}  # (h, w): one frame is left
+MINIMUM_SIZE = {
+    "vgg": (32, 8),
+    "rcnn": (32, 4),
+    "resnet": (32, 4),
+    "compact": (32, 4),
+}  # (height, width) that leave one frame
 
 
 def num_frames(features: str, width: int) -> int:
-    """S, the number of columns that an extractor makes of an image `width` pixels wide."""
+    """S, the number of columns that an extractor makes of an image that is `width` pixels wide."""
     return width // 4 + {"vgg": -1, "rcnn": 1, "resnet": 1, "compact": 0}[features]

@@ -1,4 +1,4 @@
-"""The scale in which recognisers see images."""
+"""The pixel scale that recognisers expect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jstr.core import Array
 
 
 def normalise(images: Array) -> Array:
-    """[B, H, W, C] uint8 becomes float32 in [-1, 1]; floating-point images are taken to be scaled already."""
+    """Images [B, H, W, C] as float32 in [-1, 1] if they are uint8; floating-point images count as scaled already."""
     if images.dtype == jnp.uint8:
         return images.astype(jnp.float32) / 127.5 - 1.0
     return images

@@ -14,9 +14,10 @@ MAPPINGS = ("all", "window", "frame", "fixed")
 
 
 class ProjectionHead(nn.Module):
-    """Frames [B, S, D] -> [B, S, size], thrown away after pre-training. seqclr.md section 3.
+    """Frames [B, S, D] -> [B, S, size]; discarded after pre-training. Aberdam et al. 2021 (SeqCLR), section 3.2.
 
-    kind: `linear` and `mlp` (one hidden layer, ReLU) see a frame at a time, `bilstm` the whole word; none: identity.
+    kind: `linear` and `mlp` (one hidden layer, ReLU) map each frame by itself, `bilstm` reads the whole word; `none` is
+      the identity.
     hidden_size, size: None is D.
     """
 
@@ -37,17 +38,18 @@ class ProjectionHead(nn.Module):
 
 
 def frame_mask(filled: Array, frames: int) -> Array:
-    """[B, frames] bool: frames that see at least some of the picture, when padding follows its share `filled` [B]."""
+    """Which frames [B, frames] show part of the image rather than padding, which follows its share `filled` [B]."""
     return jnp.arange(frames) < jnp.maximum(jnp.ceil(filled[:, None] * frames - 1e-3), 1)
 
 
 def map_frames(frames: Array, mask: Array, mapping: str, size: int) -> tuple[Array, Array]:
-    """Instances [B, N, D] of frames [B, S, D], and which of them count [B, N] bool; frames with mask False do not.
+    """Maps frames [B, S, D] to instances [B, N, D], and returns which of these count [B, N] bool.
 
-    mapping: `all`, the mean (N = 1); `window`, adaptive average pooling to N = size windows, of which the i-th of a
-    word of n frames holds frames floor(i n / N) to ceil((i + 1) n / N) - 1, so neighbours may share one (and all do
-    where n < N); `frame`, every frame (N = S); `fixed`, windows of `size` frames, what is left over dropped. n counts
-    the frames of the mask. seqclr.md section 4.
+    mask [B, S]: the frames to use, n of each word. mapping (Aberdam et al. 2021, section 3.3):
+      `all`: their mean, N = 1. `frame`: every frame, N = S.
+      `window`: adaptive average pooling to N = size windows. Window i holds frames floor(i n / N) to
+        ceil((i + 1) n / N) - 1, so neighbours may share a frame, and all of them do where n < N.
+      `fixed`: windows of `size` frames; those left over are dropped.
     """
     if mapping == "frame":
         return frames, mask
@@ -66,8 +68,8 @@ def map_frames(frames: Array, mask: Array, mapping: str, size: int) -> tuple[Arr
     return jnp.einsum("bns,bsd->bnd", weight.astype(frames.dtype), frames), count > 0
 
 
-def less_their_mean(instances: Array, mask: Array) -> Array:
-    """Instances [B, N, D], those of the mask [B, N] less the mean of these over the word; zero where one is alone."""
+def center_instances(instances: Array, mask: Array) -> Array:
+    """Subtracts from each instance of the mask [B, N] the mean of those of its word: [B, N, D], 0 outside the mask."""
     keep = mask[..., None].astype(instances.dtype)
     mean = (instances * keep).sum(axis=1, keepdims=True) / jnp.maximum(keep.sum(axis=1, keepdims=True), 1)
     return (instances - mean) * keep

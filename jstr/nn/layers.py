@@ -1,6 +1,6 @@
 """Convolution, batch normalisation, dense layers and pooling with the conventions of the published recognisers.
 
-`dtype` everywhere is the dtype of the computation: None follows inputs and parameters, which are float32.
+`dtype` is always that of the computation; None follows the inputs and the parameters, which are float32.
 """
 
 from __future__ import annotations
@@ -16,24 +16,36 @@ from jstr.core import Array
 from jstr.nn import winograd
 from jstr.nn.batch_norm import BatchNorm
 
-# Kaiming normal with gain sqrt(2), not truncated, on every matrix and convolution (recognizers.md section 7).
+# Kaiming normal with gain sqrt(2), not truncated: every matrix and convolution of Baek et al. 2019 (their train.py).
 kaiming = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-# The same for a table [classes, width] whose fan-in, by the torch convention, is its width.
+# The same for an embedding table [classes, width], whose fan-in in PyTorch is its width.
 kaiming_table = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal", in_axis=1, out_axis=0)
-# The same for matrices stacked along a leading axis [n, in, out].
+# The same for stacked matrices [n, in, out].
 kaiming_stacked = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal", batch_axis=0)
-# Normal with variance 2 / (kernel area * outputs).
+# Normal with variance 2 / (kernel area * output channels).
 kaiming_out = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-# Uniform in +- 1 / sqrt(fan-in): torch's default of linear layers and convolutions.
+# Uniform in +-1 / sqrt(fan-in): the default of PyTorch's linear layers and convolutions.
 torch_default = jax.nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 SAME = ((1, 1), (1, 1))
 VALID = ((0, 0), (0, 0))
 
 
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
+
 def conv(
-    features: int, kernel=(3, 3), padding=SAME, strides=(1, 1), *, use_bias=False, dtype=None, name=None, init=kaiming
-):
+    features: int,
+    kernel: tuple[int, int] = (3, 3),
+    padding: Padding = SAME,
+    strides: tuple[int, int] = (1, 1),
+    *,
+    use_bias: bool = False,
+    dtype: Any = None,
+    name: str | None = None,
+    init: Callable = kaiming,
+) -> nn.Conv:
+    """`flax.linen.Conv` [B, H, W, C] -> [B, H', W', features], computed by Winograd's method where that is faster."""
     return nn.Conv(
         features,
         kernel,
@@ -47,11 +59,15 @@ def conv(
     )
 
 
-def dense(features: int, *, use_bias=True, dtype=None, name=None, init=kaiming):
+def dense(
+    features: int, *, use_bias: bool = True, dtype: Any = None, name: str | None = None, init: Callable = kaiming
+) -> nn.Dense:
+    """`flax.linen.Dense` [..., D] -> [..., features], Kaiming normal by default."""
     return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=init, name=name)
 
 
-def batch_norm(train: bool, *, dtype=None, name=None):
+def batch_norm(train: bool, *, dtype: Any = None, name: str | None = None) -> BatchNorm:
+    """Batch normalisation over all axes but the last; momentum 0.9 and epsilon 1e-5 are PyTorch's defaults."""
     return BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
 
 
@@ -60,7 +76,7 @@ class ConvNorm(nn.Module):
 
     features: int
     kernel: tuple[int, int] = (3, 3)
-    padding: tuple[tuple[int, int], tuple[int, int]] = SAME
+    padding: Padding = SAME
     strides: tuple[int, int] = (1, 1)
     relu: bool = True
     dtype: Any = None
@@ -76,9 +92,10 @@ class ConvNorm(nn.Module):
 
 
 def max_pool(x: Array, height: int, width: int) -> Array:
-    """Maximum over cells of height x width pixels that do not overlap; what is left at the bottom and right is cut.
+    """Maximum over windows of height x width pixels without overlap: [B, H, W, C] -> [B, H // height, W // width, C].
 
-    [B, H, W, C] -> [B, H // height, W // width, C]. Slices instead of reduce_window, whose gradient is slow on a CPU.
+    Rows at the bottom and columns on the right that do not fill a window are dropped. A reshape instead of
+    reduce_window, whose gradient is slow on a CPU.
     """
     b, h, w, c = x.shape
     h, w = h // height, w // width

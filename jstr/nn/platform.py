@@ -1,6 +1,6 @@
-"""The platform that a program is traced for: the one it will run on, which may not be the one we are on.
+"""The platform that a program is traced for, which need not be the one of this process.
 
-Some layers have a form of their own for CPUs. tools/compile_tpu.py compiles for TPUs on a machine that has only a CPU.
+Some layers have a separate form for CPUs. tools/compile_tpu.py compiles for TPUs on a machine that has only a CPU.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _CHOSEN: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform",
 
 
 def platform() -> str:
-    """cpu, gpu or tpu. Ask while tracing, not before."""
+    """cpu, gpu or tpu. Call it while tracing, not before."""
     return _CHOSEN.get() or jax.default_backend()
 
 
 @contextlib.contextmanager
 def tracing_for(name: str) -> Iterator[None]:
-    """Inside it, programs are traced for platform `name`. What jax has traced before is forgotten, here and after."""
+    """A context in which programs are traced for platform `name`. Clears JAX's caches on entry and exit."""
     jax.clear_caches()
     token = _CHOSEN.set(name)
     try:

@@ -1,7 +1,7 @@
-"""From a map of cells to one vector for each position of the word, all at once (ABINet, Fang et al. 2021).
+"""From a map of cells to one vector for each position of the word, in parallel (Fang et al. 2021, section 3.1).
 
 Both modules map [B, h, w, D] to vectors [B, length, D] and weights [B, length, h, w], which sum to 1 over the cells.
-semimtr.md section 3.3.
+Official code: modules/attention.py of ABINet.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array
+from jstr.core import Array, at_least_float32
 from jstr.nn.layers import ConvNorm, dense, torch_default
 from jstr.nn.transformer import sinusoid
 
 
 class PositionAttention(nn.Module):
-    """Queries are the codes of the positions, keys come from a small U-Net over the map. inner: its width."""
+    """Queries are position codes; keys come from a small U-Net over the map, `inner` channels wide."""
 
     length: int
     inner: int = 64
@@ -46,9 +46,9 @@ class PositionAttention(nn.Module):
 
 
 class AdditiveAttention(nn.Module):
-    """Scores of the cells from a hidden layer over the cell and a learned embedding of the reading order.
+    """Scores each cell by a hidden layer over its features and a learned embedding of the reading order.
 
-    The number of cells is part of the parameters: h and w are fixed.
+    The number of cells is part of the parameters, so h and w are fixed.
     """
 
     length: int
@@ -66,14 +66,13 @@ class AdditiveAttention(nn.Module):
 
 
 def _weighted(scores: Array, x: Array) -> tuple[Array, Array]:
-    """Softmax of scores [B, T, h, w] over the cells, in float32, and the mean of x [B, h, w, D] by it."""
-    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
-    weights = jax.nn.softmax(scores, axis=(-2, -1))
+    """Softmax of scores [B, T, h, w] over the cells, and the mean of x [B, h, w, D] weighted by it: [B, T, D]."""
+    weights = jax.nn.softmax(at_least_float32(scores), axis=(-2, -1))
     return jnp.einsum("bthw,bhwd->btd", weights.astype(x.dtype), x), weights
 
 
 def _resize(x: Array, shape: tuple[int, ...]) -> Array:
-    """x [B, h, w, C] to the height and width of `shape`, each cell from the one whose share of the map it lies in."""
+    """Nearest-neighbour resize of x [B, h, w, C] to the height and width of `shape` [B, H, W, ...]."""
     for axis in (1, 2):
         old, new = x.shape[axis], shape[axis]
         if new % old == 0:

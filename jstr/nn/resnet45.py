@@ -1,4 +1,4 @@
-"""The residual network of ABINet (Fang et al. 2021), which keeps a map of cells. semimtr.md section 3.1."""
+"""The residual network of ABINet (Fang et al. 2021, section 4.2; modules/resnet.py), which keeps a map of cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BLOCKS = (3, 4, 6, 6, 3)
 
 
 class Block(nn.Module):
-    """1x1 and 3x3 convolution and a shortcut, a 1x1 convolution where stride or number of channels change."""
+    """1x1 and 3x3 convolution and a shortcut, which is a 1x1 convolution where stride or channels change."""
 
     channels: int
     stride: int = 1
@@ -35,9 +35,9 @@ class Block(nn.Module):
 
 
 class ResNet45(nn.Module):
-    """[B, H, W, C] -> [B, H / 4, W / 4, 16 channels].
+    """[B, H, W, C] -> [B, H / 4, W / 4, 16 * channels].
 
-    channels: of the first convolution. blocks: of the five stages.
+    channels: of the first convolution; each stage after the first doubles them. blocks: how many in each stage.
     """
 
     channels: int = 32

@@ -1,4 +1,4 @@
-"""LSTMs. Gates are stored in the order input, forget, cell, output, with one bias vector for each set of gates."""
+"""LSTMs. Gates are stored in the order input, forget, cell, output, with one bias vector for all four."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def lstm_update(gates: Array, cell: Array) -> tuple[Array, Array]:
 class BiLSTM(nn.Module):
     """Bidirectional LSTM from zero states: [B, S, D] -> [B, S, 2H], forward direction first.
 
-    Every frame counts: there is no padding in a batch of images. Both directions advance in one scan, and the
-    products with the inputs, which need no state, are made before it.
+    There is no mask: images of a batch have the same width. Both directions advance in one scan; the products with the
+    inputs, which need no state, are computed before it.
     """
 
     hidden_size: int
@@ -51,7 +51,7 @@ class BiLSTM(nn.Module):
 
 
 class BiLSTMBlock(nn.Module):
-    """BiLSTM and a dense layer: [B, S, D] -> [B, S, hidden_size]. recognizers.md section 5."""
+    """BiLSTM and a linear layer: [B, S, D] -> [B, S, hidden_size], as in CRNN (Shi et al. 2015; Baek et al. 2019)."""
 
     hidden_size: int
     dtype: Any = None

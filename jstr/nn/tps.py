@@ -1,7 +1,7 @@
-"""Rectification of a word image by a thin-plate spline (RARE, Shi et al. 2016; Baek et al. 2019).
+"""Rectification of a word image by a thin-plate spline: RARE (Shi et al. 2016, section 3.1) as in Baek et al. 2019.
 
-Coordinates are (x, y) in [-1, 1]. F fiducial points: the first half lies on the upper edge of the rectified image,
-the second half on its lower edge. recognizers.md section 3.
+Coordinates are (x, y) in [-1, 1]. Of F fiducial points, the first half lies on the upper edge of the rectified image,
+the second half on its lower edge. Official code: modules/transformation.py of deep-text-recognition-benchmark.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from jstr.nn.layers import ConvNorm, dense, max_pool
 
 
 def fiducials(count: int) -> np.ndarray:
-    """Where the fiducial points lie in the rectified image: [F, 2] float64."""
+    """The fiducial points in the rectified image: [F, 2] float64."""
     x = np.linspace(-1.0, 1.0, count // 2)
     return np.concatenate([np.stack([x, np.full_like(x, y)], axis=1) for y in (-1.0, 1.0)])
 
 
 def initial_fiducials(count: int) -> np.ndarray:
-    """Where an untrained network sees them: [F, 2] float64, the slanted start of RARE's figure 6a, not the identity."""
+    """The fiducial points an untrained network predicts: [F, 2] float64, slanted as in RARE's figure 6a."""
     x = np.linspace(-1.0, 1.0, count // 2)
     upper, lower = np.linspace(0.0, -1.0, count // 2), np.linspace(1.0, 0.0, count // 2)
     return np.concatenate([np.stack([x, y], axis=1) for y in (upper, lower)])
 
 
 def inverse_system(count: int) -> np.ndarray:
-    """The inverse of the spline's linear system, [F + 3, F + 3] float64."""
+    """The inverse of the linear system of the spline: [F + 3, F + 3] float64."""
     points = fiducials(count)
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
     np.fill_diagonal(distance, 1.0)  # r^2 ln r is 0 there
@@ -46,10 +46,10 @@ def inverse_system(count: int) -> np.ndarray:
 
 
 def pixel_basis(count: int, height: int, width: int) -> np.ndarray:
-    """The spline's basis functions at the pixel centres, row by row: [H * W, F + 3] float64.
+    """The basis functions of the spline at the pixel centres, row by row: [H * W, F + 3] float64.
 
-    The centres are those of pixels as areas, while `bilinear_sample` puts -1 and 1 on the centres of the outer pixels,
-    so the identity spline shrinks an image by (W - 1) / W. Published weights were trained that way.
+    Here -1 and 1 are the image's edges; in `bilinear_sample` they are the centres of the outermost pixels. The identity
+    spline therefore scales an image by (W - 1) / W. Published weights were trained that way.
     """
     x, y = (2.0 * np.arange(width) + 1.0) / width - 1.0, (2.0 * np.arange(height) + 1.0) / height - 1.0
     pixels = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
@@ -60,16 +60,16 @@ def pixel_basis(count: int, height: int, width: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=32)
 def constants(count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """(basis [H * W, F + 3], system [F + 3, F]) float64: basis @ system @ points [F, 2] is where pixels are sampled."""
+    """(basis [H * W, F + 3], system [F + 3, F]) float64; basis @ system @ points [F, 2] are the sampling positions."""
     return pixel_basis(count, height, width), inverse_system(count)[:, :count]
 
 
 def sampling_grid(points: Array, height: int, width: int) -> Array:
-    """points [B, F, 2] -> where to sample, [B, height, width, 2].
+    """Fiducial points [B, F, 2] -> sampling positions [B, height, width, 2].
 
-    Two products, each summed term by term, as the published code's arithmetic does it. In float32 any other order moves
-    pixels by up to 1e-3, which published weights were trained without and deep networks amplify; and sums of products
-    keep full precision on a TPU, whose matrix unit has 8 bits by default, less than one pixel in 100.
+    Two matrix products, each summed term by term in the order of the published code. In float32, another order moves
+    positions by up to 1e-3, which deep networks with published weights amplify. Summing terms also keeps full precision
+    on a TPU, whose matrix unit has 8 bits by default: too few for positions among 100 pixels.
     """
     basis, system = (jnp.asarray(x, points.dtype) for x in constants(points.shape[1], height, width))
     grid = _product_in_order(basis, _product_in_order(system, points))
@@ -77,17 +77,17 @@ def sampling_grid(points: Array, height: int, width: int) -> Array:
 
 
 def _product_in_order(matrix: Array, x: Array) -> Array:
-    """matrix [N, K] @ x [B, K, 2] -> [B, N, 2], rounded products added in the order of K."""
+    """matrix [N, K] @ x [B, K, 2] -> [B, N, 2]: rounded products, added in the order of K."""
     products = matrix.T[:, None, None] * jnp.moveaxis(x, 1, 0)[..., None]  # [K, B, 2, N]
-    # A CPU would fuse a product and a sum, rounding once where the published code rounds twice.
+    # A CPU fuses multiply and add, which rounds once where the published code rounds twice.
     products = jax.lax.platform_dependent(products, cpu=jax.lax.optimization_barrier, default=lambda x: x)
     return functools.reduce(jnp.add, products).swapaxes(1, 2)
 
 
 def bilinear_sample(images: Array, grid: Array) -> Array:
-    """images [B, H, W, C] read at grid [B, h, w, 2] -> [B, h, w, C]; -1 and 1 are the centres of the outer pixels.
+    """Samples images [B, H, W, C] at grid [B, h, w, 2] -> [B, h, w, C]; -1 and 1 are the outermost pixel centres.
 
-    Outside the image the border pixel repeats, without a gradient to the grid.
+    Outside the image the border pixel repeats, and no gradient reaches the grid.
     """
     b, h, w, c = images.shape
     position = (grid + 1.0) * 0.5 * jnp.array([w - 1, h - 1], grid.dtype)
@@ -107,7 +107,7 @@ def bilinear_sample(images: Array, grid: Array) -> Array:
 
 
 class Localization(nn.Module):
-    """Finds the fiducial points of a word: [B, H, W, C] -> [B, F, 2]."""
+    """Predicts the fiducial points of a word: [B, H, W, C] -> [B, F, 2]."""
 
     num_fiducials: int
     channels: int = 512
@@ -126,12 +126,12 @@ class Localization(nn.Module):
             kernel_init=nn.initializers.zeros,
             bias_init=lambda key, shape, dtype=jnp.float32: jnp.asarray(start, dtype),
             name="fc2",
-        )(x)  # in the parameters' precision whatever `dtype` is: these are positions
+        )(x)  # in the precision of the parameters, not `dtype`: these are positions
         return points.reshape(-1, self.num_fiducials, 2)
 
 
 class TPS(nn.Module):
-    """Localisation, grid and sampling: [B, H, W, C] -> the rectified images, same shape."""
+    """Rectifies images [B, H, W, C] -> [B, H, W, C]: localisation, grid, sampling."""
 
     num_fiducials: int
     channels: int = 512

@@ -1,6 +1,6 @@
-"""Transformer layers in the post-norm form (Vaswani et al. 2017), as ABINet uses them. semimtr.md sections 3 and 4.
+"""Post-norm transformer layers (Vaswani et al. 2017), as in ABINet (Fang et al. 2021, sections 3.1 and 3.2).
 
-Softmax and layer normalisation are computed in float32 whatever `dtype` says.
+Softmax and layer normalisation are computed in at least float32, whatever `dtype` is.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jstr.core import Array
+from jstr.core import Array, at_least_float32
 from jstr.nn.dropout import Dropout, drop
 from jstr.nn.layers import dense, torch_default
 
-# Glorot uniform over the matrix that makes queries, keys and values at once, three times as wide as one of them.
+# Glorot uniform over PyTorch's joint matrix of queries, keys and values, which is three times as wide as each.
 _stacked_glorot = jax.nn.initializers.variance_scaling(0.5, "fan_in", "uniform")
 
 
 def sinusoid(length: int, width: int) -> np.ndarray:
-    """Positions 0 to length - 1 as [length, width] float64: sin and cos in turn, wave lengths 2 pi to 10000 * 2 pi."""
+    """Position codes [length, width] float64: sines and cosines in turn (Vaswani et al., section 3.5)."""
     angle = np.arange(length)[:, None] * np.exp(np.arange(0, width, 2) * (-np.log(10000.0) / width))
     return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(length, width)
 
 
 def add_positions(x: Array) -> Array:
-    """x [B, N, D] plus the code of its positions."""
+    """x [B, N, D] plus the codes of its N positions."""
     return x + jnp.asarray(sinusoid(*x.shape[1:]), x.dtype)
 
 
 class Attention(nn.Module):
-    """Multi-head attention of queries [B, Q, D] over memory [B, N, D], with dropout on its weights.
+    """Multi-head attention of queries [B, Q, D] over memory [B, N, D] -> [B, Q, D], with dropout on its weights.
 
-    mask [B or 1, 1, Q, N] bool: True where the query may see the position. A query that may see nothing sees the mean.
+    mask [B or 1, 1, Q, N] bool: True where the query may attend. One that may attend nowhere averages all positions.
     """
 
     num_heads: int
@@ -56,11 +56,11 @@ class Attention(nn.Module):
 
 
 def _attend(query, key, value, mask=None, dropout_rng=None, dropout_rate=0.0, deterministic=False):
-    """query [B, Q, H, d], key and value [B, N, H, d] -> [B, Q, H, d]: for nn.MultiHeadDotProductAttention."""
-    # Heads first: on a CPU XLA multiplies slices that lie apart at half the speed.
+    """query [B, Q, H, d], key and value [B, N, H, d] -> [B, Q, H, d]; the attention_fn of Attention."""
+    # Heads first: on a CPU, XLA multiplies strided slices at half the speed.
     query, key, value = (x.transpose(0, 2, 1, 3) for x in (query, key, value))
     scores = jnp.einsum("bhqd,bhnd->bhqn", query / np.sqrt(query.shape[-1]).astype(query.dtype), key)
-    scores = scores.astype(_at_least_single(scores))
+    scores = at_least_float32(scores)
     if mask is not None:
         scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
     weights = jax.nn.softmax(scores).astype(value.dtype)
@@ -70,9 +70,10 @@ def _attend(query, key, value, mask=None, dropout_rng=None, dropout_rate=0.0, de
 
 
 class Layer(nn.Module):
-    """Attention and a feed-forward network, each added to what came in and then normalised: [B, Q, D] -> [B, Q, D].
+    """Attention and a feed-forward network, each added to its input and then normalised: [B, Q, D] -> [B, Q, D].
 
-    memory [B, N, D]: what is attended to; None: the input itself (an encoder layer).
+    memory [B, N, D]: what the attention reads; None: the input itself (an encoder layer). hidden: width between the two
+    matrices of the feed-forward network.
     """
 
     num_heads: int
@@ -86,15 +87,11 @@ class Layer(nn.Module):
             return Dropout(self.dropout)(values, train=train)
 
         def norm(values, name):
-            normed = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=_at_least_single(values), name=name)
-            return normed(values).astype(values.dtype)
+            layer_norm = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name=name)
+            return layer_norm(at_least_float32(values)).astype(values.dtype)
 
         attended = Attention(self.num_heads, self.dropout, self.dtype, name="attend")
         x = norm(x + dropped(attended(x, x if memory is None else memory, mask, train=train)), "norm_0")
         inner = dropped(nn.relu(dense(self.hidden, dtype=self.dtype, init=torch_default, name="inner")(x)))
         outer = dense(x.shape[-1], dtype=self.dtype, init=torch_default, name="outer")(inner)
         return norm(x + dropped(outer), "norm_1")
-
-
-def _at_least_single(x: Array):
-    return jnp.promote_types(x.dtype, jnp.float32)

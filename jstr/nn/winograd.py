@@ -1,15 +1,16 @@
 """3x3 convolutions on CPUs: Winograd's minimal filtering F(4x4, 3x3), with its own gradients.
 
 XLA's direct convolution on a CPU is slower than that of other libraries. Here each tile of 6x6 inputs gives 4x4 outputs
-by 36 products per pair of channels instead of 144, as 36 matrix products, for as many pictures at a time as a cache
-holds. That takes half of the time, forward and backward. Results differ from the direct convolution's by about 1e-6 of
-the largest value; `jax.default_matmul_precision("highest")` calls for the direct one. Lavin and Gray, "Fast algorithms
-for convolutional neural networks", CVPR 2016, section 4.
+with 36 products per pair of channels instead of 144, as 36 matrix products, for as many images at a time as fit into a
+cache. That takes half of the time, forward and backward. Results differ from those of the direct convolution by about
+1e-6 of the largest value; `jax.default_matmul_precision("highest")` selects the direct one. Lavin and Gray, "Fast
+algorithms for convolutional neural networks", CVPR 2016, section 4.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,39 +35,40 @@ BT = np.array(
 G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float32) / 24
 AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
 GG, AA = np.kron(G, G), np.kron(AT, AT)  # rows and columns at once: [36, 9] and [16, 36]
-MIN_CHANNELS, MIN_HEIGHT = 32, 3  # below these the tiles cost more than they save
-MIN_TILES, LARGE = 64, 2**14  # fewer tiles do not pay for the transform of kernels of more than LARGE pairs of channels
+MIN_CHANNELS, MIN_HEIGHT = 32, 3  # below these, tiles cost more than they save
+MIN_TILES, LARGE = 64, 2**14  # kernels with more than LARGE pairs of channels need that many tiles to pay off
 CACHE = 2**23  # bytes
 
 
 def conv_general_dilated(x: Array, kernel: Array, strides, padding, **options) -> Array:
-    """`jax.lax.conv_general_dilated` of [B, H, W, C] for `flax.linen.Conv`, by Winograd's method where it is faster."""
-    usual = all(set(options.get(name) or (1,)) == {1} for name in ("lhs_dilation", "rhs_dilation"))
-    usual &= options.get("feature_group_count", 1) == 1
+    """`jax.lax.conv_general_dilated` for `flax.linen.Conv`: [B, H, W, C], by Winograd's method where that is faster."""
+    plain = all(set(options.get(name) or (1,)) == {1} for name in ("lhs_dilation", "rhs_dilation"))
+    plain &= options.get("feature_group_count", 1) == 1
     same = kernel.shape[:2] == (3, 3) and set(strides) == {1} and [tuple(p) for p in padding] == [(1, 1), (1, 1)]
     large = min(kernel.shape[2:]) >= MIN_CHANNELS and min(x.shape[1:3]) >= MIN_HEIGHT
     large &= x.shape[0] * math.prod(_tiles(*x.shape[1:3])) >= MIN_TILES or math.prod(kernel.shape[2:]) <= LARGE
     single = x.dtype == kernel.dtype == jnp.float32 and not _exact(options.get("precision"))
-    if platform.platform() == "cpu" and usual and same and large and single:
+    if platform.platform() == "cpu" and plain and same and large and single:
         return conv3x3(x, kernel)
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
 
 
-def _exact(precision) -> bool:
+def _exact(precision: Any) -> bool:
+    """Whether a convolution of this precision must not be approximated; None: JAX's default precision decides."""
     wanted = precision if precision is not None else jax.config.jax_default_matmul_precision
     return wanted in (lax.Precision.HIGHEST, "highest", "float32")
 
 
 @jax.custom_vjp
 def conv3x3(x: Array, kernel: Array) -> Array:
-    """[B, H, W, C] with kernel [3, 3, C, D], stride 1, zeros around -> [B, H, W, D]."""
+    """Convolves [B, H, W, C] with kernel [3, 3, C, D], stride 1, zero padding 1 -> [B, H, W, D]."""
     return _forward(x, kernel)[0]
 
 
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple]:
     transformed = (GG @ kernel.reshape(9, -1)).reshape(36, *kernel.shape[2:])
 
-    def some(x):
+    def convolve(x):
         batch, height, width, _ = x.shape
         rows, columns = _tiles(height, width)
         product = jnp.einsum("tnc,tcd->tnd", _cut(x), transformed)
@@ -75,15 +77,15 @@ def _forward(x: Array, kernel: Array) -> tuple[Array, tuple]:
         return y[:, :height, :width]
 
     parts = _parts(x, kernel.shape[3])
-    y = lax.map(some, x.reshape(parts, -1, *x.shape[1:])) if parts > 1 else some(x)
+    y = lax.map(convolve, x.reshape(parts, -1, *x.shape[1:])) if parts > 1 else convolve(x)
     return y.reshape(*x.shape[:3], -1), (x, transformed)
 
 
-def _backward(kept: tuple, g: Array) -> tuple[Array, Array]:
-    x, transformed = kept
+def _backward(residuals: tuple, g: Array) -> tuple[Array, Array]:
+    x, transformed = residuals
     parts = _parts(x, g.shape[3])
 
-    def some(g_transformed, inputs):
+    def accumulate(g_transformed, inputs):
         x, g = inputs
         batch, height, width, _ = x.shape
         rows, columns = _tiles(height, width)
@@ -94,7 +96,7 @@ def _backward(kept: tuple, g: Array) -> tuple[Array, Array]:
         return g_transformed + jnp.einsum("tnc,tnd->tcd", _cut(x), g_product), _uncut(g_seen, x.shape)
 
     inputs = [a.reshape(parts, -1, *a.shape[1:]) for a in (x, g)]
-    g_transformed, g_x = lax.scan(some, jnp.zeros_like(transformed), inputs)
+    g_transformed, g_x = lax.scan(accumulate, jnp.zeros_like(transformed), inputs)
     g_kernel = (GG.T @ g_transformed.reshape(36, -1)).reshape(3, 3, *transformed.shape[1:])
     return g_x.reshape(x.shape), g_kernel
 
@@ -103,14 +105,14 @@ conv3x3.defvjp(_forward, _backward)
 
 
 def _parts(x: Array, features: int) -> int:
-    """In how many parts the pictures [B, H, W, C] are gone through: what a part reads and writes fits into a cache.
+    """The number of parts that images [B, H, W, C] are split into, so that what a part reads and writes fits a cache.
 
-    But it is at least four times the kernel's, which every part reads. On several devices one part: the pictures are
-    spread over them.
+    A part is at least four times the size of the kernel, which every part reads. One part on several devices, because
+    the images are spread over them.
     """
     batch, height, width, channels = x.shape
     tiles = math.prod(_tiles(height, width))
-    most = max(CACHE // 4, 4 * 36 * channels * features) // (36 * tiles * (channels + features))  # numbers, not bytes
+    most = max(CACHE // 4, 4 * 36 * channels * features) // (36 * tiles * (channels + features))  # values, not bytes
     if jax.device_count() > 1 or batch == 0:
         return 1
     return min(parts for parts in range(1, batch + 1) if batch % parts == 0 and batch // parts <= max(most, 1))
@@ -130,13 +132,13 @@ def _cut(x: Array) -> Array:
     rows, columns = _tiles(height, width)
     x = jnp.pad(x, ((0, 0), (1, 1 + 4 * rows - height), (1, 1 + 4 * columns - width), (0, 0)))
     down = jnp.stack(_combine(BT, [x[:, i : i + 4 * rows - 3 : 4] for i in range(6)]))
-    down = lax.optimization_barrier(down)  # else XLA computes each of its values anew for each of the 36 results
+    down = lax.optimization_barrier(down)  # otherwise XLA recomputes each of its values for each of the 36 results
     both = jnp.stack(_combine(BT, [down[:, :, :, j : j + 4 * columns - 3 : 4] for j in range(6)]), 1)
     return both.reshape(36, -1, channels)
 
 
 def _uncut(tiles: Array, shape: tuple[int, ...]) -> Array:
-    """The transpose of `_cut`: [36, tiles, C] -> [B, H, W, C], where overlapping tiles add up."""
+    """The transpose of `_cut`: [36, tiles, C] -> [B, H, W, C], summing overlapping tiles."""
     batch, height, width, channels = shape
     tiles = tiles.reshape(6, 6, batch, *_tiles(height, width), channels)
     across = lax.optimization_barrier(_overlap(_combine(BT.T, [tiles[:, j] for j in range(6)]), 3))
@@ -145,7 +147,7 @@ def _uncut(tiles: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _overlap(parts: list[Array], axis: int) -> Array:
-    """Six values of each of n tiles along `axis`, one tile every 4 values: n -> 4 (n + 1). Sums where they overlap."""
+    """Lays out n tiles of six values along `axis`, one every 4 values, and sums overlaps: length n -> 4 (n + 1)."""
 
     def pad(part: Array, before: int, after: int) -> Array:
         return jnp.pad(part, [(before, after) if a == axis else (0, 0) for a in range(part.ndim)])

@@ -15,7 +15,7 @@ import numpy as np
 from jstr.core import InputError, ModelConfig, Objective
 from jstr.losses import contrastive
 from jstr.nn.images import normalise
-from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, frame_mask, less_their_mean, map_frames
+from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, center_instances, frame_mask, map_frames
 from jstr.objectives.parts import apply_model
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 from jstr.visualize import similarity_sheet
@@ -151,7 +151,7 @@ class SeqCLR(NamedTuple):
             frames = frames.reshape(frames.shape[0], -1, frames.shape[-1])
         projected = self.projection.apply({"params": params.get("projection", {})}, frames)
         found, counts = map_frames(projected, mask, self.mapping, self.size)
-        return (less_their_mean(found, counts) if self.centred else found), counts
+        return (center_instances(found, counts) if self.centred else found), counts
 
     def show(self, params, model_state, teacher, batch):
         """Cosines [K, N, K, N] between the instances of the first K words in both views, as in evaluation."""

@@ -1,12 +1,13 @@
-"""How the arrays of `jstr.models.four_stage` are made of the tensors of the published PyTorch code, name by name."""
+"""Which tensors of the published PyTorch code each array of `jstr.models.four_stage` is made of, name by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
+from jstr.interop.torch_tensors import Leaf, batch_norm, conv_norm, convolution, copy, dense, layer, layer_norm
 from jstr.nn.features import GRCL_STEPS, RESNET_BLOCKS
 
 GRID = "Transformation.GridGenerator."
@@ -15,65 +16,28 @@ EXTRACTOR = "FeatureExtraction.ConvNet."
 CELL = "Prediction.attention_cell."
 
 
-class Leaf(NamedTuple):
-    """One array of ours: where it lives, the tensors it is made of, and how."""
-
-    path: tuple[str, ...]  # collection first
-    keys: tuple[str, ...]
-    make: Callable[..., np.ndarray]
-
-
-# How one array is made of tensors. Torch stores matrices as [out, in] and convolutions as [out, in, height, width].
-
-
-def copy(x):
-    return x
-
-
-def dense(x):
-    return x.transpose()
-
-
-def convolution(x):
-    return x.transpose(2, 3, 1, 0)
-
-
-def _pointwise(x):
+def _pointwise(x: np.ndarray) -> np.ndarray:
+    """A convolution [out, in, 1] as a matrix [in, out]."""
     return x.squeeze(-1).transpose()
 
 
-def _sum(a, b):  # torch has two biases where one is enough
+def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """PyTorch's LSTMs have two biases, which are added."""
     return a + b
 
 
-def _stack_dense(*matrices):
+def _stack_dense(*matrices: np.ndarray) -> np.ndarray:
+    """Matrices [out, in] of both directions as [2, in, out]."""
     return np.stack([m.transpose() for m in matrices])
 
 
-def _stack_sums(a, b, c, d):
+def _stack_sums(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """The summed biases of both directions."""
     return np.stack([a + b, c + d])
 
 
-def layer(path: tuple[str, ...], key: str, make: Callable, bias: bool = True) -> Iterable[Leaf]:
-    yield Leaf(("params", *path, "kernel"), (key + ".weight",), make)
-    if bias:
-        yield Leaf(("params", *path, "bias"), (key + ".bias",), copy)
-
-
-def norm(path: tuple[str, ...], key: str) -> Iterable[Leaf]:
-    yield Leaf(("params", *path, "scale"), (key + ".weight",), copy)
-    yield Leaf(("params", *path, "bias"), (key + ".bias",), copy)
-    yield Leaf(("batch_stats", *path, "mean"), (key + ".running_mean",), copy)
-    yield Leaf(("batch_stats", *path, "var"), (key + ".running_var",), copy)
-
-
-def conv_norm(path: tuple[str, ...], conv_key: str, norm_key: str) -> Iterable[Leaf]:
-    yield from layer((*path, "conv"), conv_key, convolution, bias=False)
-    yield from norm((*path, "norm"), norm_key)
-
-
 def leaves(fields: Mapping[str, Any]) -> Iterable[Leaf]:
-    """Every variable of the model with these fields, and the tensors it is made of."""
+    """Every variable of `four_stage.Model(**fields)`, with the tensors it is made of."""
     if fields["transformation"] == "tps":
         yield from _localization()
     yield from _EXTRACTORS[fields["features"]]()
@@ -108,10 +72,10 @@ def _rcnn() -> Iterable[Leaf]:
         path, key = ("extractor", f"grcl_{index}"), f"{EXTRACTOR}{3 + 2 * index}."
         for name, theirs in convolutions.items():
             yield from layer((*path, name), key + theirs, convolution, bias=False)
-        yield from norm((*path, "norm"), key + "BN_x_init")
+        yield from batch_norm((*path, "norm"), key + "BN_x_init")
         for t in range(GRCL_STEPS):
             for name, theirs in norms.items():
-                yield from norm((*path, f"{name}_norm_{t}"), f"{key}GRCL.{t}.BN_{theirs}")
+                yield from batch_norm((*path, f"{name}_norm_{t}"), f"{key}GRCL.{t}.BN_{theirs}")
 
 
 def _resnet() -> Iterable[Leaf]:
@@ -166,6 +130,5 @@ def _attention(fields: Mapping[str, Any]) -> Iterable[Leaf]:
         yield from layer((*projection, "out"), key, dense)
     if fields["projection"] == "mlp":
         yield from layer((*projection, "hidden"), key + ".w_1", _pointwise)
-        yield Leaf(("params", *projection, "norm", "scale"), (key + ".layer_norm.weight",), copy)
-        yield Leaf(("params", *projection, "norm", "bias"), (key + ".layer_norm.bias",), copy)
+        yield from layer_norm((*projection, "norm"), key + ".layer_norm")
         yield from layer((*projection, "out"), key + ".w_2", _pointwise)
