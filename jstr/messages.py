@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -36,4 +37,6 @@ def check_known(name: str, given: Iterable[str], known: Collection[str]) -> None
     """Raises InputError when `given` has a key that is not `known`. name: what has them ("config.teacher")."""
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise InputError(f"{name} has no {', '.join(unknown)}; it takes {', '.join(known) or 'nothing'}")
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(f"{name} has no {', '.join(unknown)}{hint}; it takes {', '.join(known) or 'nothing'}")

@@ -52,7 +52,7 @@ def test_batches_are_those_of_the_host_from_any_start(tmp_path):
     data, device = resident(config)
     same(data, device, host, 0, 8)
     same(data, device, host, 5, 2)
-    assert [len(data.usable[key]) for key in data.usable] == [len(host.usable[key]) for key in host.usable]
+    assert [len(data.sources[key]) for key in data.sources] == [len(host.sources[key]) for key in host.sources]
 
 
 def test_base_images_and_rows_without_labels(tmp_path):

@@ -7,8 +7,8 @@ from testing import REAL_WORDS, tiny_config, write_folder
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
 from jstr.data.pipeline import TrainData, padded_batches
-from jstr.data.sample_filter import Broken, chosen
-from jstr.data.source_config import resolve
+from jstr.data.sample_filter import BrokenImageTracker
+from jstr.data.source_config import Share, resolve
 from jstr.data.sources.open import open_source
 from jstr.training import loop
 
@@ -93,10 +93,10 @@ def test_broken_images_are_replaced_and_named(tmp_path):
 
 
 def test_more_than_one_percent_broken_stops():
-    broken = Broken({"a": 200})
+    broken = BrokenImageTracker({"a": 200})
     assert broken.add(["a/1", "a/2", "a/1"]) == ["a/1", "a/2"]
     assert broken.add(["a/1"]) == []
-    with pytest.raises(InputError, match="at least 3 of 200 images of a .* more than 1%: a/1, a/2, a/3; mend"):
+    with pytest.raises(InputError, match="at least 3 of 200 images of a .* more than 1%: a/1, a/2, a/3; fix"):
         broken.add(["a/3"])
 
 
@@ -174,7 +174,7 @@ def row_of(tmp_path, views=None, **sources):
 
 
 def keys_of(data):
-    return {data.streams["stream"][i]["key"] for i in range(len(data.usable["stream/words"]))}
+    return {data.streams["stream"][i]["key"] for i in range(len(data.sources["stream/words"]))}
 
 
 def test_a_share_is_nested_counted_and_fixed_by_its_seed(tmp_path):
@@ -197,28 +197,13 @@ def test_a_share_is_nested_counted_and_fixed_by_its_seed(tmp_path):
         stream_of(("image",), dict(batch_size=8, sources=dict(r=dict(rendered=dict(seed=1, size=9), share=0.5))))
 
 
-def test_contiguous_order_draws_runs_of_neighbours(tmp_path):
-    """A batch of a source alone is a run from a random start; runs differ, and the same seed draws the same."""
-    data = stream_of(("image",), row_of(tmp_path, words=dict(contiguous=True)))
-    order = list(open_source(str(tmp_path / "words"), labelled=False)[i]["key"] for i in range(40))
-    batches = [[order.index(key.removeprefix("words/")) for key in batch["keys"]] for batch in take(data, 0, 30)]
-    assert all(np.all(np.diff(places) == 1) for places in batches)
-    starts = [places[0] for places in batches]
-    assert len(set(starts)) > 10 and max(starts) > 24 and min(starts) < 8
-    assert take(data, 29, 1)[0]["keys"] == take(data, 0, 30)[29]["keys"]
-    few = stream_of(("image",), row_of(tmp_path, words=dict(contiguous=True, share=0.1)))
-    assert len(keys_of(few)) == 4, "fewer samples than a batch: all of them, in turn"
-    with pytest.raises(InputError, match="sources.r.contiguous is for data sets"):
-        stream_of(("image",), dict(batch_size=8, sources=dict(r=dict(rendered=dict(seed=1, size=9), contiguous=True))))
-
-
 def test_shares_are_of_the_whole_source_whatever_is_usable():
     everything, some = np.arange(1000), np.flatnonzero(np.arange(1000) % 3)
-    train, rest = (chosen(everything, 1000, share, start, 0, "a") for share, start in ((0.9, 0.0), (0.1, 0.9)))
-    labelled = chosen(some, 1000, 0.9, 0.0, 0, "a")
+    train, rest = (Share(*part).choose(everything, 1000) for part in ((0.9, 0.0), (0.1, 0.9)))
+    labelled = Share(0.9).choose(some, 1000)
     assert set(labelled) == set(some) & set(train) and not set(labelled) & set(rest)
     assert np.all(np.diff(labelled) > 0)
-    assert len(chosen(some, 1000, 0.001, 0.5, 0, "a")) == 1
+    assert len(Share(0.001, 0.5).choose(some, 1000)) == 1
 
 
 def test_a_mixed_stream_says_which_words_have_a_label(tmp_path):
@@ -272,4 +257,4 @@ def test_one_source_in_two_streams(tmp_path):
     fields = dict(labelled=("image", "tokens"), unlabelled=("image",))
     data = TrainData(config, loop.prepare(tiny_config()).reader.charset, fields)
     assert data.sizes == {"words": 40}
-    assert {"labelled/words": 4, "unlabelled/words": 40} == {name: len(u) for name, u in data.usable.items()}
+    assert {"labelled/words": 4, "unlabelled/words": 40} == {name: len(u) for name, u in data.sources.items()}

@@ -69,7 +69,7 @@ def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
     loop.run(config, str(tmp_path / "a"))
     file = tmp_path / "a/read/labelled_read.tsv"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(InputError, match="held 39 pictures when they were read, and holds 40 now"):
+    with pytest.raises(InputError, match="held 39 (images|pictures) when they were read, and holds 40 now"):
         train_batch(config, tmp_path / "a")
     with pytest.raises(InputError, match="other"):
         loop.run(config, str(tmp_path / "b"))

@@ -41,7 +41,7 @@ def run() -> None:
     print(f"| views/s | host, a core | {device.device_kind} | compile s | share of a step |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for name, views in streams.items():
-        usable = [u for key, u in data.usable.items() if key.startswith(f"{name}/")]
+        usable = [u for key, u in data.sources.items() if key.startswith(f"{name}/")]
         for field, view in views.items():
             if view:
                 host, draw = viewer(usable, [view]), Drawer(usable, view, config, config.streams[name].batch_size)
@@ -65,7 +65,7 @@ class Drawer:
         import jax
         import numpy as np
 
-        from jstr.data.pipeline import BASE, BASE_SIZE
+        from jstr.data.fields import BASE, BASE_SIZE
         from jstr.training.device_augmentation import draw_views
 
         images = [u[i % len(u)]["image"] for i in range(-(-size // len(usable))) for u in usable][:size]

@@ -38,12 +38,12 @@ def rate(one: Callable[[int], int]) -> float:
 def rows(config, data) -> dict[str, Callable[[], float]]:
     """What to measure on one core, by name, in the order of the pipeline: functions that give images per second."""
     found = {}
-    for name, usable in data.usable.items():
+    for name, usable in data.sources.items():
         for stage, one in stages(usable).items():
             found[f"{name}: {stage}"] = functools.partial(rate, one)
     for name, row in config.streams.items():
         views = {field: dict(view) for field, view in row.get("views", {}).items() if view}
-        of_sources = {key: u for key, u in data.usable.items() if key.startswith(f"{name}/")}
+        of_sources = {key: u for key, u in data.sources.items() if key.startswith(f"{name}/")}
         usable = [*of_sources.values()]
         for field, view in views.items():
             what = f"{name}: view {field} ({', '.join(view)}) and resize alone, of decoded images"

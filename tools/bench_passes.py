@@ -8,7 +8,7 @@ def views_per_step(config, streams) -> int:
 
     streams: those of the objective, stream -> fields.
     """
-    from jstr.data.pipeline import image_fields
+    from jstr.data.fields import image_fields
 
     return sum(config.streams[name].batch_size * max(1, len(image_fields(fields))) for name, fields in streams.items())
 

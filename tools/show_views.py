@@ -14,7 +14,8 @@ from PIL import Image
 
 from jstr.cli import CONFIG, cli, parse
 from jstr.core import InputError
-from jstr.data.pipeline import BASE, BASE_SIZE, TrainData
+from jstr.data.fields import BASE, BASE_SIZE
+from jstr.data.pipeline import TrainData
 from jstr.inference.reader import make_charset
 from jstr.training.device_augmentation import device_views, draw_views
 

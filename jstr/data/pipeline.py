@@ -2,59 +2,43 @@
 
 Every batch is a pure function of (config, number of the batch): sources are random access, Grain shuffles, repeats and
 mixes by index, and batches are formed before anything is handed to threads or workers. So the position in the data is
-one number, and a run may resume on another count of workers or processes.
+one number, and a run may resume with another number of workers or processes.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
 
-from jstr.augment.host import registry
 from jstr.core import InputError
+from jstr.data.fields import BASE, BASE_SIZE, FILLED, image_views, make_fields
 from jstr.data.images import ImageSpec
-from jstr.data.sample_filter import Numbered, Runs, Usable
-from jstr.data.source_config import usable_of
-from jstr.data.sources.text_corpus import NOISED, text_stream
+from jstr.data.sample_filter import FilteredSource, NumberedSamples
+from jstr.data.source_config import SourceSpec, parse_sources
+from jstr.data.sources.configured import open_filtered, open_text
+from jstr.data.sources.text_corpus import NOISED, TextWords, text_stream
+from jstr.messages import check_known
 from jstr.text import Charset
 
-LABEL_FIELDS = ("tokens", "has_label")
-FILLED = "_filled"
-# Of streams whose views are drawn on the device: the picture that views start from, its size before the resize
-BASE, BASE_SIZE = "base", "base_size"
-
-
-def image_fields(fields: tuple[str, ...]) -> list[str]:
-    """Those of the fields of a stream that are pictures."""
-    return [f for f in fields if f not in (*LABEL_FIELDS, BASE_SIZE) and not f.endswith(FILLED)]
-
-
-def image_views(where: str, fields: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, dict]:
-    """The view of each picture of a stream, from its config. Raises InputError: a field or operation there is not."""
-    views = {field: dict(given.get(field, {})) for field in image_fields(fields)}
-    if set(given) - set(views):
-        raise InputError(f"{where} has {sorted(given)}; the images of this stream are {sorted(views)}")
-    for field, view in views.items():
-        registry.check_view(f"{where.split('.')[-2]}.{field}", view)
-    return views
+STREAM_KEYS = ("batch_size", "sources", "views", "batches")
 
 
 class TrainData:
     """The training streams of a config, opened and checked; `batches` iterates over them.
 
-    Fields of a stream: `tokens` [B, N] int32, padding where a row has no label; `has_label` [B] bool, which lets
-    sources say `labelled=False`; `noised` [B, N], tokens with spelling noise, which make it a stream of text without
-    images; `X_filled` [B] float32, the share of the width of image X that is not padding; any other name is an image
-    uint8 [B, H, W, C], which the view of that name draws from the sample.
+    fields: stream -> its fields, see jstr/data/fields.py; `noised` [B, N] int32, tokens with spelling noise, makes it a
+    stream of text without images.
     part: "streams", or another key of the config with rows in that form. read: "stream/source" -> labels of the rows
     that have read_by; a row without any is left out.
+    sources: "stream/source" -> the opened source.
     resident: of the streams that config.device_data names, all samples, with the fields of the stream; the batches then
-    have the numbers of samples in its place: `row` [B] int32.
+    have the numbers of samples in their place: `row` [B] int32.
     notes: what a person should know before training starts, a line each (labels used and left out, remarks).
 
     Raises:
@@ -62,13 +46,19 @@ class TrainData:
     """
 
     def __init__(
-        self, config, charset: Charset, fields: Mapping[str, tuple[str, ...]], frames=None, part="streams", read=None
+        self,
+        config: Any,
+        charset: Charset,
+        fields: Mapping[str, tuple[str, ...]],
+        frames: int | None = None,
+        part: str = "streams",
+        read: Mapping[str, Sequence[str | None]] | None = None,
     ):
         self.config, self.charset, self.fields = config, charset, fields
         self.spec = ImageSpec.make(config.image)
         self.notes: list[str] = []
         self.streams: dict[str, grain.MapDataset] = {}
-        self.usable: dict[str, Usable] = {}
+        self.sources: dict[str, FilteredSource | TextWords] = {}
         self.resident: dict[str, grain.MapDataset] = {}
         self._rows, self._part, self._frames, self._read = config[part], part, frames, read or {}
         if part == "streams" and (unknown := set(config.device_data) - set(fields)):
@@ -76,63 +66,58 @@ class TrainData:
         if set(self._rows) != set(fields):
             raise InputError(f"config.{part} has {sorted(self._rows)}; this objective reads {sorted(fields)}")
         for number, name in enumerate(fields):
-            self.streams[name] = self._stream(name, self._rows[name], number)
+            self.streams[name] = self._stream(name, number)
 
     @property
     def sizes(self) -> dict[str, int]:
         """Samples by name of the source; of the largest where streams use one in different ways."""
         sizes: dict[str, int] = {}
-        for usable in self.usable.values():
-            sizes[usable.name] = max(len(usable), sizes.get(usable.name, 0))
+        for source in self.sources.values():
+            sizes[source.name] = max(len(source), sizes.get(source.name, 0))
         return sizes
 
-    def _stream(self, name: str, row, number: int) -> grain.MapDataset:
-        where, fields = f"config.{self._part}.{name}", self.fields[name]
-        if not row.sources:
-            raise InputError(f"{where}.sources is empty: name at least one source")
-        seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
+    def _stream(self, name: str, number: int) -> grain.MapDataset:
+        """The endless dataset of stream `name`: its sources shuffled, repeated and mixed, with all its fields."""
+        where, fields, row = f"config.{self._part}.{name}", self.fields[name], self._rows[name]
+        check_known(where, row, STREAM_KEYS)
         resident = self._part == "streams" and name in self.config.device_data
-        datasets, weights, used, root = [], [], [], self.config.data_root
-        for i, (source_name, source_row) in enumerate(row.sources.items()):
-            labelled = "tokens" in fields and source_row.get("labelled", True)
-            if not labelled and "tokens" in fields and "has_label" not in fields:
-                raise InputError(f"{where}.sources.{source_name}.labelled=False, but this stream needs every label")
-            if "words" in source_row and NOISED not in fields:
-                raise InputError(f"{where}.sources.{source_name} is text without pictures; this stream reads pictures")
-            key = f"{name}/{source_name}"
-            if key in self._read and not any(self._read[key]) and len(row.sources) > 1:
-                self.notes.append(f"{source_name}: left out, because no sample has a label")
-                continue
-            usable, notes = usable_of(
-                source_name, source_row, self.charset, root, self.spec, labelled, self._frames, self._read.get(key)
-            )
-            self.usable[key] = usable
-            self.notes += notes
-            numbered = Numbered(usable, sum(map(len, used))) if resident else usable
-            used.append(usable)
-            # Rendered words and texts are random sequences already, of billions: their order needs no shuffling.
-            random = "rendered" in source_row or "words" in source_row
-            if source_row.get("contiguous"):
-                if random:
-                    raise InputError(f"{where}.sources.{source_name}.contiguous is for data sets")
-                numbered, random = Runs(numbered, row.batch_size, (seed + i) % 2**32), True
-            dataset = grain.MapDataset.source(numbered).seed((seed + i) % 2**32)
-            datasets.append((dataset if random else dataset.shuffle()).repeat())
-            weights.append(float(source_row.get("weight", 1.0)))
-        mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, weights)
+        if resident and NOISED in fields:
+            raise InputError(f"config.device_data: {name} is text; only images are kept on the device")
+        seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
+        specs = parse_sources(where, row.sources, self.config.data_root)
+        opened = self._open(name, specs)
+        mixed = _mix(specs, opened, seed, resident)
         given = row.get("views", {})
-        if NOISED in fields and resident:
-            raise InputError(f"config.device_data: {name} is text; only pictures are kept on the device")
         if NOISED in fields:
             return text_stream(mixed, seed, f"{where}.views", given, self.charset)
         views = {BASE: {}} if BASE in fields else image_views(f"{where}.views", fields, given)
+        finish = functools.partial(
+            make_fields, seed=seed, fields=fields, views=views, spec=self.spec, charset=self.charset
+        )
         if not resident:
-            return _finish(mixed, seed, fields, views, self.spec, self.charset)
+            return finish(mixed)
         if any(views.values()):
             raise InputError(f"config.device_data: {name} has views from the host; use config.augment.where=device")
-        rows = grain.MapDataset.concatenate([grain.MapDataset.source(usable) for usable in used])
-        self.resident[name] = _finish(rows, seed, fields, views, self.spec, self.charset)
+        self.resident[name] = finish(grain.MapDataset.concatenate(list(map(grain.MapDataset.source, opened.values()))))
         return mixed
+
+    def _open(self, stream: str, specs: Sequence[SourceSpec]) -> dict[int, FilteredSource | TextWords]:
+        """Position of the row -> its source; without the rows of which read_by gives no label."""
+        fields, opened = self.fields[stream], {}
+        for i, spec in enumerate(specs):
+            key = f"{stream}/{spec.name}"
+            read = self._read.get(key)
+            if read is not None and not any(read) and len(specs) > 1:
+                self.notes.append(f"{spec.name}: left out, because no sample has a label")
+                continue
+            if NOISED in fields:
+                source = open_text(spec, self.charset)
+            else:
+                spec = replace(spec, labelled=_reads_labels(spec, fields))
+                source = open_filtered(spec, self.charset, self.spec, self._frames, read)
+            self.notes += source.notes
+            self.sources[key] = opened[i] = source
+        return opened
 
     def batches(
         self, start: int, put: Callable = lambda arrays: arrays, process_index=0, process_count=1, workers=None
@@ -166,8 +151,34 @@ class TrainData:
         return iter(grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=2))
 
 
-def example_batch(config, fields, spec: ImageSpec, charset: Charset) -> dict[str, dict[str, np.ndarray]]:
-    """A made-up batch in the form of the real ones, for shapes and benchmarks: noise, and words of five characters."""
+def _reads_labels(spec: SourceSpec, fields: Sequence[str]) -> bool:
+    """Whether a stream with these fields reads the labels of a source. Raises InputError: it needs them and may not."""
+    if spec.kind == "words":
+        raise InputError(f"{spec.where} is text without images; this stream reads images")
+    if not spec.labelled and "tokens" in fields and "has_label" not in fields:
+        raise InputError(f"{spec.where}.labelled=False, but this stream needs every label")
+    return spec.labelled and "tokens" in fields
+
+
+def _mix(
+    specs: Sequence[SourceSpec], opened: Mapping[int, FilteredSource | TextWords], seed: int, numbered: bool
+) -> grain.MapDataset:
+    """The sources, shuffled, repeated and mixed by weight. numbered: gives row numbers instead of samples."""
+    datasets, first = [], 0
+    for i, source in opened.items():
+        samples = NumberedSamples(source, first) if numbered else source
+        dataset = grain.MapDataset.source(samples).seed((seed + i) % 2**32)
+        datasets.append((dataset if specs[i].is_random else dataset.shuffle()).repeat())
+        first += len(source)
+    if len(datasets) == 1:
+        return datasets[0]
+    return grain.MapDataset.mix(datasets, [specs[i].weight for i in opened])
+
+
+def example_batch(
+    config: Any, fields: Mapping[str, tuple[str, ...]], spec: ImageSpec, charset: Charset
+) -> dict[str, dict[str, np.ndarray]]:
+    """A synthetic batch in the form of the real ones, for shapes and benchmarks: noise, and words of 5 characters."""
     rng = np.random.default_rng(0)
 
     def make(field: str, size: int) -> np.ndarray:
@@ -191,36 +202,6 @@ def _merge(names: tuple[str, ...], batches: tuple) -> dict:
         "keys": [key for batch in batches for key in batch["keys"]],
         "broken": [key for batch in batches for key in batch["broken"]],
     }
-
-
-def _finish(dataset, seed: int, fields, views: dict[str, dict], spec: ImageSpec, charset: Charset):
-    """Element {image, label, key, broken} to {fields..., key, broken}: views, resize, tokens."""
-
-    def make(sample: dict, rng: np.random.Generator | None) -> dict:
-        out, label = {"key": sample["key"], "broken": sample["broken"]}, sample["label"]
-        for (name, view), view_rng in zip(views.items(), _independent(rng, len(views)), strict=True):
-            image = registry.apply_view(sample["image"], view_rng, view) if view else sample["image"]
-            out[name] = spec.fit(image)
-            if name + FILLED in fields:
-                out[name + FILLED] = np.float32(spec.filled(image))
-        if BASE_SIZE in fields:
-            out[BASE_SIZE] = np.float32(sample["image"].shape[:2])
-        if "tokens" in fields:
-            out["tokens"] = charset.padding() if label is None else charset.encode(charset.normalise(label))
-        if "has_label" in fields:
-            out["has_label"] = np.bool_(label is not None)
-        return out
-
-    if any(views.values()):
-        return dataset.seed(seed).random_map(make)
-    return dataset.map(lambda sample: make(sample, None))
-
-
-def _independent(rng: np.random.Generator | None, count: int) -> list:
-    """A generator for each view: what one draws does not change the others."""
-    if rng is None or count == 1:
-        return [rng] * count
-    return [np.random.Generator(np.random.PCG64(int(seed))) for seed in rng.integers(2**63, size=count)]
 
 
 def _stack(samples: list[dict]) -> dict:

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
-from jstr.data.source_config import open_row
+from jstr.data.source_config import EVAL_KEYS, SourceSpec, parse_source
+from jstr.data.sources.configured import open_images
 from jstr.data.synth.fonts import BUNDLED, SUFFIXES, Fonts
 from jstr.data.synth.source import RenderedWords
 from jstr.text import Charset
@@ -92,21 +93,27 @@ def _sources(options: argparse.Namespace) -> list:
         charset = Charset.make(options.characters, "cr_ctc", 25)
         return [RenderedWords(options.seed, max(options.count, 1), charset.characters, **given)]
     if not options.config:
-        return [open_row({"path": options.source}, Charset.make(options.characters, "cr_ctc", 25), "", True)]
+        spec = SourceSpec("--source", options.source, "path", options.source)
+        return [open_images(spec, Charset.make(options.characters, "cr_ctc", 25))]
     if options.fonts or options.words or options.backgrounds:
         raise InputError("--fonts, --words and --backgrounds go without --config, which says these itself")
     config = _config(options.config)
     charset, root = Charset.make(**config.charset), config.data_root
     streams = [row.sources for part in ("streams", "held_back") for row in config.get(part, {}).values()]
     rows = {name: row for group in [config.evals, *reversed(streams)] for name, row in group.items()}
+    names = list(rows)
     if options.source:
-        row = rows.get(options.source, {"path": options.source})
         if options.source not in rows and not os.path.exists(options.source) and ":" not in options.source:
             raise InputError(f"--source={options.source} is no path, nor one of {options.config}: {', '.join(rows)}")
-        return [open_row(row, charset, root if options.source in rows else "", row.get("labelled", True))]
-    rendered = [open_row(row, charset, root, True) for row in rows.values() if "rendered" in row]
+        if options.source not in rows:
+            return [open_images(SourceSpec("--source", options.source, "path", options.source), charset)]
+        rows = {options.source: rows[options.source]}
+    else:
+        rows = {name: row for name, row in rows.items() if "rendered" in row}
+    specs = [parse_source(f"source {name}", name, row, root, EVAL_KEYS) for name, row in rows.items()]
+    rendered = [open_images(spec, charset) for spec in specs]
     if not rendered:
-        raise InputError(f"{options.config} has no rendered words; name one of its sources: --source={'|'.join(rows)}")
+        raise InputError(f"{options.config} has no rendered words; name one of its sources: --source={'|'.join(names)}")
     return rendered
 
 

@@ -1,31 +1,147 @@
-"""What a row of `sources` in a config describes: words rendered, read from a data set, or text.
+"""Rows of `sources` in a config, parsed once into `SourceSpec`: where words come from and how they are used.
 
-A row has one of `path`, `rendered` (arguments of RenderedWords) and `words`, and may have
-weight: how often its samples come, against those of the other rows; 1.
-labels: the file of a folder or tar that holds the labels; else it is looked for.
-labelled: False: its labels are not read.
-read_by: the labels are what another run reads: workdir, language_model, threshold, see inference/pseudo_labelling.py.
-share, share_start, share_seed: the part of a data set that is used, see usable.chosen.
-contiguous: True: runs of neighbours instead of a shuffled order, see usable.Runs.
+A row has exactly one of
+path: a data set (LMDB, folder, tar, TFDS), see jstr/data/sources/open.py.
+rendered: words drawn on the fly; the arguments of RenderedWords.
+words: text without images, for language models; the arguments of TextWords.
+
+and may have
+weight: how often its samples come, relative to the other rows; default 1.
+labels: the label file of a folder or tar; by default it is looked for.
+labelled: False ignores the labels.
+read_by: the labels are what another run reads: workdir, language_model, threshold (jstr/inference/pseudo_labelling.py).
+share, share_start, share_seed: the part of a data set that is used, see Share.
+
+Rows of config.evals may also have protocol, subset and weights.
 """
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from jstr.core import InputError
-from jstr.data.images import ImageSpec
-from jstr.data.sample_filter import Usable, chosen
-from jstr.data.sources.open import open_source
-from jstr.data.sources.text_corpus import open_words
-from jstr.data.synth.source import RenderedWords, Style
-from jstr.text import Charset, LabelReport
+from jstr.messages import check_known
+
+KINDS = ("path", "rendered", "words")
+DATA_SET_KEYS = ("labels", "read_by")  # have no meaning without a path
+KEYS = (*KINDS, "weight", "labels", "labelled", "read_by", "share", "share_start", "share_seed")
+EVAL_KEYS = (*KEYS, "protocol", "subset", "weights")
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a data set between `start` and `start + share` (0 to 1) in a random order of all its samples.
+
+    The seed fixes the order, whatever is usable: the first 5 % lie inside the first 10 %, and parts that do not
+    overlap have no sample in common, even where one use of a data set has labels and another has none.
+    """
+
+    share: float
+    start: float = 0.0
+    seed: int = 0
+
+    def choose(self, indices: np.ndarray, length: int) -> np.ndarray:
+        """Those of `indices` [K] (ascending, of `length` samples) that belong to this part; at least one."""
+        place = np.empty(length, np.int64)
+        place[np.random.default_rng(self.seed).permutation(length)] = np.arange(length)
+        place = place[indices]
+        begin, end = round(self.start * length), round((self.start + self.share) * length)
+        inside = (place >= begin) & (place < end)
+        return indices[inside] if inside.any() else indices[[np.argmin(np.abs(place - self.start * length))]]
+
+    def __str__(self) -> str:
+        given = {"share": self.share, "share_start": self.start, "share_seed": self.seed}
+        return ", ".join(f"{name}={value}" for name, value in given.items() if value)
+
+
+@dataclass(frozen=True)
+class ReadBy:
+    """The run whose readings are used as labels: those with a confidence of at least `threshold`."""
+
+    workdir: str
+    language_model: str | None = None
+    threshold: float = 0.9
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """One parsed row. where: its place in the config, for messages. path: as written in the config."""
+
+    where: str
+    name: str
+    kind: Literal["path", "rendered", "words"]
+    path: str = ""
+    data_root: str = ""
+    options: Mapping[str, Any] | None = None  # arguments of RenderedWords or TextWords
+    weight: float = 1.0
+    labels: str | None = None
+    labelled: bool = True
+    read_by: ReadBy | None = None
+    share: Share | None = None
+
+    @property
+    def location(self) -> str:
+        """The path, resolved against data_root."""
+        return resolve(self.path, self.data_root)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether samples are a random sequence already, of billions, whose order needs no shuffling."""
+        return self.kind != "path"
+
+
+def parse_source(
+    where: str, name: str, row: Mapping[str, Any], data_root: str, keys: tuple[str, ...] = KEYS
+) -> SourceSpec:
+    """The spec of a row. where: such as "config.streams.labelled.sources.mj". keys: what it may have.
+
+    Raises:
+      InputError: unknown keys, none or several of path, rendered and words, or a value that is out of range.
+    """
+    check_known(where, row, keys)
+    given = [kind for kind in KINDS if row.get(kind) not in (None, "")]
+    if len(given) > 1:
+        raise InputError(f"{where} has {' and '.join(given)}; give one of them")
+    if not given:
+        raise InputError(
+            f"{where}: a source needs a path, or rendered={{...}} (configs/adapt.py: give --config.images=FOLDER)"
+        )
+    kind = given[0]
+    without_meaning = [key for key in DATA_SET_KEYS if row.get(key)]
+    if kind != "path" and without_meaning:
+        raise InputError(f"{where}.{without_meaning[0]} is for data sets, not for {kind}")
+    return SourceSpec(
+        where=where,
+        name=name,
+        kind=kind,
+        path=str(row[kind]) if kind == "path" else "",
+        data_root=data_root,
+        options=None if kind == "path" else dict(row[kind]),
+        weight=_weight(where, row),
+        labels=row.get("labels") or None,
+        labelled=bool(row.get("labelled", True)),
+        read_by=_read_by(where, row["read_by"]) if row.get("read_by") else None,
+        share=_share(where, row, kind),
+    )
+
+
+def parse_sources(where: str, rows: Mapping[str, Mapping[str, Any]], data_root: str) -> list[SourceSpec]:
+    """The specs of all rows of `where`.sources. Raises InputError: there are none, or what parse_source raises."""
+    if not rows:
+        raise InputError(f"{where}.sources is empty: name at least one source")
+    return [parse_source(f"{where}.sources.{name}", name, row, data_root) for name, row in rows.items()]
+
+
+def eval_specs(config: Any) -> dict[str, SourceSpec]:
+    """The specs of config.evals by name. Raises InputError, see parse_source."""
+    rows = config.evals.items()
+    return {n: parse_source(f"config.evals.{n}", n, row, config.data_root, EVAL_KEYS) for n, row in rows}
 
 
 def resolve(path: str, data_root: str) -> str:
@@ -38,97 +154,37 @@ def resolve(path: str, data_root: str) -> str:
     return path if path.startswith("tfds:") or not root else str(Path(root).expanduser() / path)
 
 
-def open_row(row: Mapping[str, Any], charset: Charset, data_root: str, labelled: bool):
-    """The source that a config row describes: `rendered` (arguments of RenderedWords) or `path` (open_source).
-
-    Raises:
-      InputError: neither, or what open_source raises.
-    """
-    if "rendered" in row:
-        arguments = dict(row["rendered"])
-        try:
-            style = Style(**dict(arguments.pop("style", {})))
-            return RenderedWords(characters=charset.characters, max_length=charset.max_length, style=style, **arguments)
-        except TypeError as error:  # a name that RenderedWords or Style does not have
-            raise InputError(f"rendered words: {error}") from error
-    if not row.get("path"):
-        raise InputError("a source needs a path, or rendered={...} (configs/adapt.py: give --config.images=FOLDER)")
-    path = resolve(row["path"], data_root)
+def _number(where: str, row: Mapping[str, Any], key: str, default: float) -> float:
     try:
-        return open_source(path, labels=row.get("labels") or None, labelled=labelled)
-    except InputError as error:
-        rooted = path != row["path"] or os.path.isabs(path) or os.path.exists(path)
-        hint = "" if rooted else "; relative paths lie under --config.data_root or JSTR_DATA, if set"
-        raise InputError(f"{error}{hint}") from error
+        return float(row.get(key, default))
+    except (TypeError, ValueError):
+        raise InputError(f"{where}.{key}={row[key]!r}: give a number") from None
 
 
-class Labelled:
-    """A source with other labels; None where a sample has none."""
-
-    def __init__(self, source, labels: Sequence[str | None]):
-        self.source, self.path, self._labels = source, source.path, labels
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, i: int) -> dict[str, Any]:
-        return self.source[i] | {"label": self._labels[i]}
-
-    def labels(self) -> Sequence[str | None]:
-        return self._labels
+def _weight(where: str, row: Mapping[str, Any]) -> float:
+    weight = _number(where, row, "weight", 1.0)
+    if not 0 < weight < float("inf"):
+        raise InputError(f"{where}.weight={weight}: give a positive number")
+    return weight
 
 
-def usable_of(
-    name: str,
-    row,
-    charset: Charset,
-    data_root: str,
-    spec: ImageSpec,
-    labelled: bool,
-    frames: int | None,
-    read: Sequence[str | None] | None = None,
-) -> tuple[Usable, list[str]]:
-    """The samples of a row that can be trained on, and what a person should know about them, a line each.
-
-    labelled: its labels are read. frames: T of a CTC model, which labels must fit; None for others. read: the labels
-    that row.read_by stands for.
-
-    Raises:
-      InputError: the source cannot be opened or has no usable sample.
-    """
-    if "words" in row:
-        words = open_words(name, row, charset, functools.partial(resolve, data_root=data_root))
-        return words, words.notes
-    if ("read_by" in row) != (read is not None):
-        raise InputError(f"source {name}: read_by is for labelled data sets that are trained on")
-    source = open_row(row, charset, data_root, labelled and read is None)
-    if read is not None:
-        if len(read) != len(source):
-            counts = f"held {len(read):,} pictures when they were read, and holds {len(source):,} now"
-            raise InputError(f"{source.path} {counts}; remove the folder `read` from the workdir")
-        source = Labelled(source, read)
-    notes = [f"{name}: {note}" for note in getattr(source, "notes", [])]
-    if "rendered" in row:
-        if "share" in row:
-            raise InputError(f"source {name}: share is for data sets; rendered words have a size")
-        return Usable(name, source, None, spec, labelled), notes
-    if labelled:
-        report = LabelReport(charset, frames)
-        good = np.fromiter((report.usable(label) for label in source.labels()), bool, len(source))
-        notes += report.lines(name)
-        report.require_some(f"{name} ({source.path})")
-        indices = np.flatnonzero(good)
-    else:
-        notes.append(f"{name}: {len(source):,} images without labels")
-        indices = None
-    if "share" in row:
-        indices = np.arange(len(source)) if indices is None else indices
-        part = row["share"], row.get("share_start", 0.0), row.get("share_seed", 0)
-        indices = chosen(indices, len(source), *part, name)
-        notes.append(f"{name}: of these {len(indices):,} chosen {_share_options(row)}")
-    return Usable(name, source, indices, spec, labelled), notes
+def _read_by(where: str, row: Mapping[str, Any]) -> ReadBy:
+    where = f"{where}.read_by"
+    check_known(where, row, ("workdir", "language_model", "threshold"))
+    if not row.get("workdir"):
+        raise InputError(f"{where} needs a workdir, or a packed file, that reads")
+    return ReadBy(str(row["workdir"]), row.get("language_model"), _number(where, row, "threshold", ReadBy.threshold))
 
 
-def _share_options(row) -> str:
-    names = ("share", "share_start", "share_seed")
-    return "(" + ", ".join(f"{name}={row[name]}" for name in names if name in row) + ")"
+def _share(where: str, row: Mapping[str, Any], kind: str) -> Share | None:
+    if "share" not in row:
+        if "share_start" in row or "share_seed" in row:
+            raise InputError(f"{where}: share_start and share_seed need a share")
+        return None
+    if kind == "rendered":
+        raise InputError(f"{where}.share is for data sets; rendered words have a size")
+    share, start = _number(where, row, "share", 1.0), _number(where, row, "share_start", 0.0)
+    share = Share(share, start, int(_number(where, row, "share_seed", 0)))
+    if not (0 < share.share <= 1 and 0 <= share.start < 1 and share.start + share.share <= 1 + 1e-9):
+        raise InputError(f"{where}: share={share.share} from share_start={share.start} is not a part of 0 to 1")
+    return share

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from jstr.data.pipeline import padded_batches
-from jstr.data.source_config import resolve
-from jstr.data.sources.open import open_source
+from jstr.data.source_config import SourceSpec
+from jstr.data.sources import configured
 from jstr.inference.reader import Reader, batch_size
 from jstr.visualize import word_sheet
 
@@ -18,7 +18,10 @@ SHOWN = 60
 
 def open_images(config):
     """The source that config.images names, or None. Raises InputError when it cannot be opened."""
-    return open_source(resolve(config.images, config.data_root), labelled=False) if config.images else None
+    if not config.images:
+        return None
+    spec = SourceSpec("config.images", "images", "path", config.images, config.data_root, labelled=False)
+    return configured.open_images(spec, None)
 
 
 def write(reader: Reader, source, workdir: str) -> list[str]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.pipeline import padded_batches
-from jstr.data.source_config import open_row
+from jstr.data.source_config import ReadBy, SourceSpec, parse_sources
+from jstr.data.sources.configured import open_images
 from jstr.inference.reader import batch_size, load
 from jstr.parallel import distributed
 
 FOLDER = "read"  # in the workdir: a file for each row, so that a run that goes on has the labels it began with
-THRESHOLD = 0.9
 
 
 def read_rows(config, workdir: str) -> tuple[dict[str, list[str | None]], list[str]]:
@@ -30,34 +30,36 @@ def read_rows(config, workdir: str) -> tuple[dict[str, list[str | None]], list[s
     """
     found, lines, known = {}, [], {}
     for stream, row in config.streams.items():
-        for name, source in [item for item in row.sources.items() if "read_by" in item[1]]:
-            by = source.read_by.to_dict()
-            texts, sure = _saved(Path(workdir) / FOLDER / f"{stream}_{name}.tsv", source, config.data_root, by, known)
-            threshold = by.get("threshold", THRESHOLD)
+        for spec in parse_sources(f"config.streams.{stream}", row.sources, config.data_root):
+            if spec.read_by is None:
+                continue
+            texts, sure = _saved(Path(workdir) / FOLDER / f"{stream}_{spec.name}.tsv", spec, known)
+            threshold = spec.read_by.threshold
             labels = [t if t and c >= threshold else None for t, c in zip(texts, sure, strict=True)]
             count = sum(label is not None for label in labels)
             lines.append(
-                f"{name}: {count:,} of {len(labels):,} pictures read by {by['workdir']} with confidence "
+                f"{spec.name}: {count:,} of {len(labels):,} pictures read by {spec.read_by.workdir} with confidence "
                 f"{threshold} or more"
             )
-            found[f"{stream}/{name}"] = labels
+            found[f"{stream}/{spec.name}"] = labels
     return found, lines
 
 
-def _saved(file: Path, row, data_root: str, by: dict, known: dict) -> tuple[list[str], np.ndarray]:
+def _saved(file: Path, spec: SourceSpec, known: dict) -> tuple[list[str], np.ndarray]:
     """Texts and confidences of the source of a row, from `file`, or else read and written there.
 
     The first line of `file` says who read what, so that another reader, or other words, reads anew.
     """
-    reads = json.dumps([row.path, by["workdir"], by.get("language_model")])
+    by = spec.read_by
+    reads = json.dumps([spec.path, by.workdir, by.language_model])
     if file.exists():
         head, *rows = file.read_text(encoding="utf-8").split("\n")[:-1]
         if head == reads:
             rows = [row.rsplit("\t", 2) for row in rows]
             return [text for _, text, _ in rows], np.array([float(value) for *_, value in rows])
-    source, reader = open_row(row, None, data_root, False), _reader(by, known)
+    source, reader = open_images(replace(spec, labelled=False), None), _reader(by, known)
     if distributed.is_lead_host():
-        print(f"reading {source.path} with {by['workdir']} ...", flush=True)
+        print(f"reading {source.path} with {by.workdir} ...", flush=True)
     keys, texts, sure = [], [], []
     for batch in padded_batches(source, reader.spec, batch_size()):
         some, confidences = reader.read_batch(batch["image"])
@@ -74,10 +76,8 @@ def _saved(file: Path, row, data_root: str, by: dict, known: dict) -> tuple[list
     return texts, np.round(sure, 6)
 
 
-def _reader(by: dict, known: dict):
-    key = by["workdir"], by.get("language_model")
+def _reader(by: ReadBy, known: dict):
+    key = by.workdir, by.language_model
     if key not in known:
-        if not by["workdir"]:
-            raise InputError("read_by needs a workdir, or a packed file, that reads")
         known[key] = load(*key)
     return known[key]

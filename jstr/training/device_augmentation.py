@@ -13,7 +13,8 @@ import jax
 from jstr.augment.device import cr, seqclr
 from jstr.augment.device.base import Base
 from jstr.core import Array, InputError, Objective
-from jstr.data.pipeline import BASE, BASE_SIZE, FILLED, NOISED, image_fields, image_views
+from jstr.data.fields import BASE, BASE_SIZE, FILLED, image_fields, image_views
+from jstr.data.sources.text_corpus import NOISED
 
 OPS = {"seqclr": seqclr.seqclr, "cr_weak": cr.cr_weak, "cr_strong": cr.cr_strong}
 VIEWS_KEY = 0x76696577  # sets the draws of views apart from the objective's, which fold in small numbers or split

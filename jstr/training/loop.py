@@ -16,8 +16,9 @@ import optax
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError, Objective, TrainState
 from jstr.data.pipeline import TrainData, example_batch
-from jstr.data.sample_filter import Broken
-from jstr.data.source_config import open_row
+from jstr.data.sample_filter import BrokenImageTracker
+from jstr.data.source_config import eval_specs
+from jstr.data.sources.configured import open_images
 from jstr.inference import predictions_file, pseudo_labelling, score
 from jstr.inference.reader import Reader, load, model_variables
 from jstr.messages import duration
@@ -64,7 +65,7 @@ def run(config, workdir: str) -> dict[str, Score]:
 
     # The loop. Order matters: evaluate, save, then take the batch that the saved position points at.
     train_step = make_step(config, objective, tx, mesh)
-    device_data, broken = DeviceData(data, mesh), Broken(data.sizes)
+    device_data, broken = DeviceData(data, mesh), BrokenImageTracker(data.sizes)
     _left_out(broken, device_data.broken)
     batches = data.batches(step, device_data.put, jax.process_index(), jax.process_count())
     images = sum(row.batch_size for row in config.streams.values())
@@ -139,7 +140,7 @@ def _open(config, workdir: str, mesh) -> Parts:
     held_back = HeldBack(config, watched, reader.charset, frames, mesh)
     for line in lines + data.notes + held_back.notes:
         print(line, flush=True)
-    sources = {n: open_row(row, reader.charset, config.data_root, True) for n, row in config.evals.items()}
+    sources = {name: open_images(spec, reader.charset) for name, spec in eval_specs(config).items()}
     return Parts(reader, objective, data, held_back, sources, predictions_file.open_images(config))
 
 
@@ -177,7 +178,7 @@ def _resume(config, workdir: str, checkpoints, state: TrainState, mesh) -> tuple
     return state, meta
 
 
-def _left_out(broken: Broken, samples: list[str]) -> None:
+def _left_out(broken: BrokenImageTracker, samples: list[str]) -> None:
     for sample in broken.add(samples):
         say = sys.stdout if distributed.is_lead_host() else sys.stderr  # each process knows its own
         print(f"broken or missing image left out: {sample}", file=say, flush=True)

@@ -1,22 +1,22 @@
-"""Words without pictures, for language models: from word lists, frequency lists and texts of any size.
+"""Words without images, for language models: from word lists, frequency lists and texts of any size.
 
-A text is read once, line by line, and only its different words are kept, with how often they occur. Words drawn by that
-frequency are distributed as words drawn from the text, so its length costs neither memory nor time later.
+A text is read once, line by line, and only its distinct words and their counts are kept. Words drawn by frequency are
+distributed like words drawn from the text, so its length costs neither memory nor time later.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 import grain
 import numpy as np
 
 from jstr.augment.host import spelling
 from jstr.core import InputError
-from jstr.data.sample_filter import chosen
-from jstr.data.word_lists import count_words, word_file
+from jstr.data.word_lists import count_words
 from jstr.text import Charset, LabelReport
 
 BLOCK = 4096
@@ -27,8 +27,8 @@ class TextWords:
     """Words of a file in a random sequence; element i is a pure function of (seed, i): {label, key, broken}.
 
     path: a bundled list ("english"), a frequency list or a text, see count_words.
-    power: 1 draws words as often as they occur; 0 all alike.
-    words: the usable different ones, sorted. notes: what was read and left out, a line each.
+    power: 1 draws words as often as they occur, 0 all equally often.
+    words: the usable distinct words, sorted. notes: what was read and left out, a line each.
 
     Raises:
       InputError: the file cannot be read or holds no usable word.
@@ -49,11 +49,11 @@ class TextWords:
 
     @property
     def count(self) -> int:
-        """The number of different words that are drawn."""
+        """The number of distinct words that are drawn."""
         return len(self._kept)
 
     def keep(self, indices: np.ndarray) -> None:
-        """From now on only these of `words` are drawn."""
+        """Restricts the draws to these positions of `words`."""
         self._kept = indices
         self._cumulative = np.cumsum(self._weights[indices])
         self._block = functools.lru_cache(maxsize=8)(self._draw)
@@ -80,32 +80,12 @@ class TextWords:
         return f"TextWords({self.name}, {self.path}, seed={self._seed})"
 
 
-def open_words(name: str, row, charset: Charset, resolve: Callable[[str], str]) -> TextWords:
-    """The words that a config row describes: words=dict(path=..., seed=..., power=...), and share= of different ones.
+def text_stream(
+    dataset: grain.MapDataset, seed: int, where: str, views: Mapping[str, Any], charset: Charset
+) -> grain.MapDataset:
+    """Element {label, key, broken} to {tokens, noised, key, broken}: the word, and the word after views.noised.
 
-    resolve: makes a path of one that is no bundled list.
-
-    Raises:
-      InputError: an option that there is not, or what TextWords and chosen raise.
-    """
-    options = dict(row["words"])
-    path = str(options.pop("path", "english"))
-    path = path if word_file(path).exists() else resolve(path)
-    try:
-        words = TextWords(name, charset, path, **options)
-    except TypeError as error:
-        raise InputError(f"source {name}, words: {error}") from error
-    if "share" in row:
-        indices, part = np.arange(len(words.words)), (row["share"], row.get("share_start", 0.0))
-        words.keep(chosen(indices, len(indices), *part, row.get("share_seed", 0), name))
-        words.notes.append(f"{name}: of these {words.count:,} chosen")
-    return words
-
-
-def text_stream(dataset: grain.MapDataset, seed: int, where: str, views, charset: Charset) -> grain.MapDataset:
-    """Element {label, key, broken} to {tokens, noised, key, broken}: the word, and what views.noised made of it.
-
-    That is text operation -> parameters, as in jstr/augment/host/spelling.py; none: the word itself.
+    views.noised maps text operations (jstr/augment/host/spelling.py) to their parameters; none leaves the word as is.
 
     Raises:
       InputError: other views, or an operation that does not exist.

@@ -1,0 +1,151 @@
+"""Opens what a `SourceSpec` describes: a data set or rendered words as they are, or filtered for training."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from jstr.core import InputError
+from jstr.data.images import ImageSpec
+from jstr.data.sample_filter import FilteredSource
+from jstr.data.source_config import SourceSpec, resolve
+from jstr.data.sources.open import open_source
+from jstr.data.sources.text_corpus import TextWords
+from jstr.data.synth.source import RenderedWords, Style
+from jstr.data.word_lists import word_file
+from jstr.messages import check_known
+from jstr.text import Charset, LabelReport
+
+
+def open_images(spec: SourceSpec, charset: Charset | None) -> Any:
+    """The data set or rendered words of a spec, unfiltered. charset: what rendered words are written in.
+
+    Raises:
+      InputError: the spec is of text, an option that does not exist, or what open_source and RenderedWords raise.
+    """
+    if spec.kind == "words":
+        raise InputError(f"{spec.where} is text without images; give a path or rendered={{...}}")
+    if spec.kind == "rendered":
+        return _render(spec, charset)
+    path = spec.location
+    try:
+        return open_source(path, labels=spec.labels, labelled=spec.labelled)
+    except InputError as error:
+        if path != spec.path or os.path.isabs(path) or os.path.exists(path):
+            raise
+        hint = "relative paths lie under --config.data_root or JSTR_DATA, if set"
+        raise type(error)(f"{error}; {hint}") from error
+
+
+def open_filtered(
+    spec: SourceSpec,
+    charset: Charset,
+    image: ImageSpec,
+    frames: int | None,
+    labels_read: Sequence[str | None] | None = None,
+) -> FilteredSource:
+    """The samples of a data set or of rendered words that can be trained on.
+
+    frames: T of a CTC model, which labels must fit; None for others. labels_read: those that spec.read_by stands for.
+
+    Raises:
+      InputError: the source cannot be opened or has no usable sample.
+    """
+    if (spec.read_by is None) != (labels_read is None):
+        raise InputError(f"{spec.where}.read_by is for labelled data sets that are trained on")
+    source = _open_relabelled(spec, charset, labels_read)
+    notes = [f"{spec.name}: {note}" for note in getattr(source, "notes", [])]
+    if spec.kind == "rendered":
+        return FilteredSource(spec.name, source, None, image, spec.labelled, notes)
+    indices = None
+    if spec.labelled:
+        report = LabelReport(charset, frames)
+        indices = np.flatnonzero(np.fromiter(map(report.usable, source.labels()), bool, len(source)))
+        notes += report.lines(spec.name)
+        report.require_some(f"{spec.name} ({source.path})")
+    else:
+        notes.append(f"{spec.name}: {len(source):,} images without labels")
+    if spec.share:
+        everything = np.arange(len(source)) if indices is None else indices
+        indices = spec.share.choose(everything, len(source))
+        notes.append(f"{spec.name}: of these {len(indices):,} chosen ({spec.share})")
+    return FilteredSource(spec.name, source, indices, image, spec.labelled, notes)
+
+
+def open_text(spec: SourceSpec, charset: Charset) -> TextWords:
+    """The words of a spec of text; spec.share is a part of the different ones.
+
+    Raises:
+      InputError: the spec is of images, an option that does not exist, or what TextWords raises.
+    """
+    if spec.kind != "words":
+        raise InputError(f"{spec.where} has images; this stream reads text: give words={{...}}")
+    options = dict(spec.options or {})
+    check_known(f"{spec.where}.words", options, _parameters(TextWords)[2:])
+    path = str(options.pop("path", "english"))
+    path = path if word_file(path).exists() else resolve(path, spec.data_root)
+    try:
+        words = TextWords(spec.name, charset, path, **options)
+    except TypeError as error:  # a value of another type
+        raise InputError(f"{spec.where}.words: {error}") from error
+    if spec.share:
+        indices = np.arange(len(words.words))
+        words.keep(spec.share.choose(indices, len(indices)))
+        words.notes.append(f"{spec.name}: of these {words.count:,} chosen")
+    return words
+
+
+class RelabelledSource:
+    """A source with other labels; None where a sample has none."""
+
+    def __init__(self, source: Any, labels: Sequence[str | None]):
+        self.source, self.path, self._labels = source, source.path, labels
+        self.notes = source.notes
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        return self.source[i] | {"label": self._labels[i]}
+
+    def labels(self) -> Iterator[str | None]:
+        """Every label in order."""
+        return iter(self._labels)
+
+
+def _open_relabelled(spec: SourceSpec, charset: Charset, labels: Sequence[str | None] | None) -> Any:
+    if labels is None:
+        return open_images(spec, charset)
+    source = open_images(replace(spec, labelled=False), charset)
+    if len(labels) != len(source):
+        raise InputError(
+            f"{source.path} held {len(labels):,} images when they were read, and holds {len(source):,} now; "
+            "remove the folder `read` from the workdir"
+        )
+    return RelabelledSource(source, labels)
+
+
+def _render(spec: SourceSpec, charset: Charset | None) -> RenderedWords:
+    if charset is None:
+        raise InputError(f"{spec.where}: rendered words are drawn with a charset; give a path")
+    options = dict(spec.options or {})
+    check_known(f"{spec.where}.rendered", options, [n for n in _parameters(RenderedWords) if n not in _OF_CHARSET])
+    style = dict(options.pop("style", {}))
+    check_known(f"{spec.where}.rendered.style", style, [field.name for field in fields(Style)])
+    of_charset = dict(characters=charset.characters, max_length=charset.max_length)
+    try:
+        return RenderedWords(style=Style(**style), **of_charset, **options)
+    except TypeError as error:  # a value of another type, or one that is missing
+        raise InputError(f"{spec.where}.rendered: {error}") from error
+
+
+_OF_CHARSET = ("characters", "max_length")
+
+
+def _parameters(kind: type) -> list[str]:
+    return list(inspect.signature(kind).parameters)
