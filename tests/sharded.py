@@ -18,7 +18,7 @@ from configs import common
 from jstr.checkpoints import checkpoint
 from jstr.data.pipeline import example_batch
 from jstr.parallel import sharding
-from jstr.training import loop
+from jstr.training import setup
 from jstr.training.train_step import make_train_step
 
 
@@ -53,9 +53,9 @@ if sys.argv[1] == "attention":
 fsdp = int(sys.argv[2]) if sys.argv[2:] else 1
 sharding.SMALL = 1000  # of a tiny model something is to be split
 mesh = sharding.make_mesh(dict(data=-1, fsdp=fsdp))
-prepared = loop.prepare(config)
+prepared = setup.prepare(config)
 batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-state, tx, _ = loop.make_state(config, prepared.objective, batch, mesh)
+state, tx, _ = setup.make_state(config, prepared.objective, batch, mesh)
 step = make_train_step(prepared.objective, tx, mesh)
 losses, norms, found = [], [], {}
 for number in range(3):

@@ -16,7 +16,7 @@ from jstr.augment.device import cr, seqclr
 from jstr.augment.device.base import Base
 from jstr.data.pipeline import TrainData
 from jstr.parallel import sharding
-from jstr.training import loop
+from jstr.training import setup
 from jstr.training.device_cache import DeviceData
 
 meshes = sharding.make_mesh(), sharding.make_mesh(devices=jax.devices()[:1])
@@ -38,7 +38,7 @@ print("views", "equal" if far <= 1 and split else f"differ by {far}, split: {spl
 config = contrastive_config(joint=True)
 config.streams.mixed.sources = dict(real=dict(path=str(REAL_WORDS)))
 config.augment.where, config.device_data = "device", ("mixed",)
-prepared = loop.prepare(config)
+prepared = setup.prepare(config)
 data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
 sys.stdout = sys.stderr
 puts = [DeviceData(data, mesh).put for mesh in meshes]

@@ -13,7 +13,7 @@ from configs.adapt import get_config
 from jstr.checkpoints import packed
 from jstr.core import InputError
 from jstr.data.sources.open import open_source
-from jstr.inference import predictions_file
+from jstr.inference import predictions_file, reader
 from jstr.training import loop
 
 SMALL = (
@@ -158,7 +158,7 @@ def test_from_nothing():
 
 def test_pictures_that_cannot_be_read_come_first(tmp_path):
     class Reader:
-        spec = loop.Reader(tiny_config().to_dict()).spec
+        spec = reader.Reader(tiny_config().to_dict()).spec
 
         @staticmethod
         def read_batch(images):

@@ -18,7 +18,7 @@ from jstr.augment.host import registry
 from jstr.augment.host import seqclr as host_seqclr
 from jstr.core import InputError, Objective
 from jstr.data.images import ImageSpec
-from jstr.training import loop
+from jstr.training import setup
 from jstr.training.device_augmentation import base_fields, on_device
 
 B, SIZE, KEY = 80, (32, 100), jax.random.PRNGKey(0)
@@ -294,13 +294,13 @@ def test_a_step_draws_the_views_from_its_key():
 
 def test_only_streams_with_operations_change_and_unknown_ones_are_refused():
     config = contrastive_config()
-    assert loop.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
+    assert setup.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
     config.augment.where = "device"
-    prepared = loop.prepare(config)
-    assert prepared.objective.streams["unlabelled"] == base_fields(prepared.watched.streams["unlabelled"])
-    assert prepared.watched.streams["unlabelled"][:2] == ("view0", "view1"), "batches held back"
+    prepared = setup.prepare(config)
+    assert prepared.objective.streams["unlabelled"] == base_fields(prepared.validation_objective.streams["unlabelled"])
+    assert prepared.validation_objective.streams["unlabelled"][:2] == ("view0", "view1"), "batches held back"
     config.streams.unlabelled.views = dict(view0={}, view1={})
-    assert loop.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
+    assert setup.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
     for view, message in (
         (dict(crop={}), "'crop' has no form for the device"),
         (dict(seqclr=dict(lo=1)), "no 'lo'"),
@@ -308,10 +308,10 @@ def test_only_streams_with_operations_change_and_unknown_ones_are_refused():
     ):
         config.streams.unlabelled.views = dict(view0=view)
         with pytest.raises(InputError, match=message):
-            loop.prepare(config)
+            setup.prepare(config)
     config.augment.where = "gpu"
     with pytest.raises(InputError, match="choose host or device"):
-        loop.prepare(config)
+        setup.prepare(config)
 
 
 def test_four_devices_equal_one():

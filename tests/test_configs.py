@@ -11,7 +11,7 @@ from testing import ROOT
 import jstr
 from jstr.data.pipeline import example_batch
 from jstr.parallel import sharding
-from jstr.training import loop
+from jstr.training import loop, setup
 from jstr.training.optimizer import frozen_prefixes
 
 SHARED = ("__init__", "common", "common_abinet")
@@ -37,11 +37,11 @@ def test_full_size_is_traced(name):
     """The step of the config as it stands, not compiled: with the size some number may become too large."""
     arguments = "teacher=runs/teacher" if name in ("noisy_student", "pseudo_label") else ""
     config = importlib.import_module(f"configs.{name}").get_config(arguments)
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-    begin, tx, _ = loop.plan_state(config, prepared.objective, batch)
+    begin, tx, _ = setup.plan_state(config, prepared.objective, batch)
     state = jax.eval_shape(begin, jax.random.PRNGKey(0))
-    step = loop.make_step(config, prepared.objective, tx, sharding.make_mesh(config.mesh, jax.devices()[:1]))
+    step = setup.make_step(config, prepared.objective, tx, sharding.make_mesh(config.mesh, jax.devices()[:1]))
     after, metrics = jax.eval_shape(step, state, jax.eval_shape(lambda: batch))
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
     assert all(metric.shape == () for metric in jax.tree.leaves(metrics)) and metrics
@@ -68,8 +68,8 @@ def test_language_that_is_kept():
     """Its parameters, and no others, are held fixed; a rule that matches none of them is refused (test_optim.py)."""
     config = importlib.import_module("configs.semimtr").get_config("runlocal,keep_language")
     assert frozen_prefixes(config.optimizer) == ["model/language"]
-    prepared = loop.prepare(config)
-    loop.plan_state(
+    prepared = setup.prepare(config)
+    setup.plan_state(
         config,
         prepared.objective,
         example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset),

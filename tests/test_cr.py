@@ -13,13 +13,14 @@ from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
 import jstr
 from jstr.checkpoints import checkpoint
-from jstr.core import InputError, ModelConfig
+from jstr.core import InputError, ModelConfig, TrainState
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
 from jstr.objectives.parts import consistency_terms
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 from jstr.parallel import sharding
-from jstr.training import loop
+from jstr.training import loop, setup
+from jstr.training.evaluation import Evaluation
 from jstr.training.train_step import make_train_step
 
 KEY = jax.random.PRNGKey(0)
@@ -335,7 +336,7 @@ def test_update_before_or_after_is_the_same_average():
     for update in ("after", "before"):
         step = make_train_step(objective, tx, mesh, dict(decay=0.5, update=update))
         copies = jax.tree.map(jnp.copy, (params, state, ({"model": params["model"]}, state)))
-        now = loop.TrainState(jnp.zeros((), jnp.int32), copies[0], copies[1], tx.init(params), copies[2], KEY + 0)
+        now = TrainState(jnp.zeros((), jnp.int32), copies[0], copies[1], tx.init(params), copies[2], KEY + 0)
         losses, teachers = [], []
         for _ in range(3):
             now, metrics = step(now, batch)
@@ -387,7 +388,7 @@ def test_the_best_checkpoint_outlives_the_newest(tmp_path, monkeypatch):
     config = consistency_config(watched=True)
     config.steps, config.eval_every, config.save_every, config.keep_checkpoints, config.evals = 5, 1, 1, 1, {}
     values = iter([0.5, 0.5, 0.1, 0.2, 0.3])  # of equals, the later
-    monkeypatch.setattr(loop, "_value", lambda *args: next(values))
+    monkeypatch.setattr(Evaluation, "value", lambda *_: next(values))
     loop.run(config, str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps == [2, 5]
     assert checkpoint.read_meta(tmp_path)["step"] == 2
@@ -395,7 +396,7 @@ def test_the_best_checkpoint_outlives_the_newest(tmp_path, monkeypatch):
 
 
 def test_resume_with_a_teacher_is_exact(whole, tmp_path, monkeypatch):
-    make = loop.make_train_step
+    make = setup.make_train_step
 
     def stopping(*args, **options):
         run, count = make(*args, **options), 0
@@ -409,7 +410,7 @@ def test_resume_with_a_teacher_is_exact(whole, tmp_path, monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(loop, "make_train_step", stopping)
+    monkeypatch.setattr(setup, "make_train_step", stopping)
     config = consistency_config(watched=True)
     loop.run(config, str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3

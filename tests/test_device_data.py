@@ -14,14 +14,14 @@ from jstr.checkpoints import checkpoint
 from jstr.core import InputError
 from jstr.data.pipeline import TrainData
 from jstr.parallel import sharding
-from jstr.training import device_cache, loop
+from jstr.training import device_cache, loop, setup
 from jstr.training.device_cache import DeviceData
 
 WORDS = [f"w{i:03d}" for i in range(20)]
 
 
 def data_of(config) -> TrainData:
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     return TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
 
 

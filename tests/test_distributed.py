@@ -12,7 +12,7 @@ from testing import call, start, tiny_config
 from jstr.core import InputError
 from jstr.data.pipeline import TrainData
 from jstr.parallel import distributed, sharding
-from jstr.training import loop
+from jstr.training import setup
 
 
 def rows(workdir) -> dict[int, float]:
@@ -131,7 +131,7 @@ def test_where_an_array_lies(shape, parts, spec):
 
 def test_shares_of_processes_make_up_the_batch_in_order():
     config = tiny_config()
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     whole = next(data.batches(3))
     shares = [next(data.batches(3, process_index=i, process_count=4)) for i in range(4)]

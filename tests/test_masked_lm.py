@@ -22,8 +22,8 @@ from jstr.models.abinet_language import Model
 from jstr.objectives import masked_lm
 from jstr.parallel import sharding
 from jstr.text import LAYOUTS, Charset
-from jstr.training.loop import make_state
-from jstr.training.validation import HeldBack
+from jstr.training.setup import make_state
+from jstr.training.validation import Validation
 
 CHARSET = Charset.make("abcdefghij0123456789", "abinet", 5, lower=True, drop_outside=True)
 FACTS = ModelConfig((32, 64), 1, 5, 21, **vars(LAYOUTS["abinet"]))
@@ -221,7 +221,7 @@ def test_a_model_learns_to_spell_and_is_watched(tmp_path):
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         return state.replace(params=optax.apply_updates(state.params, updates), opt_state=opt_state), loss
 
-    held_back = HeldBack(made, objective, charset, None, mesh)
+    held_back = Validation(made, objective, charset, None, mesh)
     before = held_back.measure(state)
     for i in range(60):
         state, loss = step(state, next(batches)["arrays"], i)

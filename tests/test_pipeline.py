@@ -10,13 +10,13 @@ from jstr.data.pipeline import TrainData, padded_batches
 from jstr.data.sample_filter import BrokenImageTracker
 from jstr.data.source_config import Share, resolve
 from jstr.data.sources.open import open_source
-from jstr.training import loop
+from jstr.training import setup
 
 WORDS = [f"w{i:03d}" for i in range(40)]
 
 
 def data_of(config) -> TrainData:
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     return TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
 
 
@@ -161,7 +161,7 @@ def stream_of(fields, row, **image):
     config = tiny_config()
     config.streams = {"stream": row}
     config.image.update(image)
-    charset = loop.prepare(tiny_config()).reader.charset
+    charset = setup.prepare(tiny_config()).reader.charset
     return TrainData(config, charset, {"stream": fields})
 
 
@@ -255,6 +255,6 @@ def test_one_source_in_two_streams(tmp_path):
     config = tiny_config()
     config.streams = dict(labelled=row_of(tmp_path, words=dict(share=0.1)), unlabelled=row_of(tmp_path, words={}))
     fields = dict(labelled=("image", "tokens"), unlabelled=("image",))
-    data = TrainData(config, loop.prepare(tiny_config()).reader.charset, fields)
+    data = TrainData(config, setup.prepare(tiny_config()).reader.charset, fields)
     assert data.sizes == {"words": 40}
     assert {"labelled/words": 4, "unlabelled/words": 40} == {name: len(u) for name, u in data.sources.items()}

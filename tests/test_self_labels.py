@@ -10,8 +10,9 @@ from testing import tiny_config
 
 import jstr
 from jstr.core import InputError
+from jstr.data.pipeline import TrainData
 from jstr.inference.pseudo_labelling import read_rows
-from jstr.training import loop
+from jstr.training import loop, setup
 
 COUNT = 40
 
@@ -76,9 +77,9 @@ def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
 
 
 def train_batch(config, workdir):
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     read, _ = read_rows(config, str(workdir))
-    data = loop.TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames, read=read)
+    data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames, read=read)
     return next(data.batches(0))
 
 
@@ -94,6 +95,6 @@ def test_nothing_is_sure(places, tmp_path):
 
 def test_only_what_is_trained_on(places):
     config = config_of(places, 0.5)
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     with pytest.raises(InputError, match="read_by is for labelled data sets"):
-        loop.TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
+        TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)

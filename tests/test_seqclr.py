@@ -18,7 +18,8 @@ from jstr.losses import contrastive
 from jstr.nn.instances import center_instances, map_frames
 from jstr.objectives import find_objective, seqclr, supervised
 from jstr.objectives.parts.supervised_loss import supervised_metrics
-from jstr.training import loop
+from jstr.training import loop, setup
+from jstr.training.finish import what_next
 from jstr.training.freeze import freeze
 from jstr.visualize import similarity_sheet
 
@@ -179,7 +180,7 @@ def test_bad_options(options, message):
     with config.unlocked():
         config.objective.update(options)
     with pytest.raises(InputError, match=message):
-        loop.prepare(config)
+        setup.prepare(config)
 
 
 @pytest.mark.parametrize("form", ["unlabelled", "joint"])
@@ -265,12 +266,11 @@ def test_the_encoder_goes_on_under_another_decoder(pretrained, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(("joint", "said"), [(False, "finetune.py:encoder=runs/a"), (True, "predict --workdir=runs/a")])
-def test_a_run_says_what_its_weights_are_good_for(joint, said, capsys):
+def test_a_run_says_what_its_weights_are_good_for(joint, said):
     """Without labels no decoder has learned to read."""
     config = contrastive_config(joint)
-    prepared = loop.prepare(config)
-    loop._what_next(config, prepared.objective, prepared.reader, "runs/a")
-    assert said in capsys.readouterr().out
+    prepared = setup.prepare(config)
+    assert said in what_next(config, prepared.objective, prepared.reader.model, "runs/a")
 
 
 def test_letters_are_found_in_features_that_hold_them(pretrained):

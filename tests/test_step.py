@@ -16,7 +16,7 @@ from jstr.core import InputError, Objective, TrainState
 from jstr.data.pipeline import example_batch
 from jstr.nn import platform
 from jstr.parallel import sharding
-from jstr.training import loop
+from jstr.training import loop, setup
 from jstr.training.train_step import make_train_step, rematerialised
 
 FLOAT32 = dict(rtol=2e-6, atol=1e-7)
@@ -93,7 +93,7 @@ def attention():
     config = tiny_config()
     config.model = common.trba(width=0.0625) | dict(transformation="none", features="vgg")
     config.charset.update(layout="cr_attention", max_length=5)
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
     params, model_state = quick_jit(prepared.objective.init)(jax.random.PRNGKey(0), batch)
 
@@ -139,7 +139,7 @@ def rows_of(workdir):
 def whole(tmp_path_factory):
     """An unbroken run: its workdir, the order of dispatches and compilations, and the programs of its step."""
     workdir, events, steps = tmp_path_factory.mktemp("whole"), [], []
-    make = loop.make_train_step
+    make = setup.make_train_step
 
     def listen(name, seconds, **about):
         if name == "/jax/core/compile/backend_compile_duration":
@@ -155,7 +155,7 @@ def whole(tmp_path_factory):
         return step
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "make_train_step", watched)
+        patch.setattr(setup, "make_train_step", watched)
         jax.monitoring.register_event_duration_secs_listener(listen)
         try:
             loop.run(run_config(), str(workdir))
@@ -173,7 +173,7 @@ def test_nothing_is_compiled_after_the_first_evaluation(whole):
 
 
 def test_dispatches_of_two_steps_continue_a_run_stopped_at_an_odd_one(whole, tmp_path, monkeypatch):
-    make = loop.make_train_step
+    make = setup.make_train_step
 
     def stopping(*args, **options):
         step, count = make(*args, **options), 0
@@ -187,7 +187,7 @@ def test_dispatches_of_two_steps_continue_a_run_stopped_at_an_odd_one(whole, tmp
 
         return counted
 
-    monkeypatch.setattr(loop, "make_train_step", stopping)
+    monkeypatch.setattr(setup, "make_train_step", stopping)
     loop.run(run_config(), str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3
     monkeypatch.undo()

@@ -12,7 +12,7 @@ from testing import ROOT, call, start, tiny_config, write_folder
 import jstr
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError, NonFinite
-from jstr.training import loop
+from jstr.training import loop, setup
 
 
 def metrics(workdir):
@@ -51,7 +51,7 @@ def test_resume_equals_an_unbroken_run(whole, tmp_path, monkeypatch):
     """Stopped after step 3, between two saves and in the middle of a logging interval."""
     config = tiny_config()
     config.steps = 6
-    step = loop.make_train_step
+    step = setup.make_train_step
 
     def stopping(*args, **options):
         run, count = step(*args, **options), 0
@@ -65,7 +65,7 @@ def test_resume_equals_an_unbroken_run(whole, tmp_path, monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(loop, "make_train_step", stopping)
+    monkeypatch.setattr(setup, "make_train_step", stopping)
     loop.run(config, str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3
     assert not (tmp_path / "results.json").exists()

@@ -15,10 +15,10 @@ from testing import tiny_config
 
 from jstr.cli import cli
 from jstr.parallel import distributed
-from jstr.training import loop
+from jstr.training import loop, setup
 
 workdir, count, index, port = sys.argv[1], *map(int, sys.argv[2:5])
-make_train_step = loop.make_train_step
+make_train_step = setup.make_train_step
 
 
 def interrupted(*arguments, **options):
@@ -39,7 +39,7 @@ def run() -> None:
     config.steps, config.log_every, config.eval_every, config.save_every = 6, 1, 6, 2
     config.optimizer.options = dict(eps=1e-3)  # else Adam makes rounding errors of gradients near zero large
     distributed.start(f"localhost:{port}", count, index)
-    loop.make_train_step = interrupted
+    setup.make_train_step = interrupted
     with distributed.abort_on_failure():
         loop.run(config, workdir)
 

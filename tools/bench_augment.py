@@ -24,14 +24,14 @@ def run() -> None:
 
     from jstr.core import InputError
     from jstr.data.pipeline import TrainData
-    from jstr.training import loop
+    from jstr.training import setup
     from jstr.training.device_augmentation import device_views
 
     if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
         raise InputError(f"--json={JSON.value}: its folder does not exist")
     config = CONFIG.value
     config.augment.where, config.device_data = "host", ()
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     streams = device_views(prepared.objective.streams, config)
     if not streams:

@@ -84,7 +84,7 @@ def run() -> None:
 
     from jstr.core import InputError
     from jstr.data.pipeline import TrainData
-    from jstr.training import loop
+    from jstr.training import setup
 
     if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
         raise InputError(f"--json={JSON.value}: its folder does not exist")
@@ -94,7 +94,7 @@ def run() -> None:
         raise InputError(f"--workers={','.join(WORKERS.value)}: give numbers, such as 0,1,4") from error
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set(range(os.cpu_count()))
     config = CONFIG.value
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     for line in data.notes:
         print(line)
@@ -111,7 +111,7 @@ def run() -> None:
         print(f"| {count} | {result['workers'][count]:,.0f} |", flush=True)
     if NEEDED.value:
         per_core = list(result["one_core"].values())[-1]
-        views = views_per_step(config, prepared.watched.streams) / images_per_step(config)
+        views = views_per_step(config, prepared.validation_objective.streams) / images_per_step(config)
         result["views_per_image"], result["cores_needed"] = views, cores_needed(NEEDED.value, per_core, views)
         print(
             f"\n{NEEDED.value:,.0f} views/s, {views:.2f} of each of {per_core:,.0f} images/s and core, need "

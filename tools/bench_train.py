@@ -65,9 +65,9 @@ class Step:
         import jax
 
         from jstr.parallel import sharding
-        from jstr.training import loop
+        from jstr.training import setup
 
-        self.state, tx, _ = loop.make_state(config, objective, example, mesh)
+        self.state, tx, _ = setup.make_state(config, objective, example, mesh)
         self.batch, self.together = sharding.put_batch(example, mesh), config.steps_per_dispatch
         start = time.perf_counter()
         self.trace = make(config, objective, tx, mesh).trace(self.state, *[self.batch] * self.together)
@@ -161,13 +161,13 @@ def measure(config) -> tuple[dict, list]:
 
     from jstr.data.pipeline import example_batch
     from jstr.parallel import sharding
-    from jstr.training import ema_teacher, loop, provenance
+    from jstr.training import ema_teacher, provenance, setup
 
-    mesh, prepared = sharding.make_mesh(config.mesh), loop.prepare(config)
+    mesh, prepared = sharding.make_mesh(config.mesh), setup.prepare(config)
     ema_teacher.check(config, prepared.objective.needs_teacher)
     example = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-    step = Step(config, prepared.objective, example, mesh, loop.make_step)
-    images, kind = views_per_step(config, prepared.watched.streams), mesh.devices.flat[0].device_kind
+    step = Step(config, prepared.objective, example, mesh, setup.make_step)
+    images, kind = views_per_step(config, prepared.validation_objective.streams), mesh.devices.flat[0].device_kind
     result = {"command": " ".join(sys.argv), "commit": provenance.commit(), "machine": provenance.machine()}
     result |= {"devices": mesh.size, "device_kind": kind, "dtype": config.model.get("dtype"), "images_per_step": images}
     result |= {name: config[name] for name in ("steps_per_dispatch", "accumulate", "remat")}

@@ -62,11 +62,11 @@ def step_of(config, mesh):
 
     from jstr.data.pipeline import example_batch
     from jstr.parallel import sharding
-    from jstr.training import loop
+    from jstr.training import setup
 
-    prepared = loop.prepare(config)
+    prepared = setup.prepare(config)
     example = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-    begin, tx, _ = loop.plan_state(config, prepared.objective, example)
+    begin, tx, _ = setup.plan_state(config, prepared.objective, example)
     state = jax.eval_shape(begin, jax.random.PRNGKey(0))
 
     def shape(x, where, times=1):
@@ -77,7 +77,7 @@ def step_of(config, mesh):
     state = jax.tree.map(shape, state, sharding.layout(state, mesh))
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     images = mesh.size * sum(row.batch_size for row in config.streams.values())
-    return loop.make_step(config, prepared.objective, tx, mesh), (state, batch), images, parameters
+    return setup.make_step(config, prepared.objective, tx, mesh), (state, batch), images, parameters
 
 
 def flop_of(traced) -> float:

@@ -19,7 +19,8 @@ from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
 from jstr.checkpoints import packed
-from jstr.core import InputError, TrainState
+from jstr.core import InputError, TrainState, is_under
+from jstr.messages import first_few
 
 # A resumed run must agree on these; everything else may change between restarts and is only reported.
 FIXED = ("charset", "image", "model", "objective", "streams", "teacher", "seed")
@@ -235,13 +236,13 @@ def init_from(params, model_state, rows, allow_missing=()):
             fresh -= _copy(flat, saved, a, b, workdir, excused)
         lines.append(f"{to} starts from {source} of {workdir}")
     fresh = {name.removeprefix("params/") for name in fresh if name.startswith("params/")}
-    unnamed = sorted(name for name in fresh if not _under(name, allow_missing))
+    unnamed = sorted(name for name in fresh if not is_under(name, allow_missing))
     if unnamed:
         raise InputError(
-            f"init_from has no row for {_some(unnamed)}; add one, or name the prefix in init_allow_missing"
+            f"init_from has no row for {first_few(unnamed, 8, '; ')}; add one, or name the prefix in init_allow_missing"
         )
     if fresh:
-        named = {n: ["/".join(n.split("/")[:2]), *(p for p in allow_missing if _under(n, (p,)))] for n in fresh}
+        named = {n: ["/".join(n.split("/")[:2]), *(p for p in allow_missing if is_under(n, (p,)))] for n in fresh}
         parts = {max(prefixes, key=len) for prefixes in named.values()}
         lines.append(f"not loaded, starts fresh: {', '.join(sorted(parts))}")
     new = traverse_util.unflatten_dict(flat, sep="/")
@@ -254,12 +255,12 @@ def _stats(prefix: str) -> str:
 
 def _copy(flat, saved, to, source, workdir, excused) -> set[str]:
     """Copies what lies under a prefix; returns the names that it filled."""
-    wanted = [n for n in flat if _under(n, (to,))]
+    wanted = [n for n in flat if is_under(n, (to,))]
     problems, filled = [], set()
     for name in wanted:
         other = source + name.removeprefix(to)
         if other not in saved:
-            if not _under(name, excused):
+            if not is_under(name, excused):
                 problems.append(f"{name} is not there")
         elif saved[other].shape != flat[name].shape:
             problems.append(f"{name} has shape {flat[name].shape}, there {saved[other].shape}")
@@ -269,13 +270,5 @@ def _copy(flat, saved, to, source, workdir, excused) -> set[str]:
     unused = [n for n in saved if n.startswith(source + "/") and to + n.removeprefix(source) not in flat]
     problems += [f"{n} has no place here" for n in unused]
     if problems or not (wanted or to.startswith("model_state")):
-        raise InputError(f"init_from {workdir}: {_some(problems) if problems else f'no parameter is called {to}'}")
+        raise InputError(f"init_from {workdir}: {first_few(problems, 8, '; ') or f'no parameter is called {to}'}")
     return filled
-
-
-def _under(name: str, prefixes) -> bool:
-    return any(name == p or name.startswith(p.rstrip("/") + "/") for p in prefixes)
-
-
-def _some(names: list[str]) -> str:
-    return "; ".join(names[:8]) + (f"; ... ({len(names)} in all)" if len(names) > 8 else "")

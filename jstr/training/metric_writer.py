@@ -1,4 +1,4 @@
-"""What a run says while it trains: clock, progress line, metrics.jsonl, TensorBoard, pictures, and the finite check."""
+"""What a run writes while it trains: progress lines, metrics.jsonl, TensorBoard and images; and the finite check."""
 
 from __future__ import annotations
 
@@ -7,48 +7,53 @@ import json
 import math
 import os
 from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image
 from tensorboardX import SummaryWriter
 
-from jstr.core import NonFinite
-from jstr.messages import duration
+from jstr.core import Metrics, NonFinite
+from jstr.messages import duration, first_few
 from jstr.metrics import Score
+from jstr.parallel import distributed
 from jstr.training.clock import Clock
 
 
-class Report:
+class MetricWriter:
     """Collects the metrics of every step and, every `log_every` steps, checks, prints and writes them.
 
     Metrics stay on the device until then, so that reporting never makes the accelerator wait. `sums` (name ->
-    [sum, count] since the last line) is part of a checkpoint: a resumed run logs the very numbers of an unbroken one.
+    [sum, count] since the last line) is part of a checkpoint: a resumed run logs the numbers of an unbroken one.
+    saved: what the checkpoint that the run continues from says beside the state, or None.
     """
 
-    def __init__(self, workdir, steps: int, log_every: int, images: int, schedule, clock: Clock, step=0, sums=None):
-        leads = jax.process_index() == 0  # the other processes measure the same and write nothing
-        path = Path(workdir) / "metrics.jsonl" if leads else Path(os.devnull)
-        if leads:
+    def __init__(self, workdir: str, config: ConfigDict, schedule: Callable, clock: Clock, saved: dict | None = None):
+        step, sums = (saved["step"], saved["sums"]) if saved else (0, {})
+        self._is_lead = distributed.is_lead_host()  # the other processes measure the same and write nothing
+        path = Path(workdir) / "metrics.jsonl" if self._is_lead else Path(os.devnull)
+        if self._is_lead:
             _cut_after(path, step)
         self._file = path.open("a")
         self._folder = Path(workdir) / "pictures"
         purge = step + 1 if step else None
-        self._board = SummaryWriter(str(workdir), purge_step=purge, flush_secs=30, write_to_disk=leads)
-        self._leads = leads
-        self._steps, self._log_every, self._images = steps, log_every, images
+        self._board = SummaryWriter(str(workdir), purge_step=purge, flush_secs=30, write_to_disk=self._is_lead)
+        self._steps, self._log_every = config.steps, config.log_every
+        self._images = sum(row.batch_size for row in config.streams.values())  # per step
         self._schedule, self.clock = schedule, clock
         self._pending = deque()
         self._number = step
         self._since: tuple[float, float, int] | None = None  # seconds, seconds waited, step
-        self.sums: dict[str, list[float]] = {k: list(v) for k, v in (sums or {}).items()}
+        self.sums: dict[str, list[float]] = {name: list(pair) for name, pair in sums.items()}
         self.last_saved: int | None = step or None
 
-    def step(self, number: int, metrics, *keys: list[str]) -> None:
-        """After the steps up to `number` (1-based) were dispatched, as many as `keys`, which name their samples.
+    def step(self, number: int, metrics: Metrics, *keys: list[str]) -> None:
+        """To be called when the steps up to `number` (the first is 1) have been dispatched.
 
-        metrics: of one step, or [steps] each.
+        keys: the names of the samples, for each of these steps. metrics: of one step, or [steps] each.
         """
         self._number = number
         self._pending.append((number, metrics, keys))
@@ -80,8 +85,8 @@ class Report:
             total[1] += count
 
     @contextlib.contextmanager
-    def pause(self):
-        """Evaluation and saving are not training: what runs inside is left out of the rate and the time left."""
+    def pause(self) -> Iterator[None]:
+        """Leaves what runs inside (evaluation, saving) out of the rate and of the time left."""
         self.drain()
         start = self.clock.here
         yield
@@ -104,8 +109,7 @@ class Report:
         if not bad:
             return
         saved = f"the last good checkpoint is step {self.last_saved}" if self.last_saved else "nothing was saved yet"
-        names = ", ".join(keys[:8]) + (f", ... ({len(keys)} samples)" if len(keys) > 8 else "")
-        raise NonFinite(f"{' and '.join(bad)} not finite at step {number}; its samples: {names}; {saved}")
+        raise NonFinite(f"{' and '.join(bad)} not finite at step {number}; its samples: {first_few(keys, 8)}; {saved}")
 
     def _write(self, number: int, means: dict[str, float], rate: float, wait: float) -> None:
         lr = float(self._schedule(number - 1))
@@ -120,26 +124,32 @@ class Report:
         row = {f"train/{k}": v for k, v in means.items()}
         self._put(number, row | {"train/lr": lr, "images_per_second": images, "data_wait": wait})
 
-    def evaluation(self, number: int, scores: dict[str, Score], watched: dict[str, float], pictures: dict) -> None:
-        """What was found after step `number`: scores by set, means over the batches held back, pictures by name."""
+    def evaluation(
+        self,
+        number: int,
+        scores: Mapping[str, Score],
+        validation: Mapping[str, float],
+        images: Mapping[str, np.ndarray],
+    ) -> None:
+        """Writes what was measured after step `number`: benchmark scores, validation metrics and images by name."""
         row = {f"{name}/{k}": value for name, s in scores.items() for k, value in s.row().items()}
-        row |= {f"held_back/{k}": value for k, value in watched.items()}
+        row |= {f"held_back/{name}": value for name, value in validation.items()}
         if row:
             self._put(number, row)
         if scores:
             figures = "  ".join(f"{name} {s.accuracy:.1f}%" for name, s in scores.items())
             print(f"step {number:,} word accuracy: {figures}", flush=True)
-        if watched:
-            figures = "  ".join(f"{name} {value:.4g}" for name, value in watched.items())
+        if validation:
+            figures = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
             print(f"step {number:,} held back: {figures}", flush=True)
-        self.pictures(number, pictures)
+        self._write_images(number, images)
 
-    def pictures(self, number: int, pictures: dict) -> None:
+    def _write_images(self, number: int, images: Mapping[str, np.ndarray]) -> None:
         """uint8 [H, W, 3] by name, to TensorBoard and to pictures/NAME_STEP.png in the workdir."""
-        for name, picture in pictures.items() if self._leads else ():
+        for name, image in images.items() if self._is_lead else ():
             self._folder.mkdir(exist_ok=True)
-            Image.fromarray(picture).save(self._folder / f"{name}_{number}.png")
-            self._board.add_image(name, picture, number, dataformats="HWC")
+            Image.fromarray(image).save(self._folder / f"{name}_{number}.png")
+            self._board.add_image(name, image, number, dataformats="HWC")
 
     def _put(self, number: int, row: dict[str, float]) -> None:
         """One row to metrics.jsonl and TensorBoard."""
@@ -156,10 +166,10 @@ class Report:
 
 
 def _cut_after(path: Path, step: int) -> None:
-    """Removes the rows of steps that a killed run logged after its last checkpoint: they come again."""
+    """Removes the rows that a killed run logged after its last checkpoint: those steps are trained again."""
     if path.exists():
         rows = [row for row in path.read_text().splitlines() if _is_upto(row, step)]
-        whole = path.with_suffix(".tmp")  # a kill in the middle of writing must not cost the rows
+        whole = path.with_suffix(".tmp")  # a kill in the middle of writing must not lose the rows
         whole.write_text("".join(row + "\n" for row in rows))
         whole.replace(path)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from jstr.core import InputError, Params
+from jstr.core import InputError, Params, is_under
 
 
 def one_cycle(peak: float, steps: int, *, warmup: float = 0.3, start_div: float = 20.0, end_div: float = 20_000.0):
@@ -132,18 +132,14 @@ def _rules_by_leaf(rules, params: Params):
         unknown = set(rule) - {"lr", "weight_decay", "frozen"}
         if unknown:
             raise InputError(f"optimizer rule {prefix!r}: unknown {sorted(unknown)}; use lr, weight_decay, frozen")
-        if not any(_under(name, prefix) for name in flat):
+        if not any(is_under(name, [prefix]) for name in flat):
             groups = sorted({"/".join(name.split("/")[:2]) for name in flat})
             raise InputError(f"optimizer rule {prefix!r} matches no parameter; there are {', '.join(groups)}")
     winner = {}
     for name in flat:
-        matching = [p for p in rules if _under(name, p)]
+        matching = [p for p in rules if is_under(name, [p])]
         winner[name] = {"_rule": True} | (rules[max(matching, key=len)] if matching else {})
     return traverse_util.unflatten_dict(winner, sep="/")
-
-
-def _under(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(prefix.rstrip("/") + "/")
 
 
 def _by_leaf(scale) -> optax.GradientTransformation:

@@ -1,4 +1,4 @@
-"""Batches held back from training, on which the loss is watched: the guide where there are no labels to score."""
+"""Metrics on batches held back from training (config.held_back): the guide where there are no labels to score."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jstr.data.pipeline import TrainData
 from jstr.parallel import sharding
 
 
-class HeldBack:
-    """config.held_back: rows in the form of config.streams, each with `batches`, the number of batches to look at.
+class Validation:
+    """config.held_back: rows in the form of config.streams, each with `batches`, how many batches are measured.
 
     The batches are the same at every evaluation, random choices of views and of the objective included.
 
@@ -58,9 +58,9 @@ class HeldBack:
         return {name: float(value / count) for name, (value, count) in sums.items() if count}
 
     def draw(self, state: TrainState, draw: Callable, charset) -> dict[str, np.ndarray]:
-        """Pictures uint8 [H, W, 3] by name of the first batch; empty when the objective shows nothing.
+        """Images uint8 [H, W, 3] by name, of the first batch; empty when the objective shows nothing.
 
-        draw: that of the objective's module.
+        draw: of the objective's module.
         """
         if self._show is None or not self._batches:
             return {}

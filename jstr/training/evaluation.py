@@ -1,0 +1,86 @@
+"""What is measured at a step: the benchmarks of config.evals and the validation batches of config.held_back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jstr.checkpoints import checkpoint
+from jstr.core import InputError, TrainState
+from jstr.inference import score
+from jstr.inference.reader import model_variables
+from jstr.metrics import Score
+from jstr.objectives import find_objective
+from jstr.parallel import sharding
+from jstr.training.setup import Parts
+
+Weights = Callable[[str], dict]  # "student" or "teacher" -> the variables that the recogniser reads with
+
+
+class Evaluation(NamedTuple):
+    """scores: by benchmark. validation: means over the validation batches. images: for people, uint8 [H, W, 3]."""
+
+    scores: dict[str, Score]
+    validation: dict[str, float]
+    images: dict[str, np.ndarray]
+
+    def value(self, name: str) -> float | None:
+        """The figure SET/METRIC or held_back/METRIC by which config.keep_best compares; None without a name.
+
+        Raises:
+          InputError: it was not measured.
+        """
+        place, _, metric = name.rpartition("/")
+        scores = self.scores[place].row() if place in self.scores else {}
+        row = self.validation if place == "held_back" else scores
+        if name and metric not in row:
+            raise InputError(f"config.keep_best={name!r} was not measured; there are {', '.join(row) or 'none'}")
+        return row.get(metric)
+
+
+def evaluate(parts: Parts, state: TrainState) -> Evaluation:
+    """Measures a state. All processes must call it; each reads the benchmarks on its first device."""
+    weights = weights_of(parts, state)
+    scores = benchmark_scores(parts, weights)
+    validation, images = parts.validation.measure(state), {}
+    draw = getattr(find_objective(parts.config.objective.name), "draw", None)
+    if draw:
+        images = parts.validation.draw(state, draw, parts.reader.charset)
+    if parts.benchmarks and parts.reader.has_attention:
+        reader = parts.reader.with_variables(weights(parts.config.eval_weights))
+        images |= score.pictures(reader, parts.benchmarks)
+    return Evaluation(scores, validation, images)
+
+
+def benchmark_scores(parts: Parts, weights: Weights) -> dict[str, Score]:
+    """The scores of config.evals by name, each read with the weights that its row names; prints remarks on them."""
+    scores = {}
+    for name, source in parts.benchmarks.items():
+        row = parts.config.evals[name]
+        reader = parts.reader.with_variables(weights(row.get("weights", parts.config.eval_weights)))
+        scores[name] = score.score(reader, source, row.get("subset", name), row.get("protocol", "alnum36"))
+        for line in score.remarks(name, scores[name]):
+            print(line)
+    return scores
+
+
+def weights_of(parts: Parts, state: TrainState) -> Weights:
+    """The weights of a state, on the first device of each process."""
+
+    def weights(name: str) -> dict:
+        variables = state.teacher if name == "teacher" else (state.params, state.model_state)
+        return model_variables(*sharding.to_local_device(variables, parts.mesh))
+
+    return weights
+
+
+def saved_weights(workdir: str) -> Weights:
+    """The weights that a workdir reads with: of its best checkpoint with config.keep_best, else of its newest."""
+
+    def weights(name: str) -> dict:
+        saved = checkpoint.load_variables(workdir, name)
+        return model_variables(saved["params"], saved["model_state"])
+
+    return weights

@@ -1,0 +1,197 @@
+"""What a run needs before its first step: model, objective, data and state, checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from jstr.checkpoints import checkpoint
+from jstr.core import Array, Batch, InputError, Objective, TrainState
+from jstr.data.pipeline import TrainData, example_batch
+from jstr.data.source_config import eval_specs
+from jstr.data.sources.configured import open_images
+from jstr.inference import predictions_file, pseudo_labelling
+from jstr.inference.reader import Reader
+from jstr.models import example_input
+from jstr.objectives import make_objective
+from jstr.parallel import sharding
+from jstr.training import ema_teacher
+from jstr.training.device_augmentation import on_device
+from jstr.training.freeze import freeze
+from jstr.training.optimizer import frozen_prefixes, make_optimizer
+from jstr.training.provenance import commit, machine
+from jstr.training.train_step import cpu_option, make_train_step
+from jstr.training.validate_config import check_run
+from jstr.training.validation import Validation
+
+Schedule = Callable[[Any], Any]  # step -> learning rate
+
+
+class Prepared(NamedTuple):
+    """What a config describes, before data and devices.
+
+    frames: T of a CTC model, None for others. objective: the one to train. validation_objective: the same for batches
+    whose views come from the host, see device_augmentation.
+    """
+
+    reader: Reader
+    objective: Objective
+    frames: int | None
+    validation_objective: Objective
+
+
+def prepare(config: ConfigDict) -> Prepared:
+    """Model and objective of a config, checked against each other.
+
+    Raises:
+      InputError: an unknown name or option, or an objective that needs outputs which the model does not have.
+    """
+    reader = Reader(config.to_dict())
+    model, model_config = reader.model, reader.model_config
+    objective = make_objective(config.objective, model, model_config)
+    example = example_input(model)
+    variables = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.PRNGKey(0), example)
+    outputs = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, example)
+    missing = set(objective.requires) - set(outputs)
+    if missing:
+        raise InputError(
+            f"objective {config.objective.name} needs {sorted(missing)} of the model, which offers {sorted(outputs)}"
+        )
+    frames = outputs["logits"].shape[1] if model_config.is_ctc else None
+    objective = freeze(objective, frozen_prefixes(config.optimizer))
+    return Prepared(reader, on_device(objective, config), frames, objective)
+
+
+class Parts(NamedTuple):
+    """What a run is made of, apart from its state.
+
+    benchmarks: the sources of config.evals by name. unread: config.images, which are read when training has ended; or
+    None.
+    """
+
+    config: ConfigDict
+    workdir: str
+    mesh: Mesh
+    reader: Reader
+    objective: Objective
+    data: TrainData
+    validation: Validation
+    benchmarks: dict[str, Any]
+    unread: Any
+
+
+def open_parts(config: ConfigDict, workdir: str) -> Parts:
+    """Opens and checks everything that can be wrong before training starts; prints what the user should know of it.
+
+    Raises:
+      InputError: the config, the workdir or the data cannot be used.
+    """
+    mesh = sharding.make_mesh(config.mesh)
+    check_run(config, workdir, mesh)
+    print(f"jstr at commit {commit()}, {machine()}")
+    reader, objective, frames, validation_objective = prepare(config)
+    ema_teacher.check(config, objective.needs_teacher)
+    read, lines = pseudo_labelling.read_rows(config, workdir)
+    data = TrainData(config, reader.charset, objective.streams, frames, read=read)
+    validation = Validation(config, validation_objective, reader.charset, frames, mesh)
+    for line in lines + data.notes + validation.notes:
+        print(line, flush=True)
+    benchmarks = {name: open_images(spec, reader.charset) for name, spec in eval_specs(config).items()}
+    unread = predictions_file.open_images(config)
+    return Parts(config, workdir, mesh, reader, objective, data, validation, benchmarks, unread)
+
+
+class Start(NamedTuple):
+    """The state that a run starts or continues from.
+
+    saved: what the checkpoint says beside the state, None for a run that starts at step 0.
+    """
+
+    state: TrainState
+    optimizer: optax.GradientTransformation
+    schedule: Schedule
+    checkpoints: checkpoint.Checkpoints
+    saved: dict | None
+
+
+def start_or_continue(parts: Parts) -> Start:
+    """The newest checkpoint of the workdir; else step 0, with the weights of other runs that the config names.
+
+    Raises:
+      InputError: the workdir holds a run with another config, or weights do not fit.
+    """
+    config, mesh = parts.config, parts.mesh
+    example = example_batch(config, parts.objective.streams, parts.reader.spec, parts.reader.charset)
+    state, optimizer, schedule = make_state(config, parts.objective, example, mesh)
+    checkpoints = checkpoint.Checkpoints(parts.workdir, config.keep_checkpoints, bool(config.keep_best))
+    saved_config = checkpoints.newest_config()
+    if saved_config:
+        for line in checkpoint.check_resume(saved_config, config.to_dict()):
+            print(line)
+    restored, saved = checkpoints.restore(state), None
+    if restored:
+        state, saved = restored
+        print(f"continuing from step {saved['step']:,} of {parts.workdir}", flush=True)
+    else:
+        state, lines = _with_other_weights(config, state)
+        print("".join(f"{line}\n" for line in lines), end="", flush=True)
+        state = jax.device_put(state, sharding.layout(state, mesh))
+    checkpoint.write_config(parts.workdir, config.to_dict())
+    count = sum(x.size for x in jax.tree.leaves(state.params))
+    print(f"{config.model.name}: {count:,} parameters, {mesh.size} {jax.default_backend()} device(s)", flush=True)
+    return Start(state, optimizer, schedule, checkpoints, saved)
+
+
+def _with_other_weights(config: ConfigDict, state: TrainState) -> tuple[TrainState, list[str]]:
+    """The state with the weights of other runs and the teacher that the config names, and lines that say so."""
+    lines = []
+    if config.init_from:
+        rows, excused = config.init_from, config.init_allow_missing
+        params, model_state, lines = checkpoint.init_from(state.params, state.model_state, rows, excused)
+        state = state.replace(params=params, model_state=model_state)
+    if config.teacher:
+        state, more = ema_teacher.start(config, state)
+        lines += more
+    return state, lines
+
+
+def make_state(
+    config: ConfigDict, objective: Objective, example: Batch, mesh: Mesh
+) -> tuple[TrainState, optax.GradientTransformation, Schedule]:
+    """(state at step 0 on the mesh, optimiser, learning-rate schedule). example: a batch whose shapes are read."""
+    key = jax.random.PRNGKey(config.seed)
+    begin, optimizer, schedule = plan_state(config, objective, example)
+    layout = sharding.layout(jax.eval_shape(begin, key), mesh)
+    # It runs once: XLA for CPUs would spend 10 seconds and more on optimising the random numbers.
+    quick = cpu_option(mesh, "xla_backend_optimization_level", 0)
+    return jax.jit(begin, out_shardings=layout, compiler_options=quick)(key), optimizer, schedule
+
+
+def plan_state(
+    config: ConfigDict, objective: Objective, example: Batch
+) -> tuple[Callable[[Array], TrainState], optax.GradientTransformation, Schedule]:
+    """(key -> state at step 0, optimiser, learning-rate schedule): make_state before any array exists."""
+    shapes = jax.eval_shape(lambda: example)
+    params, _ = jax.eval_shape(objective.init, jax.random.PRNGKey(0), shapes)
+    optimizer, schedule = make_optimizer(config.optimizer, config.steps, params)
+
+    def begin(key: Array) -> TrainState:
+        batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        params, model_state = objective.init(key, batch)
+        state = TrainState(jnp.zeros((), jnp.int32), params, model_state, optimizer.init(params), None, key)
+        return state.replace(teacher=ema_teacher.copy_of(state)) if config.teacher else state
+
+    return begin, optimizer, schedule
+
+
+def make_step(
+    config: ConfigDict, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
+) -> Callable:
+    """The training step that a config describes, see make_train_step."""
+    return make_train_step(objective, optimizer, mesh, config.teacher, accumulate=config.accumulate, remat=config.remat)

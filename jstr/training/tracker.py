@@ -1,0 +1,66 @@
+"""Evaluates and saves a run when that is due, and remembers its best step."""
+
+from __future__ import annotations
+
+from jstr.checkpoints.checkpoint import Checkpoints
+from jstr.core import TrainState
+from jstr.parallel import distributed
+from jstr.training.evaluation import Evaluation, evaluate
+from jstr.training.metric_writer import MetricWriter
+from jstr.training.provenance import commit
+from jstr.training.setup import Parts
+
+
+class Tracker:
+    """Keeps the newest evaluation of a run and its best one, and writes its checkpoints.
+
+    saved: what the checkpoint that the run continues from says beside the state, or None.
+    evaluation: the newest; empty before the first. best: {"step", "value", "held_back": validation metrics} of the best
+    step by config.keep_best so far, or None.
+    """
+
+    def __init__(self, parts: Parts, checkpoints: Checkpoints, saved: dict | None, writer: MetricWriter):
+        self._parts, self._checkpoints, self._writer = parts, checkpoints, writer
+        self._evaluated_step = saved["step"] if saved else None  # a checkpoint follows the evaluation of its step
+        self.evaluation = Evaluation({}, {}, {})
+        self.best: dict | None = saved.get("best") if saved else None
+
+    def evaluate_and_save(self, state: TrainState, step: int, stopping: bool) -> None:
+        """Both happen at the end of a run and at multiples of config.eval_every and config.save_every.
+
+        A new best and a run that is `stopping` are saved, too.
+        """
+        config, ended = self._parts.config, step >= self._parts.config.steps
+        improved = self._evaluation_is_due(step, ended) and self._evaluate(state, step)
+        if ended or improved or stopping or (step and step % config.save_every == 0):
+            self._save(state, step, improved)
+
+    def _evaluation_is_due(self, step: int, ended: bool) -> bool:
+        config = self._parts.config
+        # At step 0 only the weights that a run starts from are worth it: they may be its best.
+        worth_it = step or (config.keep_best and config.init_from)
+        return ended or bool(worth_it and step % config.eval_every == 0 and step != self._evaluated_step)
+
+    def _evaluate(self, state: TrainState, step: int) -> bool:
+        """Whether this is the best step so far; of equals, the later. A run that had ended only measures again."""
+        with self._writer.pause():
+            self.evaluation = evaluate(self._parts, state)
+        known, self._evaluated_step = step == self._evaluated_step, step
+        if known:
+            return False
+        self._writer.evaluation(step, *self.evaluation)
+        value = distributed.broadcast_from_lead(self.evaluation.value(self._parts.config.keep_best))
+        improved = value is not None and (self.best is None or value >= self.best["value"])
+        if improved:
+            self.best = {"step": step, "value": value, "held_back": self.evaluation.validation}
+        return improved
+
+    def _save(self, state: TrainState, step: int, improved: bool) -> None:
+        with self._writer.pause():
+            meta = {"config": self._parts.config.to_dict(), "step": step, "seconds": self._writer.clock.total}
+            meta |= {"sums": self._writer.sums, "commit": commit(), "best": self.best}
+            self._checkpoints.save(state, meta, self.best["value"] if improved and self.best else None)
+        self._writer.last_saved = step
+
+    def close(self) -> None:
+        self._checkpoints.close()
