@@ -27,7 +27,7 @@ from ml_collections import config_dict
 
 from configs import common
 
-BUNDLED = common.REPOSITORY / "jstr/bundled/reader.npz"
+BUNDLED = common.BUNDLED
 
 
 def get_config(arg=""):

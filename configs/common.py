@@ -5,6 +5,9 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# A wheel carries the configs inside the package, and no tests; in the repository both stand beside it.
+BUNDLED = next(p for p in (REPOSITORY / "jstr/bundled", REPOSITORY / "bundled") if p.is_dir()) / "reader.npz"
+SAMPLE = REPOSITORY / "tests/data/real_words"
 
 # Style of rendered words: clear print on a plain background. CTC learns letters from them much sooner than from varied
 # words alone, and the varied ones teach the rest, so a recogniser that starts from random weights gets some of both.
@@ -273,8 +276,8 @@ def pretrained(config: ConfigDict, workdir: str, features: str, frozen: bool) ->
 
 
 def real_sample() -> dict:
-    """An evaluation row: the 64 real words that come with the repository."""
-    return dict(path=str(REPOSITORY / "tests/data/real_words"), labels="", protocol="alnum36")
+    """Evaluation rows: the 64 real words that come with the repository; none where jstr is installed without it."""
+    return dict(real=dict(path=str(SAMPLE), labels="", protocol="alnum36")) if SAMPLE.is_dir() else {}
 
 
 def benchmarks() -> dict:
@@ -337,6 +340,11 @@ def apply(config: ConfigDict, arg: str) -> ConfigDict:
 
 
 def example_image() -> str:
-    """A sample image for the command printed at the end of a run; a relative path if it lies in the current folder."""
-    path = REPOSITORY / "tests/data/real_words/iiit5k_685_2.png"
+    """A sample image for the command printed at the end of a run; a relative path if it lies in the current folder.
+
+    "" where jstr is installed without its tests.
+    """
+    path = SAMPLE / "iiit5k_685_2.png"
+    if not path.is_file():
+        return ""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -15,7 +15,7 @@ def get_config(arg=""):
     sources = dict(plain=common.rendered(seed=1, style=common.PLAIN), varied=common.rendered(seed=3))
     config.streams.labelled = common.stream(32, sources)
     config.evals.rendered = common.rendered(seed=2, size=1000) | dict(protocol="alnum36")
-    config.evals.real = common.real_sample()
+    config.evals.update(common.real_sample())
     config.optimizer = common.adam(3e-3, warmup=0.05)
     config.steps, config.log_every, config.eval_every, config.save_every = 9000, 200, 3000, 1000
     config.example_image = common.example_image()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jstr.inference.reader import Reader
+
+__version__ = "0.2.0"
 
 
-def load(workdir=None, language_model=None):
+def load(workdir: str | os.PathLike[str] | None = None, language_model: str | None = None) -> Reader:
     """The reader of a workdir, or the bundled one: `jstr.load().read(images)` gives texts and confidences.
 
-    See jstr.reader.load.
+    See jstr.inference.reader.load.
     """
     from jstr.inference.reader import load as load_reader  # importing jstr alone stays fast
 

@@ -1,114 +1,188 @@
-"""What every command shares: flags, the config of a command line, and errors as one line."""
+"""What every command shares: options, the config of a command line, and errors as one line."""
 
 from __future__ import annotations
 
+import argparse
 import difflib
+import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import NoReturn
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
+from ml_collections.config_flags import config_path
 
-from jstr.core import InputError, NonFinite
+from jstr import config_file
+from jstr.messages import InputError, NonFinite
 
 FLAGS = flags.FLAGS
-
-
-CONFIG = config_flags.DEFINE_config_file("config", lock_config=True, help_string="configs/NAME.py")
-
-
 WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints, metrics and results go")
-
-
-COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where nothing else tells (README)")
-
-
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where the cluster does not tell it")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes train together")
-
-
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "which of them this is, from 0")
 
+_CONFIG_HELP = """  --config=NAME[:ARGUMENTS]
+    a config that comes with jstr, or the path of a file; with --help: what it says about itself
+  --config.KEY=VALUE
+    another value for one of its keys, such as --config.steps=100"""
+# Types of values that --config.KEY=VALUE can set, and what to write.
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: """a tuple, such as "(32, 100)" or "('a', 'b')\"""",
+    ConfigDict: """a dict, such as "{'a': 1}\"""",
+    object: "a value",
+}
 
-_WRAPPED = "Error whilst parsing config file:"
 
-
-def cli(run: Callable[[], int | None]) -> None:
+def cli(run: Callable[[], int | None]) -> NoReturn:
     """Runs a command as a program: what the user got wrong is one line on stderr and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names and texts of any script, on any terminal
+            stream.reconfigure(errors="backslashreplace")
     try:
-        status = run()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
-    except NonFinite as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    sys.stdout.flush()
+        status = _status(run)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has gone, such as `head`. Python flushes once more when it ends: not to there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141  # as a shell says of a program that SIGPIPE ends
     sys.exit(status or 0)
 
 
-def parse(argv: list[str], workdir_needed: bool = True) -> tuple:
-    """(config, workdir) of a command line.
+def _status(run: Callable[[], int | None]) -> int | None:
+    try:
+        return run()
+    except InputError as error:
+        message, status = str(error), 2
+    except NonFinite as error:
+        message, status = str(error), 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+class Parser(argparse.ArgumentParser):
+    """The options of a command. about: its module's docstring; the first line of an error says what is wrong."""
+
+    def __init__(self, command: str, about: str | None):
+        if sys.argv[0].startswith("jstr "):  # started by `jstr COMMAND`
+            command = sys.argv[0]
+        raw = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog=command, description=about, formatter_class=raw, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see --help")
+
+
+def path(text: str) -> str:
+    """Type of an option that is a path: not empty, and `~` is the home folder, which shells leave after `=`."""
+    if not text:
+        raise argparse.ArgumentTypeError("give a path")
+    return os.path.expanduser(text)
+
+
+def parse(argv: list[str], workdir_needed: bool = True, about: str | None = None) -> tuple[ConfigDict, str | None]:
+    """(config, workdir) of a command line, whose first element is the program; `--help` prints and exits.
+
+    about: what --help says first; None: the docstring of the program.
 
     Raises:
       InputError: an unknown flag, a config file that is not there, or a config key that does not exist.
     """
-    file = None
-    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
-        name, _, value = argument.lstrip("-").partition("=")
-        if name == "config":  # its `from configs import common` must work from any folder
-            file = value or following
-            path = Path(file.split(":")[0]).resolve()
-            sys.path.insert(0, str(path.parents[1]))
-            if not path.is_file():
-                raise InputError(f"--config={file}: there is no such file")
+    spec, rest = _split(argv)
+    if any(argument in ("--help", "-help", "-h") for argument in rest):
+        print(_help(about or sys.modules["__main__"].__doc__, spec))
+        sys.exit(0)
+    needed = f"give --config=NAME{' and --workdir=DIR' if workdir_needed else ''}; see --help"
+    if spec is None:
+        raise InputError(needed)
+    config = config_file.load_config(spec)
     try:
-        rest = FLAGS(argv)
-    except (flags.Error, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        message = str(error.args[0] if error.args else error)
-        if message[:1] == message[-1:] == "'":  # a KeyError within: its message comes quoted and escaped
-            message = message[1:-1].replace("\\n", " ").replace("\\'", "'")
-        if isinstance(error, (AttributeError, IndexError, KeyError, TypeError)) and _WRAPPED not in message:
-            message = _absent_key(FLAGS["config"].parser.parse(file), argv) or message  # the file itself was read
-        raise InputError(" ".join(_without_traceback(message).split())) from error
+        rest = FLAGS(_override(config, rest))
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split()).removeprefix("flag ")) from error
     if rest[1:]:
         raise InputError(f"unexpected argument {rest[1]!r}; options look like --config.steps=100")
-    if CONFIG.value is None or (workdir_needed and not WORKDIR.value):
-        raise InputError(f"give --config=configs/NAME.py{' and --workdir=DIR' if workdir_needed else ''}")
-    return CONFIG.value, WORKDIR.value
+    if workdir_needed and not WORKDIR.value:
+        raise InputError(needed)
+    return config, WORKDIR.value and os.path.expanduser(WORKDIR.value)
 
 
-def _absent_key(config: ConfigDict, argv: list[str]) -> str | None:
-    """The first `--config.KEY=VALUE` whose KEY the config lacks, and what is there instead."""
+def _split(argv: list[str]) -> tuple[str | None, list[str]]:
+    """The value of --config, and the other arguments."""
+    spec, rest = None, []
+    arguments = iter(argv)
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name not in ("--config", "-config"):
+            rest.append(argument)
+        elif spec is not None:
+            raise InputError("--config is given twice")
+        else:
+            spec = value if equals else next(arguments, "")
+    return spec, rest
+
+
+def _override(config: ConfigDict, argv: list[str]) -> list[str]:
+    """Sets what --config.KEY=VALUE says; returns the other arguments. Locks `config`."""
+    _check_keys(config, argv)
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+        return values(argv, known_only=True)
+    except flags.IllegalFlagValueError as error:
+        raise InputError(_wrong_value(config, argv, str(error))) from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(" ".join(str(error.args[0] if error.args else error).split())) from error
+
+
+def _wrong_value(config: ConfigDict, argv: list[str], message: str) -> str:
+    """What to write instead of the value that absl refuses by `flag --config.KEY=VALUE: ...`."""
+    option = message.removeprefix("flag ").partition("=")[0]
+    given = [argument for argument in argv if argument.lstrip("-").startswith(f"{option.lstrip('-')}=")]
+    kind = config_path.get_type(option.removeprefix("--config."), config)
+    return f"{given[-1] if given else option}: give {_KINDS[kind]}"
+
+
+def _check_keys(config: ConfigDict, argv: list[str]) -> None:
+    """Raises InputError when `--config.KEY=VALUE` names a key that `config` lacks."""
     for argument in argv:
-        option = argument.lstrip("-").partition("=")[0]
-        within, place = config, "config"
-        for key in option.split(".")[1:] if option.startswith("config.") else ():
-            key, indexed, index = key.partition("[")
-            if not isinstance(within, ConfigDict):
-                return f"--{option}: {place} is {within!r} and has no {key!r}"
-            if key not in within:
-                likely = difflib.get_close_matches(key, list(within), 1)
-                there = f"did you mean {likely[0]!r}?" if likely else f"it has {', '.join(within)}"
-                return f"--{option}: there is no {key!r} in {place}; {there}"
-            within, place = within[key], f"{place}.{key}"
-            if indexed:
-                if isinstance(within, tuple) and index[:-1].isdigit() and int(index[:-1]) >= len(within):
-                    return f"--{option}: {place} has {len(within)} values, counted from 0"
-                break
-    return None
+        option = argument.partition("=")[0]
+        name = option.lstrip("-").removeprefix("no")
+        if option.startswith("-") and name.startswith("config."):
+            _check_key(config, option, name.removeprefix("config."))
 
 
-def _without_traceback(message: str) -> str:
-    """What get_config of a config raised, out of the traceback in which ml_collections wraps it."""
-    _, wrapped, trace = message.partition(_WRAPPED)
-    if not wrapped:
-        return message
-    said = trace.strip().splitlines()[-1]
-    if said.startswith("ValueError: "):  # meant for the user
-        return said.removeprefix("ValueError: ")
-    places = [line.strip() for line in trace.splitlines() if line.strip().startswith("File ")]
-    return f"{places[-1]}: {said}"
+def _check_key(config: ConfigDict, option: str, path: str) -> None:
+    within, place = config, "config"
+    for key in path.split("."):
+        key, indexed, _ = key.partition("[")
+        if not isinstance(within, ConfigDict):
+            raise InputError(f"{option}: {place} is {within!r} and has no {key!r}")
+        if key not in within:
+            likely = difflib.get_close_matches(key, list(within), 1)
+            there = f"did you mean {likely[0]!r}?" if likely else f"it has {', '.join(within) or 'nothing'}"
+            raise InputError(f"{option}: there is no {key!r} in {place}; {there}")
+        within, place = within[key], f"{place}.{key}"
+        if indexed:
+            if isinstance(within, tuple):
+                raise InputError(f'{option}: {place} has {len(within)} values; give all, as in --{place}="{within}"')
+            return
+    if config_path.get_type(path, config) not in _KINDS:
+        raise InputError(f"{option}: {place} is {within!r}, which only the config file can change")
+
+
+def _help(about: str | None, spec: str | None) -> str:
+    if spec:
+        return config_file.docstring(spec)
+    ours = {flag.name: flag for module in (sys.argv[0], __name__) for flag in FLAGS.get_key_flags_for_module(module)}
+    described = [f"  --{name}={flag.flag_type().upper()}\n    {flag.help}" for name, flag in ours.items()]
+    known = f"Configs that come with jstr: {', '.join(config_file.names())}"
+    return "\n".join([(about or "").strip(), "", _CONFIG_HELP, *described, "", known])

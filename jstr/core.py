@@ -10,23 +10,15 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jstr.messages import InputError as InputError
+from jstr.messages import NonFinite as NonFinite
+
 Array = jax.Array
 Params = Mapping[str, Any]
 ModelState = Mapping[str, Any]  # {"batch_stats": ...} or {}
 Variables = tuple[Params, ModelState]
 Batch = Mapping[str, Mapping[str, Array]]  # stream -> field -> [B, ...]
 Metrics = Mapping[str, tuple[Array, Array]]  # name -> (sum, count): exact over masks, shards and steps
-
-
-class InputError(ValueError):
-    """Something the user gave is wrong. The message is one line: what, where, and what to do.
-
-    The command-line tools print it on stderr, without a traceback, and exit with status 2.
-    """
-
-
-class NonFinite(RuntimeError):
-    """Loss or gradient stopped being a number. The message names step, samples and last good checkpoint."""
 
 
 class TrainState(struct.PyTreeNode):

@@ -1,23 +1,37 @@
 """Trains what a config describes.
 
-python -m jstr.main --config=configs/NAME.py --workdir=DIR [--config.KEY=VALUE ...]
+python -m jstr.main --config=NAME --workdir=DIR [--config.KEY=VALUE ...]
 """
 
 from __future__ import annotations
 
 import sys
 
-from jstr.cli import COORDINATOR, NUM_PROCESSES, PROCESS_ID, cli, parse
+from jstr.cli import COORDINATOR, NUM_PROCESSES, PROCESS_ID, Parser, cli, parse, path
+from jstr.config_file import docstring
 
 
-def run() -> None:
-    config, workdir = parse(sys.argv)
+def run(argv: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if argv is None else argv
+    config, workdir = parse([sys.argv[0], *arguments], about=__doc__)
     from jstr.parallel import distributed
     from jstr.training import loop  # after the flags: a typo should not wait for jax
 
     distributed.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
     with distributed.abort_on_failure():
         loop.run(config, workdir)
+
+
+def adapt(argv: list[str] | None = None) -> None:
+    """`jstr adapt FOLDER --workdir=DIR`: the config `adapt`, with the images of FOLDER."""
+    parser = Parser("jstr adapt", docstring("adapt"))
+    parser.add_argument("images", type=path, metavar="FOLDER", help="or LMDB, tar, TFDS: images of single words")
+    parser.add_argument("--workdir", type=path, required=True, metavar="DIR", help="where everything is written")
+    parser.add_argument(
+        "--config", default="adapt", metavar="adapt:OPTIONS", help="see above; so is --config.KEY=VALUE"
+    )
+    args, rest = parser.parse_known_args(argv)
+    run([f"--config={args.config}", f"--config.images={args.images}", f"--workdir={args.workdir}", *rest])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small pieces of messages to the user, and the checks that end in one."""
+"""Errors of the user, the checks that raise them, and small pieces of messages. No jax here: commands start with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import difflib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from jstr.core import InputError
+
+class InputError(ValueError):
+    """Something the user gave is wrong. The message is one line: what, where, and what to do.
+
+    The command-line tools print it on stderr, without a traceback, and exit with status 2.
+    """
+
+
+class NonFinite(RuntimeError):
+    """Loss or gradient stopped being a number. The message names step, samples and last good checkpoint."""
 
 
 def duration(seconds: float) -> str:

@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # From the top down. A package may import itself and what lies in the layers below its own, nothing beside it.
 LAYERS = [
+    ["__main__"],
     ["main", "evaluate", "predict", "__init__"],
-    ["cli"],
     ["training"],
     ["inference", "interop"],
     ["objectives", "models"],
@@ -17,11 +17,12 @@ LAYERS = [
     ["data"],
     ["augment"],
     ["nn", "losses", "parallel", "checkpoints"],
-    ["metrics", "text", "visualize", "messages"],
-    ["core"],
+    ["cli", "metrics", "text", "visualize"],
+    ["config_file", "core"],
+    ["messages"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
-WITHOUT_JAX = ("data", "augment/host", "text", "metrics", "messages", "visualize")
+WITHOUT_JAX = ("data", "augment/host", "cli", "config_file", "text", "metrics", "messages", "visualize")
 FILES = sorted((ROOT / "jstr").rglob("*.py"))
 MODULES = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
 
@@ -63,7 +64,7 @@ def test_imports_go_downwards(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_heavy_imports_stay_where_they_belong(path):
     place = str(path.relative_to(ROOT / "jstr"))
-    banned = {"tensorflow", "torch"}
+    banned = {"tensorflow", "torch"} - ({"torch"} if place == "interop/convert.py" else set())
     if any(place.startswith((p + "/", p + ".")) for p in WITHOUT_JAX):
         banned |= {"jax", "flax"}
     assert not banned & {m.split(".")[0] for m in imported(path)}

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from bench_input import JSON, NEEDED, rate, viewer
 
-from jstr.cli import CONFIG, cli, parse
+from jstr.cli import cli, parse
 
 REPEATS = 3
 
 
 def run() -> None:
-    parse(sys.argv, workdir_needed=False)
+    config, _ = parse(sys.argv, workdir_needed=False)
     import jax
 
     from jstr.core import InputError
@@ -29,7 +29,6 @@ def run() -> None:
 
     if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
         raise InputError(f"--json={JSON.value}: its folder does not exist")
-    config = CONFIG.value
     config.augment.where, config.device_data = "host", ()
     prepared = setup.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from jstr.cli import CONFIG, cli, parse
+from jstr.cli import cli, parse
 
 BATCHES = flags.DEFINE_list("batches", "1,16,64", "pictures at a time")
 SECONDS = flags.DEFINE_float("bench_seconds", 8.0, "time to spend on each figure", lower_bound=0.1)
@@ -59,21 +59,21 @@ def milliseconds(decode, variables, images) -> float:
 
 
 def run() -> None:
-    parse(sys.argv, workdir_needed=False)
+    config, _ = parse(sys.argv, workdir_needed=False)
     import jax
 
+    from jstr.checkpoints import provenance
     from jstr.core import InputError
     from jstr.inference.reader import Reader
-    from jstr.training import provenance
 
     try:
         sizes = [int(n) for n in BATCHES.value]
     except ValueError as error:
         raise InputError(f"--batches={','.join(BATCHES.value)}: give numbers, such as 1,16,64") from error
-    reader = Reader(CONFIG.value.to_dict())
+    reader = Reader(config.to_dict())
     model, key = reader.model, jax.random.PRNGKey(0)
     if model.reads_text:
-        raise InputError(f"--config: {CONFIG.value.model.name} reads no images")
+        raise InputError(f"--config: {config.model.name} reads no images")
 
     def pictures(size):
         return jax.random.randint(key, (size, *reader.spec.size, reader.spec.channels), 0, 256).astype("uint8")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from jstr.cli import CONFIG, cli, parse
+from jstr.cli import cli, parse
 
 SECONDS = flags.DEFINE_float("bench_seconds", 4.0, "time to spend on each stage", lower_bound=0.1)
 WORKERS = flags.DEFINE_list("workers", None, "processes to try; default: 0,1,2 and one for each core")
@@ -79,7 +79,7 @@ def cores_needed(wanted: float, per_core: float, views: float) -> int:
 
 
 def run() -> None:
-    parse(sys.argv, workdir_needed=False)
+    config, _ = parse(sys.argv, workdir_needed=False)
     from bench_passes import views_per_step
 
     from jstr.core import InputError
@@ -93,7 +93,6 @@ def run() -> None:
     except ValueError as error:
         raise InputError(f"--workers={','.join(WORKERS.value)}: give numbers, such as 0,1,4") from error
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set(range(os.cpu_count()))
-    config = CONFIG.value
     prepared = setup.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     for line in data.notes:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from jstr.cli import CONFIG, cli, parse
+from jstr.cli import cli, parse
 
 STEPS = flags.DEFINE_integer("bench_steps", 20, "steps in a window", lower_bound=1)
 WINDOWS = flags.DEFINE_integer("bench_windows", 5, "windows, after one of 3 steps that is not counted", lower_bound=1)
@@ -159,9 +159,10 @@ def measure(config) -> tuple[dict, list]:
     import jax
     from bench_passes import views_per_step
 
+    from jstr.checkpoints import provenance
     from jstr.data.pipeline import example_batch
     from jstr.parallel import sharding
-    from jstr.training import ema_teacher, provenance, setup
+    from jstr.training import ema_teacher, setup
 
     mesh, prepared = sharding.make_mesh(config.mesh), setup.prepare(config)
     ema_teacher.check(config, prepared.objective.needs_teacher)
@@ -243,7 +244,7 @@ def comparison(before: dict, now: dict) -> list[str]:
 
 
 def run() -> None:
-    parse(sys.argv, workdir_needed=False)
+    config, _ = parse(sys.argv, workdir_needed=False)
     import flops
 
     from jstr.core import InputError
@@ -256,7 +257,7 @@ def run() -> None:
             raise InputError(f"--compare={COMPARE.value}: {error}; give a file that --json wrote") from error
     if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
         raise InputError(f"--json={JSON.value}: its folder does not exist")
-    result, found = measure(CONFIG.value)
+    result, found = measure(config)
     print("\n".join(lines(result)))
     if LAYERS.value:
         print(flops.as_markdown(flops.layer_table(found)))

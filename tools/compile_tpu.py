@@ -28,7 +28,7 @@ os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
 
 from absl import flags
 
-from jstr.cli import CONFIG, FLAGS, cli, parse
+from jstr.cli import FLAGS, cli, parse
 from jstr.core import InputError
 
 TOPOLOGY = flags.DEFINE_string("topology", None, "CHIP:SHAPE, such as v5e:2x4; v5e:2x4 by default")
@@ -156,7 +156,7 @@ def about() -> dict:
     import jax
     import jaxlib
 
-    from jstr.training.provenance import commit
+    from jstr.checkpoints.provenance import commit
 
     versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
     try:
@@ -244,9 +244,9 @@ def run() -> None:
         if SCALING.value:
             return scaling()
         return everything([TOPOLOGY.value] if TOPOLOGY.value else TOPOLOGIES, EFFORT.value, JSON.value)
-    parse(sys.argv, workdir_needed=False)
-    row = compiled(CONFIG.value, TOPOLOGY.value or "v5e:2x4", EFFORT.value) | about()
-    show(CONFIG.value.objective.name + " " + CONFIG.value.model.name, row)
+    config, _ = parse(sys.argv, workdir_needed=False)
+    row = compiled(config, TOPOLOGY.value or "v5e:2x4", EFFORT.value) | about()
+    show(config.objective.name + " " + config.model.name, row)
     if JSON.value:
         Path(JSON.value).write_text(json.dumps(row, indent=1) + "\n")
     return None if row["fits"] else 1

@@ -12,7 +12,7 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from jstr.cli import CONFIG, cli, parse
+from jstr.cli import cli, parse
 from jstr.core import InputError
 from jstr.data.fields import BASE, BASE_SIZE
 from jstr.data.pipeline import TrainData
@@ -72,10 +72,10 @@ def _drawn(config, stream: str, found: list[dict], names: list[str]) -> list[dic
 
 
 def run() -> None:
-    parse(sys.argv, workdir_needed=False)
+    config, _ = parse(sys.argv, workdir_needed=False)
     if WORDS.value < 1:
         raise InputError(f"--words={WORDS.value}: give a positive number")
-    shown, names = samples(CONFIG.value, STREAM.value, WORDS.value)
+    shown, names = samples(config, STREAM.value, WORDS.value)
     try:
         Image.fromarray(sheet(shown, names)).save(OUT.value)
     except (OSError, ValueError) as error:

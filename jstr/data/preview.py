@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from jstr.config_file import load_config
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
 from jstr.data.source_config import EVAL_KEYS, SourceSpec, parse_source
@@ -97,7 +96,7 @@ def _sources(options: argparse.Namespace) -> list:
         return [open_images(spec, Charset.make(options.characters, "cr_ctc", 25))]
     if options.fonts or options.words or options.backgrounds:
         raise InputError("--fonts, --words and --backgrounds go without --config, which says these itself")
-    config = _config(options.config)
+    config = load_config(options.config)
     charset, root = Charset.make(**config.charset), config.data_root
     streams = [row.sources for part in ("streams", "held_back") for row in config.get(part, {}).values()]
     rows = {name: row for group in [config.evals, *reversed(streams)] for name, row in group.items()}
@@ -115,19 +114,6 @@ def _sources(options: argparse.Namespace) -> list:
     if not rendered:
         raise InputError(f"{options.config} has no rendered words; name one of its sources: --source={'|'.join(names)}")
     return rendered
-
-
-def _config(spec: str):
-    """The config of --config=FILE[:ARGUMENTS]."""
-    path, _, argument = spec.partition(":")
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise InputError(f"--config={spec}: there is no such file")
-    sys.path.insert(0, str(file.parents[1]))  # its `from configs import common` must work from any folder
-    module_spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    return module.get_config(argument) if argument else module.get_config()
 
 
 def _some(source, count: int, seed: int) -> Iterator[dict]:

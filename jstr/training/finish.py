@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from jstr.checkpoints.provenance import commit, machine
 from jstr.core import Objective, Recognizer
 from jstr.inference import predictions_file, score
 from jstr.inference.reader import load
@@ -15,7 +16,6 @@ from jstr.metrics import Score, table
 from jstr.parallel import distributed
 from jstr.training.clock import Clock
 from jstr.training.evaluation import benchmark_scores, saved_weights
-from jstr.training.provenance import commit, machine
 from jstr.training.setup import Parts
 from jstr.training.tracker import Tracker
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from jstr.checkpoints import checkpoint
+from jstr.checkpoints.provenance import commit, machine
 from jstr.core import Array, Batch, InputError, Objective, TrainState
 from jstr.data.pipeline import TrainData, example_batch
 from jstr.data.source_config import eval_specs
@@ -25,7 +26,6 @@ from jstr.training import ema_teacher
 from jstr.training.device_augmentation import on_device
 from jstr.training.freeze import freeze
 from jstr.training.optimizer import frozen_prefixes, make_optimizer
-from jstr.training.provenance import commit, machine
 from jstr.training.train_step import cpu_option, make_train_step
 from jstr.training.validate_config import check_run
 from jstr.training.validation import Validation

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from jstr.checkpoints.checkpoint import Checkpoints
+from jstr.checkpoints.provenance import commit
 from jstr.core import TrainState
 from jstr.parallel import distributed
 from jstr.training.evaluation import Evaluation, evaluate
 from jstr.training.metric_writer import MetricWriter
-from jstr.training.provenance import commit
 from jstr.training.setup import Parts
 
 

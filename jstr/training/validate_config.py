@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jstr.checkpoints.provenance import commit
 from jstr.core import InputError
 from jstr.metrics import PROTOCOLS
 from jstr.parallel import distributed, sharding
-from jstr.training.provenance import commit
 
 
 def check_run(config, workdir: str, mesh) -> None:

@@ -23,7 +23,7 @@ class WordImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """A published data set as a TFDS builder: WordImages(reader, data_dir=...).download_and_prepare(
     file_format="array_record"), then tfds.data_source(reader.name, data_dir=...).
 
-    It writes one word after the other, by means of TFDS only. tools/prepare_data.py writes the same examples in the
+    It writes one word after the other, by means of TFDS only. jstr.data.prepare writes the same examples in the
     same order, on all cores and so that it can be interrupted.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.metadata
 import os
 import platform
 import subprocess
@@ -11,11 +12,20 @@ from pathlib import Path
 
 import jax
 
+_ROOT = Path(__file__).resolve().parents[2]
+
 
 @functools.cache  # the code that runs is the one of the start, whatever is committed meanwhile
 def commit() -> str:
-    """The commit of the code that runs, `+` behind it for changes since, those of results aside; `unknown` without."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    """The commit of the code that runs, `+` behind it for changes since, those of results aside.
+
+    That of an installed package is its version: a repository around it is somebody else's.
+    """
+    if not (_ROOT / ".git").exists():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return f"v{importlib.metadata.version('jstr')}"
+        return "unknown"
+    git = ["git", "-C", str(_ROOT)]
     status = [*git, "status", "--porcelain", "-uno", ":(top,exclude)configs/results"]
     try:
         name = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)

@@ -1,0 +1,83 @@
+"""Converts a published PyTorch checkpoint into a workdir that jstr evaluates and continues.
+
+python -m jstr.interop.convert --format=dtrb --checkpoint=TPS-ResNet-BiLSTM-Attn.pth --out=runs/trba
+Formats: dtrb and cr, the four-stage recognisers; abinet and semimtr, their vision, language or full network.
+Needs torch (pip install jstr[torch]). The file is read with weights_only=True: nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError, Namespace
+from pathlib import Path
+
+import numpy as np
+
+from jstr.checkpoints import checkpoint
+from jstr.checkpoints.provenance import commit
+from jstr.cli import Parser, cli, path
+from jstr.interop import torch_abinet, torch_four_stage, torch_tensors
+from jstr.messages import InputError
+
+FORMATS = torch_four_stage.FORMATS + torch_abinet.FORMATS
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ArgumentTypeError(f"{text!r} is no size; give HEIGHTxWIDTH, such as 32x100")
+    return int(height), int(width)
+
+
+def _parse(argv: list[str] | None) -> Namespace:
+    parser = Parser("python -m jstr.interop.convert", __doc__)
+    parser.add_argument("--format", required=True, choices=FORMATS)
+    parser.add_argument("--checkpoint", required=True, type=path, help="the .pth file")
+    parser.add_argument("--out", required=True, type=path, help="the workdir to write")
+    parser.add_argument("--charset", help="36, 62, 94, file:PATH or the characters; default: what the classes fit")
+    parser.add_argument("--image_size", type=_size, help="HEIGHTxWIDTH; default: that of the spline, else 32x100")
+    parser.add_argument("--max_length", type=int, default=25, help="ABINet: as the tensors say")
+    parser.add_argument("--iterations", type=int, default=3, help="ABINet: rounds of correction")
+    parser.add_argument("--pad", action="store_true", help="the model was trained with --PAD (aspect ratio kept)")
+    return parser.parse_args(argv)
+
+
+def read(file: str) -> dict[str, np.ndarray]:
+    """The tensors of a checkpoint by name; half precision becomes float32.
+
+    Raises:
+      InputError: torch is not installed, or the file is not a checkpoint.
+    """
+    if not Path(file).is_file():
+        raise InputError(f"{file}: there is no such file")
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError("reading a PyTorch checkpoint needs torch: pip install jstr[torch]") from error
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file that is no checkpoint makes the reader raise almost anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{file} cannot be read as a checkpoint of tensors: {reason}") from error
+    if not hasattr(loaded, "items"):
+        raise InputError(f"{file} holds a {type(loaded).__name__}, not a state dict")
+    tensors = torch_tensors.state_dict(loaded)
+    return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in tensors.items()}
+
+
+def run(argv: list[str] | None = None) -> None:
+    args = _parse(argv)
+    common = dict(charset=args.charset, image_size=args.image_size)
+    if args.format in torch_abinet.FORMATS:
+        converted = torch_abinet.convert(read(args.checkpoint), iterations=args.iterations, **common)
+    else:
+        converted = torch_four_stage.convert(
+            read(args.checkpoint), format=args.format, max_length=args.max_length, keep_ratio=args.pad, **common
+        )
+    model_state = {"batch_stats": converted.batch_stats} if converted.batch_stats else {}
+    meta = {"config": converted.config, "step": 0, "seconds": 0.0, "sums": {}, "commit": commit()}
+    checkpoint.save_variables(args.out, {"model": converted.params}, model_state, meta)
+    print(f"{args.out}: {converted.config}")
+
+
+if __name__ == "__main__":
+    cli(run)
