@@ -2,6 +2,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # configs and tools are not installed
 sys.path.insert(0, str(ROOT / "tests"))
@@ -12,3 +14,12 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.pop("JSTR_DATA", None)
+
+
+@pytest.fixture
+def double():
+    """64-bit numbers in JAX."""
+    import jax  # not before the settings above
+
+    with jax.enable_x64(True):
+        yield

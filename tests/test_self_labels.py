@@ -5,8 +5,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from test_language_model import saved_run
-from testing import tiny_config
+from testing import saved_run, tiny_config
 
 import jstr
 from jstr.core import InputError

@@ -90,3 +90,17 @@ def consistency_config(watched: bool = False):
         config.evals.teacher = common.rendered(seed=2, size=10) | dict(protocol="alnum36", weights="teacher")
         config.keep_best = "held_back/trust"
     return config
+
+
+def saved_run(folder, **changes):
+    """A workdir of an untrained recogniser; changes: of tiny_config."""
+    from jstr.checkpoints import checkpoint
+    from jstr.inference.reader import Reader
+
+    config = tiny_config().to_dict() | changes
+    reader = Reader(config)
+    images = np.zeros((1, *reader.spec.size, 1), np.float32)
+    variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
+    state = {"batch_stats": variables["batch_stats"]}
+    checkpoint.save_variables(folder, {"model": variables["params"]}, state, {"config": config, "step": 0})
+    return str(folder)

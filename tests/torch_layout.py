@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 
+from jstr.interop import torch_four_stage
 from jstr.nn import tps
 
 
@@ -142,3 +144,21 @@ def _attention(size, classes, embedding, projection):
         out |= {head + ".w_2.weight": (256, 64, 1), head + ".w_2.bias": (256,)}
         out |= {head + ".layer_norm.weight": (64,), head + ".layer_norm.bias": (64,)}
     return out
+
+
+def converted(*combination, format="dtrb", **kwargs):
+    """The state dict of `shapes`, converted in float64."""
+    return torch_four_stage.convert(state(*combination, **kwargs), format=format, dtype=np.float64)
+
+
+def check(values, mean, std, first, last, rtol=0.0, atol=2e-6):
+    """Compares mean, standard deviation, the first three values and the last one with those of the published code."""
+    values = np.asarray(values)
+    np.testing.assert_allclose([values.mean(), values.std()], [mean, std], rtol=rtol, atol=atol)
+    np.testing.assert_allclose(values.reshape(-1)[:3], first, rtol=rtol, atol=atol)
+    np.testing.assert_allclose(values.reshape(-1)[-1], last, rtol=rtol, atol=atol)
+
+
+def count(tree):
+    """How many numbers the arrays of a tree hold."""
+    return sum(x.size for x in jax.tree.leaves(tree))

@@ -1,4 +1,4 @@
-"""ABINet: published sizes and values (semimtr.md section 14), what the language model sees, where gradients go."""
+"""ABINet: published sizes and values, what the language model attends to, where gradients stop."""
 
 import jax
 import jax.numpy as jnp
@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 import torch_layout
 from abinet_layout import state
-from test_models import check, count
 from testing import quick_jit
+from torch_layout import check, count
 
 from jstr.core import InputError, ModelConfig
-from jstr.decoding.greedy import word_length
 from jstr.interop import torch_abinet
 from jstr.models import abinet, abinet_language, abinet_vision
 from jstr.models.abinet_vision import MEAN, STD
 from jstr.nn.position_attention import PositionAttention
-from jstr.nn.transformer import Layer, sinusoid
 from jstr.text import LAYOUTS
 
 LV = ModelConfig((32, 128), 3, 25, 37, **vars(LAYOUTS["abinet"]))
@@ -93,12 +91,6 @@ def apply(result, part, module, *args, **kwargs):
     return jax.jit(lambda v: module.apply(v, *args, **kwargs))(variables)
 
 
-def test_positions():
-    code = sinusoid(26, 512)
-    np.testing.assert_allclose(code[1, :4], [0.8415, 0.5403, 0.8219, 0.5697], atol=5e-5)
-    np.testing.assert_allclose(code[25, :4], [-0.1324, 0.9912, -0.8501, 0.5266], atol=5e-5)
-
-
 def test_values_of_the_whole_model(filled):
     pixels = torch_layout.signal(1, 3, 32, 128).transpose(0, 2, 3, 1)
     images = 2 * (pixels * np.array(STD) + np.array(MEAN)) - 1
@@ -162,7 +154,7 @@ def language():
     return jax.jit(lambda words, *length: model.apply(params, words, *length, train=False)["logits"])
 
 
-def test_a_token_does_not_leak_to_its_own_place(language):
+def test_no_token_reaches_its_own_position(language):
     logits = language(WORDS)
     for place in range(4):
         other = WORDS.copy()
@@ -173,7 +165,7 @@ def test_a_token_does_not_leak_to_its_own_place(language):
     np.testing.assert_array_equal(language(WORDS, np.array([4, 2])), logits)
 
 
-def test_tokens_behind_the_word_are_not_seen(language):
+def test_tokens_after_the_word_are_masked(language):
     other = WORDS.copy()
     other[0, 4:], other[1, 2] = 3, 6
     np.testing.assert_array_equal(language(other), language(WORDS))
@@ -190,11 +182,6 @@ def test_shortest_and_longest_words(language, word):
 def test_probabilities_read_as_ids(language):
     hard = np.asarray(jax.nn.one_hot(WORDS, 7))
     np.testing.assert_allclose(language(hard, np.array([4, 2])), language(WORDS), atol=1e-6)
-
-
-def test_word_length():
-    ids = jnp.array([[0, 3, 0], [2, 0, 0], [1, 2, 3]])
-    assert word_length(ids, 0).tolist() == [1, 2, 3]
 
 
 # The three together.
@@ -266,21 +253,8 @@ def test_training_mode_and_half_precision():
     assert jax.tree.structure(updates["batch_stats"]) == jax.tree.structure(variables["batch_stats"])
 
 
-def test_norms_of_half_precision_layers_are_single():
-    """Features of bfloat16 that differ by less than its step at their mean still come apart after the norm."""
-    x = (1000 + jnp.arange(32.0) * 8).astype(jnp.bfloat16)[None, None]
-    layer = Layer(2, 8, 0.0, jnp.bfloat16)
-    params = layer.init(jax.random.key(0), x, train=False)
-    zero = jax.tree.map(jnp.zeros_like, params)
-    for norm in ("norm_0", "norm_1"):
-        zero["params"][norm]["scale"] = params["params"][norm]["scale"]
-    out = layer.apply(zero, x, train=False)[0, 0].astype(jnp.float32)
-    expected = (np.arange(32) - 15.5) / np.arange(32).std()
-    np.testing.assert_allclose(out, expected, atol=0.02)
-
-
 @pytest.mark.parametrize(
-    "module, facts, fields, message",
+    "module, model_config, fields, message",
     [
         (abinet_vision, LV, dict(attention="none"), "attention='none'"),
         (abinet_vision, LV, dict(blocks=(1, 2)), "blocks must be 5 numbers"),
@@ -292,9 +266,9 @@ def test_norms_of_half_precision_layers_are_single():
         (abinet, ModelConfig((32, 128), 3, 25, 37, 1, 0), {}, "token layout with an EOS class"),
     ],
 )
-def test_refuses(module, facts, fields, message):
+def test_refuses(module, model_config, fields, message):
     with pytest.raises(InputError, match=message):
-        module.Model(facts, **fields)
+        module.Model(model_config, **fields)
 
 
 def test_refuses_other_images():

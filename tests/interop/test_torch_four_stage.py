@@ -1,4 +1,4 @@
-"""Published checkpoints become our parameters, or one clear error. (That the values are right: test_models.)"""
+"""Published checkpoints become our parameters, or one clear error. (That the values are right: tests/nn.)"""
 
 import jax
 import jax.numpy as jnp

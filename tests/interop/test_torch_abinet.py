@@ -1,6 +1,6 @@
 """Published checkpoints of ABINet and SemiMTR become our parameters, or one clear error.
 
-That the values are right: test_abinet.
+That the values are right: tests/models/test_abinet.py.
 """
 
 import json
@@ -131,8 +131,8 @@ def test_workdir_of_a_full_network_reads_head_by_head(full):
     texts, confidences = reader.read_batch(images)
     assert heads["fusion"][0] == texts
     np.testing.assert_allclose(heads["fusion"][1], confidences, rtol=1e-5)
-    said, maps = reader.attention_maps(images)
-    assert said == texts and maps.shape == (3, 26, 8, 32)
+    texts_too, maps = reader.attention_maps(images)
+    assert texts_too == texts and maps.shape == (3, 26, 8, 32)
     np.testing.assert_allclose(maps.sum(axis=(2, 3)), 1, atol=1e-5)
     sheet = reader.attention_sheet(images)
     assert sheet.dtype == np.uint8 and sheet.shape == (3 * (24 + 26), 100 * (1 + max(map(len, texts))), 3)

@@ -1,13 +1,10 @@
 """Greedy decoding: what stays, what becomes padding, and the confidence of a word."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from jstr.decoding import greedy
 from jstr.losses import supervised
-from jstr.nn.attention_decoder import AttentionDecoder, scan_until
 from jstr.text import Charset
 
 
@@ -29,7 +26,7 @@ def test_attention_stops_at_the_first_eos():
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
-def test_confidence_is_a_product_and_nothing_is_not_confident():
+def test_confidence_is_a_product_and_0_for_an_empty_word():
     rows = [[5, 6, 3, 5], [3, 5, 5, 5], [5, 5, 6, 6]]
     prediction = greedy.attention_prediction(logits_of(rows, 7), eos_id=3, pad_id=0)
     p = probability(7)
@@ -70,35 +67,6 @@ def test_decoded_targets_are_what_the_loss_wants():
     assert charset.decode(prediction.ids[0].tolist()) == "cab"
 
 
-@pytest.mark.parametrize("lengths, steps", [((2, 6, 4), 6), ((1, 1, 1), 1), ((3, 99, 2), 8)])
-def test_a_scan_ends_with_the_last_word(lengths, steps):
-    """Rows that write 5 until their EOS (3), and 5 again behind it; 8 steps at most."""
-
-    def body(carry, _):
-        number, tokens = carry
-        new = jnp.where(number + 1 == jnp.array(lengths), 3, 5)
-        return (number + 1, new), (new, 10 * number + tokens)
-
-    start = jnp.array(0), jnp.zeros(3, jnp.int32)
-    found = jax.jit(lambda: scan_until(body, start, 8, stop_id=3))()
-    for values, whole in zip(found, jax.lax.scan(body, start, None, length=8)[1], strict=True):
-        np.testing.assert_array_equal(values[:steps], whole[:steps])
-        np.testing.assert_array_equal(values[steps:], 0)
-        assert values.shape == whole.shape and values.dtype == whole.dtype
-
-
-@pytest.mark.parametrize("eos_bias, ended", [(0.0, 0), (0.6, 3), (9.0, 5)])
-def test_reading_that_stops_reads_the_same(eos_bias, ended):
-    """ended: how many of the five words end; the scan stops only where all do."""
-    decoder = AttentionDecoder(num_classes=9, hidden_size=8, steps=10, bos_id=2, embedding_size=8)
-    frames = 3 * jax.random.normal(jax.random.PRNGKey(0), (5, 6, 8))
-    variables = decoder.init(jax.random.PRNGKey(1), frames)
-    bias = variables["params"]["classifier_bias"].at[3].set(eos_bias)
-    variables = {"params": variables["params"] | {"classifier_bias": bias}}
-    read = jax.jit(decoder.apply, static_argnames="stop_id")
-    whole, short = (read(variables, frames, stop_id=stop_id)["logits"] for stop_id in (None, 3))
-    found, expected = (greedy.attention_prediction(logits, eos_id=3, pad_id=0) for logits in (short, whole))
-    np.testing.assert_array_equal(found.ids, expected.ids)
-    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
-    assert (expected.ids == 3).any(axis=1).sum() == ended
-    assert np.any(short[:, 1:]) == (ended < 5)
+def test_word_length():
+    ids = jnp.array([[0, 3, 0], [2, 0, 0], [1, 2, 3]])
+    assert greedy.word_length(ids, 0).tolist() == [1, 2, 3]

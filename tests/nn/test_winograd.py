@@ -1,4 +1,4 @@
-"""The fast convolution of CPUs against JAX's own: values, gradients, and where it must not be used."""
+"""Winograd's convolution against JAX's own: values, gradients, and where it must not be used."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def direct(x, kernel):
 @pytest.mark.parametrize("channels", [(32, 48), (3, 5)])
 @pytest.mark.parametrize("cache", [winograd.CACHE, 1])
 def test_values_and_gradients_equal_the_direct_convolution(shape, channels, cache, monkeypatch):
-    """With a small cache the pictures are gone through one by one."""
+    """With a small cache, images are convolved one by one."""
     monkeypatch.setattr(winograd, "CACHE", cache)
     monkeypatch.setattr(jax, "device_count", lambda: 1)
     x, kernel, g = draw(shape, *channels)

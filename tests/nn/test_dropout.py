@@ -1,4 +1,4 @@
-"""Dropout by hashing: as often as asked, independent of places and keys, and the same however arrays are sharded."""
+"""Dropout by hashing: at the given rate, independent of positions and keys, and the same however arrays are sharded."""
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +18,12 @@ def test_share_and_scale(rate):
     assert abs((out == 0).mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / out.size)
 
 
-def test_resting():
+def test_off_in_evaluation():
     x = jnp.ones((4, 5))
     assert Dropout(0.5).apply({}, x, train=False) is x and Dropout(0.0).apply({}, x, train=True) is x
 
 
-def test_values_go_each_for_itself():
+def test_values_are_independent():
     """Correlations with neighbours along each axis, with rows of another key and of the next keys: none."""
     kept = [np.asarray(keep(jax.random.fold_in(KEY, i), (128, 256, 8), 0.5)).astype(float) * 2 - 1 for i in range(3)]
     limit = 4.5 / np.sqrt(kept[0].size)

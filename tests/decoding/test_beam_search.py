@@ -1,0 +1,129 @@
+"""Beam search with a prior, against exhaustive search over all texts."""
+
+import itertools
+import math
+import string
+
+import numpy as np
+import pytest
+
+from jstr.data.word_lists import count_words
+from jstr.decoding.beam_search import BONUS, attention_search, ctc_search, position_search
+from jstr.decoding.ngram_lm import WordPrior
+
+RNG = np.random.default_rng(0)
+
+
+def collapse(path, characters="ab") -> str:
+    """The text of a CTC path [T] of class ids."""
+    return "".join(characters[i - 1] for j, i in enumerate(path) if i and (j == 0 or path[j - 1] != i))
+
+
+def sums(probabilities, characters="ab") -> dict[str, float]:
+    """P(text | frames) of every text, by all paths."""
+    found = {}
+    for path in itertools.product(range(probabilities.shape[1]), repeat=len(probabilities)):
+        text = collapse(path, characters)
+        found[text] = found.get(text, 0.0) + math.prod(row[i] for row, i in zip(probabilities, path, strict=True))
+    return found
+
+
+def frames(count: int, classes: int = 3) -> np.ndarray:
+    raw = RNG.random((count, classes)) ** 2 + 0.01  # less would not be tried
+    return raw / raw.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_search_finds_the_best_of_all_texts(weight):
+    """A beam that holds them all: every text's paths are summed, and the prior decides with them."""
+    prior = WordPrior({"ab": 5, "ba": 1, "aab": 1}, "ab")
+    for _ in range(20):
+        probabilities = frames(5)
+        scores = {
+            text: math.log(p) + weight * (prior.log_whole(text) + BONUS * len(text))
+            for text, p in sums(probabilities).items()
+        }
+        text, confidence = ctc_search(probabilities, "ab", prior, weight, width=1000)
+        assert text == max(scores, key=scores.get)
+        expected = 1 / sum(math.exp(s - scores[text]) for s in scores.values()) if text else 0.0
+        assert confidence == pytest.approx(expected, rel=1e-6)
+
+
+def test_search_with_a_narrow_beam_and_certain_frames():
+    prior = WordPrior({"ab": 5, "abb": 1}, "ab")
+    certain = np.eye(3)[[1, 1, 0, 2, 2, 0, 2]]
+    assert ctc_search(certain, "ab", prior, 0.5, 1) == ("abb", 1.0)
+    assert ctc_search(np.eye(3)[[0, 0]], "ab", prior, 0.5, 4) == ("", 0.0)
+    words = [frames(8) for _ in range(30)]
+    wide, narrow = ([ctc_search(p, "ab", prior, 0.5, width)[0] for p in words] for width in (1000, 8))
+    assert np.mean([a == b for a, b in zip(wide, narrow, strict=True)]) > 0.8
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_search_over_positions_finds_the_best(weight):
+    """Every text is written letter by letter and ends with EOS, which comes first in a row."""
+    prior = WordPrior({"ab": 5, "ba": 1, "aab": 1}, "ab")
+    for _ in range(20):
+        probabilities, scores = frames(5), {}
+        for length in range(5):
+            for text in map("".join, itertools.product("ab", repeat=length)):
+                rows = [row[1 + "ab".index(c)] for row, c in zip(probabilities, text, strict=False)]
+                log = sum(map(math.log, [*rows, probabilities[length][0]]))
+                scores[text] = log + weight * (prior.log_whole(text) + BONUS * length)
+        text, confidence = position_search(probabilities, "ab", prior, weight, width=1000)
+        assert text == max(scores, key=scores.get)
+        expected = 1 / sum(math.exp(s - scores[text]) for s in scores.values()) if text else 0.0
+        assert confidence == pytest.approx(expected, rel=0.01)  # what is hardly probable is not followed
+    assert position_search(np.eye(3)[[1, 2, 2, 0, 1]], "ab", prior, weight, 8) == ("abb", 1.0)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_search_with_an_autoregressive_decoder_finds_the_best(weight):
+    """Letters depend on all those before; exhaustively, and with two words that end at different lengths."""
+    prior, steps = WordPrior({"ab": 5, "ba": 1, "aab": 1}, "ab"), 5
+    for _ in range(10):
+        tables = [{}, {}]  # of each word: EOS, a and b after a text
+
+        def after(word, text, tables=tables):
+            if text not in tables[word]:
+                tables[word][text] = RNG.dirichlet(np.ones(3) * 0.7)
+            return tables[word][text]
+
+        texts = [[[""] for _ in range(2)]]
+
+        def advance(parents, written, texts=texts, after=after):
+            width = len(parents)
+            rows = [[texts[-1][w][min(p, len(texts[-1][w]) - 1)] for p in parents[:, w]] for w in range(2)]
+            texts.append([[row[i] + "ab"[written[i, w]] for i in range(width)] for w, row in enumerate(rows)])
+            return np.array([[after(w, texts[-1][w][i]) for w in range(2)] for i in range(width)])
+
+        first = np.stack([after(word, "") for word in range(2)])
+        found = attention_search(first, advance, steps, "ab", prior, weight, width=40)
+        for word, (text, confidence) in enumerate(found):
+            scores = {}
+            for length in range(steps):
+                for other in map("".join, itertools.product("ab", repeat=length)):
+                    picked = [after(word, other[:i])[1 + "ab".index(c)] for i, c in enumerate(other)]
+                    log = sum(map(math.log, [*picked, after(word, other)[0]]))
+                    scores[other] = log + weight * (prior.log_whole(other) + BONUS * length)
+            assert text == max(scores, key=scores.get)
+            expected = 1 / sum(math.exp(s - scores[text]) for s in scores.values()) if text else 0.0
+            assert confidence == pytest.approx(expected, rel=0.01)
+
+
+def test_language_corrects_a_doubtful_letter():
+    """s or 5, o or 0: spelling decides; clear characters stay."""
+    characters = string.digits + string.ascii_lowercase
+    prior = WordPrior(count_words("english"), characters)
+
+    def read(*letters, share):
+        rows = np.zeros((2 * len(letters), 37))
+        rows[::2, 0] = 1
+        for i, (first, second) in enumerate(letters):
+            rows[2 * i + 1, 1 + characters.index(first)] += share
+            rows[2 * i + 1, 1 + characters.index(second)] += 1 - share
+        return ctc_search(rows, characters, prior, 0.5, 8)[0]
+
+    assert read("5s", "tt", "0o", "rr", "ee", share=0.7) == "store"
+    assert read("5s", "0o", "00", share=0.7) == "500"
+    assert read("5s", "tt", "0o", "rr", "ee", share=0.99999) == "5t0re"

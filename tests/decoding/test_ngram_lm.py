@@ -1,0 +1,75 @@
+"""The prior over texts: n-grams, numbers and arbitrary strings."""
+
+import string
+
+import numpy as np
+import pytest
+
+from jstr.core import InputError
+from jstr.data.word_lists import count_words
+from jstr.decoding.ngram_lm import NGram, WordPrior
+
+RNG = np.random.default_rng(0)
+
+
+def test_ngram_by_hand():
+    """The words ab (weight 2) and aa (1): Witten-Bell, from all symbols alike upwards."""
+    model = NGram([[0, 1], [0, 0]], np.array([2.0, 1.0]), size=2, order=2)
+    assert (model.start, model.end) == (2, 3)
+    # Followed anything: a 3 + 1, b 2, end 3, of weight 9 and of 3 kinds; before it, a third each.
+    unigram = np.array([4, 2, 0, 3]) / 12 + 3 / 12 * np.array([1, 1, 0, 1]) / 3
+    np.testing.assert_allclose(model.following(()), unigram)
+    # Followed a: b 2, a 1, end 1, of weight 4 and of 3 kinds.
+    np.testing.assert_allclose(model.following((0,)), np.array([1, 2, 0, 1]) / 7 + 3 / 7 * unigram)
+    # Only a followed the start; only the last symbol counts.
+    np.testing.assert_allclose(model.following((1, 1, 2)), np.array([3, 0, 0, 0]) / 4 + 1 / 4 * unigram)
+    np.testing.assert_allclose(model.following((1, 0)), model.following((0,)))
+
+
+@pytest.mark.parametrize("size", [2, 30, 3000])
+def test_ngram_sums_to_one_and_backs_off(size):
+    words = [list(RNG.integers(0, size, RNG.integers(1, 9))) for _ in range(60)]
+    model = NGram(words, RNG.random(60) + 1, size)
+    assert 2 <= model.order <= 6 and (size + 2) ** model.order < 2**63
+    surprise = []
+    for word in words:
+        found = model.following((model.start, *word[:-1]))
+        assert found.sum() == pytest.approx(1) and found[model.start] == 0 and (np.delete(found, size) > 0).all()
+        surprise.append(-np.log(found[word[-1]]))
+    assert np.mean(surprise) < np.log(size + 1), "what it has seen surprises it less than chance"
+    unseen = (size - 1, model.start, words[0][0])  # nothing comes before a start
+    np.testing.assert_array_equal(model.following(unseen), model.following(unseen[1:]))
+
+
+@pytest.mark.parametrize("characters", ["ab", "ab1.", string.printable[:94]])
+def test_prior_is_a_distribution(characters):
+    """All that begins so is this text, and all that goes on with each character."""
+    prior = WordPrior({"ab": 3, "Abba": 1, "b-b": 1}, characters)
+    assert prior.log_prefix("") == 0
+    for text in ("", "a", "ab", "abba", "1", "b1", characters[-1]):
+        if set(text) <= set(characters):
+            parts = [prior.log_prefix(text + c) for c in characters] + [prior.log_whole(text)]
+            assert np.logaddexp.reduce(parts) == pytest.approx(prior.log_prefix(text), abs=1e-9)
+
+
+def test_prior_prefers_what_is_written():
+    prior = WordPrior(count_words("english"), string.digits + string.ascii_letters)
+    assert prior.log_whole("street") > prior.log_whole("strset") + 5
+    assert prior.log_whole("street") == pytest.approx(prior.log_whole("STREET"))
+    assert prior.log_whole("street") > prior.log_whole("streetq") + 5
+    assert prior.log_whole("1995") > prior.log_whole("l995") + 2
+    assert prior.log_whole("xq7") > -30  # possible nevertheless
+
+
+def test_prior_of_few_kept_prefixes_is_the_same(monkeypatch):
+    texts = ["abba", "baab", "1a", "bbbb", "abba"]
+    full = [WordPrior({"ab": 1, "ba": 2}, "ab1").log_whole(t) for t in texts]
+    monkeypatch.setattr("jstr.decoding.ngram_lm.CACHED", 0)
+    small = WordPrior({"ab": 1, "ba": 2}, "ab1")
+    small._limit = 2
+    assert [small.log_whole(t) for t in texts] == full and len(small._tables) <= 2
+
+
+def test_prior_without_a_usable_word():
+    with pytest.raises(InputError, match="none of the 2 words"):
+        WordPrior({"gamma": 1, "delta": 1}, "xyz")

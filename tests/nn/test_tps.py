@@ -1,0 +1,75 @@
+"""Rectification: values of the published code, filled by rule, in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch_layout
+from torch_layout import check, converted
+
+from jstr.nn import tps
+
+
+def test_localization_values(double):
+    result = converted("tps", "vgg", "none", "ctc", classes=37)
+    params = result.params["rectifier"]["localization"]
+    fc2 = {"kernel": 0.05 * params["fc2"]["kernel"], "bias": tps.initial_fiducials(20).reshape(-1)}
+    variables = {"params": {**params, "fc2": fc2}, "batch_stats": result.batch_stats["rectifier"]["localization"]}
+    out = tps.Localization(20).apply(variables, torch_layout.signal(1, 32, 100, 1), train=False)
+    assert out.shape == (1, 20, 2)
+    check(out, 0.000472, 0.622397, [-0.982712, -0.021201, -0.753017], 0.024260)
+
+
+def test_spline_constants():
+    inverse, basis = tps.inverse_system(20), tps.pixel_basis(20, 32, 100)
+    assert np.abs(inverse).sum() == pytest.approx(818.050422, abs=1e-5)
+    np.testing.assert_allclose(inverse[0, :3], [-0.795309, 0.746833, 0.096170], atol=1e-6)
+    assert basis.sum() == pytest.approx(69408.330816, abs=1e-4)
+    np.testing.assert_allclose(basis[0, :5], [1, -0.99, -0.96875, -0.003679, -0.070835], atol=1e-6)
+
+
+def curved():
+    x = np.linspace(-1, 1, 10)
+    return np.stack([np.tile(x, 2), np.concatenate([-0.8 + 0.2 * x**2, 0.8 + 0.1 * x])], axis=1)
+
+
+@pytest.mark.parametrize(
+    "points, positions, mean, first",
+    [
+        (
+            tps.initial_fiducials(20),
+            [(-0.99, 0.010625), (0.99, -0.979375), (0.01, 0.010625), (0.99, -0.010625)],
+            -0.003851,
+            [0.022271, 0.159303, 0.296884],
+        ),
+        (
+            curved(),
+            [(-0.99, -0.582861), (0.99, -0.581306), (0.01, 0.023793), (0.99, 0.875464)],
+            0.010171,
+            [0.160902, 0.078363, -0.009561],
+        ),
+        (tps.fiducials(20), None, -0.003542, [0.411425, 0.419080, 0.426694]),
+    ],
+    ids=["initial", "curved", "identity"],
+)
+def test_spline_sampling(double, points, positions, mean, first):
+    grid = tps.sampling_grid(jnp.asarray(points)[None], 32, 100)
+    if positions is not None:
+        np.testing.assert_allclose(grid.reshape(-1, 2)[jnp.array([0, 99, 1650, 3199])], positions, atol=1e-6)
+    image = torch_layout.signal(1, 32, 100, 1)
+    out = tps.bilinear_sample(jnp.asarray(image), grid)
+    np.testing.assert_allclose(out.mean(), mean, atol=1e-6)
+    np.testing.assert_allclose(out.reshape(-1)[:3], first, atol=1e-6)
+    if mean == -0.003542:
+        np.testing.assert_allclose(np.abs(out - image).max(), 0.468214, atol=1e-6)
+    if mean == 0.010171:
+        np.testing.assert_allclose([out.std(), out[0, 16, 50, 0]], [0.652804, -0.591263], atol=1e-6)
+
+
+def test_sampling_repeats_the_border_without_gradient():
+    image = jnp.arange(12.0).reshape(1, 3, 4, 1)
+    grid = jnp.array([[[[-3.0, 0.0], [3.0, 0.0], [0.0, -9.0], [1.0, 1.0]]]])
+    np.testing.assert_allclose(tps.bilinear_sample(image, grid).reshape(-1), [4, 7, 1.5, 11])
+    gradient = jax.grad(lambda g: tps.bilinear_sample(image, g).sum())(grid)
+    assert gradient[0, 0, 0, 0] == 0 and gradient[0, 0, 1, 0] == 0 and gradient[0, 0, 2, 1] == 0
+    assert gradient[0, 0, 2, 0] != 0

@@ -1,0 +1,26 @@
+"""Transformer layers: position codes and the precision of norms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jstr.nn.transformer import Layer, sinusoid
+
+
+def test_positions():
+    code = sinusoid(26, 512)
+    np.testing.assert_allclose(code[1, :4], [0.8415, 0.5403, 0.8219, 0.5697], atol=5e-5)
+    np.testing.assert_allclose(code[25, :4], [-0.1324, 0.9912, -0.8501, 0.5266], atol=5e-5)
+
+
+def test_norms_of_half_precision_layers_are_single():
+    """Features of bfloat16 that differ by less than its step at their mean still come apart after the norm."""
+    x = (1000 + jnp.arange(32.0) * 8).astype(jnp.bfloat16)[None, None]
+    layer = Layer(2, 8, 0.0, jnp.bfloat16)
+    params = layer.init(jax.random.key(0), x, train=False)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    for norm in ("norm_0", "norm_1"):
+        zero["params"][norm]["scale"] = params["params"][norm]["scale"]
+    out = layer.apply(zero, x, train=False)[0, 0].astype(jnp.float32)
+    expected = (np.arange(32) - 15.5) / np.arange(32).std()
+    np.testing.assert_allclose(out, expected, atol=0.02)
