@@ -34,7 +34,7 @@ def commands(page: Path) -> list[str]:
 
 @functools.cache
 def source(target: str) -> str:
-    """The text of a module (`jstr.main`) or script (`tools/study.py`), with what it imports of jstr, for their flags."""
+    """The text of a module (`jstr.main`) or script (`tools/study.py`), with what it imports of jstr, for its flags."""
     if target.endswith(".py"):
         path = ROOT / target
     else:
