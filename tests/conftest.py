@@ -23,3 +23,17 @@ def double():
 
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The workdir of an unbroken run of six steps of the tiny config. Copy it before you change it."""
+    from testing import tiny_config
+
+    from jstr.training import loop
+
+    workdir = tmp_path_factory.mktemp("trained")
+    config = tiny_config()
+    config.steps = 6
+    loop.run(config, str(workdir))
+    return workdir

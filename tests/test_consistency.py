@@ -7,7 +7,6 @@ import pytest
 
 from jstr.losses import consistency, coral, supervised
 from jstr.objectives.parts import pseudo_labels
-from jstr.training.ema_teacher import decay_at, updated
 
 LAYOUT = dict(first_id=5, eos_id=3, pad_id=0)
 
@@ -188,19 +187,3 @@ def test_ctc_paths():
     p = np.exp(3) / (np.exp(3) + 9)
     np.testing.assert_allclose(pseudo_labels.product(reading), p**6, rtol=1e-5)
     np.testing.assert_allclose(pseudo_labels.geometric_mean(reading), p, rtol=1e-5)
-
-
-def test_moving_average_oracles():
-    """cr.md 11.6, baselines.md 8."""
-    teacher, student = ({"model": {"w": jnp.ones(())}}, {}), {"model": {"w": jnp.full((), 3.0)}}
-    statistics = {"batch_stats": {"m": jnp.full((), 7.0)}}
-    seen = []
-    for step in range(1, 11):
-        teacher = updated(teacher, student, statistics, step, 0.999)
-        seen.append(float(teacher[0]["model"]["w"]))
-    assert seen[0] == pytest.approx(1.002, abs=1e-6) and seen[9] == pytest.approx(1.019910, abs=1e-6)
-    assert teacher[1] == statistics, "batch statistics are copied"
-    frozen = ({"model": {"w": jnp.ones(())}}, {"batch_stats": {"m": jnp.zeros(())}})
-    assert updated(frozen, student, statistics, 1, 1.0) is frozen
-    for step, alpha in [(1, 0.5), (2, 0.666667), (10, 0.909091), (998, 0.998999), (5000, 0.999)]:
-        assert float(decay_at(step, 0.999, warmup=True)) == pytest.approx(alpha, abs=1e-6)

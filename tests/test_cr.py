@@ -1,27 +1,19 @@
 """The cr_str objective: equal to the published code, its invariants, what it shows; and teachers in the loop."""
 
 import json
-import signal
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from testing import call, consistency_config, quick_jit
+from testing import call, quick_jit
 from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 
-import jstr
-from jstr.checkpoints import checkpoint
-from jstr.core import InputError, ModelConfig, TrainState
+from jstr.core import InputError, ModelConfig
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
 from jstr.objectives.parts import consistency_terms
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
-from jstr.parallel import sharding
-from jstr.training import loop, setup
-from jstr.training.evaluation import Evaluation
-from jstr.training.train_step import make_train_step
 
 KEY = jax.random.PRNGKey(0)
 MODELS = {"attention": (ToyAttention(), ATTENTION), "ctc": (Toy(), FACTS)}
@@ -304,138 +296,6 @@ def test_what_is_shown(kind):
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
         cr_str.make(ToyAttention(), model_config=ATTENTION, **options)
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"teacher": {}}, "objective cr_str needs a teacher: set config.teacher = dict"),
-        ({"teacher": dict(decay=2.0)}, "config.teacher.decay=2.0: give a number from 0 to 1"),
-        ({"teacher": dict(decay=0.9, update="later")}, "config.teacher.update='later': choose one of after, before"),
-        ({"teacher": dict(decay=0.9, warm=True)}, "config.teacher has no warm; it takes decay"),
-        ({"eval_weights": "master"}, "config.eval_weights='master': give student"),
-        ({"keep_best": "held_back/trust"}, "config.keep_best='held_back/trust': give SET/METRIC"),
-    ],
-)
-def test_bad_teachers(change, message, tmp_path):
-    config = consistency_config()
-    with config.unlocked():
-        for name, setting in change.items():
-            config[name] = setting
-    with pytest.raises(InputError, match=message):
-        loop.run(config, str(tmp_path))
-
-
-def test_update_before_or_after_is_the_same_average():
-    """Every step sees the same teacher; the one that is left in the state lags by one step."""
-    objective, params, state, _, batch = built(threshold=0.0)
-    import optax
-
-    mesh, tx = sharding.make_mesh(), optax.sgd(0.1)
-    seen = {}
-    for update in ("after", "before"):
-        step = make_train_step(objective, tx, mesh, dict(decay=0.5, update=update))
-        copies = jax.tree.map(jnp.copy, (params, state, ({"model": params["model"]}, state)))
-        now = TrainState(jnp.zeros((), jnp.int32), copies[0], copies[1], tx.init(params), copies[2], KEY + 0)
-        losses, teachers = [], []
-        for _ in range(3):
-            now, metrics = step(now, batch)
-            losses.append(float(metrics["consistency"][0]))
-            teachers.append(jax.device_get(now.teacher))
-        seen[update] = losses, teachers
-    assert seen["after"][0] == pytest.approx(seen["before"][0], rel=1e-6)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), seen["after"][1][1], seen["before"][1][2]
-    )
-    assert moving(jax.tree.map(lambda a, b: a - b, seen["after"][1][2], seen["before"][1][2]))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """An unbroken run of four steps that watches, keeps its best and evaluates both weights."""
-    workdir = tmp_path_factory.mktemp("cr")
-    loop.run(consistency_config(watched=True), str(workdir))
-    return workdir
-
-
-def rows_of(workdir):
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second", "data_wait")} for row in rows]
-
-
-def test_a_run_shows_what_a_user_watches(whole):
-    trained = [row for row in rows_of(whole) if "train/loss" in row]
-    names = {"supervised", "consistency", "coral", "confident", "confidence", "agreement", "trust"}
-    assert names <= {name.removeprefix("train/") for name in trained[0]}
-    watched = [row for row in rows_of(whole) if "held_back/trust" in row]
-    assert [row["step"] for row in watched] == [2, 4]
-    assert {"held_back/teacher_accuracy", "held_back/brier"} <= set(watched[0])
-    results = json.loads((whole / "results.json").read_text())
-    assert set(results["sets"]) == {"rendered"} and set(results["other_weights"]["sets"]) == {"teacher"}
-    for step in (2, 4):
-        assert cv2.imread(str(whole / f"pictures/words_{step}.png")).shape[1] == 740
-
-
-def test_the_best_checkpoint_is_read(whole):
-    values = {row["step"]: row["held_back/trust"] for row in rows_of(whole) if "held_back/trust" in row}
-    best = max(values, key=lambda step: (values[step], step))
-    meta = checkpoint.read_meta(whole)
-    assert meta["step"] == best and meta["best"]["value"] == pytest.approx(values[best])
-    assert json.loads((whole / "results.json").read_text())["step"] == best
-
-
-def test_the_best_checkpoint_outlives_the_newest(tmp_path, monkeypatch):
-    config = consistency_config(watched=True)
-    config.steps, config.eval_every, config.save_every, config.keep_checkpoints, config.evals = 5, 1, 1, 1, {}
-    values = iter([0.5, 0.5, 0.1, 0.2, 0.3])  # of equals, the later
-    monkeypatch.setattr(Evaluation, "value", lambda *_: next(values))
-    loop.run(config, str(tmp_path))
-    assert checkpoint.Checkpoints(tmp_path).steps == [2, 5]
-    assert checkpoint.read_meta(tmp_path)["step"] == 2
-    assert jstr.load(tmp_path).read(np.zeros((32, 64), np.uint8))[1].shape == (1,)
-
-
-def test_resume_with_a_teacher_is_exact(whole, tmp_path, monkeypatch):
-    make = setup.make_train_step
-
-    def stopping(*args, **options):
-        run, count = make(*args, **options), 0
-
-        def counted(state, batch):
-            nonlocal count
-            count += 1
-            if count == 3:
-                signal.raise_signal(signal.SIGTERM)
-            return run(state, batch)
-
-        return counted
-
-    monkeypatch.setattr(setup, "make_train_step", stopping)
-    config = consistency_config(watched=True)
-    loop.run(config, str(tmp_path))
-    assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3
-    monkeypatch.undo()
-    loop.run(config, str(tmp_path))
-    assert rows_of(tmp_path) == rows_of(whole)
-    for weights in ("student", "teacher"):
-        pair = (jax.tree.leaves(checkpoint.load_variables(w, weights)) for w in (tmp_path, whole))
-        for a, b in zip(*pair, strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
-def test_frozen_teacher_of_another_run(whole, tmp_path, capsys):
-    """It keeps the weights it came with, the student starts fresh, and the reader reads with the weights it is told."""
-    config = consistency_config()
-    config.teacher = dict(decay=1.0, workdir=str(whole))
-    config.eval_weights, config.steps = "teacher", 2
-    loop.run(config, str(tmp_path))
-    assert f"teacher: frozen; model starts from model of {whole}" in capsys.readouterr().out
-    before, after = checkpoint.load_variables(whole), checkpoint.load_variables(tmp_path, "teacher")
-    jax.tree.map(np.testing.assert_array_equal, before, after)
-    student = checkpoint.load_variables(tmp_path)
-    assert moving(jax.tree.map(lambda a, b: a - b, student["params"], after["params"]))
-    picture = np.random.default_rng(0).integers(0, 256, (32, 64), np.uint8)
-    np.testing.assert_array_equal(jstr.load(tmp_path).logits([picture]), jstr.load(whole).logits([picture]))
 
 
 @pytest.mark.parametrize("kind", sorted(MODELS))

@@ -16,11 +16,8 @@ from jstr.checkpoints import checkpoint
 from jstr.core import InputError
 from jstr.losses import contrastive
 from jstr.nn.instances import center_instances, map_frames
-from jstr.objectives import find_objective, seqclr, supervised
-from jstr.objectives.parts.supervised_loss import supervised_metrics
+from jstr.objectives import find_objective, seqclr
 from jstr.training import loop, setup
-from jstr.training.finish import what_next
-from jstr.training.freeze import freeze
 from jstr.visualize import similarity_sheet
 
 KEY = jax.random.PRNGKey(0)
@@ -193,27 +190,6 @@ def test_eight_devices_equal_one(form):
     assert found["loss"] < 1e-5 and found["metrics"] < 1e-5 and found["gradient"] < 2e-5, found
 
 
-def test_frozen_parts_neither_learn_nor_use_batch_statistics():
-    objective = supervised.make(Toy(), model_config=FACTS)
-    rows = toy_views(joint=True)["mixed"]
-    batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
-    params, state = quick_jit(objective.init)(KEY, batch)
-    loss, after, _, gradient = value(freeze(objective, ("model/extractor",)), params, state, batch)
-    assert {name: moving(g) for name, g in gradient["model"].items()} == {
-        "extractor": False,
-        "sequence": True,
-        "decoder": True,
-    }
-    jax.tree.map(np.testing.assert_array_equal, after, state)
-    variables = {"params": params["model"], **state}
-    logits = Toy().apply(variables, rows["view0"], train=False)["logits"]
-    still = supervised_metrics(logits, rows["tokens"], FACTS)["loss"]
-    assert loss == pytest.approx(float(still[0] / still[1]), rel=1e-5)
-    moved = value(freeze(objective, ("model/decoder",)), params, state, batch)
-    assert moved[0] != pytest.approx(loss, rel=1e-3) and not moving(moved[3]["model"]["decoder"])
-    assert moving(jax.tree.map(lambda a, b: a - b, moved[1], state))
-
-
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("pretrained")
@@ -265,14 +241,6 @@ def test_the_encoder_goes_on_under_another_decoder(pretrained, tmp_path, capsys)
     jax.tree.map(np.testing.assert_array_equal, a["model_state"], b["model_state"])
 
 
-@pytest.mark.parametrize(("joint", "said"), [(False, "finetune.py:encoder=runs/a"), (True, "predict --workdir=runs/a")])
-def test_a_run_says_what_its_weights_are_good_for(joint, said):
-    """Without labels no decoder has learned to read."""
-    config = contrastive_config(joint)
-    prepared = setup.prepare(config)
-    assert said in what_next(config, prepared.objective, prepared.reader.model, "runs/a")
-
-
 def test_letters_are_found_in_features_that_hold_them(pretrained):
     rng = np.random.default_rng(0)
     labels = ["".join(rng.choice(list("abcd"), 5)) for _ in range(400)]
@@ -292,13 +260,6 @@ def test_letters_of_a_pretrained_encoder(pretrained, tmp_path, capsys):
     rows = json.loads((tmp_path / "a.json").read_text())["letters_named_percent"]
     assert list(rows) == ["random", str(pretrained)] and all(0 < x < 60 for row in rows.values() for x in row.values())
     assert "visual" in capsys.readouterr().out
-
-
-def test_held_back_rows_are_checked(tmp_path):
-    config = contrastive_config()
-    config.held_back.labelled = config.streams.unlabelled
-    with pytest.raises(InputError, match="config.held_back has \\['labelled'\\]; this objective reads"):
-        loop.run(config, str(tmp_path))
 
 
 def test_joint_config_trains(tmp_path):

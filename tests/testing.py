@@ -1,6 +1,8 @@
-"""Tiny configs and made-up data for tests."""
+"""Tiny configs and made-up data for tests, and what tests of whole runs share."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,38 @@ def write_folder(folder: Path, words, suffix=".png", shape=(20, 60, 3)) -> Path:
         lines.append(f"{i:04d}{suffix}\t{word}\n")
     (folder / "labels.tsv").write_text("".join(lines))
     return folder
+
+
+def metric_rows(workdir: Path) -> list[dict]:
+    """The rows of metrics.jsonl, without what depends on the clock."""
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    timed = ("seconds", "images_per_second", "data_wait")
+    return [{name: value for name, value in row.items() if name not in timed} for row in rows]
+
+
+def assert_same_weights(workdir: Path, other: Path, weights="student") -> None:
+    """Two runs have the same weights and batch statistics, bit for bit."""
+    from jstr.checkpoints.checkpoint import load_variables
+
+    jax.tree.map(np.testing.assert_array_equal, load_variables(workdir, weights), load_variables(other, weights))
+
+
+def interrupted(make_train_step, call: int, number=signal.SIGTERM):
+    """make_train_step, whose step raises a signal before that call of it, counted from 1."""
+
+    def make(*args, **options):
+        step, calls = make_train_step(*args, **options), 0
+
+        def counted(*state_and_batches):
+            nonlocal calls
+            calls += 1
+            if calls == call:
+                signal.raise_signal(number)
+            return step(*state_and_batches)
+
+        return counted
+
+    return make
 
 
 def start(*arguments, **environment) -> subprocess.Popen:

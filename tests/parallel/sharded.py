@@ -1,14 +1,11 @@
 """Three steps on all devices there are; prints losses and batch statistics as JSON.
 
-python tests/sharded.py ctc|attention [FSDP WORKDIR]: with the state split over so many devices, saved after the first
-step and restored with other splits. Started by test_train.py and test_distributed.py.
+python tests/parallel/sharded.py ctc|attention [FSDP WORKDIR]: with the state split over FSDP devices, saved after the
+first step and restored with other splits. Started by test_sharding.py.
 """
 
 import json
 import sys
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import jax
 import numpy as np

@@ -1,14 +1,11 @@
 """The step: parts of a batch, what is computed again, several steps at once, and that nothing is compiled twice."""
 
-import json
-import signal
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from testing import quick_jit, tiny_config
+from testing import interrupted, metric_rows, quick_jit, tiny_config
 
 from configs import common
 from jstr.checkpoints import checkpoint
@@ -129,12 +126,6 @@ def run_config(steps_per_dispatch=1):
     return config
 
 
-def rows_of(workdir):
-    rows = [json.loads(row) for row in (workdir / "metrics.jsonl").read_text().splitlines()]
-    timed = ("seconds", "images_per_second", "data_wait")
-    return [{k: v for k, v in row.items() if k not in timed} for row in rows]
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """An unbroken run: its workdir, the order of dispatches and compilations, and the programs of its step."""
@@ -173,26 +164,12 @@ def test_nothing_is_compiled_after_the_first_evaluation(whole):
 
 
 def test_dispatches_of_two_steps_continue_a_run_stopped_at_an_odd_one(whole, tmp_path, monkeypatch):
-    make = setup.make_train_step
-
-    def stopping(*args, **options):
-        step, count = make(*args, **options), 0
-
-        def counted(*args):
-            nonlocal count
-            count += 1
-            if count == 3:
-                signal.raise_signal(signal.SIGTERM)
-            return step(*args)
-
-        return counted
-
-    monkeypatch.setattr(setup, "make_train_step", stopping)
-    loop.run(run_config(), str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "make_train_step", interrupted(setup.make_train_step, call=3))
+        loop.run(run_config(), str(tmp_path))
     assert checkpoint.Checkpoints(tmp_path).steps[-1] == 3
-    monkeypatch.undo()
     loop.run(run_config(steps_per_dispatch=2), str(tmp_path))
-    rows, expected = rows_of(tmp_path), rows_of(whole[0])
+    rows, expected = metric_rows(tmp_path), metric_rows(whole[0])
     assert [(row["step"], set(row)) for row in rows] == [(row["step"], set(row)) for row in expected]
     for row, wanted in zip(rows, expected, strict=True):
         np.testing.assert_allclose([row[k] for k in wanted], list(wanted.values()), rtol=1e-3, atol=1e-4)

@@ -1,12 +1,9 @@
 """Views of a batch split over all devices, and rows in their memory: prints whether they are those of one device.
 
-Started by test_augment_device.py.
+Started by test_device_augmentation.py.
 """
 
 import sys
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import jax
 import numpy as np

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -11,7 +10,7 @@ from testing import call, start, tiny_config
 
 from jstr.core import InputError
 from jstr.data.pipeline import TrainData
-from jstr.parallel import distributed, sharding
+from jstr.parallel import distributed
 from jstr.training import setup
 
 
@@ -29,7 +28,7 @@ def free_port() -> int:
 
 def run_two(workdir, *interruption) -> list[tuple[int, str, str]]:
     """(exit status, stdout, stderr) of both processes, with four devices each."""
-    arguments, port = ["tests/two_process.py", workdir, 2], free_port()
+    arguments, port = ["tests/parallel/two_process.py", workdir, 2], free_port()
     started = [start(*arguments, index, port, *interruption, JAX_NUM_CPU_DEVICES="4") for index in (0, 1)]
     outputs = [process.communicate(timeout=400) for process in reversed(started)][::-1]  # 1 dies first, if one does
     return [(process.returncode, *output) for process, output in zip(started, outputs, strict=True)]
@@ -40,7 +39,7 @@ def test_two_processes_equal_one_and_go_on_as_one(tmp_path):
 
     The run of eight devices in one process, unbroken, says what the losses are.
     """
-    status, _, err = call("tests/two_process.py", tmp_path / "one", 1, 0, 0, JAX_NUM_CPU_DEVICES="8")
+    status, _, err = call("tests/parallel/two_process.py", tmp_path / "one", 1, 0, 0, JAX_NUM_CPU_DEVICES="8")
     assert status == 0, err
     expected = rows(tmp_path / "one")
     assert list(expected) == [1, 2, 3, 4, 5, 6]
@@ -59,74 +58,13 @@ def test_two_processes_equal_one_and_go_on_as_one(tmp_path):
     assert max(int(p.name) for p in (both / "checkpoints").glob("[0-9]")) == 4
     found |= rows(both)
 
-    status, out, err = call("tests/two_process.py", both, 1, 0, 0, JAX_NUM_CPU_DEVICES="8")
+    status, out, err = call("tests/parallel/two_process.py", both, 1, 0, 0, JAX_NUM_CPU_DEVICES="8")
     assert status == 0 and "continuing from step 4" in out, err
     found |= {step: loss for step, loss in rows(both).items() if step > 4}
     assert list(rows(both)) == list(expected)
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-6)
     np.testing.assert_allclose([found[n] for n in expected], list(expected.values()), rtol=1e-3)
     assert (both / "results.json").exists()
-
-
-def test_split_state_equals_whole(tmp_path):
-    """fsdp=4, data=2 against data=8: losses; saved from the one, restored with others; compiled once."""
-    outputs = []
-    for arguments in ((), (4, tmp_path)):
-        status, out, err = call("tests/sharded.py", "ctc", *arguments, JAX_NUM_CPU_DEVICES="8")
-        assert status == 0, err
-        outputs.append(json.loads(out.splitlines()[-1]))
-    whole, parts = outputs
-    assert parts["split"] >= 6 and parts["least"] == 0.25  # parameters and both moments of Adam
-    assert parts["restored"] == [1, 2, 8]
-    assert parts["layout_kept"] and parts["programs"] == 1
-    np.testing.assert_allclose(whole["losses"][0], parts["losses"][0], rtol=1e-6)
-    np.testing.assert_allclose(whole["grad_norm"], parts["grad_norm"], rtol=1e-5)
-    np.testing.assert_allclose(whole["losses"], parts["losses"], rtol=3e-4)
-    np.testing.assert_allclose(whole["statistics"], parts["statistics"], rtol=1e-3, atol=1e-5)
-
-
-EIGHT = [SimpleNamespace(process_index=i % 2, id=i) for i in range(8)]  # ids go to the processes in turn
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [
-        dict(data=3),
-        dict(fsdp=3),
-        dict(data=2, fsdp=2),
-        dict(data=-1, fsdp=-1),
-        dict(data=0),
-        dict(data=8.0),
-        dict(model=2),
-    ],
-)
-def test_a_mesh_that_cannot_be(shape):
-    with pytest.raises(InputError, match="config.mesh = dict"):
-        sharding.make_mesh(shape, EIGHT)
-
-
-def test_devices_of_a_process_are_neighbours(monkeypatch):
-    monkeypatch.setattr(sharding, "Mesh", lambda devices, axes, axis_types: devices)
-    mesh = sharding.make_mesh(dict(fsdp=4), EIGHT)
-    assert mesh.shape == (2, 4)
-    assert [{device.process_index for device in group} for group in mesh] == [{0}, {1}]
-
-
-@pytest.mark.parametrize(
-    ("shape", "parts", "spec"),
-    [
-        ((256, 512), 4, (None, "fsdp")),
-        ((512, 256), 4, ("fsdp",)),
-        ((512, 255), 4, ("fsdp",)),
-        ((3, 3, 511, 512), 2, (None, None, None, "fsdp")),
-        ((255, 511), 2, ()),
-        ((16, 16), 4, ()),  # small
-        ((256, 512), 1, ()),
-        ((), 4, ()),
-    ],
-)
-def test_where_an_array_lies(shape, parts, spec):
-    assert sharding._spec(shape, parts) == jax.sharding.PartitionSpec(*spec)
 
 
 def test_shares_of_processes_make_up_the_batch_in_order():

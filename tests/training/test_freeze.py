@@ -1,0 +1,45 @@
+"""Parts of a model that do not learn."""
+
+import jax
+import numpy as np
+import pytest
+from testing import quick_jit
+from toy import FACTS, Toy, toy_views
+
+from jstr.objectives import supervised
+from jstr.objectives.parts.supervised_loss import supervised_metrics
+from jstr.training.freeze import freeze
+
+KEY = jax.random.PRNGKey(0)
+
+
+def value(objective, params, model_state, batch):
+    """(loss, model state, gradient)."""
+    step = jax.jit(jax.value_and_grad(lambda p, b: objective.loss(p, model_state, None, b, KEY, 0), has_aux=True))
+    (loss, (state, _)), gradient = step(params, batch)
+    return float(loss), state, gradient
+
+
+def moving(tree) -> bool:
+    return any(np.any(np.asarray(x)) for x in jax.tree.leaves(tree))
+
+
+def test_frozen_parts_neither_learn_nor_use_batch_statistics():
+    objective = supervised.make(Toy(), model_config=FACTS)
+    rows = toy_views(joint=True)["mixed"]
+    batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
+    params, state = quick_jit(objective.init)(KEY, batch)
+    loss, after, gradient = value(freeze(objective, ("model/extractor",)), params, state, batch)
+    assert {name: moving(g) for name, g in gradient["model"].items()} == {
+        "extractor": False,
+        "sequence": True,
+        "decoder": True,
+    }
+    jax.tree.map(np.testing.assert_array_equal, after, state)
+    variables = {"params": params["model"], **state}
+    logits = Toy().apply(variables, rows["view0"], train=False)["logits"]
+    still = supervised_metrics(logits, rows["tokens"], FACTS)["loss"]
+    assert loss == pytest.approx(float(still[0] / still[1]), rel=1e-5)
+    moved = value(freeze(objective, ("model/decoder",)), params, state, batch)
+    assert moved[0] != pytest.approx(loss, rel=1e-3) and not moving(moved[2]["model"]["decoder"])
+    assert moving(jax.tree.map(lambda a, b: a - b, moved[1], state))

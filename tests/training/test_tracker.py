@@ -1,0 +1,47 @@
+"""What a run measures, and which of its checkpoints is the best."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from testing import consistency_config, metric_rows
+
+import jstr
+from jstr.checkpoints import checkpoint
+from jstr.training import loop
+from jstr.training.evaluation import Evaluation
+
+
+def test_a_run_shows_what_a_user_watches(trained_with_teacher):
+    trained = [row for row in metric_rows(trained_with_teacher) if "train/loss" in row]
+    names = {"supervised", "consistency", "coral", "confident", "confidence", "agreement", "trust"}
+    assert names <= {name.removeprefix("train/") for name in trained[0]}
+    watched = [row for row in metric_rows(trained_with_teacher) if "held_back/trust" in row]
+    assert [row["step"] for row in watched] == [2, 4]
+    assert {"held_back/teacher_accuracy", "held_back/brier"} <= set(watched[0])
+    results = json.loads((trained_with_teacher / "results.json").read_text())
+    assert set(results["sets"]) == {"rendered"} and set(results["other_weights"]["sets"]) == {"teacher"}
+    for step in (2, 4):
+        assert cv2.imread(str(trained_with_teacher / f"pictures/words_{step}.png")).shape[1] == 740
+
+
+def test_the_best_checkpoint_is_read(trained_with_teacher):
+    values = {
+        row["step"]: row["held_back/trust"] for row in metric_rows(trained_with_teacher) if "held_back/trust" in row
+    }
+    best = max(values, key=lambda step: (values[step], step))
+    meta = checkpoint.read_meta(trained_with_teacher)
+    assert meta["step"] == best and meta["best"]["value"] == pytest.approx(values[best])
+    assert json.loads((trained_with_teacher / "results.json").read_text())["step"] == best
+
+
+def test_the_best_checkpoint_outlives_the_newest(tmp_path, monkeypatch):
+    config = consistency_config(watched=True)
+    config.steps, config.eval_every, config.save_every, config.keep_checkpoints, config.evals = 5, 1, 1, 1, {}
+    values = iter([0.5, 0.5, 0.1, 0.2, 0.3])  # of equals, the later
+    monkeypatch.setattr(Evaluation, "value", lambda *_: next(values))
+    loop.run(config, str(tmp_path))
+    assert checkpoint.Checkpoints(tmp_path).steps == [2, 5]
+    assert checkpoint.read_meta(tmp_path)["step"] == 2
+    assert jstr.load(tmp_path).read(np.zeros((32, 64), np.uint8))[1].shape == (1,)
