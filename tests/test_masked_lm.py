@@ -177,7 +177,7 @@ def test_stream_refuses(tmp_path, change, message):
 
 def test_stream_of_pictures_refuses_text(tmp_path):
     made = config(tmp_path)
-    with pytest.raises(InputError, match="text without pictures"):
+    with pytest.raises(InputError, match="text without images"):
         TrainData(made, Charset.make(**made.charset), {"text": ("image", "tokens")})
 
 

@@ -1,9 +1,9 @@
-"""Pictures that occur twice: the same pixels, or two crops of one photograph (near twins), within sets and across them.
+"""Images that occur twice, within sets and across them: the same pixels, or crops of one photograph (near duplicates).
 
-Three steps, of which only the last looks at pictures again, so that millions of them fit into memory (24 bytes each):
+Three steps, of which only the last reads images again, so that millions of them fit into memory (24 bytes each):
   1. `fingerprint`: a hash of the pixels, and 128 bits of light-dark order that survive scaling and other margins.
   2. `candidates`: pairs of the same label whose bits differ in at most 40 places, and pairs with the same bits.
-  3. `likeness`: the two pictures are laid over each other.
+  3. `similarity`: the two images are compared pixel by pixel where they fit best.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-BITS = 40  # of 128: nearly all twins of IIIT5K are within, and about an eighth of the pairs of the same word
+BITS = 40  # of 128: nearly all duplicates in IIIT5K are within, and about an eighth of the pairs of the same word
 LARGE_GROUP = 4096  # from here on not all pairs of a label are compared, only those that share 16 bits in one place
 LIKE, DIFFERENCE = 0.94, 25.0  # looked at: IIIT5K, SVT, ICDAR; below, the same word in the same font passes too
 _GREY = (96, 32)
@@ -36,7 +36,7 @@ def fingerprint(image: np.ndarray) -> tuple[int, int, int]:
     """(hash of the pixels, two times 64 bits of a difference hash) of RGB uint8 [h, w, 3].
 
     The difference hash (is a spot darker than its right neighbour?) is taken on 16x8 spots of the part that holds the
-    strokes, so that crops with other margins agree. It is 0 for a picture of one colour.
+    strokes, so that crops with other margins agree. It is 0 for a image of one colour.
     """
     pixels = hashlib.blake2b(np.ascontiguousarray(image), digest_size=8, salt=b"%dx%d" % image.shape[:2]).digest()
     grey, top, bottom, left, right = _strokes(image)
@@ -73,14 +73,14 @@ def copies(pixels: np.ndarray, set_of: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def candidates(labels: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Pairs that may be twins, int64 [M, 3]: earlier position, later position, bits that differ.
+    """Pairs that may be near duplicates, int64 [M, 3]: earlier position, later position, bits that differ.
 
-    labels: [N] int, the same number for the same word, -1 without one. bits: [N, 2] uint64. Pictures whose bits are
+    labels: [N] int, the same number for the same word, -1 without one. bits: [N, 2] uint64. Images whose bits are
     all 0 are left out.
 
     All pairs of a label with at most `BITS` different bits are found where the label has at most `LARGE_GROUP`
-    pictures; of more frequent ones, those that also agree in one of eight pieces of 16 bits. Over different labels,
-    or without one, only equal bits make a pair: each picture with the one before it.
+    images; of more frequent ones, those that also agree in one of eight pieces of 16 bits. Over different labels,
+    or without one, only equal bits make a pair: each image with the one before it.
     """
     seen = np.flatnonzero(bits.any(1))
     order = seen[np.argsort(labels[seen], kind="stable")]
@@ -144,17 +144,17 @@ def _equal_bits(seen: np.ndarray, labels: np.ndarray, bits: np.ndarray) -> np.nd
 
 
 def small(image: np.ndarray) -> np.ndarray:
-    """RGB uint8 [h, w, 3] as `likeness` wants it: all of it, and its strokes, float32 [2, 16, 48, 3]."""
+    """RGB uint8 [h, w, 3] in the form that `similarity` takes: all of it, and its strokes, float32 [2, 16, 48, 3]."""
     _, top, bottom, left, right = _strokes(image)
     y, x = image.shape[0] / _GREY[1], image.shape[1] / _GREY[0]
     part = image[int(top * y) : math.ceil(bottom * y), int(left * x) : math.ceil(right * x)]
     return np.stack([cv2.resize(p, _SMALL, interpolation=cv2.INTER_AREA) for p in (image, part)]).astype(np.float32)
 
 
-def likeness(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """(correlation, mean difference in grey levels) of two `small` pictures where they fit best: 2 cuts, 21 shifts.
+def similarity(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """(correlation, mean difference in grey levels) of two `small` images where they fit best: 2 cuts, 21 shifts.
 
-    Twins have a correlation of at least `LIKE` and a difference of at most `DIFFERENCE`.
+    Near duplicates have a correlation of at least `LIKE` and a difference of at most `DIFFERENCE`.
     """
     return max(_shifted(p, q) for p, q in zip(a, b, strict=True))
 

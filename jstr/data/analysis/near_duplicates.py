@@ -1,4 +1,4 @@
-"""Pairs of equal or nearly equal pictures over several data sets, named so that a person can look them up."""
+"""Pairs of equal or nearly equal images across data sets, with the keys by which a person can look them up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from jstr.data.analysis.fingerprints import DIFFERENCE, LIKE, candidates, copies, likeness, small
+from jstr.data.analysis.fingerprints import DIFFERENCE, LIKE, candidates, copies, similarity, small
 from jstr.data.images import ImageSpec
 
 _EXAMPLES = 10  # of two sets, in the text
@@ -18,7 +18,7 @@ _COLOUR = ImageSpec((32, 100), 3)
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures. kind: "same" pixels or "near". sets, places: which set, and where in it, of either."""
+    """Two images. kind: "same" pixels or "near". sets, places: which set, and where in it, of either."""
 
     kind: str
     sets: tuple[int, int]
@@ -28,15 +28,15 @@ class Pair:
     other_label: bool
 
     def row(self, names: Sequence[str]) -> dict:
-        """For a file."""
+        """For the JSON file."""
         ends = [dict(set=names[s], key=k, label=x) for s, k, x in zip(self.sets, self.keys, self.labels, strict=True)]
         return dict(kind=self.kind, other_label=self.other_label, pictures=ends)
 
 
-class Twins:
+class NearDuplicates:
     """All pairs that were found, as arrays; `pairs` looks some of them up.
 
-    unseen: pairs of similar bits beyond the number that was to be looked at.
+    reports: a SetSummary for each set. unseen: pairs with similar bits beyond the limit of `compare`.
     """
 
     def __init__(self, reports: Sequence):
@@ -50,30 +50,30 @@ class Twins:
         self._found = np.concatenate([same, np.zeros((len(same), 1), np.int64)], 1)  # earlier, later, 1: near
         self.unseen = 0
 
-    def look(self, compare: int, progress: Callable[[str], None] = lambda line: None) -> None:
-        """Adds the near twins. compare: how many pairs of similar bits are looked at: those over two sets first, then
-        the closest ones."""
+    def compare(self, limit: int, progress: Callable[[str], None] = lambda line: None) -> None:
+        """Finds the near duplicates. limit: how many pairs with similar bits are compared: pairs across two sets
+        first, then the closest ones."""
         maybe = candidates(self.words, self.bits)[:, :2]
         maybe = maybe[self.pixels[maybe[:, 0]] != self.pixels[maybe[:, 1]]]
         maybe = maybe[np.argsort(self._set[maybe[:, 0]] == self._set[maybe[:, 1]], kind="stable")]
-        self.unseen = max(len(maybe) - compare, 0)
+        self.unseen = max(len(maybe) - limit, 0)
         read = lru_cache(maxsize=4096)(lambda i: small(self.image(int(self._set[i]), int(self._place[i]))))
         near, said = [], time.monotonic()
-        for number, (i, j) in enumerate(maybe[:compare].tolist()):
-            correlation, difference = likeness(read(i), read(j))
+        for number, (i, j) in enumerate(maybe[:limit].tolist()):
+            correlation, difference = similarity(read(i), read(j))
             if correlation >= LIKE and difference <= DIFFERENCE:
                 near.append((i, j, 1))
             if time.monotonic() - said > 2:
                 said = time.monotonic()
-                progress(f"near twins: {number:,} of {min(compare, len(maybe)):,} pairs looked at")
+                progress(f"near duplicates: {number:,} of {min(limit, len(maybe)):,} pairs compared")
         self._found = np.concatenate([self._found, np.array(near, np.int64).reshape(-1, 3)])
 
     def image(self, which: int, place: int) -> np.ndarray:
-        """Picture `place` of set `which`, RGB uint8 [h, w, 3]."""
+        """Image `place` of set `which`, RGB uint8 [h, w, 3]."""
         return _COLOUR.decode(self._sources[which][place]["image"])
 
     def counts(self) -> dict[tuple[int, int], dict[str, int]]:
-        """(first set, second set) -> pictures of the second with a copy in the first: same, near, other_label."""
+        """(first set, second set) -> images of the second with a copy in the first: same, near, other_label."""
         i, j, near = self._found.T
         other = self._other()
         table = {}
@@ -85,24 +85,24 @@ class Twins:
 
     def lines(self, names: Sequence[str]) -> list[str]:
         """The table of `counts` with examples, for a person."""
-        lines = ["pictures that occur twice (of the second set in the first; within a set: again)"]
+        lines = ["images that occur twice (of the second set in the first; within a set: again)"]
         table, wide = self.counts(), max(10, *map(len, names))
-        head = f"  {'first set':{wide}}  {'second set':{wide}}  same pixels  near twins  with another label"
+        head = f"  {'first set':{wide}}  {'second set':{wide}}  same pixels  near copies  with another label"
         lines.append(head if table else "  none")
         for (a, b), kinds in sorted(table.items(), key=lambda item: (item[0][0] == item[0][1], item[0])):
             lines.append(
-                f"  {names[a]:{wide}}  {names[b]:{wide}}  {kinds['same']:11,}  {kinds['near']:10,}  "
+                f"  {names[a]:{wide}}  {names[b]:{wide}}  {kinds['same']:11,}  {kinds['near']:11,}  "
                 f"{kinds['other_label']:18,}{'' if a == b else '  <- in both sets'}"
             )
             for pair in self.pairs(_EXAMPLES, (a, b)):
                 ends = [f"{key} {label!r}" for key, label in zip(pair.keys, pair.labels, strict=True)]
                 lines.append(f"    {pair.kind}: {' and '.join(ends)}{'  <- labels differ' if pair.other_label else ''}")
         if self.unseen:
-            lines.append(f"  {self.unseen:,} more pairs of similar pictures were not compared (see --compare)")
+            lines.append(f"  {self.unseen:,} more pairs of similar images were not compared (see --compare)")
         return lines
 
     def pairs(self, count: int, sets: tuple[int, int] | None = None) -> list[Pair]:
-        """At most `count` pairs (of two sets), first those over two sets, then those with different labels: these are
+        """At most `count` pairs (of two sets), pairs across two sets first, then pairs with different labels, which are
         mistakes."""
         i, j, near = self._found.T
         other, within = self._other(), self._set[i] == self._set[j]

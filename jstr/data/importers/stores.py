@@ -13,7 +13,8 @@ from jstr.core import InputError
 from jstr.data.importers.base import Numbered, Reader, Word, file_word
 from jstr.data.sources.files import walk
 from jstr.data.sources.label_files import LABEL_FILES
-from jstr.data.sources.open import LmdbSource, open_source
+from jstr.data.sources.lmdb import LmdbSource
+from jstr.data.sources.open import open_source
 
 _SPLITS = {
     "train": "train",

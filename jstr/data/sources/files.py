@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from jstr.core import InputError
-from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, parse_labels
+from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, parse_labels
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 _lock = threading.Lock()
@@ -120,7 +120,7 @@ def _choose(names: list[str], labels: str | None, where: str, labelled: bool, no
         return None
     if not known:
         looked = ", ".join(LABEL_FILES)
-        raise InputError(f"{where} has no labels (looked for {looked}); open it unlabelled or give labels=")
+        raise NoLabels(f"{where} has no labels (looked for {looked}); open it unlabelled or give labels=")
     if len(known) > 1:
         notes.append(f"{where}: labels from {known[0]}; choose another with labels= ({', '.join(known[1:])})")
     return known[0]

@@ -10,6 +10,12 @@ from jstr.core import InputError
 
 LABEL_FILES = ("labels.tsv", "gt.txt", "labels.csv")
 TEXT_SUFFIXES = (".tsv", ".txt", ".csv")
+
+
+class NoLabels(InputError):
+    """The images at a path have no labels; they can be opened unlabelled."""
+
+
 _FILE_COLUMNS = {"filename", "file", "file_name", "image", "image_path", "path", "name"}
 _LABEL_COLUMNS = {"label", "labels", "text", "word", "transcription"}
 _ICDAR_LINE = re.compile(r'\s*(.+?)\s*,\s*"(.*)"\s*')

@@ -11,6 +11,7 @@ from typing import Any
 
 from jstr.core import InputError
 from jstr.data.sources.files import check_index
+from jstr.data.sources.label_files import NoLabels
 
 _LABELS = ("label", "text")
 _CHUNK = 512
@@ -44,7 +45,7 @@ class TfdsSource:
         self._label = next((name for name in _LABELS if name in features), None) if labelled else None
         if labelled and self._label is None:
             wanted = " or ".join(_LABELS)
-            raise InputError(f"{path} has no feature {wanted} (it has {', '.join(features)}); open it unlabelled")
+            raise NoLabels(f"{path} has no feature {wanted} (it has {', '.join(features)}); open it unlabelled")
         # A ClassLabel is stored as a number.
         self._names = getattr(features[self._label], "names", None) if self._label else None
         self._opened = self._open(builder)

@@ -1,0 +1,157 @@
+"""LMDBs in the form of deep-text-recognition-benchmark: num-samples, image-%09d and label-%09d from 1."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakValueDictionary
+
+import lmdb
+
+from jstr.core import InputError
+from jstr.data.sources.files import check_index
+from jstr.data.sources.label_files import NoLabels
+
+_LMDB_MAGIC = 0xBEEFC0DE
+_lock = threading.Lock()
+# lmdb refuses to open one folder twice in a process, but two streams may well read the same one.
+_environments: WeakValueDictionary[str, lmdb.Environment] = WeakValueDictionary()
+
+
+class LmdbSource:
+    """LMDB in the form of deep-text-recognition-benchmark. Labels that are not there are None."""
+
+    def __init__(self, path: str, labelled: bool = True):
+        """Raises InputError: damaged or truncated, empty, or without labels although `labelled`."""
+        self.path = path
+        self.labelled = labelled
+        self.notes: list[str] = []
+        self._env = None
+        with self._begin() as txn:
+            try:
+                self._length = _num_samples(path, txn.get(b"num-samples"))
+                self._inspect(txn)
+            except lmdb.Error as error:
+                raise self._damaged(error) from error
+
+    def _inspect(self, txn: lmdb.Transaction) -> None:
+        cursor = txn.cursor()
+        if self.labelled and not (cursor.set_range(b"label-") and cursor.key().startswith(b"label-")):
+            raise NoLabels(f"LMDB {self.path} holds images without labels (no label-%09d key); open it unlabelled")
+        if txn.get(b"image-%09d" % (self._length + 1)) is not None:
+            self.notes.append(f"{self.path}: images beyond num-samples ({self._length:,}) are not used")
+        lacking = self._length * (2 if self.labelled else 1) + 1 - txn.stat()["entries"]
+        if lacking > 0:
+            missing = f"but {lacking:,} images or labels are missing"
+            self.notes.append(f"{self.path}: num-samples is {self._length:,}, {missing}")
+
+    def _begin(self) -> lmdb.Transaction:
+        # A worker process gets here with _env None. The dictionary only shares; the attribute keeps it alive.
+        env = self._env
+        if env is None:
+            env = self._env = _environment(self.path)
+        return env.begin()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        number = check_index(i, self._length) + 1
+        label = None
+        try:
+            with self._begin() as txn:
+                image = txn.get(b"image-%09d" % number)
+                if self.labelled:
+                    label = txn.get(b"label-%09d" % number)
+        except lmdb.Error as error:
+            raise self._damaged(error) from error
+        return {"image": image, "label": self._text(label, number), "key": f"image-{number:09d}"}
+
+    def labels(self) -> Iterator[str | None]:
+        """Every label in order; images are not read."""
+        if not self.labelled:
+            yield from (None for _ in range(self._length))
+            return
+        try:
+            with self._begin() as txn:
+                for number in range(1, self._length + 1):
+                    yield self._text(txn.get(b"label-%09d" % number), number)
+        except lmdb.Error as error:
+            raise self._damaged(error) from error
+
+    def _text(self, label: bytes | None, number: int) -> str | None:
+        if label is None:
+            return None
+        try:
+            return label.decode()
+        except UnicodeDecodeError:
+            name = f"label-{number:09d}"
+            raise InputError(f"LMDB {self.path}: {name} is not UTF-8: {label[:40]!r}; write it again") from None
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(f"LMDB {self.path} is damaged ({error}); copy or make it again")
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_env": None}
+
+    def __repr__(self) -> str:
+        return f"LmdbSource({self.path!r}, samples={self._length}, labelled={self.labelled})"
+
+
+def _environment(path: str) -> lmdb.Environment:
+    real = os.path.realpath(path)
+    with _lock:
+        env = _environments.get(real)
+        if env is None:
+            _check_lmdb_size(os.path.join(real, "data.mdb"))
+            try:
+                # readahead would fetch neighbours that random access does not want; without a lock file the
+                # folder may be read-only.
+                env = lmdb.open(real, readonly=True, lock=False, readahead=False, max_readers=2048)
+            except lmdb.Error as error:
+                raise InputError(f"LMDB {path} cannot be opened: {error}; copy or make it again") from error
+            _environments[real] = env
+        return env
+
+
+def _check_lmdb_size(file: str) -> None:
+    """Raises InputError when `file` is shorter than its header says: reading past its end would kill the process.
+
+    Layout of a page with the header (lmdb 0.9, 64 bit): 16 bytes of page header, magic u32, version u32, address u64,
+    map size u64, then at 40 the page size u32, at 136 the last page u64, the transaction u64. Pages 0 and 1 each hold
+    a copy; the one with the higher transaction counts.
+    """
+    again = "copy it again"
+    try:
+        size = os.path.getsize(file)
+        with open(file, "rb") as stream:
+            first = stream.read(152)
+            page = struct.unpack_from("<I", first, 40)[0] if len(first) == 152 else 0
+            stream.seek(page)
+            heads = [first, stream.read(152)]
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
+    if size == 0:
+        raise InputError(f"{file} is empty (0 bytes); {again}")
+    if page == 0 or size < 2 * page or len(heads[1]) < 152:
+        raise InputError(f"{file} is truncated: its {size:,} bytes are less than its header needs; {again}")
+    if any(struct.unpack_from("<I", head, 16)[0] != _LMDB_MAGIC for head in heads):
+        raise InputError(f"{file} is not an LMDB data file, or its header is damaged; {again}")
+    last_page, _ = max((struct.unpack_from("<QQ", head, 136) for head in heads), key=lambda meta: meta[1])
+    if size < (last_page + 1) * page:
+        raise InputError(f"{file} is truncated: {size:,} of {(last_page + 1) * page:,} bytes are there; {again}")
+
+
+def _num_samples(path: str, value: bytes | None) -> int:
+    if value is None:
+        raise InputError(f"LMDB {path} has no num-samples entry, so it holds no word images; make it again")
+    try:
+        length = int(value)
+    except ValueError:
+        raise InputError(f"LMDB {path}: num-samples is {value[:40]!r}, not a number; make it again") from None
+    if length <= 0:
+        raise InputError(f"LMDB {path} is empty (num-samples is {length}); make it again")
+    return length
