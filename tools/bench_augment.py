@@ -6,12 +6,11 @@ of the config on one device. Every view counts. They are measured in turn, --ben
 is given. The share is what drawing takes of a training step that handles --images_per_second views.
 """
 
-import json
 import sys
 import time
-from pathlib import Path
 
-from bench_input import JSON, NEEDED, rate, viewer
+import measuring
+from bench_input import NEEDED, rate, viewer
 
 from jstr.cli import cli, parse
 
@@ -27,8 +26,7 @@ def run() -> None:
     from jstr.training import setup
     from jstr.training.device_augmentation import device_views
 
-    if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
-        raise InputError(f"--json={JSON.value}: its folder does not exist")
+    measuring.check_json()
     config.augment.where, config.device_data = "host", ()
     prepared = setup.prepare(config)
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
@@ -53,8 +51,7 @@ def run() -> None:
                     f"{draw.compile_seconds:.1f} | {share} |",
                     flush=True,
                 )
-    if JSON.value:
-        Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
+    measuring.write_json(result)
 
 
 class Drawer:

@@ -1,26 +1,29 @@
 """Speed of greedy reading of a recogniser: python tools/bench_decode.py --config=configs/trba.py [--json=FILE]
 
-Fresh weights, noise for pictures, on all cores or the first accelerator. One that writes character by character
-is timed twice: told never to end a word, so that all steps are made, as the published code always does, and to end
-all words at once. What lies between them is what stopping early can save. The decoder is also timed alone.
+Random weights, noise as images, on all cores or the first accelerator. An attention decoder is timed twice: with
+weights that never end a word, so that it runs all steps, as the published code always does, and with weights that end
+every word at once. The difference is the most that stopping early can save. The decoder is also timed alone.
 """
 
-import json
-import sys
-import time
-from pathlib import Path
+from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import measuring
 from absl import flags
 
 from jstr.cli import cli, parse
 
-BATCHES = flags.DEFINE_list("batches", "1,16,64", "pictures at a time")
+BATCHES = flags.DEFINE_list("batches", "1,16,64", "images at a time")
 SECONDS = flags.DEFINE_float("bench_seconds", 8.0, "time to spend on each figure", lower_bound=0.1)
-JSON = flags.DEFINE_string("json", None, "write the figures there")
+measuring.define_json()
 
 
-def told(variables: dict, model_config, ends: bool) -> dict:
-    """The variables of an attention decoder that ends every word at once, or none."""
+def with_word_ends(variables: dict, model_config, ends: bool) -> dict:
+    """The variables of an attention decoder, changed so that every word ends at once (`ends`) or never."""
     params = dict(variables["params"])
     params["decoder"] = dict(params["decoder"])
     bias = params["decoder"]["classifier_bias"]
@@ -28,8 +31,8 @@ def told(variables: dict, model_config, ends: bool) -> dict:
     return {**variables, "params": params}
 
 
-def decoder_alone(reader, variables: dict):
-    """The last stage, as a function of variables and frames, and another that makes frames for so many pictures."""
+def decoder_alone(reader, variables: dict) -> tuple[Callable, Callable]:
+    """The last stage, as a function of variables and frames, and a function that makes frames for a batch size."""
     import jax
 
     from jstr.models import example_input
@@ -45,54 +48,42 @@ def decoder_alone(reader, variables: dict):
     return decode, lambda size: jax.random.normal(jax.random.PRNGKey(0), (size, *shape[1:]))
 
 
-def milliseconds(decode, variables, images) -> float:
-    """The median time of a call."""
+def cases(reader) -> dict[str, tuple[Callable, dict, Callable]]:
+    """Suffix of a row -> (jitted function, its variables, a function that makes its input for a batch size)."""
     import jax
 
-    jax.block_until_ready(decode(variables, images))
-    times, start = [], time.perf_counter()
-    while not times or time.perf_counter() - start < SECONDS.value:
-        begin = time.perf_counter()
-        jax.block_until_ready(decode(variables, images))
-        times.append(time.perf_counter() - begin)
-    return 1000 * sorted(times)[len(times) // 2]
+    model, key = reader.model, jax.random.PRNGKey(0)
+
+    def images(size: int) -> Any:
+        return jax.random.randint(key, (size, *reader.spec.size, reader.spec.channels), 0, 256).astype("uint8")
+
+    variables = jax.jit(lambda: model.init(key, images(1), train=False))()
+    decode = jax.jit(lambda variables, images: model.apply(variables, images, method="decode"))
+    if "classifier_bias" not in variables["params"].get("decoder", {}) or reader.model_config.eos_id is None:
+        return {"": (decode, variables, images)}
+    endless, brief = (with_word_ends(variables, reader.model_config, ends) for ends in (False, True))
+    alone, frames = decoder_alone(reader, variables)
+    rows = {", all steps": (decode, endless, images), ", one step": (decode, brief, images)}
+    return rows | {", decoder alone, all steps": (alone, endless, frames)}
 
 
 def run() -> None:
     config, _ = parse(sys.argv, workdir_needed=False)
-    import jax
-
-    from jstr.checkpoints import provenance
     from jstr.core import InputError
     from jstr.inference.reader import Reader
 
-    try:
-        sizes = [int(n) for n in BATCHES.value]
-    except ValueError as error:
-        raise InputError(f"--batches={','.join(BATCHES.value)}: give numbers, such as 1,16,64") from error
+    measuring.check_json()
+    sizes = measuring.numbers("batches", BATCHES.value, "1,16,64")
     reader = Reader(config.to_dict())
-    model, key = reader.model, jax.random.PRNGKey(0)
-    if model.reads_text:
+    if reader.model.reads_text:
         raise InputError(f"--config: {config.model.name} reads no images")
-
-    def pictures(size):
-        return jax.random.randint(key, (size, *reader.spec.size, reader.spec.channels), 0, 256).astype("uint8")
-
-    variables = jax.jit(lambda: model.init(key, pictures(1), train=False))()
-    decode = jax.jit(lambda variables, images: model.apply(variables, images, method="decode"))
-    forms = {"": (decode, variables, pictures)}
-    if "classifier_bias" in variables["params"].get("decoder", {}) and reader.model_config.eos_id is not None:
-        endless, brief = (told(variables, reader.model_config, ends) for ends in (False, True))
-        forms = {", all steps": (decode, endless, pictures), ", one step": (decode, brief, pictures)}
-        alone, frames = decoder_alone(reader, variables)
-        forms[", decoder alone, all steps"] = (alone, endless, frames)
-    result = {"command": " ".join(sys.argv), "commit": provenance.commit(), "machine": provenance.machine(), "ms": {}}
+    rows, result = cases(reader), measuring.record() | {"ms": {}}
     for size in sizes:
-        for name, (call, weights, inputs) in forms.items():
-            ms = result["ms"][f"batch {size}{name}"] = milliseconds(call, weights, inputs(size))
+        for name, (call, weights, inputs) in rows.items():
+            ms = measuring.median_ms(functools.partial(call, weights, inputs(size)), SECONDS.value)
+            result["ms"][f"batch {size}{name}"] = ms
             print(f"batch {size:4}{name:26} {ms:9.1f} ms  {1000 * size / ms:9.1f} images/s", flush=True)
-    if JSON.value:
-        Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
+    measuring.write_json(result)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,25 @@
 """Images that a training step passes through networks, and the plain passes that bench_train.py compares it with."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 
-def views_per_step(config, streams) -> int:
-    """Images that pass through a network in a step: all views of all rows. Texts count as one each.
+def views_per_step(config, streams: Mapping[str, Sequence[str]]) -> int:
+    """Images that pass through a network in a step: all views of all rows. A text counts as one.
 
-    streams: those of the objective, stream -> fields.
+    streams: stream -> fields, of the objective.
     """
     from jstr.data.fields import image_fields
 
     return sum(config.streams[name].batch_size * max(1, len(image_fields(fields))) for name, fields in streams.items())
 
 
-def supervised_passes(prepared, example):
-    """An objective that reads the images of all views with made-up labels, one after the other; and its batch."""
+def supervised_passes(prepared, example: Mapping[str, Any]) -> tuple[Any, dict]:
+    """(objective, batch): supervised passes over the images of all views with invented labels, one after the other."""
     import jax.numpy as jnp
 
     from jstr.objectives import supervised
@@ -39,8 +44,8 @@ def supervised_passes(prepared, example):
     return one._replace(init=init, loss=loss), batch
 
 
-def parts_of_a_step(prepared, example):
-    """An objective that makes the passes of a consistency step with made-up labels and nothing else; and its batch."""
+def parts_of_a_step(prepared, example: Mapping[str, Any]) -> tuple[Any, dict]:
+    """(objective, batch): the passes of a consistency step with invented labels, and nothing else."""
     import jax
     import jax.numpy as jnp
 
@@ -57,7 +62,7 @@ def parts_of_a_step(prepared, example):
 
     def loss(params, model_state, teacher, batch, key, step):
         variables = jax.lax.stop_gradient({"params": params["model"], **model_state})
-        taught = model.apply(variables, batch["weak"]["image"], train=False)["logits"]
+        teacher_logits = model.apply(variables, batch["weak"]["image"], train=False)["logits"]
         total, _ = one.loss(params, model_state, teacher, {"labelled": batch["labelled"]}, key, step)
         variables = {"params": params["model"], **model_state}
         rows = batch["strong"]
@@ -65,6 +70,6 @@ def parts_of_a_step(prepared, example):
             variables, rows["image"], rows["tokens"], train=True, mutable=list(model_state), **project
         )
         total += mean(supervised_metrics(outputs["logits"], rows["tokens"], model_config)["loss"])
-        return total, ({**model_state, **updates}, {"read": (taught.sum(), jnp.ones(()))})
+        return total, ({**model_state, **updates}, {"read": (teacher_logits.sum(), jnp.ones(()))})
 
     return one._replace(loss=loss), batch

@@ -1,37 +1,43 @@
 """Speed of a config's training step: python tools/bench_train.py --config=configs/NAME.py [--json=FILE]
 
-One batch that stays on the device, then the config's own input; both in windows of steps after a warm-up, of which the
-median counts. A workdir is not needed. Images are counted as often as they pass through a network: every view of them.
+First with one batch that stays on the device, then with the config's own input; both in windows of steps after a
+warm-up, and the median window counts. No workdir is needed. An image counts each time it passes through a network:
+every view.
 
 --profile=DIR also writes a trace of some steps, for TensorBoard or Perfetto. --compare=A.json prints the ratios to an
 earlier run. --bench_against_supervised, for objectives that see several images of each word, also times a supervised
-forward and backward pass over each of them, in turn with the steps. --bench_against_parts, for objectives with a
-teacher, times what their steps are made of: a forward pass over the weak view as in evaluation, and supervised forward
-and backward passes over the labelled and the strong images.
+forward and backward pass over each of them, alternating with the steps. --bench_against_parts, for objectives with a
+teacher, times the parts of their steps: a forward pass over the weak view as in evaluation, and supervised forward and
+backward passes over the labelled and the strong images.
 """
+
+from __future__ import annotations
 
 import json
 import resource
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import measuring
 import numpy as np
 from absl import flags
 
 from jstr.cli import cli, parse
 
 STEPS = flags.DEFINE_integer("bench_steps", 20, "steps in a window", lower_bound=1)
-WINDOWS = flags.DEFINE_integer("bench_windows", 5, "windows, after one of 3 steps that is not counted", lower_bound=1)
+WINDOWS = flags.DEFINE_integer("bench_windows", 5, "windows, after a warm-up of 3 steps", lower_bound=1)
 REAL = flags.DEFINE_boolean("bench_real_input", True, "also with the config's own input")
 LAYERS = flags.DEFINE_boolean("layers", False, "print the operations of every layer")
-PEAK = flags.DEFINE_float("peak_tflops", None, "what one device could do; default: by its kind, in bfloat16")
-JSON = flags.DEFINE_string("json", None, "write the figures there")
+PEAK = flags.DEFINE_float("peak_tflops", None, "peak of one device; default: by its kind, in bfloat16")
 PROFILE = flags.DEFINE_string("profile", None, "write a trace into this folder")
 COMPARE = flags.DEFINE_string("compare", None, "figures of an earlier run, made with --json")
 AGAINST = flags.DEFINE_boolean("bench_against_supervised", False, "compare with supervised passes over the same images")
 PARTS = flags.DEFINE_boolean("bench_against_parts", False, "compare with the passes of a step with a teacher")
-# Figures that --compare compares, and the names they are printed under.
+measuring.define_json()
+# The figures that are printed and that --compare compares, and their names.
 SHOWN = {
     "resident.images_per_second": "images/s",
     "resident.ms_per_step": "ms/step",
@@ -48,7 +54,7 @@ SHOWN = {
 
 
 def peak_memory_mib() -> float:
-    """Of the device where it tells, else of this process."""
+    """Of the device if it reports it, otherwise of this process."""
     import jax
 
     stats = jax.local_devices()[0].memory_stats() or {}
@@ -56,37 +62,37 @@ def peak_memory_mib() -> float:
 
 
 class Step:
-    """A compiled training step with its state, which makes `together` steps at a time.
+    """A compiled training step with its state, which makes `per_dispatch` steps in each call.
 
     make: (config, objective, optimiser, mesh) -> the jitted step.
     """
 
-    def __init__(self, config, objective, example, mesh, make):
+    def __init__(self, config, objective, example: Mapping[str, Any], mesh, make: Callable):
         import jax
 
         from jstr.parallel import sharding
         from jstr.training import setup
 
         self.state, tx, _ = setup.make_state(config, objective, example, mesh)
-        self.batch, self.together = sharding.put_batch(example, mesh), config.steps_per_dispatch
+        self.batch, self.per_dispatch = sharding.put_batch(example, mesh), config.steps_per_dispatch
         start = time.perf_counter()
-        self.trace = make(config, objective, tx, mesh).trace(self.state, *[self.batch] * self.together)
+        self.trace = make(config, objective, tx, mesh).trace(self.state, *[self.batch] * self.per_dispatch)
         self.program = self.trace.lower().compile()
         self.compile_seconds = time.perf_counter() - start
         jax.block_until_ready(self.state)
 
-    def window(self, steps: int, batches=None) -> tuple[float, float]:
-        """(seconds of a step, share of the time waiting for data) over at least `steps` steps, as training makes them.
+    def window(self, steps: int, batches: Iterator | None = None) -> tuple[float, float]:
+        """(seconds per step, share of the time spent waiting for data) over at least `steps` steps, run as in training.
 
-        batches: an iterator over arrays of batches; None: the batch that is there.
+        batches: an iterator over arrays of batches; None: the batch on the device.
         """
         import jax
 
         start, waited, previous = time.perf_counter(), 0.0, None
-        dispatches = -(-steps // self.together)
+        dispatches = -(-steps // self.per_dispatch)
         for _ in range(dispatches):
             asked = time.perf_counter()
-            some = [self.batch if batches is None else next(batches) for _ in range(self.together)]
+            some = [self.batch if batches is None else next(batches) for _ in range(self.per_dispatch)]
             if previous is None or all(x.is_ready() for x in jax.tree.leaves(previous)):
                 waited += time.perf_counter() - asked
             self.state, metrics = self.program(self.state, *some)
@@ -95,16 +101,16 @@ class Step:
             previous = metrics
         jax.block_until_ready((self.state, previous))
         passed = time.perf_counter() - start
-        return passed / (dispatches * self.together), waited / passed
+        return passed / (dispatches * self.per_dispatch), waited / passed
 
-    def windows(self, images: int, batches=None) -> dict[str, float]:
-        """Figures of the windows; images: that a step passes through networks."""
+    def windows(self, images: int, batches: Iterator | None = None) -> dict[str, float]:
+        """Figures of the windows. images: number that a step passes through networks."""
         self.window(3, batches)
         return figures([self.window(STEPS.value, batches) for _ in range(WINDOWS.value)], images)
 
 
 def figures(windows: list[tuple[float, float]], images: int) -> dict[str, float]:
-    """Of pairs (seconds of a step, share waiting): medians, the best and the worst window."""
+    """Medians, best and worst of windows (seconds per step, share of waiting)."""
     seconds, waits = zip(*windows, strict=True)
     middle = float(np.median(seconds))
     return {
@@ -117,7 +123,7 @@ def figures(windows: list[tuple[float, float]], images: int) -> dict[str, float]
 
 
 def real_windows(step: Step, config, prepared, mesh, images: int) -> tuple[dict | None, str]:
-    """(figures with the config's input, notes on it); no figures where its data are not there."""
+    """(figures with the config's input, notes on it); None instead of figures if its data is missing."""
     from jstr.core import InputError
     from jstr.data.pipeline import TrainData
     from jstr.training.device_cache import DeviceData
@@ -132,13 +138,13 @@ def real_windows(step: Step, config, prepared, mesh, images: int) -> tuple[dict 
     return step.windows(images, (batch["arrays"] for batch in batches)), "; ".join(data.notes)
 
 
-def counted(step: Step, seconds: float, devices: int, kind: str) -> tuple[dict, list]:
-    """Operations of a step: XLA's count, ours, the rate that they make, and the products of ours."""
+def count_operations(step: Step, seconds: float, devices: int, kind: str) -> tuple[dict, list]:
+    """(figures, products): operations of a step by XLA's count and by ours, their rate, and the products we counted."""
     import flops
 
-    found = list(flops.products(step.trace.jaxpr.jaxpr, 1 / step.together))
+    found = list(flops.products(step.trace.jaxpr.jaxpr, 1 / step.per_dispatch))
     peak, by_hand = PEAK.value or flops.peak_tflops(kind), sum(p.flops for p in found)
-    xla = (step.program.cost_analysis() or {}).get("flops", float("nan")) * devices  # of one device's part
+    xla = (step.program.cost_analysis() or {}).get("flops", float("nan")) * devices  # it counts one device's part
     rate = by_hand / seconds / devices / 1e12
     about = {"gflop_xla": xla / 1e9, "gflop_by_hand": by_hand / 1e9, "tflops_per_device": rate, "peak_tflops": peak}
     about |= {"share_of_peak": rate / peak if peak else None, "while_loops": any(p.unknown for p in found)}
@@ -146,7 +152,7 @@ def counted(step: Step, seconds: float, devices: int, kind: str) -> tuple[dict, 
 
 
 def program_memory_mib(program) -> float | None:
-    """Of one device: arguments, results that are not arguments too, and what lies between."""
+    """Of one device: arguments, results that do not alias arguments, and temporaries."""
     sizes = program.memory_analysis()
     if sizes is None:
         return None
@@ -155,11 +161,10 @@ def program_memory_mib(program) -> float | None:
 
 
 def measure(config) -> tuple[dict, list]:
-    """All figures of a config, and the products that its step is made of."""
+    """(all figures of a config, the products of its step)."""
     import jax
     from bench_passes import views_per_step
 
-    from jstr.checkpoints import provenance
     from jstr.data.pipeline import example_batch
     from jstr.parallel import sharding
     from jstr.training import ema_teacher, setup
@@ -169,14 +174,14 @@ def measure(config) -> tuple[dict, list]:
     example = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
     step = Step(config, prepared.objective, example, mesh, setup.make_step)
     images, kind = views_per_step(config, prepared.validation_objective.streams), mesh.devices.flat[0].device_kind
-    result = {"command": " ".join(sys.argv), "commit": provenance.commit(), "machine": provenance.machine()}
+    result = measuring.record()
     result |= {"devices": mesh.size, "device_kind": kind, "dtype": config.model.get("dtype"), "images_per_step": images}
     result |= {name: config[name] for name in ("steps_per_dispatch", "accumulate", "remat")}
     result["compile_seconds"] = step.compile_seconds
     result["resident"] = step.windows(images)
     if AGAINST.value or PARTS.value:
         result["against"] = against(config, prepared, example, mesh, step, images)
-    about, found = counted(step, result["resident"]["ms_per_step"] / 1000, mesh.size, kind)
+    about, found = count_operations(step, result["resident"]["ms_per_step"] / 1000, mesh.size, kind)
     result |= about
     result["real"], result["input"] = real_windows(step, config, prepared, mesh, images)
     if PROFILE.value:
@@ -187,7 +192,7 @@ def measure(config) -> tuple[dict, list]:
 
 
 def against(config, prepared, example, mesh, step: Step, images: int) -> dict:
-    """Plain passes over the same images, in turn with the steps: their figures, and the ratio of medians and bests."""
+    """Plain passes over the same images, alternating with the steps: their figures, and ratios of median and best."""
     from bench_passes import parts_of_a_step, supervised_passes
 
     from jstr.training.train_step import make_train_step
@@ -203,14 +208,15 @@ def against(config, prepared, example, mesh, step: Step, images: int) -> dict:
     return {"what": make.__name__, "passes": len(batch)} | theirs | ratios
 
 
-def value_of(result: dict, name: str) -> float | None:
+def value_of(result: dict | None, name: str) -> float | None:
+    """The figure of a path such as `resident.ms_per_step`, None if it was not measured."""
     for part in name.split("."):
         result = (result or {}).get(part)
     return result
 
 
 def lines(result: dict) -> list[str]:
-    """What a person reads."""
+    """The figures as text."""
     kind, per = f"{result['devices']} x {result['device_kind']}", result["steps_per_dispatch"]
     out = [f"{kind}, {result['images_per_step']} images a step, {result['dtype']}, {per} step(s) a dispatch"]
     for name, title in SHOWN.items():
@@ -255,16 +261,14 @@ def run() -> None:
             before = json.loads(Path(COMPARE.value).read_text())
         except (OSError, ValueError) as error:
             raise InputError(f"--compare={COMPARE.value}: {error}; give a file that --json wrote") from error
-    if JSON.value and not Path(JSON.value).absolute().parent.is_dir():
-        raise InputError(f"--json={JSON.value}: its folder does not exist")
+    measuring.check_json()
     result, found = measure(config)
     print("\n".join(lines(result)))
     if LAYERS.value:
         print(flops.as_markdown(flops.layer_table(found)))
     if before:
         print("\n".join(comparison(before, result)))
-    if JSON.value:
-        Path(JSON.value).write_text(json.dumps(result, indent=2) + "\n")
+    measuring.write_json(result)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@
     python tools/compile_tpu.py --all [--topology=v5e:2x4] [--effort=-1] --json=configs/results/compile_tpu.json
     python tools/compile_tpu.py --scaling
 
-The batch sizes of a config are those of one chip, or of one device where a chip has two (TPU7x; v4, as libtpu counts
-it). For each: memory in use against what it has, arithmetic, bytes moved, bytes of every collective, and how long a
-step takes at least by the published peaks. --all: every method at its published batch sizes on every topology, or on
-that of --topology; its file is written row by row, and what it holds of the same commit, versions and effort is not
-compiled again. --scaling: the chip counts at which communication equals arithmetic, and host cores per chip; needs no
-libtpu.
+The batch sizes of a config count for one chip, or for one device where a chip has two (TPU7x; v4, as libtpu counts it).
+For each it prints memory in use against what it has, arithmetic, bytes moved, bytes of every collective, and a lower
+bound of the step time from the published peaks. --all: every method at its published batch sizes on every topology, or
+on that of --topology; the file is written row by row, and rows of the same commit, versions and effort are not compiled
+again. --scaling: the chip counts at which communication equals arithmetic, and host cores per chip; needs no libtpu.
 """
 
 import json
@@ -22,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-# Before jax is imported: there is no TPU to ask about, and none to keep for one process.
+# Before jax is imported: there is no TPU to query or to reserve.
 os.environ |= dict(JAX_PLATFORMS="cpu", TPU_SKIP_MDS_QUERY="1", ALLOW_MULTIPLE_LIBTPU_LOAD="1")
 os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
 
@@ -57,7 +56,7 @@ def devices_of(topology: str) -> list:
 
 
 def step_of(config, mesh):
-    """(jitted step, shapes of its state and batch, images of a step, parameters); batch sizes count for each chip."""
+    """(jitted step, shapes of its state and batch, images per step, parameters). Batch sizes count for each chip."""
     import jax
 
     from jstr.data.pipeline import example_batch
@@ -81,7 +80,7 @@ def step_of(config, mesh):
 
 
 def flop_of(traced) -> float:
-    """Of all chips together; loops count with their lengths."""
+    """Operations of a step on all chips together; loops count with their lengths."""
     import flops
 
     return sum(product.flops for product in flops.products(traced.jaxpr.jaxpr))
@@ -97,9 +96,9 @@ def compiled(config, topology: str, effort: float = 0.0) -> dict:
 
     devices = devices_of(topology)
     mesh = sharding.make_mesh(config.mesh, devices)
-    kind = devices[0].device_kind
-    row = {"topology": topology, "chip": kind, "chips": mesh.size, "mesh": dict(mesh.shape)}
+    row = {"topology": topology, "chip": devices[0].device_kind, "chips": mesh.size, "mesh": dict(mesh.shape)}
     row["devices_a_chip"] = tpu_cost.devices_a_chip(devices)
+    chip = tpu_cost.share_of_chip(devices)
     with platform.tracing_for("tpu"):
         step, shapes, images, parameters = step_of(config, mesh)
         traced = step.trace(*shapes)
@@ -107,7 +106,6 @@ def compiled(config, topology: str, effort: float = 0.0) -> dict:
         start = time.perf_counter()
         row |= {"batch_per_chip": {n: s.batch_size for n, s in config.streams.items()}, "parameters": parameters}
         row |= {"images": images, "dtype": config.model.get("dtype"), "flops": flop, "effort": effort}
-        chip = tpu_cost.share_of_chip(devices)
         row["memory_of_chip"] = chip.memory if chip else None
         try:
             program = traced.lower().compile({"exec_time_optimization_effort": effort} if effort else None)
@@ -116,12 +114,19 @@ def compiled(config, topology: str, effort: float = 0.0) -> dict:
                 raise
             return row | {"fits": False, "error": " ".join(str(error).split())[:300]}
     row["compile_seconds"] = round(time.perf_counter() - start, 1)
+    return row | costs(program, mesh.size, flop, chip)
+
+
+def costs(program, devices: int, flop: float, chip) -> dict:
+    """Memory, traffic and collectives of a compiled step for one chip, and the time that it takes at least."""
+    import tpu_cost
+
     memory, text, cost = program.memory_analysis(), program.as_text(), program.cost_analysis()
     used = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     used += memory.temp_size_in_bytes + memory.generated_code_size_in_bytes
-    found = tpu_cost.collectives(text, mesh.size)
+    found = tpu_cost.collectives(text, devices)
     at_least = memory.argument_size_in_bytes + memory.output_size_in_bytes  # the state is read and written
-    row |= {"memory": used, "fits": chip is None or used <= chip.memory, "bytes_moved": cost["bytes accessed"]}
+    row = {"memory": used, "fits": chip is None or used <= chip.memory, "bytes_moved": cost["bytes accessed"]}
     row |= {"flops_xla": cost["flops"], "host_calls": tpu_cost.host_calls(text)}
     row["collectives"] = {f"{kind}, {purpose}": c._asdict() for (kind, purpose), c in sorted(found.items())}
     if chip:
@@ -130,7 +135,7 @@ def compiled(config, topology: str, effort: float = 0.0) -> dict:
 
 
 def show(name: str, row: dict) -> None:
-    """One compilation, for people."""
+    """Prints one compilation."""
     batch = " + ".join(map(str, row["batch_per_chip"].values()))
     each = "chip" if row["devices_a_chip"] == 1 else f"device, of which a chip has {row['devices_a_chip']}"
     print(f"{name} on {row['topology']} ({row['chips']} x {row['chip']}), batch {batch} a {each}, {row['dtype']}")
@@ -142,17 +147,18 @@ def show(name: str, row: dict) -> None:
     of = f" of {has / GIB:.0f} ({'fits' if row['fits'] else 'DOES NOT FIT'})" if has else ""
     print(f"  memory GiB     {row['memory'] / GIB:14.2f}{of}")
     print(f"  GFLOP          {row['flops'] / 1e9:14.1f}   (XLA, which counts loops once: {row['flops_xla'] / 1e9:.1f})")
-    print(f"  moved GB       {row['bytes_moved'] / 1e9:14.2f}   (XLA's, with what stays on the chip; loops once)")
+    print(f"  moved GB       {row['bytes_moved'] / 1e9:14.2f}   (XLA, with what stays on the chip; loops once)")
     for what, c in row["collectives"].items():
         print(f"  {c['count']:4} x {what:28} {c['bytes'] / 1e6:10.3f} MB")
     if row.get("seconds_at_least"):
         times = {k: 1000 * v for k, v in row["seconds_at_least"].items()}
         print(f"  ms at least    {max(times.values()):14.2f}   ({', '.join(f'{k} {v:.2f}' for k, v in times.items())})")
-    print(f"  back to the host {', '.join(row['host_calls']) or 'nothing'}")
+    print(f"  host calls     {', '.join(row['host_calls']) or 'none'}")
     print(f"  compiled in {row['compile_seconds']} s, effort {row['effort']:g}")
 
 
 def about() -> dict:
+    """Commit and versions, which a result depends on."""
     import jax
     import jaxlib
 
@@ -169,7 +175,7 @@ def about() -> dict:
 
 
 def everything(topologies, effort: float, file: str | None) -> None:
-    """--all: each compilation in a process of its own, the table after each."""
+    """--all: each compilation in its own process; the table at the end."""
     rows = json.loads(Path(file).read_text())["rows"] if file and Path(file).is_file() else {}
     now = about() | {"effort": effort}
     for topology in topologies:
@@ -194,7 +200,7 @@ def everything(topologies, effort: float, file: str | None) -> None:
 
 
 def table(rows: dict[str, dict]) -> list[str]:
-    """A line a compilation, in Markdown."""
+    """The compilations as a Markdown table."""
     lines = ["| step | memory GiB | GFLOP | moved GB | all-reduce MB | other MB | ms at least |"]
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, row in rows.items():

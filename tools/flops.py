@@ -1,7 +1,7 @@
-"""Floating-point operations of a program, counted in its trace layer by layer, and what chips could do.
+"""Floating-point operations of a program, counted in its trace layer by layer, and published peaks of chips.
 
-XLA's own count (`compiled.cost_analysis()`) takes the body of a loop once, however often it runs, and is of the program
-after fusion. Here loops count with their lengths, and every product is found under the name of its layer.
+XLA's own count (`compiled.cost_analysis()`) takes the body of a loop once, however often it runs, and describes the
+program after fusion. Here loops count with their lengths, and every product is listed under the name of its layer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Dense bfloat16 TFLOP/s of one device, by jax's device_kind (or the start of it): the makers' data sheets.
+# Dense bfloat16 TFLOP/s of one device, by jax's device_kind (or its beginning), from the makers' data sheets.
 PEAK_TFLOPS = {
     "TPU v3": 61.5,  # a device is one of the two cores of a chip
     "TPU v4": 275.0,
@@ -37,13 +37,13 @@ PEAK_TFLOPS = {
 
 
 def peak_tflops(device_kind: str) -> float | None:
-    """Of the longest name in PEAK_TFLOPS that device_kind starts with, whole words; None: not there."""
+    """The peak of the longest name in PEAK_TFLOPS that device_kind starts with, whole words; None: unknown."""
     fits = [name for name in PEAK_TFLOPS if re.match(rf"{name}(?![\w.])", device_kind)]
     return PEAK_TFLOPS[max(fits, key=len)] if fits else None
 
 
 class Product(NamedTuple):
-    """One convolution or matrix product of a trace. layer: names of modules, "a/b/c"; unknown: in a `while` loop."""
+    """A convolution or matrix product of a trace. layer: module names, "a/b/c"; unknown: it is in a `while` loop."""
 
     layer: str
     backward: bool
@@ -54,8 +54,8 @@ class Product(NamedTuple):
 def products(jaxpr, times: float = 1.0, outside: str = "", unknown: bool = False) -> Iterator[Product]:
     """All products of a jaxpr. A multiplication and an addition are two operations.
 
-    The body of a scan counts `length` times, the dearest branch of a `cond` once. How often a `while` loop runs is not
-    known here: its body counts once and is marked. Zeros that padding or dilation puts into a convolution are left out.
+    The body of a scan counts `length` times, the most expensive branch of a `cond` once. The number of iterations of a
+    `while` loop is unknown: its body counts once and is marked. Zeros from padding or dilation are not counted.
     """
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
@@ -73,7 +73,7 @@ def products(jaxpr, times: float = 1.0, outside: str = "", unknown: bool = False
 
 
 def layer_table(found: list[Product], depth: int = 2) -> dict[str, tuple[float, float]]:
-    """Layer (the first `depth` names) -> FLOPs (forward, backward). What is computed again counts as backward."""
+    """Layer (the first `depth` names) -> FLOPs (forward, backward). Recomputation counts as backward."""
     table: dict[str, tuple[float, float]] = {}
     for product in found:
         name = "/".join(product.layer.split("/")[:depth]) or "(none)"
@@ -83,6 +83,7 @@ def layer_table(found: list[Product], depth: int = 2) -> dict[str, tuple[float, 
 
 
 def as_markdown(table: Mapping[str, tuple[float, float]]) -> str:
+    """The table in Markdown, most expensive layer first, with a total."""
     rows = sorted(table.items(), key=lambda row: -sum(row[1]))
     total = tuple(map(sum, zip(*table.values(), strict=True))) if table else (0.0, 0.0)
     lines = ["| layer | forward GFLOP | backward GFLOP |", "| --- | ---: | ---: |"]
@@ -100,7 +101,7 @@ def _bodies(params: Mapping) -> Iterator:
 
 
 def _layer(scope: str) -> str:
-    """The modules of a name stack such as jvp(Model)/extractor/conv_0; jax's own marks are taken off."""
+    """The modules of a name stack such as jvp(Model)/extractor/conv_0, without jax's own marks."""
     scope = re.sub(r"\b(jvp|transpose|vmap|jit|pjit|rematted_computation|checkpoint|remat)\b", "", scope)
     names = [name for name in re.split(r"[/()]+", scope) if name and "->" not in name]
     outer = {"while", "body", "cond", "scan", "closed_call", "core_call"}

@@ -22,7 +22,7 @@ def read_rows(workdir: str) -> list[dict]:
 
 
 def curve(rows: list[dict], metric: str, minutes: bool) -> tuple[list[float], list[float]]:
-    """Where along the axis, and the value, of all rows that have the metric."""
+    """(positions on the horizontal axis, values) of all rows that have the metric."""
     found = [(row["seconds"] / 60 if minutes else row["step"], row[metric]) for row in rows if metric in row]
     return [x for x, _ in found], [y for _, y in found]
 
@@ -38,7 +38,7 @@ def run(argv: list[str] | None = None) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("curves are drawn by matplotlib: pip install -e '.[plot]'") from None
+        raise InputError("curves need matplotlib: pip install -e '.[plot]'") from None
 
     runs = {}
     for text in args.runs:

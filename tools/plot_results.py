@@ -87,7 +87,7 @@ def run(argv: list[str] | None = None) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("figures are drawn by matplotlib: pip install -e '.[plot]'") from None
+        raise InputError("figures need matplotlib: pip install -e '.[plot]'") from None
     import jstr
 
     figure = Figure(figsize=(9, 4.9), dpi=100)

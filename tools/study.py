@@ -1,9 +1,9 @@
 """Trains every arm of a study and tabulates them: python tools/study.py configs/studies/NAME.txt --out=runs/NAME
 
-Arms run one after the other, as a user would start them, and each continues where it stopped; those that have ended are
-not run again. `--seeds=0,1` repeats all of them, `--only=PATTERN` runs some, so that another process can run others at
-the same time. Everything behind `--` goes to every arm, such as `-- --config.data_root=DATA`. What an arm prints is in
-OUT/SEED/ARM/log.txt. --json writes scores, costs and commands of the arms that have ended.
+Arms (runs) are trained one after the other with the command line that a user would type. An interrupted arm continues,
+a finished one is not run again. `--seeds=0,1` repeats all of them; `--only=PATTERN` runs some, so that other processes
+can run others at the same time. Everything after `--` is passed to every arm, such as `-- --config.data_root=DATA`. The
+output of an arm is in OUT/SEED/ARM/log.txt. --json writes scores, costs and commands of the finished arms.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Arm(NamedTuple):
 
 
 def read_study(path: str) -> list[Arm]:
-    """The arms of a file, a line each. A line that begins with @NAME only says which options @NAME stands for.
+    """The arms of a file, one on each line. A line that begins with @NAME defines the options that @NAME stands for.
 
     Raises:
-      InputError: no file, an arm without a config, twice, or that needs one not above.
+      InputError: no file, an arm without a config, a repeated arm, or one that needs an arm not defined above.
     """
     try:
         lines = Path(path).read_text().splitlines()
@@ -50,30 +50,30 @@ def read_study(path: str) -> list[Arm]:
             shared[name] = options
             continue
         if not options or name in arms:
-            raise InputError(f"{path}:{number}: an arm is a name of its own, a config and options of it")
+            raise InputError(f"{path}:{number}: expected a new name, a config and options")
         unknown = set(re.findall(r"{([\w-]+)}", " ".join(options))) - set(arms)
         if unknown:
-            raise InputError(f"{path}:{number}: {name} needs {', '.join(sorted(unknown))}, which no line above is")
+            raise InputError(f"{path}:{number}: {name} needs {', '.join(sorted(unknown))}, which no line above defines")
         arms[name] = Arm(name, [f"--config={options[0]}", *options[1:]])
     if not arms:
-        raise InputError(f"{path} has no arm")
+        raise InputError(f"{path} defines no arm")
     return list(arms.values())
 
 
 def command(arm: Arm, root: Path, seed: int, more: list[str]) -> list[str]:
-    """What follows `python -m jstr.main`."""
+    """The options of `python -m jstr.main` for an arm."""
     options = [re.sub(r"{([\w-]+)}", lambda found: str(root / found[1]), option) for option in arm.options]
     return [*options, f"--workdir={root / arm.name}", f"--config.seed={seed}", *more]
 
 
 def result(workdir: Path) -> dict | None:
-    """What a run that has ended reports, None before."""
+    """The results of a finished run, otherwise None."""
     file = workdir / "results.json"
     return json.loads(file.read_text()) if file.exists() else None
 
 
 def train(arm: Arm, root: Path, seed: int, more: list[str]) -> None:
-    """Runs an arm to its end. Raises InputError: it failed; the last line of its log is told."""
+    """Runs an arm to its end. Raises InputError with the last line of its log: it failed."""
     workdir = root / arm.name
     workdir.mkdir(parents=True, exist_ok=True)
     log = workdir / "log.txt"
@@ -81,10 +81,11 @@ def train(arm: Arm, root: Path, seed: int, more: list[str]) -> None:
         options = command(arm, root, seed, more)
         failed = subprocess.run([sys.executable, "-m", "jstr.main", *options], stdout=out, stderr=out).returncode
     if failed or result(workdir) is None:
-        raise InputError(f"{arm.name} of seed {seed} did not end: {log.read_text().splitlines()[-1]} ({log})")
+        raise InputError(f"{arm.name} of seed {seed} failed: {log.read_text().splitlines()[-1]} ({log})")
 
 
 def line(name: str, found: dict) -> str:
+    """One row of the table: accuracy on every set, and the time."""
     sets = {**found["sets"], **{k: v for k, v in found.get("other_weights", {}).get("sets", {}).items()}}
     scores = "".join(f"  {key} {row['accuracy']:.1f}" for key, row in sets.items())
     return f"{name:24}{scores}  {found['seconds'] / 60:.1f} min"

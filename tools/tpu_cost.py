@@ -1,6 +1,6 @@
-"""What a training step costs: the collectives of its compiled form, published peaks, and what follows from them.
+"""Cost model of a training step on TPUs: the collectives of its compiled form, and published peaks.
 
-For tools/compile_tpu.py. Nothing here is measured.
+Used by tools/compile_tpu.py. Nothing here is measured.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CHIPS = {
     "TPU v5 lite": _chip("TPU v5e", 16 * 2**30, 819e9, 200e9),
     "TPU v5": _chip("TPU v5p", 95 * 2**30, 2765e9, 600e9),
     "TPU v6 lite": _chip("TPU v6e", 32 * 2**30, 1640e9, 400e9),
-    # Its compute and capacity were read there; its bandwidth and link are from memory and want checking.
+    # Compute and capacity are from that page; bandwidth and link are not and should be checked.
     "TPU7x": Chip(2 * 1e12 * PEAK_TFLOPS["TPU7x"], 192 * 2**30, 7380e9, 600e9),
 }
 # NVIDIA's data sheet. Within a host the GPUs have NVLink, between hosts one 400 Gb/s adapter each.
@@ -45,12 +45,12 @@ H100 = {
 
 
 def devices_a_chip(devices: list) -> int:
-    """How many devices lie on a chip: two where its cores are apart (TPU7x, and v4 as libtpu counts it), else one."""
+    """Devices on each chip: two where its cores are separate devices (TPU7x, and v4 as libtpu counts it), else one."""
     return len(devices) // len({tuple(device.coords) for device in devices})
 
 
 def share_of_chip(devices: list) -> Chip | None:
-    """What a device has of its chip; None: a chip that is not in CHIPS."""
+    """The peaks of one device, its share of a chip; None: a chip that is not in CHIPS."""
     chip = CHIPS.get(devices[0].device_kind)
     return chip and Chip(*(figure / devices_a_chip(devices) for figure in chip))
 
@@ -73,7 +73,7 @@ def collectives(hlo: str, devices: int) -> dict[tuple[str, str], Collective]:
     """(kind, purpose) -> Collective, of the text of a compiled program. Those in loops count as often as they run.
 
     purpose: batch norm, backward (gradients, mostly) or forward (loss, metrics and the rest), by their place in the
-    program. devices: in a group, where the text does not tell.
+    program. devices: size of a group, where the text does not give it.
     """
     found: dict[tuple[str, str], Collective] = {}
     for line, times in _lines_with_counts(hlo):
@@ -120,7 +120,7 @@ def _purpose(line: str) -> str:
 
 
 def _lines_with_counts(hlo: str) -> Iterator[tuple[str, int]]:
-    """Every instruction of a program with the number of times that it runs."""
+    """Every instruction of a program with the number of times it runs."""
     bodies, entry = _computations(hlo)
     counts: dict[str, int] = {}
 
@@ -158,7 +158,7 @@ def _computations(hlo: str) -> tuple[dict[str, list[str]], str]:
 
 
 def _trips(line: str, condition) -> int:
-    """How often a loop runs: as XLA says, else the number that its counter is compared with, else once."""
+    """Iterations of a loop: XLA's annotation, else the constant that its counter is compared with, else one."""
     if match := re.search(r'"known_trip_count":\{"n":"(\d+)"', line):
         return int(match[1])
     numbers = [m[1] for text in condition if (m := re.search(r"s32\[\]\S* constant\((\d+)\)", text))]
@@ -166,7 +166,7 @@ def _trips(line: str, condition) -> int:
 
 
 def host_calls(hlo: str) -> list[str]:
-    """What in a compiled program goes back to the host: callbacks, infeeds, outfeeds, host transfers."""
+    """Calls from a compiled program to the host: callbacks, infeeds, outfeeds, host transfers."""
     found = re.findall(r'custom_call_target="([^"]*(?:callback|host)[^"]*)"', hlo, re.IGNORECASE)
     found += re.findall(r" (infeed|outfeed)\(", hlo)
     found += ["transfer"] * hlo.count("is_host_transfer=true")
@@ -174,12 +174,14 @@ def host_calls(hlo: str) -> list[str]:
 
 
 def bounds(flop: float, moved: float, sent: float, chip: Chip) -> dict[str, float]:
-    """Seconds that arithmetic, memory and links take at least, at the chip's published peaks."""
+    """Lower bounds in seconds for arithmetic, memory and links, at the chip's published peaks."""
     return {"compute": flop / chip.flops, "memory": moved / chip.bandwidth, "links": sent / chip.link}
 
 
 def balance(flop_per_image: float, parameters: int, batch: int, chip: Chip, share: float) -> dict[str, float]:
-    """Where the all-reduce of float32 gradients takes as long as the arithmetic of a step with `batch` images in all.
+    """The chip count at which the all-reduce of float32 gradients takes as long as the arithmetic of a step.
+
+    batch: images of a step, over all chips.
 
     Arithmetic on n chips takes F B / (n s P) with s the share of the peak P that is reached; a ring sends
     8 (n - 1) / n bytes for each parameter over a link of L bytes/s. Equal at n = 1 + F B L / (8 s P parameters).
@@ -189,7 +191,7 @@ def balance(flop_per_image: float, parameters: int, batch: int, chip: Chip, shar
 
 
 def scaling_lines(name: str, batch: int, parameters: int, flop: float, rate: float) -> list[str]:
-    """A row for each chip. flop: an image. rate: images/s that a host core prepares."""
+    """A row for each kind of chip. flop: of one image. rate: images/s that a host core prepares."""
     lines = []
     for kind, chip in ({"v5e": CHIPS["TPU v5 lite"]} | H100).items():
         found = balance(flop, parameters, batch, chip, SHARE)

@@ -1,4 +1,4 @@
-"""Benchmarks: what is counted, and that the tools print and write it. No time is tested."""
+"""Benchmarks: what they count, print and write. No time is tested."""
 
 import json
 import os
@@ -29,8 +29,8 @@ def test_matrix_products():
 @pytest.mark.parametrize(
     "stride, dilation, padding", [(1, 1, "SAME"), (2, 1, "SAME"), (1, 2, "VALID"), (3, 1, "VALID")]
 )
-def test_convolutions_count_what_meets_a_pixel(stride, dilation, padding):
-    """Against the number of products that a convolution of ones with ones adds up; gradients make as many each."""
+def test_convolutions_count_products_with_pixels(stride, dilation, padding):
+    """Equal to the sum of a convolution of ones with ones; each gradient takes as many."""
     x, w = jnp.ones((2, 9, 8, 3)), jnp.ones((3, 2, 3, 5))
 
     def conv(x, w):
@@ -151,7 +151,7 @@ def test_bench_input(tmp_path):
 
 
 def test_bench_decode(tmp_path):
-    """An attention decoder told to end no word makes all steps, and one told to end all makes one."""
+    """An attention decoder that never ends a word runs all steps; one that ends every word runs one."""
     file = tmp_path / "a.json"
     command = ["tools/bench_decode.py", "--batches=1,2", "--bench_seconds=0.1", f"--json={file}"]
     status, out, err = call(

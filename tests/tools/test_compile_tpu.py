@@ -1,4 +1,4 @@
-"""What a step costs, and that it compiles for TPUs: only the collectives that it must have, and nothing on the host."""
+"""The cost model, and that steps compile for TPUs with only the necessary collectives and no host calls."""
 
 import importlib.util
 import json
@@ -101,7 +101,7 @@ compile_tpu.everything(["v5e:2x4", "v6e:2x4"], EFFORT, FILE)
 """
 
 
-def test_all_goes_on_where_it_stopped(tmp_path):
+def test_all_continues_where_it_stopped(tmp_path):
     def compiled(commit, effort):
         said = call("-c", f"COMMIT, EFFORT, FILE = {commit!r}, {effort}, {str(tmp_path / 'rows.json')!r}" + ALL)
         assert said[0] == 0, said

@@ -27,14 +27,14 @@ def test_studies_name_configs_that_exist(name, tmp_path):
 @pytest.mark.parametrize(
     "text, says",
     [
-        ("", "no arm"),
-        ("# a", "no arm"),
+        ("", "defines no arm"),
+        ("# a", "defines no arm"),
         ("a", "a config"),
-        ("a x.py\na y.py", ":2: an arm"),
+        ("a x.py\na y.py", ":2: expected a new name"),
         ("a x.py:from={b}", "b, which"),
     ],
 )
-def test_studies_that_cannot_be(text, says, tmp_path):
+def test_invalid_studies(text, says, tmp_path):
     (tmp_path / "study.txt").write_text(text)
     with pytest.raises(InputError, match=says):
         study.read_study(tmp_path / "study.txt")
@@ -51,6 +51,6 @@ def test_arms_run_once_and_are_tabulated(tmp_path, capsys, monkeypatch):
     assert found["step"] == 1 and found["sets"]["rendered"]["words"] == 16
     assert "--workdir=OUT/seed0/first" in found["command"]
     log = (tmp_path / "runs/seed0/first/log.txt").read_text()
-    with pytest.raises(InputError, match="second of seed 0 did not end: error: .*nothing"):
+    with pytest.raises(InputError, match="second of seed 0 failed: error: .*nothing"):
         study.run(arguments)
     assert (tmp_path / "runs/seed0/first/log.txt").read_text() == log
