@@ -1,20 +1,35 @@
-"""Views drawn within the training step: which streams, with which keys, on how many devices."""
+"""Views made within the training step: for which streams, with which keys, on how many devices."""
 
+import cv2
 import jax
 import numpy as np
 import pytest
-from testing import call, contrastive_config, quick_jit
+from testing import REAL_WORDS, call, contrastive_config, quick_jit
+from views_testing import SIZE, base_of, off
 
+from jstr.augment.host import registry
 from jstr.core import InputError, Objective
+from jstr.data.images import ImageSpec
 from jstr.training import setup
-from jstr.training.device_augmentation import base_fields, on_device
+from jstr.training.device_augmentation import OPS, base_fields, on_device
 
 KEY = jax.random.PRNGKey(0)
 
 
-def off(images, others) -> np.ndarray:
-    """Mean difference in grey levels, by image."""
-    return np.abs(np.asarray(images, float) - np.asarray(others, float)).mean(axis=(1, 2, 3))
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_whole_views_change_real_words_as_much_as_the_hosts(name):
+    """Mean change of 64 words, over 4 views of each and over 16 that the host makes before the resize; within 15 %."""
+    images = [cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in sorted(REAL_WORDS.glob("*.*g"))][:64]
+    assert len(images) == 64
+    spec, start = ImageSpec(SIZE, 3), base_of(images)
+    device = quick_jit(OPS[name])
+    found = [np.asarray(device(start, jax.random.PRNGKey(seed))) for seed in range(4)]
+    rng = np.random.default_rng(0)
+    views = [[spec.fit(registry.OPS[name](image, rng)) for image in images] for _ in range(16)]
+    change, expected = (np.mean([off(view, start.images) for view in some]) for some in (found, views))
+    assert abs(change / expected - 1) < 0.15, (change, expected)
+    np.testing.assert_array_equal(device(start, jax.random.PRNGKey(0)), found[0])
+    assert (off(found[0], found[1]) > 0).mean() > 0.8
 
 
 def echo(*fields) -> Objective:
@@ -54,15 +69,15 @@ def test_only_streams_with_operations_change_and_unknown_ones_are_refused():
     config.streams.unlabelled.views = dict(view0={}, view1={})
     assert setup.prepare(config).objective.streams["unlabelled"][:2] == ("view0", "view1")
     for view, message in (
-        (dict(crop={}), "'crop' has no form for the device"),
-        (dict(seqclr=dict(lo=1)), "no 'lo'"),
+        (dict(crop={}), "'crop' does not run on the device"),
+        (dict(seqclr=dict(lo=1)), "has no lo .*it takes low, high"),
         (dict(swirl={}), "unknown operation 'swirl'"),
     ):
         config.streams.unlabelled.views = dict(view0=view)
         with pytest.raises(InputError, match=message):
             setup.prepare(config)
     config.augment.where = "gpu"
-    with pytest.raises(InputError, match="choose host or device"):
+    with pytest.raises(InputError, match="choose one of host, device"):
         setup.prepare(config)
 
 

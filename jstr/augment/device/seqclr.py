@@ -1,10 +1,10 @@
-"""SeqCLR's seven operations and their mixture for a batch, as augment/host/seqclr.py does them for one image.
+"""SeqCLR's seven operations and their mixture for a batch (Aberdam et al. 2021), as host/seqclr.py does for one image.
 
-seqclr.md section 2.3. The draws are distributed alike, and fractions, pixels of kernels and cuts refer to the picture
-before its resize, as there. What differs: the host works on the picture as it is and resizes the result; here the
-resized picture is read once for all operations that move pixels, bilinear instead of bicubic, then the values change,
-without rounding in between. So detail that the resize took away does not come back where a crop enlarges, and a kernel
-that was applied before pixels moved sees the word's neighbourhood after the move, at the scale of before.
+Draws have the same distribution, and fractions, kernels and cuts refer to the image before its resize, as there.
+Differences: the host augments first and resizes the result; here the resized image is sampled once for all operations
+that move pixels, bilinear instead of bicubic, then the values change, without rounding in between. So a crop does not
+bring back detail that the resize removed, and a kernel that precedes a move sees the neighbourhood after the move, at
+the scale before it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jstr.augment.device.base import Base, ranks, tent, to_uint8
+from jstr.augment import spec
+from jstr.augment.device.base import Base, linear_weight, ranks, to_uint8
+from jstr.augment.spec import Range, Seqclr
 from jstr.core import Array
 
-CONTRAST, BLUR, VERTICAL, HORIZONTAL, SHARPEN, PIECEWISE, PERSPECTIVE = range(7)  # the order of ops_seqclr.PAPER
-GRID = 4  # rows and columns of the largest grid of piecewise_affine
+GRID = spec.GRID_POINTS[1]  # rows and columns of the largest grid
+TAPS = np.arange(-spec.BLUR_REACH, spec.BLUR_REACH + 1)  # of the kernels, from their middle
 
 
 class Draws(NamedTuple):
-    """Random numbers of a batch. rank [B, 7]: the place of each operation in the order. on [B, 7]: whether it runs.
+    """Random numbers of a batch. rank [B, 7]: when each operation is applied. on [B, 7]: whether it is.
 
     factor [B]; sigma [B] in pixels; cuts [B, 4]: top, bottom, left, right; blend [B, 2]: alpha and lightness; points
     [B, 2]: rows and columns; moves [B, 2, GRID, GRID]: vertical and horizontal; corners [B, 4, 2]: how far each is
-    pulled in x and y, clockwise from the upper left. Lengths are fractions of the picture's.
+    pulled in x and y, clockwise from the upper left. Lengths are fractions of the image's.
     """
 
     rank: Array
@@ -41,42 +43,48 @@ class Draws(NamedTuple):
     corners: Array
 
 
-def draw(key: Array, batch: int, low: int = 1, high: int = 5) -> Draws:
-    """The numbers for `batch` rows, each of which runs between `low` and `high` of the operations."""
+def draw(key: Array, batch: int, low: int = spec.SEQCLR_COUNT[0], high: int = spec.SEQCLR_COUNT[1]) -> Draws:
+    """The random numbers of `batch` rows, to each of which between `low` and `high` operations are applied."""
     keys = jax.random.split(key)
-    # Few large draws, because each is a program of its own to compile.
+    # Few large draws, because each compiles to a program of its own.
     order, count, factor, sigma, cuts, blend, points, spreads = jnp.split(
         jax.random.uniform(keys[0], (batch, 20)), np.cumsum([7, 1, 1, 1, 4, 2, 2]), axis=1
     )
     moves, corners = jnp.split(jax.random.normal(keys[1], (batch, 2 * GRID**2 + 8)), [2 * GRID**2], axis=1)
-    rank = ranks(order)
+    rank, (fewest, most) = ranks(order), spec.GRID_POINTS
     return Draws(
         rank=rank,
         on=rank < low + jnp.floor(count * (high + 1 - low)),
-        factor=0.5 + 0.5 * factor[:, 0],
-        sigma=0.5 + sigma[:, 0],
-        cuts=cuts * jnp.array([0.4, 0.4, 0.02, 0.02]),
-        blend=0.5 * blend,
-        points=2 + jnp.floor(points * (GRID - 1)).astype(jnp.int32),
-        moves=((0.02 + 0.01 * spreads[:, :1]) * moves).reshape(-1, 2, GRID, GRID),
-        corners=jnp.mod(jnp.abs((0.01 + 0.01 * spreads[:, 1:]) * corners), 1.0).reshape(-1, 4, 2),
+        factor=_between(factor[:, 0], spec.CONTRAST_FACTOR),
+        sigma=_between(sigma[:, 0], spec.BLUR_SIGMA),
+        cuts=_between(cuts, *(spec.VERTICAL_CUT,) * 2, *(spec.HORIZONTAL_CUT,) * 2),
+        blend=_between(blend, spec.SHARPEN_ALPHA, spec.SHARPEN_LIGHTNESS),
+        points=fewest + jnp.floor(points * (most + 1 - fewest)).astype(jnp.int32),
+        moves=(_between(spreads[:, :1], spec.GRID_SCALE) * moves).reshape(-1, 2, GRID, GRID),
+        corners=jnp.mod(jnp.abs(_between(spreads[:, 1:], spec.CORNER_SCALE) * corners), 1.0).reshape(-1, 4, 2),
     )
 
 
-def seqclr(base: Base, key: Array, *, low: int = 1, high: int = 5) -> Array:
+def _between(drawn: Array, *ranges: Range) -> Array:
+    """Uniform numbers [B, n] or [B] of 0..1, scaled to a range for each column, or the same for all."""
+    low, high = np.array(ranges).T if len(ranges) > 1 else ranges[0]
+    return low + (high - low) * drawn
+
+
+def seqclr(base: Base, key: Array, *, low: int = spec.SEQCLR_COUNT[0], high: int = spec.SEQCLR_COUNT[1]) -> Array:
     """Between `low` and `high` of the seven operations, none twice, in random order -> uint8 [B, H, W, C]."""
     return apply(base, draw(key, len(base.images), low, high))
 
 
 def apply(base: Base, draws: Draws) -> Array:
-    """The operations that `draws` turns on -> uint8 [B, H, W, C]."""
+    """Applies the operations that `draws` turns on -> uint8 [B, H, W, C]."""
     cuts = _whole_pixels(base, draws.cuts)
-    pixels = base.read(*_sources(base, draws, cuts))
+    pixels = base.sample(*_sources(base, draws, cuts))
     return to_uint8(_values(base, draws, cuts, pixels))
 
 
 def _whole_pixels(base: Base, cuts: Array) -> Array:
-    """Cuts end between pixels of the picture, and where they would leave nothing there are none: [B, 4]."""
+    """Cuts [B, 4] rounded to whole pixels of the image, and zero where they would leave nothing."""
     lengths = base.size[:, np.array([0, 0, 1, 1])]
     whole = jnp.rint(cuts * lengths).reshape(-1, 2, 2)
     some = whole.sum(axis=-1, keepdims=True) < base.size[:, :, None]
@@ -84,8 +92,8 @@ def _whole_pixels(base: Base, cuts: Array) -> Array:
 
 
 def _sources(base: Base, draws: Draws, cuts: Array) -> tuple[Array, Array]:
-    """Where each pixel of the result comes from. The last operation is undone first."""
-    ops = np.array([VERTICAL, HORIZONTAL, PERSPECTIVE])
+    """(u, v) that each pixel of the result comes from, [B, H, W] each. The last operation is undone first."""
+    ops = np.array([Seqclr.VERTICAL_CROP, Seqclr.HORIZONTAL_CROP, Seqclr.PERSPECTIVE_INWARDS])
     one, zero = jnp.ones(len(cuts)), jnp.zeros(len(cuts))
     top, bottom, left, right = cuts.T
     matrices = jnp.stack(
@@ -97,8 +105,8 @@ def _sources(base: Base, draws: Draws, cuts: Array) -> tuple[Array, Array]:
         axis=1,
     )
     rank, on = draws.rank[:, ops], draws.on[:, ops]
-    warp = draws.rank[:, PIECEWISE, None]
-    u, v = _project(_product(matrices, rank, on & (rank > warp)), *base.places())
+    warp = draws.rank[:, Seqclr.PIECEWISE_AFFINE, None]
+    u, v = _project(_product(matrices, rank, on & (rank > warp)), *base.coordinates())
     u, v = _piecewise(base, draws, u, v)
     return _project(_product(matrices, rank, on & (rank < warp)), u, v)
 
@@ -108,27 +116,29 @@ def _matrix(rows) -> Array:
 
 
 def _product(matrices: Array, rank: Array, on: Array) -> Array:
-    """The product of those matrices [B, n, 3, 3] that are `on`, in the order of their ranks [B, n] -> [B, 3, 3]."""
+    """The product of the matrices [B, n, 3, 3] that are `on`, in the order of their ranks [B, n] -> [B, 3, 3]."""
     count, eye = rank.shape[1], jnp.eye(3)
     matrices = jnp.where(on[..., None, None], matrices, eye)
     place = (rank[:, None, :] < rank[:, :, None]).sum(axis=-1)
     result = eye
     for i in range(count):
         chosen = (matrices * (place == i)[..., None, None]).sum(axis=1)
-        # Sums of products, because a TPU's matrix unit would move pixels.
+        # Sums of products: the precision of a TPU's matrix unit would shift pixels.
         result = (result[..., :, :, None] * chosen[..., None, :, :]).sum(axis=-2)
     return result
 
 
 def _project(matrix: Array, u: Array, v: Array) -> tuple[Array, Array]:
-    """Places [B, H, W] through homographies [B, 3, 3]."""
+    """Maps coordinates [B, H, W] by homographies [B, 3, 3]."""
     x, y, z = (row[0] * u + row[1] * v + row[2] for row in jnp.moveaxis(matrix, 0, -1)[..., None, None])
     return x / z, y / z
 
 
 def _quadrilateral(corners: Array) -> Array:
-    """Homographies [B, 3, 3] that take the whole picture to what lies between the pulled corners [B, 4, 2] (Heckbert
-    1989, section 2.2.3)."""
+    """Homographies [B, 3, 3] from the whole image to what lies between the pulled corners [B, 4, 2].
+
+    Heckbert 1989, "Fundamentals of Texture Mapping and Image Warping", section 2.2.3.
+    """
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = jnp.moveaxis(corners, 0, -1)
     x1, x2, y2, y3 = 1 - x1, 1 - x2, 1 - y2, 1 - y3
     dx1, dx2, sx = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
@@ -140,10 +150,10 @@ def _quadrilateral(corners: Array) -> Array:
 
 
 def _piecewise(base: Base, draws: Draws, u: Array, v: Array) -> tuple[Array, Array]:
-    """The points of a grid are moved, and the triangles between them along.
+    """Moves the points of a grid, and the triangles between them.
 
-    Linear on triangles: each point has a weight that falls to 0 at the neighbouring points, cells being halved along
-    the falling diagonal.
+    The map is linear on triangles: the weight of each point falls to 0 at its neighbours. Cells are halved along the
+    falling diagonal.
     """
     height, width = base.size.T[..., None, None]
     rows, columns = draws.points.T[..., None, None]
@@ -156,60 +166,61 @@ def _piecewise(base: Base, draws: Draws, u: Array, v: Array) -> tuple[Array, Arr
     for i in range(GRID):
         for j in range(GRID):
             a, b = column - j, row - i
-            weight = tent(jnp.maximum(jnp.maximum(jnp.abs(a), jnp.abs(b)), jnp.abs(a - b)))
+            weight = linear_weight(jnp.maximum(jnp.maximum(jnp.abs(a), jnp.abs(b)), jnp.abs(a - b)))
             moved_u += weight * points_u[:, i, j, None, None]
             moved_v += weight * points_v[:, i, j, None, None]
-    on = draws.on[:, PIECEWISE, None, None]
+    on = draws.on[:, Seqclr.PIECEWISE_AFFINE, None, None]
     return jnp.where(on, moved_u, u), jnp.where(on, moved_v, v)
 
 
 def _values(base: Base, draws: Draws, cuts: Array, pixels: Array) -> Array:
     """Contrast, blur and sharpening, in the order of their ranks.
 
-    Blur and sharpening are p times the picture and q times a separable kernel of it; the first of them is the one with
-    the smaller rank. Contrast comes before, between or after.
+    Blur and sharpening are p times the image plus q times a separable filter of it; the one with the smaller rank comes
+    first. Contrast comes before, between or after.
     """
-    blur_first = draws.rank[:, BLUR] < draws.rank[:, SHARPEN]
-    contrast, places = draws.rank[:, CONTRAST], jnp.sort(draws.rank[:, np.array([BLUR, SHARPEN])], axis=1)
-    when = (contrast[:, None] > places).sum(axis=1)  # 0, 1 or 2
+    blur, sharpen, contrast = Seqclr.GAUSSIAN_BLUR, Seqclr.SHARPEN, Seqclr.LINEAR_CONTRAST
+    blur_first = draws.rank[:, blur] < draws.rank[:, sharpen]
+    filters = jnp.sort(draws.rank[:, np.array([blur, sharpen])], axis=1)
+    when = (draws.rank[:, contrast, None] > filters).sum(axis=1)  # 0, 1 or 2
     alpha, lightness = draws.blend.T
-    gauss = jnp.exp(-0.5 * (jnp.arange(-2, 3) / draws.sigma[:, None]) ** 2)
-    gauss, box = gauss / gauss.sum(axis=1, keepdims=True), jnp.array([0.0, 1.0, 1.0, 1.0, 0.0]) / 3
+    gauss = jnp.exp(-0.5 * (TAPS / draws.sigma[:, None]) ** 2)
+    gauss, box = gauss / gauss.sum(axis=1, keepdims=True), jnp.array(abs(TAPS) <= 1, jnp.float32) / 3
 
     def contrasted(pixels, number):
-        factor = jnp.where(draws.on[:, CONTRAST] & (when == number), draws.factor, 1.0)[:, None, None, None]
+        factor = jnp.where(draws.on[:, contrast] & (when == number), draws.factor, 1.0)[:, None, None, None]
         return 127 + factor * (pixels - 127)
 
     pixels = contrasted(pixels, 0)
     for number, is_blur in ((1, blur_first), (2, ~blur_first)):
-        op = jnp.where(is_blur, BLUR, SHARPEN)
-        on = jnp.where(is_blur, draws.on[:, BLUR], draws.on[:, SHARPEN])
+        op = jnp.where(is_blur, blur, sharpen)
+        on = jnp.where(is_blur, draws.on[:, blur], draws.on[:, sharpen])
         p = jnp.where(on, jnp.where(is_blur, 0.0, 1 + alpha * (8 + lightness)), 1.0)[:, None, None, None]
         q = jnp.where(on, jnp.where(is_blur, 1.0, -9 * alpha), 0.0)[:, None, None, None]
         kernel = jnp.where(is_blur[:, None], gauss, box)
-        pixels = p * pixels + q * _filtered(base, pixels, kernel, _spacing(base, draws, cuts, op))
+        pixels = p * pixels + q * _filter(base, pixels, kernel, _spacing(base, draws, cuts, op))
         pixels = contrasted(pixels.clip(0, 255), number)
     return pixels
 
 
 def _spacing(base: Base, draws: Draws, cuts: Array, op: Array) -> Array:
-    """Pixels of the result for each pixel of the picture that operation `op` [B] saw, [B, 2]: down and across.
+    """Pixels of the result for each pixel of the image that operation `op` [B] saw, [B, 2]: down and across.
 
-    A crop that came later has enlarged what the operation made.
+    A later crop enlarges what the operation made.
     """
     height, width = base.images.shape[1:3]
     kept = 1 - cuts.reshape(-1, 2, 2).sum(axis=-1)
-    crops = np.array([VERTICAL, HORIZONTAL])
+    crops = np.array([Seqclr.VERTICAL_CROP, Seqclr.HORIZONTAL_CROP])
     rank = jnp.take_along_axis(draws.rank, op[:, None], axis=1)
     enlarged = draws.on[:, crops] & (draws.rank[:, crops] > rank)
     scale = jnp.stack([jnp.full_like(base.filled, height), base.filled * width], axis=1) / base.size
     return scale / jnp.where(enlarged, kept, 1.0)
 
 
-def _filtered(base: Base, pixels: Array, kernel: Array, spacing: Array) -> Array:
-    """A kernel [B, 5] down and across, its taps `spacing` [B, 2] pixels apart; edges are mirrored.
+def _filter(base: Base, pixels: Array, kernel: Array, spacing: Array) -> Array:
+    """A kernel [B, 5] applied down and across, its taps `spacing` [B, 2] pixels apart; borders are mirrored.
 
-    Products with matrices: their size does not depend on how far the taps lie apart.
+    By products with matrices, whose size does not depend on the spacing.
     """
     height, width = pixels.shape[1:3]
     down = _band(kernel, spacing[:, 0], jnp.full_like(base.filled, height), height)
@@ -218,12 +229,12 @@ def _filtered(base: Base, pixels: Array, kernel: Array, spacing: Array) -> Array
 
 
 def _band(kernel: Array, spacing: Array, end: Array, length: int) -> Array:
-    """[B, length, length]: the weight of each pixel in each filtered one. end [B]: where padding starts."""
+    """[B, length, length]: the weight of each pixel in each filtered pixel. end [B]: where padding starts."""
     last = (end - 1)[:, None]
     middle = jnp.minimum(jnp.arange(length), last)
     total = jnp.zeros((len(kernel), length, length))
-    for tap in range(-2, 3):
+    for i, tap in enumerate(TAPS.tolist()):
         place = jnp.abs(middle + tap * spacing[:, None])
         place = (last - jnp.abs(last - place)).clip(0, last)
-        total += kernel[:, tap + 2, None, None] * tent(place[..., None] - jnp.arange(length))
+        total += kernel[:, i, None, None] * linear_weight(place[..., None] - jnp.arange(length))
     return total

@@ -1,44 +1,48 @@
-"""The weak and the strong augmentation of CR (Zheng et al. 2022), cr.md section 3.
+"""The weak and the strong augmentation of CR (Zheng et al. 2022, `tools/rand_aug.py` of the official code).
 
-(image uint8 [h, w, c], rng, **parameters) -> image uint8 of the same shape, c = 1 or 3, with the results of the Pillow
-operations that the published code uses. Operations on colour leave grey pictures as they are.
+(image uint8 [h, w, c], rng, **parameters) -> image uint8 of the same shape, c = 1 or 3. Results are those of the Pillow
+operations that the published code uses. Operations on colour leave grey images as they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
+from numpy.random import Generator
 
+from jstr.augment import spec
+from jstr.augment.host.pixels import luminance, turn
+from jstr.augment.spec import Channel, Spatial
+
+Image = np.ndarray  # uint8 [h, w, c]
+LevelOperation = Callable[[Image, Generator, int], Image]
 _VALUES = np.arange(256, dtype=np.float64)
 
 
-def _look_up(image, table):
+def _look_up(image: Image, table: np.ndarray) -> Image:
     return cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)).reshape(image.shape)
 
 
-def _grey(image):
-    """[h, w, 3] to [h, w], the luminance of Pillow."""
-    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-
-
-def _brightness(image, factor):
+def _brightness(image: Image, factor: float) -> Image:
     return _look_up(image, _VALUES * factor)
 
 
-def _contrast(image, factor):
-    mean = int(cv2.mean(_grey(image))[0] + 0.5)
+def _contrast(image: Image, factor: float) -> Image:
+    mean = int(cv2.mean(luminance(image))[0] + 0.5)
     return _look_up(image, mean + factor * (_VALUES - mean))
 
 
-def _saturation(image, factor):
+def _saturation(image: Image, factor: float) -> Image:
     if image.shape[-1] == 1:
         return image
-    grey = cv2.cvtColor(_grey(image), cv2.COLOR_GRAY2RGB)
+    grey = cv2.cvtColor(luminance(image), cv2.COLOR_GRAY2RGB)
     return cv2.addWeighted(image, factor, grey, 1 - factor, -0.4999)  # which rounds, and Pillow cuts off
 
 
-def _hue(image, turn):
-    """turn: a fraction of the circle."""
+def _hue(image: Image, turn: float) -> Image:
+    """turn: a fraction of the colour circle."""
     if image.shape[-1] == 1:
         return image
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
@@ -46,8 +50,16 @@ def _hue(image, turn):
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 
-def cr_weak(image, rng, *, brightness=0.2, contrast=0.1, saturation=0.1, hue=0.05):
-    """Colour jitter in random order: three factors in 1 +- the range, and a turn of the hue of up to +- `hue`."""
+def cr_weak(
+    image: Image,
+    rng: Generator,
+    *,
+    brightness: float = spec.BRIGHTNESS,
+    contrast: float = spec.CONTRAST,
+    saturation: float = spec.SATURATION,
+    hue: float = spec.HUE,
+) -> Image:
+    """Colour jitter in random order: three factors in 1 +- the range, and a turn of the hue by up to +- `hue`."""
     factors = 1 + rng.uniform(-1, 1, 3) * (brightness, contrast, saturation)
     steps = [*zip((_brightness, _contrast, _saturation), factors, strict=True), (_hue, rng.uniform(-hue, hue))]
     for i in rng.permutation(len(steps)):
@@ -56,10 +68,10 @@ def cr_weak(image, rng, *, brightness=0.2, contrast=0.1, saturation=0.1, hue=0.0
     return image
 
 
-def _warp(image, matrix):
+def _warp(image: Image, matrix) -> Image:
     """Pixel (x, y) of the result is the pixel of the image at `matrix` (x, y, 1); outside is black.
 
-    Nearest neighbour, with coordinates at the middle of pixels, as Pillow does it.
+    Nearest neighbour with coordinates at the middle of pixels, as in Pillow.
     """
     matrix = np.asarray(matrix, np.float64).copy()
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
@@ -68,47 +80,46 @@ def _warp(image, matrix):
     return cv2.warpAffine(image, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_CONSTANT).reshape(image.shape)
 
 
-def _sign(rng) -> int:
+def _sign(rng: Generator) -> int:
     return -1 if rng.random() < 0.5 else 1
 
 
-def _shear_x(image, rng, level):
-    return _warp(image, [[1, _sign(rng) * (0.02 * level + 0.1), 0], [0, 1, 0]])
+def _shear_x(image: Image, rng: Generator, level: int) -> Image:
+    return _warp(image, [[1, _sign(rng) * spec.move(level), 0], [0, 1, 0]])
 
 
-def _shear_y(image, rng, level):
-    return _warp(image, [[1, 0, 0], [_sign(rng) * (0.02 * level + 0.1), 1, 0]])
+def _shear_y(image: Image, rng: Generator, level: int) -> Image:
+    return _warp(image, [[1, 0, 0], [_sign(rng) * spec.move(level), 1, 0]])
 
 
-def _shift_x(image, rng, level):
-    return _warp(image, [[1, 0, int(_sign(rng) * (0.02 * level + 0.1) * image.shape[1])], [0, 1, 0]])
+def _shift_x(image: Image, rng: Generator, level: int) -> Image:
+    return _warp(image, [[1, 0, int(_sign(rng) * spec.move(level) * image.shape[1])], [0, 1, 0]])
 
 
-def _shift_y(image, rng, level):
-    return _warp(image, [[1, 0, 0], [0, 1, int(_sign(rng) * (0.02 * level + 0.1) * image.shape[0])]])
+def _shift_y(image: Image, rng: Generator, level: int) -> Image:
+    return _warp(image, [[1, 0, 0], [0, 1, int(_sign(rng) * spec.move(level) * image.shape[0])]])
 
 
-def _rotate(image, rng, level):
-    """11 to 14 degrees about the middle, for the levels 1 to 4."""
+def _rotate(image: Image, rng: Generator, level: int) -> Image:
+    """About the middle of the image."""
     h, w = image.shape[:2]
-    angle = np.deg2rad(_sign(rng) * (10 + level))
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    matrix = turn(np.deg2rad(_sign(rng) * spec.rotation(level)))
     centre = np.array([w / 2, h / 2])
-    return _warp(image, np.column_stack([turn, centre - turn @ centre]))
+    return _warp(image, np.column_stack([matrix, centre - matrix @ centre]))
 
 
-def _autocontrast(image, rng, level):
-    """Every channel over the whole range."""
+def _autocontrast(image: Image, rng: Generator, level: int) -> Image:
+    """Stretches every channel to the whole range."""
     del rng, level
-    rows = image.reshape(len(image), -1)  # numpy takes long over the last axis of all but the smallest arrays
+    rows = image.reshape(len(image), -1)  # NumPy is slow over the last axis of all but the smallest arrays
     low = cv2.reduce(rows, 0, cv2.REDUCE_MIN).reshape(image.shape[1:]).min(axis=0).astype(np.float64)
     high = cv2.reduce(rows, 0, cv2.REDUCE_MAX).reshape(image.shape[1:]).max(axis=0).astype(np.float64)
     scale = np.where(high > low, 255 / np.maximum(high - low, 1), 1.0)
     return _look_up(image, _per_channel((_VALUES[:, None] - np.where(high > low, low, 0)) * scale))
 
 
-def _equalise(image, rng, level):
-    """Every channel by its own histogram, in the steps of Pillow."""
+def _equalise(image: Image, rng: Generator, level: int) -> Image:
+    """Equalises every channel by its own histogram, in the steps of Pillow."""
     del rng, level
     tables = []
     for channel in range(image.shape[-1]):
@@ -120,74 +131,86 @@ def _equalise(image, rng, level):
     return _look_up(image, _per_channel(np.stack(tables, axis=1)))
 
 
-def _per_channel(table):
-    """[256, c] as cv2.LUT takes it."""
+def _per_channel(table: np.ndarray) -> np.ndarray:
+    """[256, c] in the form that cv2.LUT takes."""
     return table[None] if table.shape[1] > 1 else table[:, 0]
 
 
-def _posterise(image, rng, level):
-    """Keeps the upper 4 to 7 bits."""
+def _posterise(image: Image, rng: Generator, level: int) -> Image:
+    """Keeps the upper bits."""
     del rng
-    return image & np.uint8((0xFF << (8 - _bits(level))) & 0xFF)
+    return image & np.uint8((0xFF << (8 - spec.posterise_bits(level))) & 0xFF)
 
 
-def _bits(level) -> int:
-    return int(0.4 * level) + 4
-
-
-def _solarise(image, rng, level):
-    """Inverts what is 231 to 26, or brighter."""
+def _solarise(image: Image, rng: Generator, level: int) -> Image:
+    """Inverts bright values."""
     del rng
-    return _invert_from(image, 256 - int(25.6 * level))
+    return _invert_from(image, spec.solarise_threshold(level))
 
 
-def _solarise_add(image, rng, level):
-    """Adds +-11 to 99, then inverts what is 128 or brighter."""
-    shifted = _look_up(image, _VALUES + _sign(rng) * 11 * level)
-    return _invert_from(shifted, 128)
+def _solarise_add(image: Image, rng: Generator, level: int) -> Image:
+    """Adds or subtracts, then inverts bright values."""
+    shifted = _look_up(image, _VALUES + _sign(rng) * spec.solarise_offset(level))
+    return _invert_from(shifted, spec.SOLARISE_ADD_THRESHOLD)
 
 
-def _invert_from(image, threshold):
+def _invert_from(image: Image, threshold: int) -> Image:
     return _look_up(image, np.where(threshold > _VALUES, _VALUES, 255 - _VALUES))
 
 
-def _by_level(op):
-    """A colour operation with a factor of 0.28 to 1.72."""
-    return lambda image, rng, level: op(image, round(0.18 * level + 0.1, 2))
+def _by_level(op: Callable[[Image, float], Image]) -> LevelOperation:
+    """An operation with a factor as one with a level."""
+    return lambda image, rng, level: op(image, spec.factor(level))
 
 
-SPATIAL = (_shear_x, _shear_y, _shift_x, _shift_y, _rotate)
-CHANNEL = (
-    _autocontrast,
-    _by_level(_brightness),
-    _by_level(_saturation),
-    _by_level(_contrast),
-    _equalise,
-    _posterise,
-    _solarise,
-    _solarise_add,
-)
+SPATIAL: dict[Spatial, LevelOperation] = {
+    Spatial.SHEAR_X: _shear_x,
+    Spatial.SHEAR_Y: _shear_y,
+    Spatial.SHIFT_X: _shift_x,
+    Spatial.SHIFT_Y: _shift_y,
+    Spatial.ROTATE: _rotate,
+}
+CHANNEL: dict[Channel, LevelOperation] = {
+    Channel.AUTOCONTRAST: _autocontrast,
+    Channel.BRIGHTNESS: _by_level(_brightness),
+    Channel.SATURATION: _by_level(_saturation),
+    Channel.CONTRAST: _by_level(_contrast),
+    Channel.EQUALISE: _equalise,
+    Channel.POSTERISE: _posterise,
+    Channel.SOLARISE: _solarise,
+    Channel.SOLARISE_ADD: _solarise_add,
+}
 
 
-def _cutout(image, rng):
-    """A grey square, half as high as the picture, about a point anywhere in it (FixMatch)."""
+def _cutout(image: Image, rng: Generator) -> Image:
+    """A grey square about a random point of the image."""
     h, w = image.shape[:2]
-    y, x, half = rng.uniform(0, h), rng.uniform(0, w), h / 4
+    y, x, half = rng.uniform(0, h), rng.uniform(0, w), h * spec.CUTOUT_SIDE / 2
     out = image.copy()
-    out[max(round(y - half), 0) : max(round(y + half), 0), max(round(x - half), 0) : max(round(x + half), 0)] = 127
+    rows, columns = (slice(max(round(m - half), 0), max(round(m + half), 0)) for m in (y, x))
+    out[rows, columns] = spec.CUTOUT_GREY
     return out
 
 
-def cr_strong(image, rng, *, spatial=2, channel=2, probability=0.5, cutout=0.0):
-    """Draws `spatial` geometric operations, then `channel` operations on the values; one may come twice.
+def cr_strong(
+    image: Image,
+    rng: Generator,
+    *,
+    spatial: int = spec.SPATIAL_COUNT,
+    channel: int = spec.CHANNEL_COUNT,
+    probability: float = spec.PROBABILITY,
+    cutout: float = 0.0,
+) -> Image:
+    """Draws `spatial` geometric operations, then `channel` operations on the values, both with replacement.
 
-    Each is applied with `probability`, at a level drawn from 1 to 4, or 1 to 9. Words move by up to 18 % of the width,
-    so frames of two views do not correspond; spatial=0 leaves the pixels where they are. cutout: the probability of a
-    grey square on top, which the published pools lack.
+    Each is applied with `probability`, at a random level. Words move by up to 18 % of the width, so frames of two views
+    do not correspond; spatial=0 leaves pixels in place. cutout: the probability of a grey square on top, which the
+    published code does not draw.
     """
-    for ops, count, levels in ((SPATIAL, spatial, 5), (CHANNEL, channel, 10)):
+    stages = (SPATIAL, spatial, spec.SPATIAL_LEVELS), (CHANNEL, channel, spec.CHANNEL_LEVELS)
+    for ops, count, levels in stages:
         for i in rng.integers(len(ops), size=count):
-            level = int(rng.integers(1, levels))
+            level = int(rng.integers(1, levels + 1))
             if rng.random() < probability:
-                image = ops[i](image, rng, level)
+                image = ops[int(i)](image, rng, level)
     return _cutout(image, rng) if cutout and rng.random() < cutout else image

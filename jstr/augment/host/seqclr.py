@@ -1,53 +1,72 @@
-"""Augmentation that keeps a word aligned with itself: SeqCLR's seven operations and their mixture.
+"""SeqCLR's seven operations and their mixture: augmentation that keeps a word aligned with itself.
 
 (image uint8 [h, w, c], rng, **parameters) -> image uint8 of the same shape. Ranges are (low, high) of a uniform draw.
-seqclr.md section 2.3 gives the definitions, those of the library that the published implementations use.
+Aberdam et al. 2021, appendix A; the operations are defined as in imgaug 0.4.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+from numpy.random import Generator
+
+from jstr.augment import spec
+from jstr.augment.host.pixels import Operation, corners, in_turn
+from jstr.augment.spec import Range, Seqclr
 
 
-def linear_contrast(image, rng, *, factor=(0.5, 1.0)):
+def linear_contrast(image: np.ndarray, rng: Generator, *, factor: Range = spec.CONTRAST_FACTOR) -> np.ndarray:
     """127 + factor (v - 127)."""
     table = 127 + rng.uniform(*factor) * (np.arange(256) - 127)
     return cv2.LUT(image, np.clip(np.rint(table), 0, 255).astype(np.uint8))
 
 
-def gaussian_blur(image, rng, *, sigma=(0.5, 1.5)):
-    """Standard deviation in pixels; the kernel has 5 x 5."""
-    return cv2.GaussianBlur(image, (5, 5), rng.uniform(*sigma))
+def gaussian_blur(image: np.ndarray, rng: Generator, *, sigma: Range = spec.BLUR_SIGMA) -> np.ndarray:
+    """sigma: standard deviation in pixels; the kernel has 5 x 5."""
+    return cv2.GaussianBlur(image, (2 * spec.BLUR_REACH + 1,) * 2, rng.uniform(*sigma))
 
 
-def vertical_crop(image, rng, *, amount=(0.0, 0.4)):
-    """Cuts a fraction of the height off the top and another off the bottom, and stretches what is left."""
+def vertical_crop(image: np.ndarray, rng: Generator, *, amount: Range = spec.VERTICAL_CUT) -> np.ndarray:
+    """Cuts a fraction of the height off the top and another off the bottom, and stretches the rest."""
     h, w = image.shape[:2]
     top, bottom = _cut(h, rng.uniform(*amount, size=2))
     return _resize(image[top : h - bottom], h, w)
 
 
-def horizontal_crop(image, rng, *, amount=(0.0, 0.02)):
-    """The same for left and right."""
+def horizontal_crop(image: np.ndarray, rng: Generator, *, amount: Range = spec.HORIZONTAL_CUT) -> np.ndarray:
+    """Cuts a fraction of the width off the left and another off the right, and stretches the rest."""
     h, w = image.shape[:2]
     left, right = _cut(w, rng.uniform(*amount, size=2))
     return _resize(image[:, left : w - right], h, w)
 
 
-def sharpen(image, rng, *, alpha=(0.0, 0.5), lightness=(0.0, 0.5)):
-    """Blends with a 3 x 3 edge filter. Its kernel sums to 1 - alpha (1 - lightness), so the picture gets darker too."""
+def sharpen(
+    image: np.ndarray,
+    rng: Generator,
+    *,
+    alpha: Range = spec.SHARPEN_ALPHA,
+    lightness: Range = spec.SHARPEN_LIGHTNESS,
+) -> np.ndarray:
+    """Blends with a 3 x 3 edge filter. The kernel sums to 1 - alpha (1 - lightness), so the image also gets darker."""
     a, light = rng.uniform(*alpha), rng.uniform(*lightness)
     kernel = np.full((3, 3), -a, np.float32)
     kernel[1, 1] = 1 - a + a * (8 + light)
     return cv2.filter2D(image, -1, kernel)
 
 
-def piecewise_affine(image, rng, *, scale=(0.02, 0.03), points=(2, 4)):
-    """Moves each point of a grid by a normal draw and the triangles between them along.
+def piecewise_affine(
+    image: np.ndarray,
+    rng: Generator,
+    *,
+    scale: Range = spec.GRID_SCALE,
+    points: tuple[int, int] = spec.GRID_POINTS,
+) -> np.ndarray:
+    """Moves each point of a grid by a normal draw, and the triangles between the points with them.
 
     scale: standard deviation, as a fraction of height and width. points: rows and columns of the grid, whole numbers
-    from `points`, both ends included. What comes in at the border repeats the edge.
+    from `points`, both ends included. Borders repeat the edge.
     """
     h, w = image.shape[:2]
     sigma = rng.uniform(*scale)
@@ -62,20 +81,20 @@ def piecewise_affine(image, rng, *, scale=(0.02, 0.03), points=(2, 4)):
     return cv2.remap(image, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def perspective_inwards(image, rng, *, scale=(0.01, 0.02)):
+def perspective_inwards(image: np.ndarray, rng: Generator, *, scale: Range = spec.CORNER_SCALE) -> np.ndarray:
     """Pulls each corner inwards by the size of a normal draw, and stretches what lies between them to the old shape.
 
     scale: standard deviation, as a fraction of height and width.
     """
     h, w = image.shape[:2]
     pulled = np.mod(np.abs(rng.normal(0, rng.uniform(*scale), (4, 2))), 1) * (w, h)
-    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]])
-    inside = np.where(corners == 0, pulled, corners - pulled).astype(np.float32)
-    matrix = cv2.getPerspectiveTransform(inside, corners.astype(np.float32))
+    outer = corners(h, w)
+    inner = np.where(outer == 0, pulled, outer - pulled).astype(np.float32)
+    matrix = cv2.getPerspectiveTransform(inner, outer.astype(np.float32))
     return cv2.warpPerspective(image, matrix, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
-def elastic(image, rng, *, alpha=(0.0, 0.8), sigma=0.25):
+def elastic(image: np.ndarray, rng: Generator, *, alpha: Range = (0.0, 0.8), sigma: float = 0.25) -> np.ndarray:
     """Jitters every pixel by noise in +-alpha pixels, smoothed over sigma. Outside of the image is black."""
     h, w = image.shape[:2]
     strength = np.float32(2 * rng.uniform(*alpha))
@@ -86,34 +105,46 @@ def elastic(image, rng, *, alpha=(0.0, 0.8), sigma=0.25):
     return cv2.remap(image, dx, dy, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
 
 
-PAPER = (linear_contrast, gaussian_blur, vertical_crop, horizontal_crop, sharpen, piecewise_affine, perspective_inwards)
-FASTER = tuple(elastic if op is piecewise_affine else op for op in PAPER)
+PAPER: dict[Seqclr, Operation] = {
+    Seqclr.LINEAR_CONTRAST: linear_contrast,
+    Seqclr.GAUSSIAN_BLUR: gaussian_blur,
+    Seqclr.VERTICAL_CROP: vertical_crop,
+    Seqclr.HORIZONTAL_CROP: horizontal_crop,
+    Seqclr.SHARPEN: sharpen,
+    Seqclr.PIECEWISE_AFFINE: piecewise_affine,
+    Seqclr.PERSPECTIVE_INWARDS: perspective_inwards,
+}
+SEVERITY_2 = PAPER | {Seqclr.PIECEWISE_AFFINE: elastic}  # faster
 
 
-def seqclr(image, rng, *, low=1, high=5):
-    """Between `low` and `high` of the seven operations, none twice, in random order (the paper's pipeline)."""
-    return _some(PAPER, image, rng, low, high)
+def seqclr(
+    image: np.ndarray, rng: Generator, *, low: int = spec.SEQCLR_COUNT[0], high: int = spec.SEQCLR_COUNT[1]
+) -> np.ndarray:
+    """Between `low` and `high` of the seven operations, none twice, in random order: the paper's pipeline."""
+    return _some([PAPER[op] for op in Seqclr], image, rng, low, high)
 
 
-def seqclr_severity2(image, rng, *, low=1, high=7):
-    """The variant of SemiMTR (Aberdam et al. 2022), severity 2: up to all seven, elastic for piecewise affine."""
-    return _some(FASTER, image, rng, low, high)
+def seqclr_severity2(image: np.ndarray, rng: Generator, *, low: int = 1, high: int = len(Seqclr)) -> np.ndarray:
+    """Severity 2 of SemiMTR (Aberdam et al. 2022, `augmentation_pipelines.py`): up to all seven, `elastic` for
+    `piecewise_affine`."""
+    return _some([SEVERITY_2[op] for op in Seqclr], image, rng, low, high)
 
 
-def _some(ops, image, rng, low, high):
-    for i in rng.permutation(len(ops))[: rng.integers(low, high + 1)]:
-        image = ops[i](image, rng)
-        image = image if image.ndim == 3 else image[..., None]  # cv2 drops a single channel
-    return image
+OPERATIONS = (*PAPER.values(), elastic, seqclr, seqclr_severity2)
 
 
-def _cut(length: int, fractions) -> tuple[int, int]:
+def _some(operations: Sequence[Operation], image: np.ndarray, rng: Generator, low: int, high: int) -> np.ndarray:
+    chosen = rng.permutation(len(operations))[: rng.integers(low, high + 1)]
+    return in_turn([operations[i] for i in chosen], image, rng)
+
+
+def _cut(length: int, fractions: np.ndarray) -> tuple[int, int]:
     """Pixels to cut off both ends; at least one pixel stays."""
     first, last = (int(round(f * length)) for f in fractions)
     return (first, last) if first + last < length else (0, 0)
 
 
-def _resize(image, h: int, w: int):
+def _resize(image: np.ndarray, h: int, w: int) -> np.ndarray:
     return image if image.shape[:2] == (h, w) else cv2.resize(image, (w, h), interpolation=cv2.INTER_CUBIC)
 
 

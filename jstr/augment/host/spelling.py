@@ -1,28 +1,50 @@
-"""Spelling noise: (word, rng, letters, max_length, **parameters) -> word. semimtr.md section 7.
+"""Spelling noise: (word, rng, letters, max_length, **parameters) -> word.
 
-`letters` are what is written in by mistake. Characters that are neither letters nor digits are left alone, and so are
+letters: the characters that replace or are inserted. Characters that are neither letters nor digits stay, and so do
 words that are mostly digits: a number has no spelling.
 """
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
-from jstr.core import InputError
+from jstr.augment.host.checks import check_operations
 
 
-def one_edit(word, rng, letters, max_length, *, clean=0.3, insert=0.1, delete=0.1):
-    """At one place a letter is replaced, put in or taken out; with probability `clean`, nothing. ABINet's test."""
+def one_edit(
+    word: str,
+    rng: Generator,
+    letters: Sequence[str],
+    max_length: int,
+    *,
+    clean: float = 0.3,
+    insert: float = 0.1,
+    delete: float = 0.1,
+) -> str:
+    """Replaces, inserts or deletes one letter; with probability `clean`, does nothing. As in ABINet's test."""
     if len(word) < 2 or _is_number(word) or rng.random() < clean:
         return word
     return _misspell(word, rng, letters, max_length, 1, insert, delete)
 
 
-def spelling(word, rng, letters, max_length, *, edits=(0.7, 0.15, 0.1, 0.05), insert=0.15, delete=0.15):
-    """As many places as `edits` says, the probabilities of 0, 1, 2, ... At most 1 in words of up to 4 characters, at
-    most half of longer ones, none in words of one. ABINet's SpellingMutation, which its published runs did not use.
+def spelling(
+    word: str,
+    rng: Generator,
+    letters: Sequence[str],
+    max_length: int,
+    *,
+    edits: Sequence[float] = (0.7, 0.15, 0.1, 0.05),
+    insert: float = 0.15,
+    delete: float = 0.15,
+) -> str:
+    """Edits several letters. edits: the probabilities of 0, 1, 2, ... edits.
+
+    Words of one character are not edited, those of up to 4 at most once, longer ones in at most half of their places.
+    ABINet's SpellingMutation, which its published runs did not use.
     """
     if len(word) < 2 or _is_number(word):
         return word
@@ -35,7 +57,9 @@ def _is_number(word: str) -> bool:
     return 2 * sum(c.isdigit() for c in word) >= len(word)
 
 
-def _misspell(word, rng, letters, max_length, number, insert, delete) -> str:
+def _misspell(
+    word: str, rng: Generator, letters: Sequence[str], max_length: int, number: int, insert: float, delete: float
+) -> str:
     out, places = [], set(rng.permutation(len(word))[:number].tolist())
     for i, c in enumerate(word):
         if i not in places or not c.isalnum():
@@ -49,15 +73,9 @@ def _misspell(word, rng, letters, max_length, number, insert, delete) -> str:
     return "".join(out[:max_length]) or word
 
 
-TEXT_OPS = {op.__name__: op for op in (one_edit, spelling)}
+TEXT_OPS: dict[str, Callable[..., str]] = {op.__name__: op for op in (one_edit, spelling)}
 
 
-def check_noise(where: str, noise: dict) -> None:
+def check_noise(where: str, noise: Mapping[str, Any]) -> None:
     """Raises InputError when `noise` names an operation or a parameter that does not exist."""
-    for op, parameters in noise.items():
-        if op not in TEXT_OPS:
-            raise InputError(f"{where}: unknown text operation {op!r}; choose from {', '.join(TEXT_OPS)}")
-        known = list(inspect.signature(TEXT_OPS[op]).parameters)[4:]
-        for parameter in parameters:
-            if parameter not in known:
-                raise InputError(f"{where}: {op} has no {parameter!r}; it takes {', '.join(known)}")
+    check_operations(where, "text operation", noise, TEXT_OPS, given=("word", "rng", "letters", "max_length"))

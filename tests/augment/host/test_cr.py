@@ -4,19 +4,12 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
-from test_ops import keeps_sequence
+from views_testing import Signed, keeps_sequence
 
 from jstr.augment.host import cr, registry
 
 SMOOTH = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 120, 3), np.uint8), (0, 0), 3)
 COLOUR = np.clip((SMOOTH.astype(int) - 110) * 6 + 100, 0, 255).astype(np.uint8)
-
-
-class Signed:
-    """A generator whose next sign is known."""
-
-    def __init__(self, sign: int):
-        self.random = lambda: 0.9 if sign > 0 else 0.1
 
 
 def affine(picture, *matrix):
@@ -28,7 +21,7 @@ def added(picture, value):
 
 
 def expected(picture, level, sign):
-    """Each operation of both stages, by Pillow, with the strengths of cr.md 3.2."""
+    """Each operation of both stages, by Pillow, with the strengths of the published code."""
     w, h = picture.size
     shear, shift, factor = sign * (0.2 * level / 10 + 0.1), sign * (0.2 * level / 10 + 0.1), 1.8 * level / 10 + 0.1
     spatial = (
@@ -58,8 +51,8 @@ def test_operations_equal_those_of_pillow(channels, sign):
     picture = Image.fromarray(image if channels == 3 else image[..., 0])
     for level in range(1, 10):
         spatial, channel = expected(picture, level, sign)
-        pairs = [*zip(cr.CHANNEL, channel, strict=True)]
-        pairs += [*zip(cr.SPATIAL, spatial, strict=True)] if level < 5 else []
+        pairs = [*zip(cr.CHANNEL.values(), channel, strict=True)]
+        pairs += [*zip(cr.SPATIAL.values(), spatial, strict=True)] if level < 5 else []
         for op, right in pairs:
             found, right = op(image, Signed(sign), level), np.asarray(right).reshape(image.shape)
             assert found.dtype == np.uint8 and found.shape == image.shape
@@ -82,12 +75,12 @@ def test_weak_jitter_is_that_of_the_colours():
 
 
 def test_strong_draws_two_of_each_stage_at_even_odds(monkeypatch):
-    """cr.md 3.2: with replacement, levels 1 to 4 and 1 to 9, each with probability a half: a quarter see no move."""
+    """With replacement, levels 1 to 4 and 1 to 9, each applied with probability 0.5: a quarter see no move."""
     seen = []
     for stage in ("SPATIAL", "CHANNEL"):
         count = len(getattr(cr, stage))
         fakes = [lambda image, rng, level, s=stage, i=i: seen.append((s, i, level)) or image for i in range(count)]
-        monkeypatch.setattr(cr, stage, tuple(fakes))
+        monkeypatch.setattr(cr, stage, dict(enumerate(fakes)))
     runs = []
     for seed in range(3000):
         seen.clear()

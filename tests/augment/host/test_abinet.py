@@ -26,7 +26,7 @@ def test_parts_come_as_often_as_published(part, share):
 
 
 def test_geometry_holds_the_whole_word():
-    """A bright frame along the border of a dark picture: all of its corners are still there."""
+    """A bright frame along the border of a dark image: all of its corners are still there."""
     image = np.zeros((32, 100, 1), np.uint8)
     cv2.rectangle(image, (2, 2), (97, 29), 255, 3)
     sizes = []
@@ -60,7 +60,7 @@ def test_noise_is_weak_and_most_blur_keeps_the_mean():
     assert {c.halvings for c in choices} == set(range(5)) and len({c.order for c in choices}) == 6
 
 
-def test_every_picture_draws_its_own_choice_unless_frozen(monkeypatch):
+def test_every_image_draws_its_own_choice_unless_frozen(monkeypatch):
     """The published code draws the kind of geometry, and the strength of the deterioration, once for a run."""
     used = []
     monkeypatch.setattr(abinet, "_map", lambda image, rng, matrix: used.append("map") or image)

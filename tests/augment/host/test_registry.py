@@ -1,0 +1,58 @@
+"""The operations that a config can name: pure, and those that say so keep words aligned from left to right."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from views_testing import keeps_sequence
+
+from jstr.augment.host import registry
+from jstr.core import InputError
+
+few = settings(max_examples=12, derandomize=True, deadline=None)
+
+
+@pytest.mark.parametrize("name", sorted(registry.SEQUENCE_PRESERVING))
+@given(seed=st.integers(0, 2**32), channels=st.sampled_from([1, 3]))
+@few
+def test_operations_marked_so_keep_the_sequence(name, seed, channels):
+    assert keeps_sequence(lambda image, rng: registry.apply_view(image, rng, {name: {}}), seed, channels)
+
+
+def turned(degrees):
+    def op(image, rng):
+        h, w = image.shape[:2]
+        matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
+        return cv2.warpAffine(image, matrix, (w, h), borderValue=(70, 70, 70))
+
+    return op
+
+
+def test_flips_and_large_moves_would_be_found():
+    assert keeps_sequence(lambda image, rng: image, 0)
+    assert not keeps_sequence(lambda image, rng: image[:, ::-1], 0)
+    assert not keeps_sequence(lambda image, rng: np.roll(image, 40, axis=1), 0)
+    assert not keeps_sequence(lambda image, rng: image[:, 60:], 0)
+    for degrees in (45, 60, 90, 180, 270):
+        assert not keeps_sequence(turned(degrees), 0), degrees
+
+
+@pytest.mark.parametrize("name", sorted(registry.OPS))
+@pytest.mark.parametrize("shape", [(32, 100, 1), (32, 100, 3), (1, 1, 3), (2, 3, 1), (5, 2, 3), (40, 7, 1)])
+def test_operations_are_pure_and_keep_the_type(name, shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    before = image.copy()
+    for seed in range(4):
+        a, b = (registry.apply_view(image, np.random.default_rng(seed), {name: {}}) for _ in range(2))
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == np.uint8 and a.ndim == 3 and a.shape[-1] == shape[-1] and a.size
+        if name not in ("crop", "abinet"):  # these change the size
+            assert a.shape == shape
+    np.testing.assert_array_equal(image, before)
+
+
+def test_views_are_checked():
+    registry.check_view("view0", {"seqclr": {"low": 1, "high": 7}})
+    with pytest.raises(InputError, match="view 'view0': seqclr has no hihg; it takes low, high"):
+        registry.check_view("view0", {"seqclr": {"hihg": 7}})
