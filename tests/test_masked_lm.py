@@ -163,7 +163,7 @@ def test_share_of_the_words(tmp_path):
     [
         (lambda row: row.views.update(image={}), "a stream of text has only noised"),
         (lambda row: row.views.update(noised=dict(blur={})), "unknown text operation 'blur'"),
-        (lambda row: row.views.update(noised=dict(one_edit=dict(amount=1))), "one_edit has no 'amount'"),
+        (lambda row: row.views.update(noised=dict(one_edit=dict(amount=1))), "one_edit has no amount"),
         (lambda row: row.sources["list"].words.update(speed=1), "words has no speed"),
     ],
 )

@@ -18,7 +18,6 @@ from jstr.losses import contrastive
 from jstr.nn.instances import center_instances, map_frames
 from jstr.objectives import find_objective, seqclr
 from jstr.training import loop, setup
-from jstr.visualize import similarity_sheet
 
 KEY = jax.random.PRNGKey(0)
 
@@ -283,27 +282,6 @@ def test_config_arguments():
     for bad, message in (("labels=ten", "'ten' does not go with labels"), ("joint=maybe", "unknown config argument")):
         with pytest.raises(ValueError, match=message):
             finetune(bad)
-
-
-def test_similarity_sheet_shows_the_matrix():
-    cosine = np.zeros((2, 5, 2, 5))
-    cosine[np.arange(2)[:, None], np.arange(5), np.arange(2)[:, None], np.arange(5)] = 1
-    words = np.random.default_rng(0).integers(0, 256, (2, 32, 100, 1), np.uint8)
-    sheet = similarity_sheet(cosine, words, words)
-    assert sheet.dtype == np.uint8 and sheet.shape[0] == 80 + 320 and sheet.shape[1] == 160 + 320
-    red = np.all(sheet == [200, 0, 0], axis=-1)
-    assert red[80 + 16, 160 + 16] and not red[80 + 16, 160 + 48]
-    assert 0.05 < red[80:, 160:].mean() < 0.1
-
-
-def test_contact_sheet_of_views(tmp_path):
-    out = tmp_path / "views.png"
-    command = ["tools/show_views.py", "--config=configs/seqclr.py:runlocal", f"--out={out}", "--words=6"]
-    status, said, err = call(*command)
-    assert status == 0, err
-    assert "original, view0, view1 of 6 words" in said and cv2.imread(str(out)).shape[0] == 3 * 68
-    status, _, err = call("tools/show_views.py", "--config=configs/crnn.py:runlocal", f"--out={out}")
-    assert status == 2 and "streams with views: none" in err
 
 
 def test_every_objective_keeps_the_contract():

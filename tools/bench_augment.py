@@ -1,9 +1,9 @@
 """Speed of views on the device against the host: python tools/bench_augment.py --config=configs/NAME.py [--json=FILE]
 
-For each stream whose views the device can draw: images per second of one core of the host, which draws the views of
-pictures decoded beforehand and resizes them, and of the device, which draws them from the resized pictures, in batches
-of the config on one device. Every view counts. They are measured in turn, --bench_seconds each, and the best of three
-is given. The share is what drawing takes of a training step that handles --images_per_second views.
+For each stream whose views the device can make: images per second of one core of the host, which makes views of decoded
+images and resizes them, and of one device, which makes views of resized images, in batches of the config. Every view
+counts. Both are measured in turn, --bench_seconds each, and the best of three is given. The share is the part of a
+training step that views take, if the step handles --images_per_second views.
 """
 
 import sys
@@ -55,7 +55,7 @@ def run() -> None:
 
 
 class Drawer:
-    """Draws a view of one batch, again and again, on the first device."""
+    """Makes a view of one batch repeatedly, on the first device."""
 
     def __init__(self, usable, view: dict, config, size: int):
         import jax

@@ -1,8 +1,8 @@
 """Speed of rendering words on one core: python tools/bench_render.py [--json=FILE]
 
-Pictures are resized to 32x128 as training gets them. The first words, for which fonts are read and most letters drawn
-the first time, do not count: training draws millions. Three styles: that of the configs, where each effect has its
-share of the words; plain print; and every effect on every word.
+Images are resized to 32x128 as for training. The first words do not count, because they fill the caches of fonts and
+letters: training renders millions. Three styles: the default, where each effect has its share of the words; plain
+print; and every effect on every word.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jstr.cli import cli
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # configs are not installed
 
 WARM_UP, COUNT, REPEATS = 6000, 1000, 3
-# Shares that are 1 in the last style. Left out: what would replace the letters or the word (`hollow`, `turned`).
+# Shares that are 1 in the last style. Left out: effects that replace the letters or turn the word (`hollow`, `turned`).
 EFFECTS = """
     spaced small_capitals bolder bent slanted tilted foreshortened gradient textured graded filled outlined doubly
     embossed glowing shadowed panelled neighbours underlined occluded lit shaded glaring cast dim blurred defocused

@@ -1,4 +1,4 @@
-"""A contact sheet of training views: each word as it is, then its views, all as large as the model sees them.
+"""A contact sheet of training views: each word, then its views, at the size that the model gets.
 
 python tools/show_views.py --config=configs/NAME.py --out=views.png [--words=24] [--config.augment.where=device]
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 
-import cv2
 import numpy as np
 from absl import flags
 from PIL import Image
@@ -18,22 +17,11 @@ from jstr.data.fields import BASE, BASE_SIZE
 from jstr.data.pipeline import TrainData
 from jstr.inference.reader import make_charset
 from jstr.training.device_augmentation import device_views, draw_views
+from jstr.visualize import view_sheet
 
-OUT = flags.DEFINE_string("out", "views.png", "the picture to write")
+OUT = flags.DEFINE_string("out", "views.png", "the image to write")
 WORDS = flags.DEFINE_integer("words", 24, "number of words to show")
-STREAM = flags.DEFINE_string("stream", "", "stream to show; the first with views, if none is named")
-
-
-def sheet(samples: list[dict], names: list[str], columns: int = 2, scale: int = 2) -> np.ndarray:
-    """Pictures uint8 [H, W, 3] of samples, each a row of its fields `names`, several rows beside each other."""
-    rows = []
-    for sample in samples:
-        pictures = [cv2.cvtColor(s, cv2.COLOR_GRAY2RGB) if s.shape[-1] == 1 else s for s in map(sample.get, names)]
-        pictures = [cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST) for p in pictures]
-        pictures = [cv2.copyMakeBorder(p, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255,) * 3) for p in pictures]
-        rows.append(cv2.copyMakeBorder(np.concatenate(pictures, 1), 0, 0, 4, 4, cv2.BORDER_CONSTANT, value=(255,) * 3))
-    rows += [np.full_like(rows[0], 255)] * (-len(rows) % columns)
-    return np.concatenate([np.concatenate(rows[i : i + columns], 1) for i in range(0, len(rows), columns)])
+STREAM = flags.DEFINE_string("stream", "", "stream to show; default: the first with views")
 
 
 def samples(config, stream: str, count: int) -> tuple[list[dict], list[str]]:
@@ -61,7 +49,7 @@ def samples(config, stream: str, count: int) -> tuple[list[dict], list[str]]:
 
 
 def _drawn(config, stream: str, found: list[dict], names: list[str]) -> list[dict]:
-    """Samples of base images, with views that the device draws; another draw than that of training."""
+    """Samples of base images, with views made on the device; their random numbers are not those of training."""
     import jax
 
     views = device_views({stream: tuple(names)}, config)[stream]
@@ -77,7 +65,7 @@ def run() -> None:
         raise InputError(f"--words={WORDS.value}: give a positive number")
     shown, names = samples(config, STREAM.value, WORDS.value)
     try:
-        Image.fromarray(sheet(shown, names)).save(OUT.value)
+        Image.fromarray(view_sheet([[sample[name] for name in names] for sample in shown])).save(OUT.value)
     except (OSError, ValueError) as error:
         raise InputError(f"--out={OUT.value}: {error}") from error
     print(f"{OUT.value}: {', '.join(names)} of {len(shown)} words")

@@ -1,4 +1,4 @@
-"""Contact sheets of word images with their labels."""
+"""Contact sheets of word images with their labels: the command `python -m jstr.data.synth`."""
 
 from __future__ import annotations
 
@@ -7,58 +7,40 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from jstr.config_file import load_config
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
 from jstr.data.source_config import EVAL_KEYS, SourceSpec, parse_source
 from jstr.data.sources.configured import open_images
-from jstr.data.synth.fonts import BUNDLED, SUFFIXES, Fonts
+from jstr.data.synth.fonts import label_faces
 from jstr.data.synth.source import RenderedWords
 from jstr.text import Charset
+from jstr.visualize import one_line, word_sheet
 
 
 def contact_sheet(samples: Iterable[dict], columns: int = 5, font=None, fonts: Sequence[str] = ()) -> np.ndarray:
-    """Pictures with their labels below, uint8 [H, W, 3].
+    """Images with their labels below, uint8 [H, W, 3].
 
     font: a file, tried first for the labels; fonts: more of them. A label that no font has is shown by its code points.
+
+    Raises:
+      InputError: no samples, or a font that cannot be read.
     """
     samples = list(samples)
     if not samples:
         raise InputError("contact sheet: no samples to show")
-    texts = [sample["label"] or "" for sample in samples]
-    more = sorted(str(path) for path in BUNDLED.parent.glob("fonts_*/*") if path.suffix in SUFFIXES)
-    paths = [*([str(font)] if font else []), str(BUNDLED / "Arimo-Regular.ttf"), *fonts, *more]
-    faces = Fonts(paths, "".join(sorted(set("".join(texts)) - {" "})), case_sensitive=False)
-    tiles = [_tile(sample["image"], text, faces) for sample, text in zip(samples, texts, strict=True)]
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
-    rows = [np.concatenate(tiles[r : r + columns], 1) for r in range(0, len(tiles), columns)]
-    return np.concatenate(rows, 0)
-
-
-def _tile(picture: np.ndarray, text: str, faces: Fonts) -> np.ndarray:
-    height, width, below = 48, 240, 20
-    tile = np.full((height + below + 4, width, 3), 255, np.uint8)
-    h, w = picture.shape[:2]
-    shape = (min(max(round(w * height / h), 1), width - 4), height)
-    picture = cv2.resize(picture, shape, interpolation=cv2.INTER_LINEAR if h < height else cv2.INTER_AREA)
-    tile[:height, 2 : 2 + shape[0]] = picture if picture.ndim == 3 else picture[:, :, None]
-    able = faces.able(text.replace(" ", ""))
-    if not able:
-        text, able = text.encode("ascii", "backslashreplace").decode(), -1
-    face = ImageFont.truetype(faces.paths[(able & -able).bit_length() - 1], 14)
-    drawn = Image.fromarray(tile)
-    ImageDraw.Draw(drawn).text((2, height + 1), text, fill=(0, 0, 0), font=face)
-    return np.asarray(drawn)
+    labels = [one_line(sample["label"] or "") for sample in samples]
+    texts, faces = label_faces(labels, [*([str(font)] if font else []), *fonts])
+    return word_sheet([sample["image"] for sample in samples], texts, columns, faces=faces)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes a contact sheet of rendered words, of those of a config, or of any other source of labelled words."""
     parser = argparse.ArgumentParser(prog="python -m jstr.data.synth", description=main.__doc__)
-    parser.add_argument("--out", required=True, help="the picture to write, e.g. sheet.png")
+    parser.add_argument("--out", required=True, help="the image to write, e.g. sheet.png")
     parser.add_argument("--config", help="configs/NAME.py: shows the rendered words of its streams and evaluations")
     parser.add_argument("--source", help="one source of the config by its name, or the path of a data set")
     parser.add_argument("--seed", type=int, default=0, help="of the words, or of the choice from a data set")
@@ -84,8 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sources(options: argparse.Namespace) -> list:
-    """What the options ask to show."""
-
+    """The sources that the options name."""
     if not options.config and not options.source:
         keys = ("fonts", "words", "backgrounds")
         given = {key: value for key in keys if (value := getattr(options, key))}
@@ -95,7 +76,7 @@ def _sources(options: argparse.Namespace) -> list:
         spec = SourceSpec("--source", options.source, "path", options.source)
         return [open_images(spec, Charset.make(options.characters, "cr_ctc", 25))]
     if options.fonts or options.words or options.backgrounds:
-        raise InputError("--fonts, --words and --backgrounds go without --config, which says these itself")
+        raise InputError("--fonts, --words and --backgrounds go without --config, which states these itself")
     config = load_config(options.config)
     charset, root = Charset.make(**config.charset), config.data_root
     streams = [row.sources for part in ("streams", "held_back") for row in config.get(part, {}).values()]
@@ -103,7 +84,9 @@ def _sources(options: argparse.Namespace) -> list:
     names = list(rows)
     if options.source:
         if options.source not in rows and not os.path.exists(options.source) and ":" not in options.source:
-            raise InputError(f"--source={options.source} is no path, nor one of {options.config}: {', '.join(rows)}")
+            raise InputError(
+                f"--source={options.source} is neither a path nor one of {options.config}: {', '.join(rows)}"
+            )
         if options.source not in rows:
             return [open_images(SourceSpec("--source", options.source, "path", options.source), charset)]
         rows = {options.source: rows[options.source]}

@@ -6,27 +6,29 @@ import colorsys
 import functools
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from jstr.core import InputError
-from jstr.data.synth.glyphs import PAD, hit, span
-from jstr.data.synth.style import Style
+from jstr.data.synth.glyphs import PAD
+from jstr.data.synth.style import Style, chance, uniform
 
 _LUMA = (0.299, 0.587, 0.114)
-_PLANE = (160, 1024)  # textures and noise are crops of planes of this size, made once per process
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+PLANE = (160, 1024)  # textures and noise are crops of planes of this size, made once per process
+PHOTOGRAPH_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def luma(colour: np.ndarray) -> float:
+    """The luminance of a colour [3, 1, 1], in grey levels."""
     r, g, b = colour.ravel().tolist()
     return _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b
 
 
 def colour(rng: np.random.Generator, style: Style, tone: float) -> np.ndarray:
-    """A colour [3, 1, 1] of exactly this luminance: reds, yellows and blues mostly, as strong as fits into 0..255."""
+    """A colour [3, 1, 1] of exactly this luminance, mostly red, yellow or blue, as strong as 0..255 allows."""
     grey, strength, which = rng.random(3).tolist()
     strength = 0.0 if grey < style.grey else 255 * style.vivid * strength**1.6
     if not strength:
@@ -45,36 +47,38 @@ def colour(rng: np.random.Generator, style: Style, tone: float) -> np.ndarray:
 
 def tones(rng: np.random.Generator, style: Style) -> tuple[np.ndarray, np.ndarray, float]:
     """(dark colour, light colour, difference of their luminances)."""
-    contrast, where = span(rng, style.contrast), rng.random()
-    if hit(rng, style.extreme):
+    contrast, where = uniform(rng, style.contrast), rng.random()
+    if chance(rng, style.extreme):
         where = 0.03 if where < 0.4 else 0.99
     dark = where * (255 - contrast)
     return colour(rng, style, dark), colour(rng, style, dark + contrast), contrast
 
 
 def blend(image: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> None:
-    """Lays a colour on [3, H, W] in place. mask: uint8 or float [H, W], 255 where it covers."""
+    """Lays a colour over [3, H, W] in place. mask: uint8 or float [H, W], 255 where it covers."""
     change = colour - image
     change *= mask * np.float32(1 / 255)
     image += change
 
 
 def feathered(image: np.ndarray, sigma: float) -> np.ndarray:
-    """A blurred mask [H, W] or picture [H, W, 3], float32, which OpenCV blurs faster than uint8."""
+    """A blurred mask [H, W] or image [H, W, 3], float32, which OpenCV blurs faster than uint8."""
     reach = math.ceil(3 * sigma)
     return cv2.GaussianBlur(image.astype(np.float32, copy=False), (2 * reach + 1,) * 2, sigma)
 
 
 class Photographs:
-    """A folder of photographs, of which words take random crops as backgrounds."""
+    """A folder of photographs whose random crops are backgrounds of words."""
 
     WINDOW, PER_WINDOW = 64, 2048  # consecutive elements share a few photographs, which stay decoded
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
-        self.paths = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in PICTURES)
+        self.paths = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in PHOTOGRAPH_SUFFIXES)
         if not self.paths:
-            raise InputError(f"backgrounds: no photograph ({', '.join(PICTURES)}) in {folder}; give a folder of them")
+            raise InputError(
+                f"backgrounds: no photograph ({', '.join(PHOTOGRAPH_SUFFIXES)}) in {folder}; give a folder of them"
+            )
 
     def crop(self, rng: np.random.Generator, number: int, shape: tuple[int, int]) -> np.ndarray:
         """float32 [3, H, W] for element `number`."""
@@ -89,27 +93,27 @@ class Photographs:
 
 @functools.lru_cache(2 * Photographs.WINDOW)
 def _photograph(path: Path) -> np.ndarray:
-    """uint8 [H, W, 3], at most about 512 pixels wide or high: what is behind a word has no fine detail."""
+    """uint8 [H, W, 3], at most about 512 pixels wide or high: the background of a word has no fine detail."""
     plane = cv2.imdecode(np.frombuffer(path.read_bytes() or b"-", np.uint8), cv2.IMREAD_COLOR_RGB)
     if plane is None:
-        raise InputError(f"backgrounds: {path} is not a picture that can be read; remove or replace it")
+        raise InputError(f"backgrounds: {path} is not an image that can be read; remove or replace it")
     scale = 512 / max(plane.shape[:2])
     return plane if scale >= 1 else cv2.resize(plane, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def ground(rng: np.random.Generator, shape: tuple, tone: np.ndarray, contrast: float, style: Style) -> np.ndarray:
-    """Plain, shaded or textured, float32 [3, H, W]."""
+def surface(rng: np.random.Generator, shape: tuple, tone: np.ndarray, contrast: float, style: Style) -> np.ndarray:
+    """A plain, shaded or textured surface, float32 [3, H, W]."""
     image = np.empty((3, *shape), np.float32)
     image[:] = tone
-    if hit(rng, style.gradient):
+    if chance(rng, style.gradient):
         image += slope(rng, shape) * np.float32(contrast * 0.35 * rng.random())
-    if hit(rng, style.textured):
-        image += texture(rng, shape) * np.float32(contrast * span(rng, style.texture))
+    if chance(rng, style.textured):
+        image += texture(rng, shape) * np.float32(contrast * uniform(rng, style.texture))
     return image
 
 
-def out_of_photograph(image: np.ndarray, tone: np.ndarray, contrast: float) -> np.ndarray:
-    """A crop [3, H, W] made as light as `tone` and calm enough to write on with this contrast."""
+def calmed(image: np.ndarray, tone: np.ndarray, contrast: float) -> np.ndarray:
+    """A crop of a photograph [3, H, W], made as light as `tone` and smooth enough to write on with this contrast."""
     grey = image.mean(0)
     return (image - grey.mean()) * np.float32(min(1.0, 0.3 * contrast / (grey.std() + 1e-3))) + np.float32(luma(tone))
 
@@ -117,28 +121,32 @@ def out_of_photograph(image: np.ndarray, tone: np.ndarray, contrast: float) -> n
 def slope(rng: np.random.Generator, shape: tuple) -> np.ndarray:
     """A linear ramp in a random direction, -1..1, [H, W]."""
     across = rng.random() * 2 - 1
-    down = (1 - abs(across)) * (1 if hit(rng, 0.5) else -1)
+    down = (1 - abs(across)) * (1 if chance(rng, 0.5) else -1)
     x = np.arange(shape[1], dtype=np.float32) * (2 * across / shape[1]) - np.float32(across)
     y = np.arange(shape[0], dtype=np.float32) * (2 * down / shape[0]) - np.float32(down)
     return y[:, None] + x
 
 
-def panel(rng: np.random.Generator, image: np.ndarray, see, shape: tuple, style: Style) -> None:
-    """The sign ends close to the word; what lies behind it has another colour."""
+def panel(rng: np.random.Generator, image: np.ndarray, project: Callable, shape: tuple, style: Style) -> None:
+    """Ends the sign close to the word, in place, with another colour behind it.
+
+    project: from the plane of the ink, which has this shape, to the image.
+    """
     h, w = shape[0] - 2 * PAD, shape[1] - 2 * PAD
     left, right, above, below = ((0.08 + 0.25 * rng.random(4)) * h).tolist()
     sign = np.zeros((int(h + above + below), int(w + left + right)), np.uint8)
     sign[1:-1, 1:-1] = 255
-    blend(image, 255 - see(sign, (PAD - left, PAD - above)), colour(rng, style, 255 * rng.random()))
+    blend(image, 255 - project(sign, (PAD - left, PAD - above)), colour(rng, style, 255 * rng.random()))
 
 
 def texture(rng: np.random.Generator, shape: tuple) -> np.ndarray:
-    """[H, W], of mean 0 and standard deviation about 1."""
+    """A random texture [H, W] of mean 0 and standard deviation about 1."""
     planes = _textures()
     return crop(rng, planes[rng.integers(len(planes))], shape)
 
 
 def crop(rng: np.random.Generator, plane: np.ndarray, shape: tuple) -> np.ndarray:
+    """A random part [..., H, W] of a plane [..., h, w], which is repeated where it is smaller."""
     (h, w), (rows, columns) = shape, plane.shape[-2:]
     if h > rows or w > columns:
         plane = np.tile(plane, (-(-h // rows), -(-w // columns)))
@@ -149,12 +157,12 @@ def crop(rng: np.random.Generator, plane: np.ndarray, shape: tuple) -> np.ndarra
 
 @functools.cache
 def _textures() -> list[np.ndarray]:
-    """Planes of float32: clouds, grain, brushed surfaces, stripes, bricks, cluttered scenes. Soft ones are common."""
+    """Planes of float32: clouds, grain, brushed surfaces, stripes, bricks, cluttered scenes. Most are soft."""
     rng = np.random.Generator(np.random.Philox(key=0))
-    h, w = _PLANE
+    h, w = PLANE
 
     def cloud(x: float, y: float) -> np.ndarray:
-        return cv2.GaussianBlur(rng.standard_normal(_PLANE, np.float32), (0, 0), sigmaX=x, sigmaY=y)
+        return cv2.GaussianBlur(rng.standard_normal(PLANE, np.float32), (0, 0), sigmaX=x, sigmaY=y)
 
     def unit(plane: np.ndarray) -> np.ndarray:
         return (plane - plane.mean()) / plane.std()
@@ -166,8 +174,8 @@ def _textures() -> list[np.ndarray]:
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     planes += [np.sin(y / 2), ((x + 2 * y) % 24 < 8), (y % 12 < 2), (x % 40 < 3)]
     planes += [((y % 14 < 2) | ((x + 20 * (y // 14 % 2)) % 40 < 2)) + 0.3 * unit(cloud(2, 2))]
-    for count in (40, 80, 150, 300, 600):  # boxes of all tones over each other: what lies around text in a photograph
-        scene = np.zeros(_PLANE, np.float32)
+    for count in (40, 80, 150, 300, 600):  # overlapping boxes of all tones: what surrounds text in a photograph
+        scene = np.zeros(PLANE, np.float32)
         for _ in range(count):
             left, top = int(rng.integers(-40, w)), int(rng.integers(-20, h))
             right, bottom = left + int(rng.integers(4, 20000 // count + 8)), top + int(rng.integers(4, 60))

@@ -1,8 +1,9 @@
-"""How a rendered word is put together: letters, ground, surroundings, light, camera. One generator draws everything."""
+"""How a rendered word is composed: letters, background, surroundings, light, camera. One generator draws everything."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,24 +11,53 @@ import numpy as np
 from jstr.data.synth.background import (
     Photographs,
     blend,
+    calmed,
     colour,
     feathered,
-    ground,
     luma,
-    out_of_photograph,
     panel,
     slope,
+    surface,
     texture,
     tones,
 )
 from jstr.data.synth.camera import camera, light, occlude
 from jstr.data.synth.fonts import Fonts
-from jstr.data.synth.glyphs import CROSS, PAD, hit, letters, place, span
-from jstr.data.synth.style import Style
+from jstr.data.synth.glyphs import CROSS, PAD, letters, place
+from jstr.data.synth.style import Style, chance, uniform
+
+WIDEST = 40  # times the height: bounds memory for a pathological font or text
+
+
+class Word(NamedTuple):
+    """A word before it is painted. ink: uint8 [h, w]; font, size (em in pixels): of its letters.
+
+    matrix: homography [3, 3] from the ink to the image of `shape` (height, width).
+    """
+
+    text: str
+    font: int
+    size: int
+    ink: np.ndarray
+    matrix: np.ndarray
+    shape: tuple[int, int]
+
+    def project(self, plane: np.ndarray, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
+        """A plane around the ink, whose upper left corner is at (x, y) `shift`, as the image shows it: [H, W]."""
+        matrix = self.matrix
+        if shift != (0, 0):
+            matrix = matrix @ np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]])
+        return cv2.warpPerspective(plane, matrix, self.shape[::-1], flags=cv2.INTER_LINEAR)
+
+    @property
+    def em(self) -> float:
+        """Of the letters in the image, in pixels of an image that is 32 high."""
+        (a, b), (c, d) = self.matrix[:2, :2].tolist()
+        return self.size * 32 / self.shape[0] * abs(a * d - b * c) ** 0.5
 
 
 class Scene:
-    """What all pictures of a source share. another: draws the text of a neighbouring word, and the fonts that have it.
+    """What all images of a source share. another: draws the text of a neighbouring word, and the fonts that have it.
 
     photographs: for backgrounds, or None.
     """
@@ -36,51 +66,65 @@ class Scene:
         self.fonts, self.style, self.height, self.another = fonts, style, height, another
         self.photographs = photographs
 
-    def render(self, rng: np.random.Generator, number: int, text: str, able: int) -> np.ndarray:
-        """A picture of `text`, uint8 [height, W, 3] RGB. able: the fonts to choose from, as bits.
+    def render(self, rng: np.random.Generator, number: int, text: str, covering: int) -> np.ndarray:
+        """An image of `text`, uint8 [height, W, 3] RGB. covering: the fonts to choose from, as bits.
 
         number: of the element, which decides the photographs to choose from.
-        Colours are laid on in [3, H, W] float32, where NumPy broadcasts fast.
+        Colours are laid on [3, H, W] float32, where NumPy broadcasts fast.
         """
-        fonts, style, height = self.fonts, self.style, self.height
-        capitals = len(text) > 2 and text.isupper()
-        font = fonts.choose(rng, able, style.decorative, capitals)
-        size = style.sizes[rng.integers(len(style.sizes))]
-        initial = round(1.3 * size) if hit(rng, style.small_capitals) and capitals else 0
-        ink = letters(rng, fonts.mask(font, size, text, _spacing(rng, style), initial), style)
-        matrix, width = place(rng, ink.shape, style, height)
-        if width > 40 * height:  # a pathological font or text: keep memory bounded
-            matrix, width = np.diag([40 * height / width, 1, 1]) @ matrix, 40 * height
-
-        def see(plane: np.ndarray, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
-            moved = matrix @ np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]]) if shift != (0, 0) else matrix
-            return cv2.warpPerspective(plane, moved, (width, height), flags=cv2.INTER_LINEAR)
-
+        style = self.style
+        word = self._set(rng, text, covering)
         dark, bright, contrast = tones(rng, style)
-        behind, letter = (bright, dark) if hit(rng, 0.5) else (dark, bright)
-        image = ground(rng, (height, width), behind, contrast, style)
-        if self.photographs and hit(rng, style.photographed):
-            image = out_of_photograph(self.photographs.crop(rng, number, (height, width)), behind, contrast)
-        if hit(rng, style.panelled):
-            panel(rng, image, see, ink.shape, style)
-        seen = see(ink)
-        if hit(rng, style.neighbours):
-            seen = np.maximum(seen, self._neighbour(rng, ink.shape, see, font, size, text))
-        if hit(rng, style.underlined):
-            seen = np.maximum(seen, _rule(ink.shape, see))
+        behind, letter = (bright, dark) if chance(rng, 0.5) else (dark, bright)
+        image = self._background(rng, number, word, behind, contrast)
+        seen = self._letters(rng, word)
         _paint(rng, image, seen, (behind, letter, contrast), style)
-        if hit(rng, style.occluded):
+        if chance(rng, style.occluded):
             occlude(rng, image, style)
         contrast = light(rng, image, contrast, style)
-        (a, b), (c, d) = matrix[:2, :2].tolist()
-        em = size * 32 / height * abs(a * d - b * c) ** 0.5
-        return camera(rng, image, contrast, em, style)
+        return camera(rng, image, contrast, word.em, style)
 
-    def _neighbour(self, rng: np.random.Generator, shape: tuple, see, font: int, size: int, text: str) -> np.ndarray:
+    def _set(self, rng: np.random.Generator, text: str, covering: int) -> Word:
+        """The word in a font, with the shape and place of its letters."""
+        fonts, style = self.fonts, self.style
+        capitals = len(text) > 2 and text.isupper()
+        font = fonts.choose(rng, covering, style.decorative, capitals)
+        size = style.sizes[rng.integers(len(style.sizes))]
+        initial = round(1.3 * size) if chance(rng, style.small_capitals) and capitals else 0
+        ink = letters(rng, fonts.mask(font, size, text, _spacing(rng, style), initial), style)
+        matrix, width = place(rng, ink.shape, style, self.height)
+        widest = WIDEST * self.height
+        if width > widest:
+            matrix, width = np.diag([widest / width, 1, 1]) @ matrix, widest
+        return Word(text, font, size, ink, matrix, (self.height, width))
+
+    def _background(
+        self, rng: np.random.Generator, number: int, word: Word, behind: np.ndarray, contrast: float
+    ) -> np.ndarray:
+        """A surface of colour `behind` or a part of a photograph, float32 [3, H, W]."""
+        style = self.style
+        image = surface(rng, word.shape, behind, contrast, style)
+        if self.photographs and chance(rng, style.photographed):
+            image = calmed(self.photographs.crop(rng, number, word.shape), behind, contrast)
+        if chance(rng, style.panelled):
+            panel(rng, image, word.project, word.ink.shape, style)
+        return image
+
+    def _letters(self, rng: np.random.Generator, word: Word) -> np.ndarray:
+        """The ink of the word, of parts of its neighbours and of a line below, uint8 [H, W]."""
+        seen = word.project(word.ink)
+        if chance(rng, self.style.neighbours):
+            seen = np.maximum(seen, self._neighbour(rng, word))
+        if chance(rng, self.style.underlined):
+            seen = np.maximum(seen, _rule(word))
+        return seen
+
+    def _neighbour(self, rng: np.random.Generator, word: Word) -> np.ndarray:
         """The word above, below, before or behind, of which the margins show a part."""
-        h, w = shape
-        drawn, able = self.another(rng)
-        other = self.fonts.mask(font, size, drawn if able >> font & 1 else text, kerned=False)
+        h, w = word.ink.shape
+        drawn, covering = self.another(rng)
+        text = drawn if covering >> word.font & 1 else word.text
+        other = self.fonts.mask(word.font, word.size, text, kerned=False)
         rows, columns = other.shape
         gap, side = h * (0.02 + 0.25 * rng.random()), rng.random()
         space = 0.2 * h + gap  # as wide as a blank: closer letters would belong to the word
@@ -92,39 +136,39 @@ class Scene:
             shift = (w - PAD + space, h - PAD - rows)
         else:
             shift = (PAD - space - columns, h - PAD - rows)
-        return see(cv2.copyMakeBorder(other, 1, 1, 1, 1, 0), shift)
+        return word.project(cv2.copyMakeBorder(other, 1, 1, 1, 1, 0), shift)
 
 
 def _spacing(rng: np.random.Generator, style: Style) -> float:
-    return span(rng, style.spacing) if hit(rng, style.spaced) else 0.0
+    return uniform(rng, style.spacing) if chance(rng, style.spaced) else 0.0
 
 
-def _rule(shape: tuple, see) -> np.ndarray:
-    h, w = shape
+def _rule(word: Word) -> np.ndarray:
+    h, w = word.ink.shape
     rule = np.full((max(h // 14, 2), w), 255, np.uint8)
-    return see(cv2.copyMakeBorder(rule, 1, 1, 1, 1, 0), (0, h - PAD + h * 0.05))
+    return word.project(cv2.copyMakeBorder(rule, 1, 1, 1, 1, 0), (0, h - PAD + h * 0.05))
 
 
 def _paint(rng: np.random.Generator, image: np.ndarray, seen: np.ndarray, colours: tuple, style: Style) -> None:
-    """Shadow, outlines, letters and their relief, onto the ground in place."""
+    """Paints shadow, outlines, letters and their relief onto the background, in place."""
     behind, letter, contrast = colours
-    if hit(rng, style.glowing) and luma(letter) > luma(behind):
+    if chance(rng, style.glowing) and luma(letter) > luma(behind):
         blend(image, feathered(seen, 2 + 2 * rng.random()), 0.8 * letter)
-    if hit(rng, style.shadowed):
+    if chance(rng, style.shadowed):
         _shadow(rng, image, seen, behind, letter)
-    if hit(rng, style.outlined):
+    if chance(rng, style.outlined):
         _outline(rng, image, seen, behind, letter, style)
-    if hit(rng, style.hollow):
+    if chance(rng, style.hollow):
         blend(image, cv2.dilate(seen, CROSS), letter)
         letter = behind
-    if hit(rng, style.graded):
+    if chance(rng, style.graded):
         other = colour(rng, style, min(max(luma(letter) + contrast * 0.35 * (2 * rng.random() - 1), 0), 255))
         mix = np.clip(slope(rng, seen.shape) * np.float32(0.5) + np.float32(0.5), 0, 1)
         letter = letter + (other - letter) * mix
-    if hit(rng, style.filled):
+    if chance(rng, style.filled):
         letter = letter + texture(rng, seen.shape) * np.float32(contrast * 0.2)
-    if hit(rng, style.embossed):
-        if hit(rng, style.engraved):
+    if chance(rng, style.embossed):
+        if chance(rng, style.engraved):
             letter = behind + (letter - behind) * np.float32(0.15 + 0.35 * rng.random())
         blend(image, seen, letter)
         image += _relief(rng, seen, contrast)
@@ -133,7 +177,7 @@ def _paint(rng: np.random.Generator, image: np.ndarray, seen: np.ndarray, colour
 
 
 def _relief(rng: np.random.Generator, seen: np.ndarray, contrast: float) -> np.ndarray:
-    """Light on the edges of raised letters, shade on the other side; or the other way round."""
+    """Light on one side of the edges of raised or engraved letters and shade on the other, float32 [H, W]."""
     angle = rng.random() * 2 * np.pi
     x = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], np.float32)
     kernel = np.cos(angle) * x + np.sin(angle) * x.T
@@ -142,19 +186,19 @@ def _relief(rng: np.random.Generator, seen: np.ndarray, contrast: float) -> np.n
 
 
 def _outline(rng: np.random.Generator, image: np.ndarray, seen: np.ndarray, behind, letter, style: Style) -> None:
-    """A line around the letters, in a colour between theirs and the ground's or in any; sometimes a second one."""
+    """A line around the letters, in a colour near the background's or in any; sometimes a second line."""
     line = cv2.dilate(seen, CROSS)
-    if hit(rng, style.doubly):
-        blend(image, cv2.dilate(line, CROSS), letter if hit(rng, 0.5) else colour(rng, style, 255 * rng.random()))
+    if chance(rng, style.doubly):
+        blend(image, cv2.dilate(line, CROSS), letter if chance(rng, 0.5) else colour(rng, style, 255 * rng.random()))
         blend(image, line, behind)
     else:
         blend(image, line, colour(rng, style, (luma(behind) + 255 * rng.random()) / 2))
 
 
 def _shadow(rng: np.random.Generator, image: np.ndarray, seen: np.ndarray, behind, letter) -> None:
-    """A soft shadow, or letters that stand out from the wall."""
+    """A soft shadow, or the sides of solid letters."""
     dx, dy = (rng.random(2) * 5 - 2.5).tolist()
-    solid = hit(rng, 0.5)
+    solid = chance(rng, 0.5)
     mask = np.zeros_like(seen)
     for part in (0.33, 0.67, 1.0) if solid else (1.0,):
         move = np.array([[1, 0, dx * part], [0, 1, dy * part]], np.float32)

@@ -24,11 +24,11 @@ DECORATIVE = frozenset(
     SairaStencilOne-Regular Satisfy-Regular ShadowsIntoLight-Regular Shrikhand-Regular SpecialElite-Regular TomsonTalks
     VT323-Regular Yellowtail-Regular""".split()
 )
-# Nobody writes a whole word in the capitals of these.
+# No word is written in capitals of these.
 SCRIPTS = frozenset("GreatVibes-Regular Lobster MedievalSharp-Regular Pacifico-Regular Satisfy-Regular".split())
-# Kept per process; when there are more, keeping starts anew. Letters take 1.5 KB each, distances between two 0.2 KB.
-LETTERS, DISTANCES = 100_000, 500_000
-_NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it is drawn as the missing-glyph box
+# Entries of the caches of a process, which are emptied when full. A letter takes 1.5 KB, an advance 0.2 KB.
+LETTERS, ADVANCES = 100_000, 500_000
+_NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it draws the missing-glyph box
 
 
 def font_files(fonts: str | os.PathLike | Sequence[str | os.PathLike] | None) -> list[str]:
@@ -78,7 +78,7 @@ class Fonts:
 
     def _clear(self) -> None:
         self._local = threading.local()
-        # Shared by threads: the values are never changed, and made twice they are the same.
+        # Shared by threads: values never change, and two threads make the same ones.
         self._glyphs: dict[tuple[int, int, str], tuple[np.ndarray, int, int]] = {}
         self._advances: dict[tuple[int, str], float] = {}
         self._odds: dict[tuple[int, float], tuple[list[int], np.ndarray]] = {}
@@ -94,25 +94,26 @@ class Fonts:
         capitals = {c for c in characters if case_sensitive and c.upper() != c and seen.get(c.upper()) == seen[c]}
         return [c for c, ink in seen.items() if ink != absent and any(ink[0]) and c not in capitals]
 
-    def able(self, text: str) -> int:
+    def covering_fonts(self, text: str) -> int:
         """The fonts that draw every character of `text`, as bits."""
         bits = -1
         for c in text:
             bits &= self.covering[c]
         return bits
 
-    def choose(self, rng: np.random.Generator, able: int, decorative: float = 1.0, capitals: bool = False) -> int:
-        """One of the fonts `able`. decorative: the weight of the bundled fonts of that kind; others have 1.
+    def choose(self, rng: np.random.Generator, covering: int, decorative: float = 1.0, capitals: bool = False) -> int:
+        """The index of one of the fonts `covering`.
 
-        capitals: the text is all in capitals, so scripts are left out if there are others.
+        decorative: the weight of bundled fonts of that kind; others have 1. capitals: the text is all in capitals, so
+        scripts are left out if there are others.
         """
-        able = able & ~self._scripts or able if capitals else able
-        odds = self._odds.get((able, decorative))
+        covering = covering & ~self._scripts or covering if capitals else covering
+        odds = self._odds.get((covering, decorative))
         if odds is None:
-            indices = [f for f in range(len(self.paths)) if able >> f & 1]
+            indices = [f for f in range(len(self.paths)) if covering >> f & 1]
             rare = [Path(self.paths[f]).stem in DECORATIVE for f in indices]
             odds = indices, np.cumsum(np.where(rare, max(decorative, 1e-6), 1.0))
-            self._odds[able, decorative] = odds
+            self._odds[covering, decorative] = odds
         indices, cumulative = odds
         return indices[int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))]
 
@@ -136,7 +137,7 @@ class Fonts:
         """`text` as ink, uint8 [h, w], cut to its box.
 
         size: em in pixels. spacing: extra room between letters, in em. initial: size of the first letter, if another.
-        kerned: False is faster, for words of which an edge is seen.
+        kerned: False is faster, for words of which only an edge is visible.
         """
         if not _simple(text):
             return _ink(self._font(index, size), text)[0]
@@ -156,7 +157,7 @@ class Fonts:
         return out
 
     def _glyph(self, index: int, size: int, c: str) -> tuple[np.ndarray, int, int]:
-        """One letter's ink and the place of its left and upper edges, counted from the pen on the baseline."""
+        """A letter's ink, and its left and upper edges relative to the pen on the baseline."""
         glyph = self._glyphs.get((index, size, c))
         if glyph is None:
             glyph = _keep(self._glyphs, LETTERS, (index, size, c), _ink(self._font(index, size), c))
@@ -168,7 +169,7 @@ class Fonts:
         if advance is None:
             length = self._font(index, 64).getlength(pair) / 64
             length -= self._advance(index, pair[1:]) if len(pair) > 1 else 0
-            advance = _keep(self._advances, DISTANCES, (index, pair), length)
+            advance = _keep(self._advances, ADVANCES, (index, pair), length)
         return advance
 
     def __getstate__(self) -> dict:
@@ -179,6 +180,23 @@ class Fonts:
         self._clear()
 
 
+def label_faces(texts: Sequence[str], fonts: Sequence[str], size: int = 14) -> tuple[list[str], list]:
+    """(texts, a face for each), for labels in any script.
+
+    fonts: files, tried first; the bundled ones follow. A text that no single font covers becomes its code points.
+    """
+    named = sorted(str(p) for p in BUNDLED.parent.glob("fonts_*/*") if p.suffix in SUFFIXES)
+    paths = list(dict.fromkeys([*fonts, str(BUNDLED / "Arimo-Regular.ttf"), *named]))
+    known = Fonts(paths, "".join(sorted(set("".join(texts)) - {" "})), case_sensitive=False)
+    shown, faces = [], []
+    for text in texts:
+        covering = known.covering_fonts(text.replace(" ", ""))
+        shown.append(text if covering else text.encode("ascii", "backslashreplace").decode())
+        best = (covering & -covering).bit_length() - 1 if covering > 0 else 0
+        faces.append(ImageFont.truetype(paths[best], size))
+    return shown, faces
+
+
 def _keep(cache: dict, limit: int, key, value):
     if len(cache) >= limit:
         cache.clear()
@@ -187,18 +205,18 @@ def _keep(cache: dict, limit: int, key, value):
 
 
 def _simple(text: str) -> bool:
-    """Whether letters may be drawn one by one. Other scripts join, reorder or stack theirs, which FreeType does."""
+    """Whether letters may be drawn one by one. Other scripts join, reorder or stack letters, which needs shaping."""
     return all(c < "\u0300" or "\u0370" <= c < "\u0483" or "\u3041" <= c < "\ud7a4" for c in text)
 
 
 def _shape(font: ImageFont.FreeTypeFont, text: str) -> tuple[bytes, tuple]:
-    """What tells glyphs apart: pixels and their box."""
+    """What distinguishes glyphs: pixels and their box."""
     mask, offset = font.getmask2(text, "L", anchor="ls")
     return bytes(mask), (mask.size, offset)
 
 
 def _ink(font: ImageFont.FreeTypeFont, text: str) -> tuple[np.ndarray, int, int]:
-    """`text` cut to the box of its ink, and the box's left and upper edges, from the pen on the baseline."""
+    """`text` cut to the box of its ink, and the box's left and upper edges relative to the pen on the baseline."""
     pixels, ((w, h), (x, y)) = _shape(font, text)
     ink = np.frombuffer(pixels, np.uint8).reshape(h, w)
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))

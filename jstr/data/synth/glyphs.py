@@ -1,4 +1,4 @@
-"""The shape of a rendered word before it is seen: thicker or thinner letters, a baseline on a circle, its place."""
+"""The shape and place of a rendered word: thicker or thinner letters, a baseline on a circle, the perspective."""
 
 from __future__ import annotations
 
@@ -7,40 +7,27 @@ import math
 import cv2
 import numpy as np
 
-from jstr.data.synth.style import Range, Style
+from jstr.data.synth.style import Style, chance, skewed_uniform, uniform
 
 PAD = 5  # empty pixels around the ink: room for bolder letters and outlines
 CROSS = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 
 
-def hit(rng: np.random.Generator, share: float) -> bool:
-    return rng.random() < share
-
-
-def span(rng: np.random.Generator, limits: Range) -> float:
-    return limits[0] + (limits[1] - limits[0]) * rng.random()
-
-
-def low(rng: np.random.Generator, limits: Range) -> float:
-    """Like `span`, but small values are common and large ones rare."""
-    return limits[0] + (limits[1] - limits[0]) * rng.random() ** 2
-
-
 def letters(rng: np.random.Generator, ink: np.ndarray, style: Style) -> np.ndarray:
-    """The ink [h, w] with PAD around it, sometimes bolder, thinner or on a circle."""
+    """The ink [h, w] with PAD around it, some of it bolder, thinner or on a circle."""
     kind, rise = rng.random(), 0.0
-    if hit(rng, style.bent) and ink.shape[1] > 2 * ink.shape[0]:
-        rise = low(rng, style.bend) * ink.shape[0] * (1 if hit(rng, 0.7) else -1)
+    if chance(rng, style.bent) and ink.shape[1] > 2 * ink.shape[0]:
+        rise = skewed_uniform(rng, style.bend) * ink.shape[0] * (1 if chance(rng, 0.7) else -1)
     ink = cv2.copyMakeBorder(ink, PAD, PAD, PAD, PAD, cv2.BORDER_CONSTANT, value=0)
     if kind < style.bolder:
         ink = cv2.dilate(ink, CROSS)
     elif kind < style.bolder + style.thinner:
-        ink = cv2.addWeighted(ink, 0.45, cv2.erode(ink, CROSS), 0.55, 0)  # hairlines grow faint but never vanish
+        ink = cv2.addWeighted(ink, 0.45, cv2.erode(ink, CROSS), 0.55, 0)  # hairlines become faint but never vanish
     return _arc(ink, rise) if rise else ink
 
 
 def _arc(ink: np.ndarray, rise: float) -> np.ndarray:
-    """The word along a circle, each letter turned with it. rise: of the middle, in pixels; below 0 it hangs."""
+    """The word along a circle, each letter turned with it. rise: of the middle, in pixels; negative for a valley."""
     h, w = ink.shape
     angle = min(8 * abs(rise) / w, 2.2)  # of the whole arc: rise = radius * (1 - cos(angle / 2))
     radius = max(w / angle, 0.6 * h)  # the inner edge keeps a radius above 0
@@ -58,13 +45,13 @@ def _arc(ink: np.ndarray, rise: float) -> np.ndarray:
 
 
 def place(rng: np.random.Generator, shape: tuple, style: Style, height: int) -> tuple[np.ndarray, int]:
-    """(homography from the ink's plane to the picture, width of the picture)."""
+    """(homography [3, 3] from the ink to the image, width of the image)."""
     h, w = shape[0] - 2 * PAD, shape[1] - 2 * PAD
-    stretch = math.exp(span(rng, (math.log(style.stretch[0]), math.log(style.stretch[1]))))
-    slant = span(rng, style.slant) if hit(rng, style.slanted) else 0.0
+    stretch = math.exp(uniform(rng, (math.log(style.stretch[0]), math.log(style.stretch[1]))))
+    slant = uniform(rng, style.slant) if chance(rng, style.slanted) else 0.0
     ends = [1.0, 1.0]
-    if hit(rng, style.foreshortened):
-        away = span(rng, style.foreshortening)
+    if chance(rng, style.foreshortened):
+        away = uniform(rng, style.foreshortening)
         ends[int(rng.integers(2))] -= away
         stretch *= 1 - 0.6 * away
     cos, sin = _turn(rng, w * stretch / h, style)
@@ -75,8 +62,8 @@ def place(rng: np.random.Generator, shape: tuple, style: Style, height: int) -> 
         x = x * stretch - slant * y
         xs.append(x * cos - y * sin + dx)
         ys.append(x * sin + y * cos + dy)
-    left, right = min(xs) - h * span(rng, style.margin_x), max(xs) + h * span(rng, style.margin_x)
-    top, bottom = min(ys) - h * span(rng, style.margin_y), max(ys) + h * span(rng, style.margin_y)
+    left, right = min(xs) - h * uniform(rng, style.margin_x), max(xs) + h * uniform(rng, style.margin_x)
+    top, bottom = min(ys) - h * uniform(rng, style.margin_y), max(ys) + h * uniform(rng, style.margin_y)
     scale = height / (bottom - top)
     width = max(math.ceil((right - left) * scale), height // 4)
     middle = (width - (right - left) * scale) / 2
@@ -87,9 +74,9 @@ def place(rng: np.random.Generator, shape: tuple, style: Style, height: int) -> 
 
 def _turn(rng: np.random.Generator, aspect: float, style: Style) -> tuple[float, float]:
     """Cosine and sine of the word's rotation."""
-    angle = math.radians((style.strong_tilt if hit(rng, style.tilted) else style.tilt) * rng.standard_normal())
+    angle = math.radians((style.strong_tilt if chance(rng, style.tilted) else style.tilt) * rng.standard_normal())
     limit = min(0.5, 0.7 / aspect)  # a long word tilted more would shrink beyond reading
     angle = min(max(angle, -limit), limit)
-    if hit(rng, style.turned) and aspect < 3:
-        angle += math.pi / 2 * (1 if hit(rng, 0.5) else -1)
+    if chance(rng, style.turned) and aspect < 3:
+        angle += math.pi / 2 * (1 if chance(rng, 0.5) else -1)
     return math.cos(angle), math.sin(angle)

@@ -1,9 +1,9 @@
-"""Words rendered on the fly, as a random-access source: labelled data without a file.
+"""Words rendered on the fly, as a random-access source: labelled data without files.
 
     python -m jstr.data.synth --out=sheet.png
     python -m jstr.data.synth --config=configs/NAME.py --out=sheet.png [--source=NAME]
 
-show 100 of them, or of any other source, with their labels.
+show 100 samples of them, or of any other source, with their labels.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from jstr.data.synth.background import Photographs
 from jstr.data.synth.compose import Scene
 from jstr.data.synth.fonts import Fonts, font_files
 from jstr.data.synth.style import Style
-from jstr.data.synth.text_sampler import Writer
+from jstr.data.synth.text_sampler import TextSampler
 
 
 class RenderedWords:
     """`size` rendered words. Element i is a pure function of (seed, i) and the options; use another seed to evaluate.
 
     seed: 0 or more.
-    characters: what labels may hold, as a plain string. With one case only, pictures show both cases.
+    characters: of labels, as a plain string. With one case only, images show both cases.
     fonts: None (the bundled ones), a folder, or a list of folders, files and "bundled".
     words: None ("english"), the name of a bundled list, a file of word[<TAB>log10 frequency] lines, or a list of words.
-    height: of the pictures; their width is the natural one.
-    backgrounds: a folder of photographs, of which a share of the words (Style.photographed) take crops.
+    height: of the images in pixels; their width depends on the word.
+    backgrounds: a folder of photographs, whose crops lie behind a share of the words (Style.photographed).
     style: the random ranges. case_insensitive: None derives it from `characters`.
 
     Threads may share an instance, and it can be pickled.
@@ -60,8 +60,8 @@ class RenderedWords:
         self.style = style or Style()
         self.path = f"rendered(seed={seed})"
         self._characters = characters
-        self._writer = Writer(characters, max_length, self.style, words, case_insensitive)
-        self._fonts = Fonts(font_files(fonts), self._writer.shown, not self._writer.case_insensitive)
+        self._sampler = TextSampler(characters, max_length, self.style, words, case_insensitive)
+        self._fonts = Fonts(font_files(fonts), self._sampler.shown, not self._sampler.case_insensitive)
         photographs = None if backgrounds is None else Photographs(backgrounds)
         self._scene = Scene(self._fonts, self.style, height, self._another, photographs)
         absent = [c for c in characters if not c.isspace() and not self._fonts.covering[c]]
@@ -81,8 +81,8 @@ class RenderedWords:
         if not 0 <= i < self.size:
             raise IndexError(f"sample {i} of {self.size}")
         rng = self._rng(i)
-        label, shown, able = self._word(rng)
-        image = self._scene.render(rng, i, shown, able)
+        label, shown, covering = self._word(rng)
+        image = self._scene.render(rng, i, shown, covering)
         return {"image": image, "label": label, "key": f"rendered-{i}"}
 
     @property
@@ -91,28 +91,28 @@ class RenderedWords:
         return self._fonts.paths
 
     def labels(self) -> Iterator[str]:
-        """All labels in order; draws no picture."""
+        """All labels in order, without rendering."""
         return (self._word(self._rng(i))[0] for i in range(self.size))
 
     def _rng(self, i: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, i))
 
     def _another(self, rng: np.random.Generator) -> tuple[str, int]:
-        """Text and fonts of a word beside the labelled one."""
+        """Text and covering fonts of a word beside the labelled one."""
         return self._word(rng)[1:]
 
     def _word(self, rng: np.random.Generator) -> tuple[str, str, int]:
-        """(label, shown text, fonts that have all its characters as bits): the first draws of an element."""
+        """(label, shown text, covering fonts as bits): the first draws of an element."""
         for _ in range(100):
-            drawn = self._writer.draw(rng)
-            if drawn is not None and (able := self._fonts.able(drawn[1])):
-                return *drawn, able
-        # Fonts that share few characters, or words that never fit: one character always does.
+            drawn = self._sampler.draw(rng)
+            if drawn is not None and (covering := self._fonts.covering_fonts(drawn[1])):
+                return *drawn, covering
+        # Fonts that share few characters, or words that never fit: a single character always does.
         c = self._characters.strip()[rng.integers(len(self._characters.strip()))]
-        return c, c, self._fonts.able(c)
+        return c, c, self._fonts.covering_fonts(c)
 
     def __repr__(self) -> str:
         return (
             f"RenderedWords(seed={self.seed}, size={self.size}, {len(self._characters)} characters, "
-            f"{len(self._fonts.paths)} fonts, {len(self._writer.words)} words)"
+            f"{len(self._fonts.paths)} fonts, {len(self._sampler.words)} words)"
         )

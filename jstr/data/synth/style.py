@@ -1,8 +1,10 @@
-"""Every random range of the word renderer, in one place."""
+"""Every random range of the word renderer, in one place, and the draws from them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from numpy.random import Generator
 
 Range = tuple[float, float]
 
@@ -25,7 +27,9 @@ class Style:
     random_length: tuple[int, int] = (1, 8)
 
     # How it is set.
-    decorative: float = 0.3  # how often a script, blackletter... of the bundled fonts is drawn, compared to a plain one
+    decorative: float = (
+        0.3  # how often a script, blackletter... among the bundled fonts is drawn, relative to a plain one
+    )
     sizes: tuple[int, ...] = (34, 46)  # em in pixels; few, so that font faces stay cached
     spaced: float = 0.2
     spacing: Range = (-0.03, 0.30)  # between letters, in em
@@ -51,24 +55,24 @@ class Style:
 
     # Colours and surroundings.
     contrast: Range = (50.0, 235.0)
-    extreme: float = 0.25  # as dark or as light as can be
+    extreme: float = 0.25  # as dark or as light as possible
     grey: float = 0.2
     vivid: float = 0.9  # the strongest colours
     hues: tuple[tuple[float, float, float], ...] = ((0.52, 22, 24), (0.38, 212, 20), (0.10, 120, 60))  # share, mean, sd
     gradient: float = 0.4
     textured: float = 0.35
     texture: Range = (0.03, 0.28)  # of the contrast
-    photographed: float = 0.5  # background out of a photograph, where a folder of them is given
+    photographed: float = 0.5  # background from a photograph, where a folder of them is given
     graded: float = 0.10  # letters whose colour changes from top to bottom
     filled: float = 0.08  # texture inside the letters
     outlined: float = 0.08
     doubly: float = 0.3  # of these: a second line around the first
     hollow: float = 0.015  # letters are outlines
     embossed: float = 0.06  # raised or engraved
-    engraved: float = 0.25  # of these: letters of nearly the colour of the ground
+    engraved: float = 0.25  # of these: letters of nearly the colour of the background
     glowing: float = 0.02
     shadowed: float = 0.15
-    panelled: float = 0.10  # the edge of the sign is in sight
+    panelled: float = 0.10  # the edge of the sign is visible
     neighbours: float = 0.20  # parts of the words before, behind, above and below
     underlined: float = 0.04
     occluded: float = 0.05  # by a pole, a leaf, a scratch, dirt
@@ -89,10 +93,27 @@ class Style:
     small: float = 0.42
     resolution: Range = (0.42, 0.95)  # of the height
     finest: float = 13.0  # em in pixels at 32 pixels height: low resolution leaves letters this large
-    faint: float = 75.0  # below this contrast the resolution is left alone: both together cannot be read
+    faint: float = (
+        75.0  # below this contrast the resolution stays: low contrast and low resolution together cannot be read
+    )
     noisy: float = 0.40
-    noise: Range = (1.0, 14.0)  # standard deviation in grey levels; small ones are common
+    noise: Range = (1.0, 14.0)  # standard deviation in grey levels; small values are common
     sharpened: float = 0.15
     sharpening: Range = (0.3, 1.5)
     compressed: float = 0.4
     quality: tuple[int, int] = (15, 85)  # JPEG
+
+
+def chance(rng: Generator, share: float) -> bool:
+    """True with this probability."""
+    return rng.random() < share
+
+
+def uniform(rng: Generator, limits: Range) -> float:
+    """A uniform draw between the limits."""
+    return limits[0] + (limits[1] - limits[0]) * rng.random()
+
+
+def skewed_uniform(rng: Generator, limits: Range) -> float:
+    """A draw between the limits of which small values are common and large ones rare."""
+    return limits[0] + (limits[1] - limits[0]) * rng.random() ** 2

@@ -12,7 +12,7 @@ from jstr.core import InputError
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import count_words
 
-# d a digit, D a digit but zero, L a letter; anything else stands for itself. Common forms are repeated.
+# d: a digit, D: a digit but zero, L: a letter; anything else stands for itself. Common forms are repeated.
 NUMBERS = (
     *("D", "Dd", "Ddd", "Dddd", "ddddd", "dddddd") * 4,
     *("19dd", "20dd", "Dd", "D0", "D00", "D00") * 2,
@@ -22,7 +22,7 @@ NUMBERS = (
     *("1st", "2nd", "3rd", "Dth", "19d0s", "Dkm", "Dmm", "Dkg", "Dml", "Dx", "D-D", "D+", "Dd&D", "Dd-Dd", "D/D", "Dm"),
     *("LLddLLL", "LddLLL", "LLL-ddd", "LLL-dddd", "dLLLddd", "LL-dd-LL", "Ld", "Ldd", "LLdd", "ddL", "dL", "Lddd"),
 )
-# W a word of the lexicon.
+# W: a word of the lexicon.
 ADDRESSES = (
     *("www.W.com", "www.W.com", "W.com", "W.com", "www.W.co.uk", "www.W.org", "W.net", "www.WW.com", "WW.com", "W.org"),
     *("http://W.com", "www.W.de", "W.fr", "www.W.in", "W@W.com", "info@W.com", "W.W@W.com", "@W", "#W", "W.com/W"),
@@ -31,12 +31,12 @@ BEFORE = "(\"'#$&*-"
 AFTER = ".,!?:;)\"'-.,!*"
 
 
-class Writer:
-    """Draws words as (label, shown): `shown` is what the picture says, `label` is its form in the charset.
+class TextSampler:
+    """Draws words as (label, shown): `shown` is the text in the image, `label` is its form in the charset.
 
-    A charset with one case only reads both (`case_insensitive`, derived unless given): signs are mostly upper-case.
-    A letter that the charset lacks rules a word out; punctuation that it lacks is left away. A charset with none at all
-    has it shown, though never in labels (Style.unlabelled_marks): signs are full of it.
+    A charset with one case stands for both (`case_insensitive`, derived unless given): most signs are upper-case.
+    Words with a letter that the charset lacks are left out; punctuation that it lacks is removed. Under a charset
+    without punctuation, images show some that labels lack (Style.unlabelled_marks): signs are full of it.
     """
 
     def __init__(self, characters: str, max_length: int, style: Style, words=None, case_insensitive=None):
@@ -64,7 +64,7 @@ class Writer:
 
     @property
     def shown(self) -> str:
-        """Every character that a picture may show."""
+        """Every character that an image may show."""
         return "".join(self._all) + self.silent
 
     def _lexicon(self, words) -> tuple[list[str], np.ndarray]:
@@ -94,7 +94,7 @@ class Writer:
         return "".join(out)
 
     def draw(self, rng: np.random.Generator) -> tuple[str, str] | None:
-        """One (label, shown), or None where the draw came to nothing and has to be repeated."""
+        """One (label, shown), or None where the draw has to be repeated."""
         lexicon, numbers, random = self.style.kinds
         kind = rng.random() * (lexicon + numbers + random)
         if kind < lexicon:
@@ -155,7 +155,7 @@ class Writer:
             cased = text.upper()
         else:
             cased = text[:1].upper() + text[1:].lower()
-        # Case mapping may lengthen a text or leave the charset (sharp s, final sigma): such words stay as they are.
+        # Case mapping may lengthen a text or leave the charset (sharp s, final sigma): such words keep their case.
         return cased if all(c in self._fold or c in self.silent for c in cased) else text
 
     def _mixed(self, rng: np.random.Generator, text: str) -> str:

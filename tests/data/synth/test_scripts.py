@@ -1,13 +1,13 @@
-"""Korean, and scripts that run from right to left, join or reorder: nothing is Latin-only."""
+"""Korean, and scripts that run from right to left, join or reorder letters."""
 
 import unicodedata
 
 import numpy as np
 import pytest
+from synth_testing import ONLY_WORDS
 from testing import ROOT
 
 from configs import korean
-from jstr.data.preview import contact_sheet
 from jstr.data.synth.fonts import Fonts, font_files
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
@@ -15,7 +15,6 @@ from jstr.text import Charset, LabelReport, read_characters
 
 CHARACTERS = read_characters("korean")
 SYLLABLES = CHARACTERS[:2350]
-PLAIN = Style(kinds=(1, 0, 0), addresses=0, mixed=0, punctuation=0, unlabelled_marks=0)
 TEST_FONTS = ROOT / "tests/data/fonts"
 
 
@@ -25,7 +24,7 @@ def drawn(script, text):
     return fonts.mask(0, 64, text).astype(np.float32)
 
 
-def likeness(a, b):
+def similarity(a, b):
     """Correlation of two pieces of ink, on the larger canvas, aligned at the bottom and the middle."""
     h, w = np.maximum(a.shape, b.shape)
     a, b = (
@@ -59,7 +58,7 @@ def test_decomposed_labels_are_composed():
     assert not LabelReport(Charset.make("korean", "cr_ctc", 12)).usable(apart)  # only on request
 
 
-def test_fonts_have_every_character_and_tell_syllables_apart():
+def test_fonts_have_every_character_and_distinct_syllables():
     paths = font_files("korean")
     assert len(paths) >= 2
     fonts = Fonts(paths, CHARACTERS, case_sensitive=True)
@@ -102,19 +101,12 @@ def test_config_reads_what_it_writes():
     assert not set(seeds) & {row.rendered.seed for row in config.evals.values()}
 
 
-def test_contact_sheet_draws_hangul():
-    font = font_files("korean")[0]
-    blank = dict(image=np.full((32, 32, 3), 255, np.uint8))
-    sheets = [contact_sheet([dict(blank, label=label)], font=font) for label in ("", "한국", "서울")]
-    assert not any(np.array_equal(a, b) for a, b in zip(sheets, sheets[1:] + sheets[:1], strict=True))
-
-
 def test_hebrew_runs_from_right_to_left():
     word = "שלום"
     parts = pieces(drawn("Hebrew", word))
     assert len(parts) == 4
     for part, letter in zip(reversed(parts), word, strict=True):
-        scores = {c: likeness(part, drawn("Hebrew", c)) for c in word}
+        scores = {c: similarity(part, drawn("Hebrew", c)) for c in word}
         assert max(scores, key=scores.get) == letter, scores
 
 
@@ -123,7 +115,9 @@ def test_arabic_letters_join():
     word = drawn("Arabic", "سلام")
     assert len(pieces(word)) == 2  # alef does not join the letter after it
     assert word.shape[1] < 0.9 * sum(c.shape[1] for c in apart)
-    assert likeness(pieces(word)[0], apart[-1]) > likeness(pieces(word)[-1], apart[-1])  # the last letter is leftmost
+    assert similarity(pieces(word)[0], apart[-1]) > similarity(
+        pieces(word)[-1], apart[-1]
+    )  # the last letter is leftmost
 
 
 def test_devanagari_vowel_sign_goes_before_its_consonant():
@@ -131,14 +125,14 @@ def test_devanagari_vowel_sign_goes_before_its_consonant():
     width = consonant.shape[1]
     assert word.shape[1] > width + 10
     right, left = word[-consonant.shape[0] :, -width:], word[-consonant.shape[0] :, :width]
-    assert likeness(right, consonant) > 0.9 > likeness(left, consonant)
+    assert similarity(right, consonant) > 0.9 > similarity(left, consonant)
 
 
 @pytest.mark.parametrize("script, words", [("Hebrew", ["שלום"]), ("Arabic", ["سلام"]), ("Devanagari", ["हिंदी"])])
 def test_labels_stay_in_logical_order(script, words):
     font = TEST_FONTS / f"NotoSans{script}-cut.ttf"
     characters = "".join(sorted(set(words[0])))
-    source = RenderedWords(0, 3, characters, fonts=font, words=words, style=PLAIN)
+    source = RenderedWords(0, 3, characters, fonts=font, words=words, style=ONLY_WORDS)
     assert set(source.labels()) == set(words)
     assert source[0]["label"] == words[0] and source[0]["image"].std() > 1
     charset = Charset.make(characters, "cr_ctc", 12, nfkc=True)
