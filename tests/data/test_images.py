@@ -83,5 +83,5 @@ def test_bad_image_configs(change):
 def test_bad_views():
     with pytest.raises(InputError, match="unknown operation 'blurr'; choose from affine"):
         check_view("labelled.image", {"blurr": {}})
-    with pytest.raises(InputError, match="blur has no sigmas; it takes sigma"):
+    with pytest.raises(InputError, match="blur has no sigmas .did you mean sigma"):
         check_view("labelled.image", {"blur": {"sigmas": 1}})

@@ -54,5 +54,5 @@ def test_operations_are_pure_and_keep_the_type(name, shape):
 
 def test_views_are_checked():
     registry.check_view("view0", {"seqclr": {"low": 1, "high": 7}})
-    with pytest.raises(InputError, match="view 'view0': seqclr has no hihg; it takes low, high"):
+    with pytest.raises(InputError, match="view 'view0': seqclr has no hihg .did you mean high.*it takes low, high"):
         registry.check_view("view0", {"seqclr": {"hihg": 7}})
