@@ -9,26 +9,17 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-
-from PIL import Image
+from typing import Any
 
 from jstr.checkpoints import checkpoint, packed
 from jstr.core import InputError
 from jstr.data.sources.open import open_source
-from jstr.inference.reader import WORDS_HELP, Reader, load
-from jstr.inference.score import as_json, pictures, remarks, score
-from jstr.metrics import PROTOCOLS, table
-
-
-def _save_attention(reader: Reader, sources, file: str) -> None:
-    drawn = pictures(reader, sources)
-    if not drawn:
-        raise InputError("--attention: this recogniser has no position attention to show; ABINet has")
-    try:
-        Image.fromarray(drawn["attention"]).save(file)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--attention={file}: {error}") from error
+from jstr.inference.attention import save_attention
+from jstr.inference.reader import WORDS_HELP, load
+from jstr.inference.score import as_json, remarks, score
+from jstr.metrics import PROTOCOLS, Score, table
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -44,22 +35,31 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(argv: list[str] | None = None) -> None:
-    args = _parse(argv)
-    sets = {}
-    for item in args.data:
+def _sets(data: list[str]) -> dict[str, str]:
+    """Name -> path of --data. Raises InputError."""
+    sets: dict[str, str] = {}
+    for item in data:
         name, equals, path = item.partition("=")
         if not (name and equals and path):
             raise InputError(f"--data={item}: give NAME=PATH")
         if name in sets:
             raise InputError(f"--data={item}: the name {name} is given twice")
         sets[name] = path
+    return sets
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Prints the table of scores, and remarks on stderr."""
+    args = _parse(argv)
+    sets = _sets(args.data)
     if args.batch_size is not None and args.batch_size < 1:
         raise InputError(f"--batch_size={args.batch_size}: give a positive number")
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise InputError(f"--json={args.json}: its folder does not exist")
     reader = load(args.workdir, args.language_model)
     sources = {name: open_source(path, labels=args.labels) for name, path in sets.items()}
+    if args.attention and not reader.has_attention:
+        raise InputError("--attention: this recogniser has no position attention to show; ABINet has")
     scores, start = {}, time.monotonic()
     for name, source in sources.items():
         scores[name] = score(reader, source, name, args.protocol, args.batch_size)
@@ -67,17 +67,21 @@ def run(argv: list[str] | None = None) -> None:
             print(line, file=sys.stderr)
     print(table(scores))
     if args.attention:
-        _save_attention(reader, sources, args.attention)
+        save_attention(reader, next(iter(sources.values())), args.attention)
     if args.json:
-        about = {
-            "workdir": args.workdir or "bundled",
-            "step": checkpoint.read_meta(args.workdir or packed.BUNDLED)["step"],
-            "language_model": args.language_model or "as the config says",
-            "protocol": args.protocol,
-            "labels": args.labels or "labels.tsv",
-            "seconds": round(time.monotonic() - start, 1),
-        }
-        Path(args.json).write_text(json.dumps(as_json(scores, **about), indent=2) + "\n")
+        _write_json(args, scores, time.monotonic() - start)
+
+
+def _write_json(args: argparse.Namespace, scores: Mapping[str, Score], seconds: float) -> None:
+    about: dict[str, Any] = {
+        "workdir": args.workdir or "bundled",
+        "step": checkpoint.read_meta(args.workdir or packed.BUNDLED)["step"],
+        "language_model": args.language_model or "as the config says",
+        "protocol": args.protocol,
+        "labels": args.labels or "labels.tsv",
+        "seconds": round(seconds, 1),
+    }
+    Path(args.json).write_text(json.dumps(as_json(scores, **about), indent=2) + "\n")
 
 
 if __name__ == "__main__":

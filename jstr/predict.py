@@ -7,85 +7,17 @@ python -m jstr.predict --workdir=DIR --words WORD ...
 from __future__ import annotations
 
 import argparse
-import contextlib
-import functools
 import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from jstr.core import InputError
-from jstr.inference.reader import SHOWN, WORDS_HELP, Reader, batch_size, load
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2"}
-
-
-def image_files(paths: list[str]) -> Iterator[Path]:
-    """The files themselves, and the image files of every folder below the folders, in order of name."""
-    for path in map(Path, paths):
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        else:
-            yield path
+from jstr.inference.attention import save_attention
+from jstr.inference.image_files import ImageFiles
+from jstr.inference.read_source import Reading, read_source
+from jstr.inference.reader import WORDS_HELP, Reader, load
 
 
-def read_files(reader: Reader, paths: Iterator[Path], read=None) -> Iterator[tuple[Path, str | None, float | str]]:
-    """(path, text, confidence), or (path, None, what is wrong) for a file that cannot be read; in the order given.
-
-    read: instead of reader.read_batch.
-    """
-    read = read or reader.read_batch
-    waiting: list[tuple[Path, np.ndarray | str]] = []
-
-    def finish():
-        good = [pixels for _, pixels in waiting if not isinstance(pixels, str)]
-        results = iter(zip(*read(np.stack(good)), strict=True)) if good else iter(())
-        for path, pixels in waiting:
-            yield (path, None, pixels) if isinstance(pixels, str) else (path, *next(results))
-        waiting.clear()
-
-    for path in paths:
-        try:
-            waiting.append((path, next(reader.pixels(path))))
-        except InputError as error:
-            waiting.append((path, str(error)))
-        if len(waiting) == batch_size():
-            yield from finish()
-    yield from finish()
-
-
-def _read_heads(reader: Reader, images: np.ndarray) -> tuple[list[dict[str, str]], np.ndarray]:
-    """For every image what each head reads, by name, and the confidence of the last."""
-    found = reader.read_heads(images)
-    texts = zip(*(texts for texts, _ in found.values()), strict=True)
-    return [dict(zip(found, row, strict=True)) for row in texts], found[reader.heads[-1]][1]
-
-
-def draw_attention(reader: Reader, paths: list[str], file: str) -> None:
-    """Writes a picture of where the first images that can be read are looked at, character by character.
-
-    Raises:
-      InputError: a recogniser without attention, no image that can be read, or a file that cannot be written.
-    """
-    pixels = []
-    for path in image_files(paths):
-        with contextlib.suppress(InputError):  # whoever reads them says so
-            pixels.append(next(reader.pixels(path)))
-        if len(pixels) == SHOWN:
-            break
-    if not pixels:
-        raise InputError(f"--attention: no image that can be read in {', '.join(paths)}")
-    try:
-        Image.fromarray(reader.attention_sheet(np.stack(pixels))).save(file)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--attention={file}: {error}") from error
-
-
-def run(argv: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 when a file could not be read."""
+def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m jstr.predict", description=__doc__, allow_abbrev=False)
     parser.add_argument("--workdir", help="a run, converted weights or a packed file; default: the bundled reader")
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
@@ -94,33 +26,50 @@ def run(argv: list[str] | None = None) -> int:
     parser.add_argument("--attention", metavar="FILE", help="draw where the first images are looked at, a PNG")
     parser.add_argument("--words", action="store_true", help="a language model: correct words given instead of images")
     parser.add_argument("paths", nargs="+", metavar="IMAGE|FOLDER")
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Exit status: 0, or 1 when a file could not be read."""
+    args = _parse(argv)
     reader = load(args.workdir, args.language_model)
     if args.words:
-        for word, text, value in zip(args.paths, *reader.correct(args.paths), strict=True):
-            print(f"{word}\t{text}\t{value:.4f}")
-        return 0
+        return _correct(reader, args.paths)
     if args.heads and not reader.heads:
         raise InputError("--heads: this recogniser has one head only; abinet has three")
-    if args.attention:
-        draw_attention(reader, args.paths, args.attention)
-    count = failed = 0
-    read = functools.partial(_read_heads, reader) if args.heads else None
-    for path, text, value in read_files(reader, image_files(args.paths), read):
-        count += 1
-        if text is None:
-            failed += 1
-            print(value, file=sys.stderr)
-        elif args.json:
-            said = {"text": list(text.values())[-1], "heads": text} if args.heads else {"text": text}
-            row = {"path": str(path), **said, "confidence": float(value)}
-            print(json.dumps(row, ensure_ascii=False))
-        else:
-            said = " -> ".join(f"{head} {part}" for head, part in text.items()) if args.heads else text
-            print(f"{path}\t{said}\t{value:.4f}", flush=True)
-    if not count:
+    files = ImageFiles.find(args.paths)
+    if not len(files):
         print(f"no image files in {', '.join(args.paths)}", file=sys.stderr)
-    return 1 if failed or not count else 0
+        return 1
+    if args.attention:
+        save_attention(reader, files, args.attention)
+    failed = 0
+    for reading in read_source(reader, files, heads=args.heads):
+        if reading.answer is None:
+            failed += 1
+            print(files.problem(reading.index, reader), file=sys.stderr)
+        else:
+            print(_json_line(reading) if args.json else _line(reading), flush=True)
+    return 1 if failed else 0
+
+
+def _correct(reader: Reader, words: list[str]) -> int:
+    for word, text, value in zip(words, *reader.correct(words), strict=True):
+        print(f"{word}\t{text}\t{value:.4f}")
+    return 0
+
+
+def _line(reading: Reading) -> str:
+    answer = reading.answer
+    text = " -> ".join(f"{head} {text}" for head, (text, _) in answer.heads.items()) or answer.text
+    return f"{reading.key}\t{text}\t{answer.confidence:.4f}"
+
+
+def _json_line(reading: Reading) -> str:
+    answer = reading.answer
+    heads = {"heads": {head: text for head, (text, _) in answer.heads.items()}} if answer.heads else {}
+    row = {"path": reading.key, "text": answer.text, **heads, "confidence": answer.confidence}
+    return json.dumps(row, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,13 @@
 """The commands as a person types them: results on stdout, and one line on stderr with status 2 for what is wrong."""
 
-import json
-import shutil
-
 import cv2
 import lmdb
 import numpy as np
 import pytest
-from testing import REAL_WORDS, call, tiny_config, write_folder
+from testing import call, tiny_config, write_folder
 
-from jstr import evaluate, predict
+from jstr import evaluate
 from jstr.core import InputError
-from jstr.inference import score
 from jstr.training import loop
 
 MAIN = ["-m", "jstr.main", "--config=tests/tiny.py"]
@@ -103,73 +99,3 @@ def test_unknown_model_fields_and_objectives(tmp_path):
     config.objective.name = "supervisd"
     with pytest.raises(InputError, match="choose one of .*supervised"):
         loop.run(config, str(tmp_path))
-
-
-def test_evaluate(workdir, tmp_path, capsys):
-    words = write_folder(tmp_path / "words", ["ab", "cde", "f-g", "!!", "hij"])
-    (words / "0004.png").write_bytes(b"broken")
-    file = tmp_path / "out.json"
-    data = [f"--data={name}={words}" for name in ("any", "IC13_1015", "IC13_857")]
-    evaluate.run([f"--workdir={workdir}", *data, f"--json={file}"])
-    captured = capsys.readouterr()
-    sets = json.loads(file.read_text())["sets"]
-    assert {n: (s["words"], s["left_out"], s["broken"]) for n, s in sets.items()} == {
-        "any": (3, 1, ["0004.png"]),
-        "IC13_1015": (2, 2, ["0004.png"]),
-        "IC13_857": (1, 3, ["0004.png"]),
-    }
-    assert "average by words" in captured.out and "average by sets" in captured.out
-    assert "any: 1 words left out, without a label that the protocol can score" in captured.err
-    assert "any: 1 broken or missing images not scored: 0004.png" in captured.err
-    assert "IC13_857: the field's subset has 857 words, this one 1" in captured.err
-
-
-def test_evaluate_counts_do_not_depend_on_the_batch(workdir):
-    results = []
-    for size in (1, 7, 64):
-        reader = evaluate.load(workdir)
-        source = evaluate.open_source(str(REAL_WORDS))
-        results.append(score.score(reader, source, "real", batch_size=size))
-    assert {r.words for r in results} == {64}
-    assert len({(r.correct, r.errors, round(r.confidence_sum, 3)) for r in results}) == 1
-
-
-@pytest.mark.parametrize(
-    "arguments, says",
-    [
-        (["--data=words"], "give NAME=PATH"),
-        (["--data=a=x", "--data=a=y"], "given twice"),
-        (["--data=a=x", "--json=/no/folder/out.json"], "folder does not exist"),
-        (["--data=a=x", "--batch_size=0"], "positive"),
-    ],
-)
-def test_bad_evaluate_arguments(workdir, arguments, says):
-    with pytest.raises(InputError, match=says):
-        evaluate.run([f"--workdir={workdir}", *arguments])
-
-
-def test_predict(workdir, tmp_path, capsys):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for name in ("iiit5k_6_7.png", "svt_0138.jpg"):
-        shutil.copy(REAL_WORDS / name, folder / name)
-    (folder / "notes.txt").write_text("not an image")
-    assert predict.run([f"--workdir={workdir}", str(folder)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split("\t")[0] for line in lines] == [str(folder / n) for n in ("iiit5k_6_7.png", "svt_0138.jpg")]
-    assert all(0 <= float(line.split("\t")[2]) <= 1 for line in lines)
-
-    bad = folder / "bad.png"
-    bad.write_bytes(b"broken")
-    assert predict.run([f"--workdir={workdir}", "--json", str(folder), str(tmp_path / "none.jpg")]) == 1
-    captured = capsys.readouterr()
-    assert [json.loads(line)["path"] for line in captured.out.splitlines()] == [line.split("\t")[0] for line in lines]
-    assert captured.err.splitlines() == [
-        f"{bad}: not an image that can be decoded",
-        f"{tmp_path}/none.jpg: No such file or directory",
-    ]
-
-
-def test_predict_of_an_empty_folder(workdir, tmp_path, capsys):
-    assert predict.run([f"--workdir={workdir}", str(tmp_path)]) == 1
-    assert "no image files" in capsys.readouterr().err

@@ -1,9 +1,9 @@
-"""Labels pictures with a trained recogniser: python tools/pseudo_label.py --workdir=DIR --data=PATH --out=FILE.tar
+"""Labels images with a trained recogniser: python tools/pseudo_label.py --workdir=DIR --data=PATH --out=FILE.tar
 
-The confident words go into a tar with labels.tsv, a source for configs/pseudo_label.py:kept=FILE.tar. Repeat with the
-run that comes of it as the teacher, for two or three rounds. With --language_model=english, or another word list, the
-teacher reads far better and knows better when it is right. PATH is any source; --data may be given many times. Prints
-how confidence is spread and, where PATH has labels (--check), how often words are right. baselines.md sections 1 and 2.
+The confident words go into a tar with labels.tsv, a source for configs/pseudo_label.py:kept=FILE.tar. For further
+rounds, repeat with the resulting run as the teacher. With --language_model=english, or another word list, the teacher
+reads better, and its confidence tells better which words are right. PATH is any source; --data may be given many
+times. Prints how confidence is spread and, where PATH has labels (--check), how often words are right.
 """
 
 from __future__ import annotations
@@ -12,57 +12,36 @@ import argparse
 import io
 import os
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
 from jstr.cli import cli
 from jstr.core import InputError
-from jstr.data.pipeline import padded_batches
 from jstr.data.sources.open import open_source
-from jstr.inference.reader import WORDS_HELP, Reader, batch_size, load
+from jstr.inference.read_source import Answer, Reading, read_batch, read_source
+from jstr.inference.reader import WORDS_HELP, Reader, load
+from jstr.messages import first_few
 from jstr.metrics import PROTOCOLS
 from jstr.objectives.parts import pseudo_labels
 from jstr.objectives.parts.consistency_terms import read, strings
 
 
-class Word(NamedTuple):
-    """One reading: where it stands in the source, text, confidence, whether EOS ended it, the label or None."""
-
-    index: int
-    text: str
-    confidence: float
-    whole: bool
-    label: str | None
-
-
-def words(reader: Reader, source, confidence: str) -> Iterator[Word | str]:
-    """Every picture of a source in order; the key of one that cannot be read."""
-    index = -1
-    for batch in padded_batches(source, reader.spec, batch_size()):
-        texts, scores, whole = read_batch(reader, batch["image"], confidence)
-        for i, key in enumerate(batch["keys"]):
-            index += 1
-            if batch["mask"][i]:
-                yield Word(index, texts[i], float(scores[i]), bool(whole[i]), batch["labels"][i])
-            else:
-                yield key
-
-
-def read_batch(reader: Reader, images: np.ndarray, confidence: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Texts, confidences and whether each is whole. With a language model, the confidence is that of its search."""
+def answers(reader: Reader, images: np.ndarray, confidence: str) -> list[Answer]:
+    """Answers for images [B, H, W, C], scored as --confidence says. A beam search scores its texts itself."""
     if reader.prior:
-        return *reader.read_batch(images), np.ones(len(images), bool)
+        return read_batch(reader, images)
     reading = read(reader.logits(list(images)), reader.model_config)
     texts = [reader.charset.decode(row) for row in np.asarray(strings(reading, reader.model_config)).tolist()]
-    return texts, np.asarray(pseudo_labels.CONFIDENCES[confidence](reading)), np.asarray(reading.whole)
+    values = np.asarray(pseudo_labels.CONFIDENCES[confidence](reading)).tolist()
+    complete = np.asarray(reading.whole).tolist()
+    return [Answer(text, value, is_complete=ok) for text, value, ok in zip(texts, values, complete, strict=True)]
 
 
 class Tar:
-    """An uncompressed tar with pictures and labels.tsv; it appears under its name when it is complete."""
+    """An uncompressed tar with images and labels.tsv; it appears under its name when it is complete."""
 
     def __init__(self, path: str):
         self.path, self._lines = Path(path), []
@@ -94,21 +73,21 @@ class Tar:
         self._part.unlink()
 
 
-def statistics(found: list[Word], kept: list[Word], protocol: str) -> list[str]:
+def statistics(found: list[Reading], kept: list[Reading], protocol: str) -> list[str]:
     """Lines for a person: how confidence is spread, and how often words are right where labels are known."""
     lines = []
-    counts, _ = np.histogram([w.confidence for w in found], np.linspace(0, 1, 11))
+    counts, _ = np.histogram([r.answer.confidence for r in found], np.linspace(0, 1, 11))
     for i, count in enumerate(counts):
         lines.append(f"  {i / 10:.1f} to {(i + 1) / 10:.1f}  {count:8,}  {100 * count / max(len(found), 1):5.1f} %")
     prepare = PROTOCOLS[protocol]
     for name, some in (("all", found), ("kept", kept)):
-        known = [prepare(w.text) == prepare(w.label) for w in some if w.label is not None and prepare(w.label)]
-        if known:
-            lines.append(f"  {name}: {100 * np.mean(known):.1f} % of {len(known):,} right ({protocol})")
+        right = [prepare(r.answer.text) == prepare(r.label) for r in some if r.label is not None and prepare(r.label)]
+        if right:
+            lines.append(f"  {name}: {100 * np.mean(right):.1f} % of {len(right):,} right ({protocol})")
     return lines
 
 
-def run(argv: list[str] | None = None) -> None:
+def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--workdir", required=True, help="the teacher: a run, converted weights or a packed file")
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
@@ -123,25 +102,39 @@ def run(argv: list[str] | None = None) -> None:
         raise InputError(f"--threshold={args.threshold}: give a number from 0 to 1")
     if not args.out.endswith(".tar"):
         raise InputError(f"--out={args.out}: the name must end with .tar")
+    return args
+
+
+def _label(reader: Reader, source: Any, tar: Tar, args: argparse.Namespace) -> int:
+    """Adds the confident words of a source to `tar` and prints what was done; returns how many were added."""
+    readings = read_source(reader, source, read=lambda images: answers(reader, images, args.confidence))
+    results = [reading._replace(image=None) for reading in readings]
+    found = [reading for reading in results if reading.answer]
+    kept = [r for r in found if r.answer.text and r.answer.is_complete and r.answer.confidence >= args.threshold]
+    for reading in kept:
+        tar.add(source[reading.index]["image"], reading.answer.text)
+    print(f"{source.path}: {len(kept):,} of {len(results):,} kept; {_confidence(reader, args)} of all words:")
+    print("\n".join(statistics(found, kept, args.protocol)))
+    empty, cut = sum(not r.answer.text for r in found), sum(not r.answer.is_complete for r in found)
+    broken = [r.key for r in results if r.answer is None]
+    print(f"  left out: {empty:,} read as empty, {cut:,} without an end, {len(broken):,} broken {first_few(broken)}")
+    return len(kept)
+
+
+def _confidence(reader: Reader, args: argparse.Namespace) -> str:
+    return "share of the beam" if reader.prior else args.confidence
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Writes the tar and prints statistics of each source. Raises InputError: nothing is confident enough."""
+    args = _parse(argv)
     reader = load(args.workdir, args.language_model)
-    confidence = "share of the beam" if reader.prior else args.confidence
     sources = [open_source(path, labelled=args.check) for path in args.data]
-    tar, total = Tar(args.out), 0
-    for path, source in zip(args.data, sources, strict=True):
-        results = list(words(reader, source, args.confidence))
-        found = [w for w in results if isinstance(w, Word)]
-        kept = [w for w in found if w.text and w.whole and w.confidence >= args.threshold]
-        for word in kept:
-            tar.add(source[word.index]["image"], word.text)
-        total += len(kept)
-        print(f"{path}: {len(kept):,} of {len(results):,} kept; {confidence} of all words:")
-        print("\n".join(statistics(found, kept, args.protocol)))
-        empty, cut = sum(not w.text for w in found), sum(not w.whole for w in found)
-        broken = [key for key in results if isinstance(key, str)]
-        print(f"  left out: {empty:,} read as empty, {cut:,} without an end, {len(broken):,} broken {broken[:5] or ''}")
+    tar = Tar(args.out)
+    total = sum(_label(reader, source, tar, args) for source in sources)
     if not total:
         tar.discard()
-        raise InputError(f"no word has {confidence} {args.threshold} or more; lower --threshold")
+        raise InputError(f"no word has {_confidence(reader, args)} {args.threshold} or more; lower --threshold")
     tar.close()
     print(f"{args.out}: {total:,} labelled words")
 

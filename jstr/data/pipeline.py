@@ -211,39 +211,3 @@ def _stack(samples: list[dict]) -> dict:
         "keys": [s["key"] for s in samples],
         "broken": [key for s in samples for key in s["broken"].split("\n") if key],
     }
-
-
-def padded_batches(source, spec: ImageSpec, batch_size: int) -> Iterator[dict]:
-    """All samples of a source once, in order: image uint8 [B, H, W, C], mask [B] (False: padding), labels and keys.
-
-    A broken image is all zero, masked and named in `broken`. The last batch is padded with zeros.
-    """
-
-    def load(i: int) -> dict:
-        sample = source[i]
-        image = spec.decode(sample["image"])
-        return sample | {"image": None if image is None else spec.fit(image)}
-
-    dataset = grain.MapDataset.range(len(source)).map(load)
-    empty = np.zeros((*spec.size, spec.channels), np.uint8)
-    samples = []
-    for sample in dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)):
-        samples.append(sample)
-        if len(samples) == batch_size:
-            yield _pad(samples, empty, batch_size)
-            samples = []
-    if samples:
-        yield _pad(samples, empty, batch_size)
-
-
-def _pad(samples: list[dict], empty: np.ndarray, batch_size: int) -> dict:
-    images = [empty if s["image"] is None else s["image"] for s in samples]
-    good = [s["image"] is not None for s in samples]
-    missing = batch_size - len(samples)
-    return {
-        "image": np.stack(images + [empty] * missing),
-        "mask": np.array(good + [False] * missing),
-        "labels": [s["label"] for s in samples],
-        "keys": [s["key"] for s in samples],
-        "broken": [s["key"] for s, ok in zip(samples, good, strict=True) if not ok],
-    }

@@ -10,7 +10,7 @@ import jax
 from jstr.core import Array, Recognizer
 from jstr.decoding.greedy import attention_prediction, confidence
 
-Reading = tuple[Array, Array]  # ids [B, T] int32 and confidences [B]
+Decoded = tuple[Array, Array]  # ids [B, T] int32 and confidences [B]
 
 
 class CompiledModel:
@@ -20,7 +20,7 @@ class CompiledModel:
         self._model, self._model_config = model, model.model_config
 
     @functools.cached_property
-    def decode(self) -> Callable[..., Reading]:
+    def decode(self) -> Callable[..., Decoded]:
         """(variables, images [B, H, W, C]) -> what the model reads greedily."""
 
         @jax.jit
@@ -31,7 +31,7 @@ class CompiledModel:
         return decode
 
     @functools.cached_property
-    def decode_with_attention(self) -> Callable[..., tuple[Reading, dict[str, Reading], Array | None]]:
+    def decode_with_attention(self) -> Callable[..., tuple[Decoded, dict[str, Decoded], Array | None]]:
         """(variables, images) -> the same, what each head reads by name, and attention maps [B, T, h, w] or None."""
 
         @jax.jit
@@ -43,7 +43,7 @@ class CompiledModel:
         return decode_with_attention
 
     @functools.cached_property
-    def correct(self) -> Callable[..., Reading]:
+    def correct(self) -> Callable[..., Decoded]:
         """(variables, ids [B, T]) -> what a language model makes of words."""
         return jax.jit(lambda v, ids: self._decode_logits(self._model.apply(v, ids, train=False)["logits"]))
 
@@ -52,7 +52,7 @@ class CompiledModel:
         """(variables, images, tokens or None) -> [B, T, C]; teacher-forced on tokens [B, max_length + 2]."""
         return jax.jit(lambda v, images, tokens: self._model.apply(v, images, tokens, train=False)["logits"])
 
-    def _decode_logits(self, logits: Array) -> Reading:
+    def _decode_logits(self, logits: Array) -> Decoded:
         model_config = self._model_config
         prediction = attention_prediction(logits, eos_id=model_config.eos_id, pad_id=model_config.pad_id)
         return prediction.ids, confidence(prediction, model_config.first_id)

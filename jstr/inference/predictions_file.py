@@ -1,22 +1,25 @@
-"""What a finished run reads in the user's own pictures (config.images): predictions.tsv, the doubtful ones first."""
+"""What a finished run reads in the user's own images (config.images): predictions.tsv, least confident first."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from jstr.data.pipeline import padded_batches
 from jstr.data.source_config import SourceSpec
 from jstr.data.sources import configured
-from jstr.inference.reader import Reader, batch_size
+from jstr.inference.read_source import Reading, read_source
+from jstr.inference.reader import Reader
+from jstr.messages import first_few
+from jstr.text import escape
 from jstr.visualize import word_sheet
 
 NAME, SHEET = "predictions.tsv", "doubtful.png"
 SHOWN = 60
 
 
-def open_images(config):
+def open_images(config: Any) -> Any:
     """The source that config.images names, or None. Raises InputError when it cannot be opened."""
     if not config.images:
         return None
@@ -24,30 +27,41 @@ def open_images(config):
     return configured.open_images(spec, None)
 
 
-def write(reader: Reader, source, workdir: str) -> list[str]:
-    """Reads every picture of a source; returns lines that say what was done.
+def write(reader: Reader, source: Any, workdir: str) -> list[str]:
+    """Reads every image of a source; returns lines that say what was done.
 
-    workdir/predictions.tsv: path, text, confidence (0..1) with tabs between, lowest confidence first; pictures that
+    workdir/predictions.tsv: path, text and confidence (0..1) with tabs between (the path escaped, see text.escape),
+    lowest confidence first. Images that
     cannot be read come before all others, without text, at confidence 0. workdir/doubtful.png: the first 60 words.
     """
-    rows, broken = [], []
-    for batch in padded_batches(source, reader.spec, batch_size()):
-        texts, confidences = reader.read_batch(batch["image"])
-        broken += batch["broken"]
-        for i, key in enumerate(batch["keys"]):
-            if batch["mask"][i]:
-                rows.append((float(confidences[i]), len(rows), key, texts[i], batch["image"][i]))
-        rows.sort(key=lambda row: row[:2])
-        rows[SHOWN:] = [(*row[:4], None) for row in rows[SHOWN:]]  # only the pictures that may be shown are kept
-    lines = [f"{key}\t\t{0:.4f}" for key in broken] + [f"{key}\t{text}\t{c:.4f}" for c, _, key, text, _ in rows]
-    path = Path(workdir) / NAME
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    said = [f"{path}: {len(rows):,} words, the doubtful ones first"]
-    if rows:
-        sheet = word_sheet([image for *_, image in rows[:SHOWN]], [f"{r[3]}  {r[0]:.2f}" for r in rows[:SHOWN]])
-        Image.fromarray(sheet).save(Path(workdir) / SHEET)
-        said.append(f"{Path(workdir) / SHEET}: the {min(SHOWN, len(rows))} most doubtful")
+    broken, readings = _read_sorted(reader, source)
+    path, sheet = Path(workdir) / NAME, Path(workdir) / SHEET
+    lines = [f"{escape(key)}\t\t{0:.4f}\n" for key in broken]
+    lines += [f"{escape(r.key)}\t{r.answer.text}\t{r.answer.confidence:.4f}\n" for r in readings]
+    path.write_text("".join(lines), encoding="utf-8")
+    done = [f"{path}: {len(readings):,} words, least confident first"]
+    shown = readings[:SHOWN]
+    if shown:
+        texts = [f"{r.answer.text}  {r.answer.confidence:.2f}" for r in shown]
+        Image.fromarray(word_sheet([r.image for r in shown], texts)).save(sheet)
+        done.append(f"{sheet}: the {len(shown)} least confident")
     if broken:
-        some = ", ".join(broken[:5]) + (", ..." if len(broken) > 5 else "")
-        said.append(f"{len(broken):,} broken or missing pictures, at the top: {some}")
-    return said
+        done.append(f"{len(broken):,} broken or missing images, at the top: {first_few(broken)}")
+    return done
+
+
+def _read_sorted(reader: Reader, source: Any) -> tuple[list[str], list[Reading]]:
+    """(keys of broken images, the other readings by confidence); only those that may be shown keep their image."""
+    broken, readings, kept = [], [], []
+    for reading in read_source(reader, source):
+        if reading.answer is None:
+            broken.append(reading.key)
+            continue
+        kept = sorted([*kept, reading], key=_confidence)  # stable: ties stay in the order of the source
+        if len(kept) > SHOWN:
+            readings.append(kept.pop()._replace(image=None))
+    return broken, kept + sorted(readings, key=_confidence)
+
+
+def _confidence(reading: Reading) -> tuple[float, int]:
+    return reading.answer.confidence, reading.index

@@ -1,83 +1,121 @@
-"""Labels that another run reads: rows of sources with read_by=dict(workdir=..., language_model=..., threshold=...).
+"""Labels that another run reads: sources with read_by=dict(workdir=..., language_model=..., threshold=...).
 
-Pseudo-labels, read once before training (baselines.md section 2). With a language model a reader corrects itself by
-spelling, and its confidence says much better which words are right.
+Pseudo-labels (Baek et al. 2021, section 4.2), read once before training. A language model corrects the spelling, and
+its confidence tells better which words are right.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from jstr.data.pipeline import padded_batches
-from jstr.data.source_config import ReadBy, SourceSpec, parse_sources
+from jstr.core import InputError
+from jstr.data.source_config import SourceSpec, parse_sources
 from jstr.data.sources.configured import open_images
-from jstr.inference.reader import batch_size, load
+from jstr.inference.read_source import read_source
+from jstr.inference.reader import Reader, load
 from jstr.parallel import distributed
+from jstr.text import escape, unescape
 
-FOLDER = "read"  # in the workdir: a file for each row, so that a run that goes on has the labels it began with
+FOLDER = "read"  # in the workdir: a file for each source, so that a resumed run has the labels it began with
+
+Texts = dict[str, tuple[str, float]]  # key of an image -> text and confidence; "" and 0 for a broken one
 
 
-def read_rows(config, workdir: str) -> tuple[dict[str, list[str | None]], list[str]]:
-    """("stream/source" -> the label of each sample, None for those read with less confidence; lines that say so).
+def read_rows(config: Any, workdir: str) -> tuple[dict[str, list[str | None]], list[str]]:
+    """("stream/source" -> the label of each sample, None below the threshold; lines that say how many are used).
 
     Raises:
-      InputError: a reader that cannot be loaded, or pictures that cannot be opened.
+      InputError: a reader that cannot be loaded, images that cannot be opened, or readings of other images.
     """
-    found, lines, known = {}, [], {}
+    labels: dict[str, list[str | None]] = {}
+    lines, load_once = [], functools.cache(load)
     for stream, row in config.streams.items():
         for spec in parse_sources(f"config.streams.{stream}", row.sources, config.data_root):
             if spec.read_by is None:
                 continue
-            texts, sure = _saved(Path(workdir) / FOLDER / f"{stream}_{spec.name}.tsv", spec, known)
-            threshold = spec.read_by.threshold
-            labels = [t if t and c >= threshold else None for t, c in zip(texts, sure, strict=True)]
-            count = sum(label is not None for label in labels)
+            source = open_images(replace(spec, labelled=False), None)
+            keys = [source[i]["key"] for i in range(len(source))]
+            texts = _saved_or_read(Path(workdir) / FOLDER / f"{stream}_{spec.name}.tsv", spec, source, keys, load_once)
+            by, found = spec.read_by, [texts[key] for key in keys]
+            usable = [text if text and confidence >= by.threshold else None for text, confidence in found]
+            count = sum(label is not None for label in usable)
             lines.append(
-                f"{spec.name}: {count:,} of {len(labels):,} pictures read by {spec.read_by.workdir} with confidence "
-                f"{threshold} or more"
+                f"{spec.name}: {count:,} of {len(usable):,} images read by {by.workdir} with confidence "
+                f"{by.threshold} or more"
             )
-            found[f"{stream}/{spec.name}"] = labels
-    return found, lines
+            labels[f"{stream}/{spec.name}"] = usable
+    return labels, lines
 
 
-def _saved(file: Path, spec: SourceSpec, known: dict) -> tuple[list[str], np.ndarray]:
-    """Texts and confidences of the source of a row, from `file`, or else read and written there.
+def _saved_or_read(
+    file: Path, spec: SourceSpec, source: Any, keys: Sequence[str], load_reader: Callable[..., Reader]
+) -> Texts:
+    """The texts of a source, from `file`, or else read and written there.
 
-    The first line of `file` says who read what, so that another reader, or other words, reads anew.
+    The first line of `file` says who read what: with another reader or other words the source is read again.
     """
     by = spec.read_by
-    reads = json.dumps([spec.path, by.workdir, by.language_model])
+    header = json.dumps([spec.path, by.workdir, by.language_model])
     if file.exists():
-        head, *rows = file.read_text(encoding="utf-8").split("\n")[:-1]
-        if head == reads:
-            rows = [row.rsplit("\t", 2) for row in rows]
-            return [text for _, text, _ in rows], np.array([float(value) for *_, value in rows])
-    source, reader = open_images(replace(spec, labelled=False), None), _reader(by, known)
+        found, texts = _load(file)
+        if found == header:
+            _check_same_images(file, source, keys, texts)
+            return texts
+    reader = load_reader(by.workdir, by.language_model)
     if distributed.is_lead_host():
         print(f"reading {source.path} with {by.workdir} ...", flush=True)
-    keys, texts, sure = [], [], []
-    for batch in padded_batches(source, reader.spec, batch_size()):
-        some, confidences = reader.read_batch(batch["image"])
-        good = batch["mask"][: len(batch["keys"])]
-        keys += batch["keys"]
-        texts += [text if ok else "" for text, ok in zip(some, good, strict=False)]
-        sure += [float(c) if ok else 0.0 for c, ok in zip(confidences, good, strict=False)]
+    texts = {}
+    for reading in read_source(reader, source):
+        answer = reading.answer
+        texts[reading.key] = (answer.text, round(answer.confidence, 6)) if answer else ("", 0.0)
     if distributed.is_lead_host():
-        lines = [reads, *(f"{k}\t{t}\t{c:.6f}" for k, t, c in zip(keys, texts, sure, strict=True))]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        os.replace(part, file)
-    return texts, np.round(sure, 6)
+        _save(file, header, texts)
+    return texts
 
 
-def _reader(by: ReadBy, known: dict):
-    key = by.workdir, by.language_model
-    if key not in known:
-        known[key] = load(*key)
-    return known[key]
+def _save(file: Path, header: str, texts: Texts) -> None:
+    lines = [header, *(f"{escape(key)}\t{text}\t{value:.6f}" for key, (text, value) in texts.items())]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_bytes("".join(f"{line}\n" for line in lines).encode())
+    os.replace(part, file)
+
+
+def _load(file: Path) -> tuple[str, Texts]:
+    """(first line, texts) of a file. Raises InputError: it is damaged."""
+    texts: Texts = {}
+    header, *lines = file.read_bytes().decode(errors="replace").split("\n")[:-1] or [""]
+    for number, line in enumerate(lines, 2):
+        try:
+            key, rest = line.split("\t", 1)
+            text, value = rest.rsplit("\t", 1)
+            texts[unescape(key)] = text, float(value)
+        except ValueError:
+            raise InputError(
+                f"{file} line {number}: expected key, text and confidence with tabs between; remove the folder "
+                f"{file.parent} to read the images again"
+            ) from None
+    return header, texts
+
+
+def _check_same_images(file: Path, source: Any, keys: Sequence[str], texts: Texts) -> None:
+    """Raises InputError unless the texts are those of the images of the source."""
+    now = set(keys)
+    changes = []
+    for what, names in (
+        ("new", [key for key in keys if key not in texts]),
+        ("gone", [k for k in texts if k not in now]),
+    ):
+        if names:
+            changes.append(f"{len(names):,} {what}, such as {names[0]!r}")
+    if changes:
+        raise InputError(
+            f"{file}: the images of {source.path} are not those that were read ({'; '.join(changes)}); remove the "
+            f"folder {file.parent} to read them again"
+        )

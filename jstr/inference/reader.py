@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,23 +15,26 @@ from PIL import Image
 
 from jstr import visualize
 from jstr.checkpoints import checkpoint, packed
-from jstr.core import InputError
+from jstr.core import InputError, ModelState, Params
 from jstr.data.images import ImageSpec, to_channels
-from jstr.decoding.lm_decoder import make_search
-from jstr.inference.compiled_model import CompiledModel
+from jstr.decoding.lm_decoder import Search, make_search
+from jstr.decoding.ngram_lm import WordPrior
+from jstr.inference.compiled_model import CompiledModel, Decoded
+from jstr.messages import first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
-SHOWN = 16
-WORDS_HELP = "english, korean, or a file of words: what is likely to be read; none: greedily; default: see its config"
+WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
+T = TypeVar("T")
+Images = Iterable[Any] | str | os.PathLike | np.ndarray | Image.Image  # one image or several
 
 
-def batch_size() -> int:
-    """Pictures to read at a time. Few on a CPU, whose caches the features of more would leave: it then reads slower."""
+def default_batch_size() -> int:
+    """Images to read at a time. Larger batches are slower on a CPU, because their features leave its caches."""
     return 16 if jax.default_backend() == "cpu" else 64
 
 
-def make_charset(config) -> Charset:
+def make_charset(config: Mapping[str, Any]) -> Charset:
     """From config.charset, whose keys are the arguments of Charset.make."""
     return Charset.make(**dict(config))
 
@@ -63,7 +66,7 @@ class Reader:
         other.variables = variables
         return other
 
-    def read(self, images: Iterable | str | os.PathLike | np.ndarray | Image.Image) -> tuple[list[str], np.ndarray]:
+    def read(self, images: Images) -> tuple[list[str], np.ndarray]:
         """(texts, confidences [N] in 0..1) of images: paths, PIL images or uint8 arrays [H, W] or RGB [H, W, 3].
 
         A single image is read as a list of one.
@@ -72,13 +75,13 @@ class Reader:
           InputError: a file that is not an image, or an array of another form.
         """
         texts, confidences = [], []
-        for batch in _chunks(self.pixels(images), batch_size()):
+        for batch in chunks(self.pixels(images), default_batch_size()):
             some_texts, some_confidences = self.read_batch(np.stack(batch))
             texts += some_texts
             confidences.append(some_confidences)
         return texts, np.concatenate(confidences) if confidences else np.zeros(0, np.float32)
 
-    def logits(self, images, tokens: np.ndarray | None = None) -> np.ndarray:
+    def logits(self, images: Images, tokens: np.ndarray | None = None) -> np.ndarray:
         """Raw scores [N, T, C] float32: fed back greedily, or teacher-forced on tokens [N, max_length + 2]."""
         pixels = np.stack(list(self.pixels(images)))
         return np.asarray(
@@ -88,62 +91,63 @@ class Reader:
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
         self._check_reads_images()
+        padded = _pad_to_power_of_two(images)
         if self._search:
-            found = self._search(self.variables, _padded(images))[: len(images)]
+            found = self._search(self.variables, padded)[: len(images)]
             return [text for text, _ in found], np.array([value for _, value in found], np.float32)
-        if self.has_attention:  # what is compiled once serves everything
-            return self._text(
-                jax.device_get(self._compiled.decode_with_attention(self.variables, _padded(images))[0]), len(images)
-            )
-        return self._text(jax.device_get(self._compiled.decode(self.variables, _padded(images))), len(images))
+        if self.has_attention:  # compiled once for everything that such a recogniser is asked
+            answer, _, _ = self._compiled.decode_with_attention(self.variables, padded)
+        else:
+            answer = self._compiled.decode(self.variables, padded)
+        return self._text(jax.device_get(answer), len(images))
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
-        """What each of `heads` reads in images of read_batch: texts and confidences by name; {} without heads."""
+        """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""
         if not self.heads:
             return {}
-        found = jax.device_get(self._compiled.decode_with_attention(self.variables, _padded(images))[1])
+        found = jax.device_get(self._compiled.decode_with_attention(self.variables, _pad_to_power_of_two(images))[1])
         return {name: self._text(found[name], len(images)) for name in self.heads}
 
     def attention_maps(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
-        """Texts of images of read_batch, and where they are looked at for every character.
-
-        That is [B, T, h, w], of which each map [h, w] sums to 1.
+        """Texts of images as of read_batch, and [B, T, h, w]: where each character was read; each map sums to 1.
 
         Raises:
           InputError: a recogniser without position attention.
         """
         if not self.has_attention:
             raise InputError("this recogniser has no position attention to show; ABINet has")
-        found, _, attention = jax.device_get(self._compiled.decode_with_attention(self.variables, _padded(images)))
-        return self._text(found, len(images))[0], attention[: len(images)]
+        answer, _, maps = self._compiled.decode_with_attention(self.variables, _pad_to_power_of_two(images))
+        return self._text(jax.device_get(answer), len(images))[0], np.asarray(maps)[: len(images)]
 
-    def attention_sheet(self, images: np.ndarray, count: int = SHOWN) -> np.ndarray:
-        """A picture uint8 [H, W, 3] of what `attention_maps` finds in the first `count` of images."""
+    def attention_sheet(self, images: np.ndarray, count: int) -> np.ndarray:
+        """uint8 [H, W, 3]: the `attention_maps` of the first `count` images, drawn."""
         texts, maps = self.attention_maps(images)
         return visualize.attention_sheet(images[:count], maps[:count], texts[:count])
 
     def correct(self, words: list[str]) -> tuple[list[str], np.ndarray]:
-        """What a language model makes of words: texts and confidences.
+        """Texts and confidences that a language model makes of words.
 
         Raises:
           InputError: a recogniser of images, or a word that is empty, too long or outside of the charset.
         """
         if not self.model.reads_text:
-            raise InputError("this recogniser reads pictures, not words; give the workdir of a language model")
+            raise InputError("this recogniser reads images, not words; give the workdir of a language model")
         words = [self.charset.normalise(word) for word in words]
         for word in words:
-            outside = self.charset.outside(word)
-            if outside or not 0 < len(word) <= self.charset.max_length:
-                reason = (
-                    f"{outside[0]!r} is outside of the charset"
-                    if outside
-                    else (f"give 1 to {self.charset.max_length} characters")
-                )
-                raise InputError(f"word {word[:40]!r}: {reason}")
+            self._check_word(word)
         ids = np.stack([self.charset.encode(word)[1:] for word in words])
-        return self._text(jax.device_get(self._compiled.correct(self.variables, _padded(ids))), len(words))
+        return self._text(jax.device_get(self._compiled.correct(self.variables, _pad_to_power_of_two(ids))), len(words))
 
-    def _make_search(self, words: str = "", weight: float = 0.5, width: int = 8):
+    def _check_word(self, word: str) -> None:
+        outside, most = self.charset.outside(word), self.charset.max_length
+        if outside:
+            raise InputError(f"word {word[:40]!r}: {outside[0]!r} is outside of the charset")
+        if not 0 < len(word) <= most:
+            raise InputError(f"word {word[:40]!r}: give 1 to {most} characters")
+
+    def _make_search(
+        self, words: str = "", weight: float = 0.5, width: int = 8
+    ) -> tuple[WordPrior | None, Search | None]:
         """(prior, search) of config.language_model, or Nones. Raises InputError."""
         if words in ("", "none"):
             return None, None
@@ -151,22 +155,22 @@ class Reader:
             raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
         return make_search(self.model, self.charset.characters, words, weight, width)
 
-    def _text(self, found, count: int) -> tuple[list[str], np.ndarray]:
+    def _text(self, found: Decoded, count: int) -> tuple[list[str], np.ndarray]:
         ids, confidences = found
         return [self.charset.decode(row) for row in ids[:count].tolist()], confidences[:count]
 
     def _check_reads_images(self) -> None:
         if self.model.reads_text:
-            raise InputError("a language model reads words, not pictures: use predict --words")
+            raise InputError("a language model reads words, not images: use predict --words")
 
-    def pixels(self, images) -> Iterator[np.ndarray]:
+    def pixels(self, images: Images) -> Iterator[np.ndarray]:
         """Model-sized uint8 [H, W, C] of each image of `read`."""
         if isinstance(images, str | os.PathLike | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4):
             images = [images]
         for image in images:
             yield self.spec.fit(self._open(image))
 
-    def _open(self, image) -> np.ndarray:
+    def _open(self, image: Any) -> np.ndarray:
         if isinstance(image, str | os.PathLike):
             try:
                 pixels = self.spec.decode(Path(image).read_bytes())
@@ -181,11 +185,11 @@ class Reader:
 
 
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:
-    """The reader of a training run's newest checkpoint (its best, if config.keep_best chose), of converted weights, or
-    of a packed file.
+    """The reader of a training run, of converted weights or of a packed file.
 
-    workdir: None loads the reader that comes with the package. language_model: instead of what config.language_model
-    says, a word list ("english", "korean", or a file) whose words are likely to be read; or "none".
+    workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. None: the reader that
+    comes with the package. language_model: replaces config.language_model; a word list ("english", "korean", or a file)
+    of likely words, or "none".
 
     Raises:
       InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.
@@ -202,32 +206,33 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
     expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), example)
     saved = checkpoint.load_variables(workdir, config.get("eval_weights", "student"))
     variables = model_variables(saved["params"], saved["model_state"])
-    _check_same(workdir, expected, variables)
+    _check_same_shapes(workdir, expected, variables)
     return reader.with_variables(variables)
 
 
-def model_variables(params, model_state) -> dict:
-    """The variables of the recogniser among those of a run: what `Model.apply` takes."""
+def model_variables(params: Params, model_state: ModelState) -> dict[str, Any]:
+    """The variables of the recogniser among those of a run, as `Model.apply` takes them."""
     return {"params": params["model"], **model_state}
 
 
-def _check_same(workdir, expected, found) -> None:
+def _check_same_shapes(workdir: str | os.PathLike, expected: Any, found: Any) -> None:
     shapes = [
         {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
         for tree in (expected, found)
     ]
     different = [k for k in shapes[0] | shapes[1] if shapes[0].get(k) != shapes[1].get(k)]
     if different:
-        raise InputError(f"{workdir}: the checkpoint does not fit its config at {', '.join(different[:5])}")
+        raise InputError(f"{workdir}: the checkpoint does not fit its config at {first_few(different)}")
 
 
-def _padded(rows: np.ndarray) -> np.ndarray:
-    """With rows of zeros behind, to a power of two."""
+def _pad_to_power_of_two(rows: np.ndarray) -> np.ndarray:
+    """`rows` [B, ...] with rows of zeros after them."""
     size = 1 << max(len(rows) - 1, 0).bit_length()
     return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
 
 
-def _chunks(items: Iterable, size: int) -> Iterator[list]:
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
     chunk = []
     for item in items:
         chunk.append(item)

@@ -10,6 +10,7 @@ import numpy as np
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError, TrainState
 from jstr.inference import score
+from jstr.inference.attention import attention_images
 from jstr.inference.reader import model_variables
 from jstr.metrics import Score
 from jstr.objectives import find_objective
@@ -50,7 +51,7 @@ def evaluate(parts: Parts, state: TrainState) -> Evaluation:
         images = parts.validation.draw(state, draw, parts.reader.charset)
     if parts.benchmarks and parts.reader.has_attention:
         reader = parts.reader.with_variables(weights(parts.config.eval_weights))
-        images |= score.pictures(reader, parts.benchmarks)
+        images |= attention_images(reader, parts.benchmarks)
     return Evaluation(scores, validation, images)
 
 

@@ -2,14 +2,12 @@ import itertools
 
 import numpy as np
 import pytest
-from testing import REAL_WORDS, tiny_config, write_folder
+from testing import tiny_config, write_folder
 
 from jstr.core import InputError
-from jstr.data.images import ImageSpec
-from jstr.data.pipeline import TrainData, padded_batches
+from jstr.data.pipeline import TrainData
 from jstr.data.sample_filter import BrokenImageTracker
 from jstr.data.source_config import Share, resolve
-from jstr.data.sources.open import open_source
 from jstr.training import setup
 
 WORDS = [f"w{i:03d}" for i in range(40)]
@@ -145,15 +143,6 @@ def test_paths_lie_under_the_data_root(monkeypatch):
     monkeypatch.setenv("JSTR_DATA", "/env")
     assert resolve("a.tar", "") == "/env/a.tar"
     assert resolve("a.tar", "/data") == "/data/a.tar"
-
-
-@pytest.mark.parametrize("batch_size", [1, 7, 64, 100])
-def test_padded_batches_show_every_sample_once(batch_size):
-    source = open_source(str(REAL_WORDS))
-    batches = list(padded_batches(source, ImageSpec((32, 64), 1), batch_size))
-    assert all(len(b["image"]) == batch_size == len(b["mask"]) for b in batches)
-    assert [k for b in batches for k in b["keys"]] == [source[i]["key"] for i in range(64)]
-    assert sum(b["mask"].sum() for b in batches) == 64
 
 
 def stream_of(fields, row, **image):

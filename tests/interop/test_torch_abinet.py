@@ -134,14 +134,14 @@ def test_workdir_of_a_full_network_reads_head_by_head(full):
     texts_too, maps = reader.attention_maps(images)
     assert texts_too == texts and maps.shape == (3, 26, 8, 32)
     np.testing.assert_allclose(maps.sum(axis=(2, 3)), 1, atol=1e-5)
-    sheet = reader.attention_sheet(images)
+    sheet = reader.attention_sheet(images, 3)
     assert sheet.dtype == np.uint8 and sheet.shape == (3 * (24 + 26), 100 * (1 + max(map(len, texts))), 3)
-    with pytest.raises(InputError, match="reads pictures, not words"):
+    with pytest.raises(InputError, match="reads images, not words"):
         reader.correct(["a"])
 
 
 def test_commands_show_heads_and_where_they_look(full, tmp_path, monkeypatch, capsys):
-    """Four pictures, as many as the test above compiled for."""
+    """Four images, as many as the test above compiled for."""
     monkeypatch.setattr(predict, "load", lambda *_: full)
     monkeypatch.setattr(evaluate, "load", lambda *_: full)
     paths = [str(p) for p in sorted(REAL_WORDS.glob("*.png"))[:4]]
@@ -168,7 +168,7 @@ def test_workdir_of_a_language_model_corrects_words(workdirs):
     texts, confidences = reader.correct(["Hause", "a", "x" * 25])
     assert len(texts) == 3 and ((confidences >= 0) & (confidences <= 1)).all()
     assert reader.read_heads(np.zeros((1, 32, 128, 3), np.uint8)) == {}
-    with pytest.raises(InputError, match="a language model reads words, not pictures"):
+    with pytest.raises(InputError, match="a language model reads words, not images"):
         reader.read(np.zeros((20, 60, 3), np.uint8))
     for word, message in (("y" * 26, "give 1 to 25 characters"), ("!", "give 1 to 25")):
         with pytest.raises(InputError, match=message):

@@ -1,4 +1,4 @@
-"""configs/adapt.py: from a folder of pictures without labels to predictions, in one command."""
+"""configs/adapt.py: from a folder of images without labels to predictions, in one command."""
 
 import json
 import shutil
@@ -6,14 +6,12 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from testing import REAL_WORDS, call, tiny_config
+from testing import call, tiny_config
 
 from configs import adapt
 from configs.adapt import get_config
 from jstr.checkpoints import packed
 from jstr.core import InputError
-from jstr.data.sources.open import open_source
-from jstr.inference import predictions_file, reader
 from jstr.training import loop
 
 SMALL = (
@@ -42,9 +40,9 @@ def started(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """A user's folder: 30 pictures in two sub-folders, and no label."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory):
+    """A user's folder: 30 images in two sub-folders, and no label."""
+    folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for i in range(30):
         path = folder / "ab"[i % 2] / f"{i}.png"
@@ -53,12 +51,12 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def test_a_folder_becomes_predictions(started, pictures, tmp_path):
+def test_a_folder_becomes_predictions(started, images, tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("bad\nface\ncafe\n")
     workdir = tmp_path / "adapted"
     command = ["-m", "jstr.main", f"--config=configs/adapt.py:start={started}", f"--workdir={workdir}", *SMALL]
-    status, out, err = call(*command, f"--config.images={pictures}", f"--config.words={words}")
+    status, out, err = call(*command, f"--config.images={images}", f"--config.words={words}")
     assert status == 0, err
     assert "images: 30 images without labels" in out and "images: of these 27 chosen (share=0.9" in out
     assert f"model starts from model of {started}" in out and "best by held_back/trust: step" in out
@@ -95,17 +93,17 @@ def test_bad_commands(start, flags, message, started, tmp_path):
     assert status == 2 and err.strip() == message
 
 
-def test_bad_pictures(started, pictures, tmp_path):
-    def fails(message, images):
+def test_bad_images(started, images, tmp_path):
+    def fails(message, folder):
         config = get_config(f"start={started}")
-        config.images, config.held_back.labelled.batches, config.held_back.unlabelled.batches = images, 1, 1
+        config.images, config.held_back.labelled.batches, config.held_back.unlabelled.batches = folder, 1, 1
         with pytest.raises(InputError, match=message):
             loop.run(config, str(tmp_path / "run"))
 
     fails("give --config.images=FOLDER", "")
     (tmp_path / "empty").mkdir()
     fails("empty holds no word images in a known form", str(tmp_path / "empty"))
-    shutil.copytree(pictures, tmp_path / "mixed")
+    shutil.copytree(images, tmp_path / "mixed")
     for name in ("0", "2"):
         (tmp_path / "mixed/a" / f"{name}.png").write_bytes(b"broken")
     fails(r"of 27 images of images are broken or missing, .*images/a/\d.png", str(tmp_path / "mixed"))
@@ -135,16 +133,16 @@ def test_where_it_starts(started, tmp_path, monkeypatch):
     assert attention.objective.labels == "soft" and attention.model.projection == "linear"
 
 
-def test_labels_only(started, pictures, tmp_path):
+def test_labels_only(started, images, tmp_path):
     """Without the unlabelled stream; what the start reads is learned, here however unsure it is."""
     config = get_config(f"start={started},labels_only")
     assert list(config.streams) == list(config.held_back) == ["labelled"] and config.objective.name == "supervised"
-    config.images, config.steps, config.held_back.labelled.batches = str(pictures), 1, 1
+    config.images, config.steps, config.held_back.labelled.batches = str(images), 1, 1
     config.streams.labelled.sources.read.read_by.threshold = 0.0
     loop.run(config, str(tmp_path))
-    assert len((tmp_path / "read/labelled_read.tsv").read_text().splitlines()) == 1 + 30  # who read, and the pictures
+    assert len((tmp_path / "read/labelled_read.tsv").read_text().splitlines()) == 1 + 30  # who read, and the images
     assert len((tmp_path / "predictions.tsv").read_text().splitlines()) == 30
-    with pytest.raises(ValueError, match="labels_only needs a start that reads"):
+    with pytest.raises(ValueError, match="labels_only needs a trained start"):
         get_config("start=none,labels_only")
 
 
@@ -154,26 +152,6 @@ def test_from_nothing():
     scratch.images, scratch.fonts = "a", "b"
     assert scratch.streams.unlabelled.sources.images.path == scratch.held_back.unlabelled.sources.images.path == "a"
     assert scratch.streams.labelled.sources.plain.rendered.fonts == "b"
-
-
-def test_pictures_that_cannot_be_read_come_first(tmp_path):
-    class Reader:
-        spec = reader.Reader(tiny_config().to_dict()).spec
-
-        @staticmethod
-        def read_batch(images):
-            return [f"w{i}" for i in range(len(images))], np.linspace(1, 0.5, len(images))
-
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    names = sorted(REAL_WORDS.glob("*.png"))[:5]
-    for i, path in enumerate(names):
-        (folder / f"{i}.png").write_bytes(path.read_bytes() if i != 3 else b"broken")
-    said = predictions_file.write(Reader, open_source(str(folder), labelled=False), str(tmp_path))
-    rows = [line.split("\t") for line in (tmp_path / "predictions.tsv").read_text().splitlines()]
-    assert rows[0] == ["3.png", "", "0.0000"]
-    assert [r[0] for r in rows[1:]] == ["4.png", "2.png", "1.png", "0.png"]
-    assert "1 broken or missing pictures, at the top: 3.png" in said[-1]
 
 
 def test_images_are_opened_before_training(tmp_path):

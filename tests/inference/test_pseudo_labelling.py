@@ -1,4 +1,4 @@
-"""Rows of sources whose labels another run reads."""
+"""Sources whose labels another run reads."""
 
 import shutil
 
@@ -18,8 +18,8 @@ COUNT = 40
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """(a run that reads, a folder of pictures without labels, one of them broken)."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """(a run that reads, a folder of images without labels, one of them broken)."""
+    folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for i in range(COUNT):
         cv2.imwrite(str(folder / f"{i:02d}.png"), rng.integers(0, 256, (32, 64, 1), np.uint8))
@@ -46,14 +46,14 @@ def test_the_sure_readings_are_labels(places, tmp_path):
     assert labels[7] is None and labels[:7] + labels[8:] == expected
     count = sum(label is not None for label in labels)
     assert 10 < count < 30
-    assert lines == [f"read: {count} of 40 pictures read by {run} with confidence {threshold} or more"]
+    assert lines == [f"read: {count} of 40 images read by {run} with confidence {threshold} or more"]
     file = tmp_path / "read/labelled_read.tsv"
     rows = [row.split("\t") for row in file.read_text().splitlines()[1:]]
     assert [row[0] for row in rows] == [f"{i:02d}.png" for i in range(COUNT)] and rows[7][1:] == ["", "0.000000"]
     assert read_rows(config_of(places, threshold), str(tmp_path)) == (found, lines)
     other = config_of(places, threshold)
     other.streams.labelled.sources.read.read_by.language_model = "none"
-    assert read_rows(other, str(tmp_path))[0] != found, "another reader reads anew"
+    assert read_rows(other, str(tmp_path))[0] != found, "another reader reads again"
 
 
 def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
@@ -69,7 +69,7 @@ def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
     loop.run(config, str(tmp_path / "a"))
     file = tmp_path / "a/read/labelled_read.tsv"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(InputError, match="held 39 (images|pictures) when they were read, and holds 40 now"):
+    with pytest.raises(InputError, match=r"not those that were read \(1 new, such as '39.png'\)"):
         train_batch(config, tmp_path / "a")
     with pytest.raises(InputError, match="other"):
         loop.run(config, str(tmp_path / "b"))
@@ -80,6 +80,42 @@ def train_batch(config, workdir):
     read, _ = read_rows(config, str(workdir))
     data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames, read=read)
     return next(data.batches(0))
+
+
+def test_labels_are_found_by_key(places, tmp_path):
+    """Labels never move to other images: renaming one is an error that names the folder; another order is none."""
+    run, folder = places
+    folder = shutil.copytree(folder, tmp_path / "images")
+    config, workdir = config_of((run, str(folder)), 0.0), str(tmp_path / "run")
+    found, _ = read_rows(config, workdir)
+    file = tmp_path / "run/read/labelled_read.tsv"
+    header, *lines = file.read_text().splitlines(keepends=True)
+    file.write_text(header + "".join(reversed(lines)))
+    assert read_rows(config, workdir)[0] == found
+    (folder / "00.png").rename(folder / "zz.png")
+    changed = "1 new, such as 'zz.png'; 1 gone, such as '00.png'"
+    with pytest.raises(InputError, match=f"{changed}.*remove the folder {tmp_path}/run/read"):
+        read_rows(config, workdir)
+
+
+def test_any_file_name_keeps_its_label(places, tmp_path):
+    run, folder = places
+    names = ["two\nlines.png", "tab\there.png", "caf\udce9.png", "return\r.png", "back\\nslash.png", "a.png"]
+    images = tmp_path / "images"
+    images.mkdir()
+    for i, name in enumerate(names):
+        shutil.copy(f"{folder}/{i:02d}.png", images / name)
+    config = config_of((run, str(images)), 0.0)
+    assert read_rows(config, str(tmp_path / "run")) == read_rows(config, str(tmp_path / "run"))
+
+
+def test_a_damaged_file_is_named(places, tmp_path):
+    config = config_of(places, 0.0)
+    read_rows(config, str(tmp_path))
+    file = tmp_path / "read/labelled_read.tsv"
+    file.write_text(file.read_text().replace("05.png\t", "05.png "))
+    with pytest.raises(InputError, match=r"labelled_read.tsv line 7: expected key, text and confidence"):
+        read_rows(config, str(tmp_path))
 
 
 def test_nothing_is_sure(places, tmp_path):
