@@ -1,4 +1,4 @@
-"""How well words were read, in plain Python: word accuracy, ED1, 1-NED, CER, and the field's protocols."""
+"""Metrics of reading, in plain Python: word accuracy, ED1, 1-NED, CER, and the field's protocols."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-# What is deleted from label and prediction before they are compared, and whether case is folded.
-# alnum36 is the protocol of the published numbers (recognizers.md section 9).
+# Applied to label and prediction before they are compared. alnum36 is the protocol of the published numbers, from
+# deep-text-recognition-benchmark's test.py (Baek et al. 2019): lower case, and only letters a-z and digits.
 PROTOCOLS = {
     "alnum36": lambda text: re.sub(r"[^0-9a-z]", "", text.lower()),
     "case": lambda text: re.sub(r"[^0-9a-zA-Z]", "", text),
     "exact": lambda text: text,
 }
 
-# Subsets that the field scores; they are rules on the label of the full set, applied before the protocol.
+# Subsets that the field scores: rules on the labels of the full set, applied before the protocol.
 SUBSETS = {
     "IC13_1015": lambda label: re.fullmatch(r"[0-9A-Za-z]+", label) is not None,
     "IC13_857": lambda label: re.fullmatch(r"[0-9A-Za-z]{3,}", label) is not None,
@@ -35,11 +35,11 @@ def edit_distance(a: str, b: str) -> int:
 class Score:
     """Sums over the words of one set. The properties are percentages except `confidence`; NaN when nothing was scored.
 
-    ed1: words within one edit of their label (SeqCLR).
+    ed1: words within one edit of their label (Aberdam et al. 2021).
     one_minus_ned: mean over words of 1 - edit distance / longer length, 0 when either string is empty (ICDAR 2019).
     cer: edit distance over all words / characters in all labels. It can exceed 100.
     left_out: words whose label the protocol cannot score or the subset leaves out. broken: keys of unreadable images.
-    heads: of a recogniser with several heads, the score of each by its name.
+    heads: of a recogniser with several heads, the score of each by name.
     """
 
     words: int = 0
@@ -54,7 +54,7 @@ class Score:
     heads: dict[str, Score] = field(default_factory=dict)
 
     def add(self, prediction: str, label: str, confidence: float) -> None:
-        """Counts one word; both strings have been through the protocol, and the label is not empty."""
+        """Counts a word. Both strings have been through the protocol; the label is not empty."""
         distance = edit_distance(prediction, label)
         self.words += 1
         self.correct += distance == 0
@@ -66,22 +66,27 @@ class Score:
 
     @property
     def accuracy(self) -> float:
+        """Words read exactly."""
         return 100 * _ratio(self.correct, self.words)
 
     @property
     def ed1(self) -> float:
+        """Words within one edit."""
         return 100 * _ratio(self.close, self.words)
 
     @property
     def one_minus_ned(self) -> float:
+        """Mean similarity of words."""
         return 100 * _ratio(self.ned_sum, self.words)
 
     @property
     def cer(self) -> float:
+        """Character error rate."""
         return 100 * _ratio(self.errors, self.characters)
 
     @property
     def confidence(self) -> float:
+        """Mean confidence, 0 to 1."""
         return _ratio(self.confidence_sum, self.words)
 
     def row(self) -> dict[str, float]:
@@ -98,7 +103,7 @@ class Score:
 
 
 def averages(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
-    """Both averages of the field: over all words of all sets, and arithmetic over the sets."""
+    """Both averages of the field: over all words of all sets, and over the sets."""
     total = _sum(scores.values())
     names = dict.fromkeys(name for s in scores.values() for name in s.heads)
     total.heads = {name: _sum(s.heads[name] for s in scores.values() if name in s.heads) for name in names}
@@ -110,7 +115,7 @@ def averages(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
 def table(scores: dict[str, Score]) -> str:
     """A Markdown table: a row per set, and both averages when there is more than one set.
 
-    Behind the six figures, the accuracy of every head where the recogniser has several.
+    The accuracy of each head follows the six figures where the recogniser has several.
     """
     rows = {name: s.row() for name, s in scores.items()}
     if len(rows) > 1:

@@ -1,4 +1,4 @@
-"""Text: which characters exist, how labels are normalised, encoded and decoded, and why a label is left out."""
+"""Text: charsets, how labels are normalised, encoded and decoded, and why a label is left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMED = {
     "62": string.digits + string.ascii_letters,
     "94": string.digits + string.ascii_letters + string.punctuation,
 }
-CHARSETS = Path(__file__).parent / "data" / "charsets"  # one file per further name
+CHARSETS = Path(__file__).parent / "data" / "charsets"  # a file for each further name
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Layout:
         return self.bos_id is None
 
 
-# recognizers.md section 2. "cr" is STR-Fewer-Labels' and CR's: PAD, UNK, (BOS, EOS,) space, then the characters.
-# "dtrb" is deep-text-recognition-benchmark's: padding shares id 0 with BOS (attention) or the blank (CTC).
+# "cr": STR-Fewer-Labels (Baek et al. 2021) and CR (Zheng et al. 2022): PAD, UNK, (BOS, EOS,) space, then the characters.
+# "dtrb": deep-text-recognition-benchmark (Baek et al. 2019): padding shares id 0 with BOS (attention) or the blank (CTC).
 LAYOUTS = {
     "cr_attention": Layout(first_id=5, pad_id=0, bos_id=2, eos_id=3),
     "cr_ctc": Layout(first_id=4, pad_id=1),
     "dtrb_attention": Layout(first_id=2, pad_id=0, bos_id=0, eos_id=1),
     "dtrb_ctc": Layout(first_id=1, pad_id=0),
-    # ABINet's (semimtr.md section 2): EOS is class 0. Nothing reads BOS or padding, so they take no class.
+    # ABINet (Fang et al. 2021): EOS is class 0. Nothing reads BOS or padding, so they take no class.
     "abinet": Layout(first_id=1, pad_id=-1, bos_id=-1, eos_id=0),
 }
 
@@ -74,10 +74,10 @@ def read_characters(spec: str) -> str:
 
 @dataclass(frozen=True)
 class Charset:
-    """Characters plus layout plus normalisation: text to ids and back.
+    """Characters, layout and normalisation: text to ids and back.
 
-    lower, nfkc: case folding and Unicode NFKC, applied to labels before anything else.
-    drop_outside: delete characters outside the charset from a label instead of leaving the label out.
+    lower, nfkc: lower case and Unicode NFKC, applied to labels before anything else.
+    drop_outside: deletes characters outside the charset from a label instead of leaving the label out.
     White space at the ends of a label is never part of the word and is always removed.
     """
 
@@ -101,14 +101,16 @@ class Charset:
 
     @property
     def num_classes(self) -> int:
+        """Special tokens and characters."""
         return self.layout.first_id + len(self.characters)
 
     @property
     def token_length(self) -> int:
-        """Length of an encoded label: BOS and EOS come on top of the characters, except for CTC."""
+        """Length of an encoded label: max_length, and BOS and EOS except for CTC."""
         return self.max_length if self.layout.is_ctc else self.max_length + 2
 
     def normalise(self, text: str) -> str:
+        """A label as it is trained on and compared: NFKC, lower case and deletions as configured, ends stripped."""
         text = unicodedata.normalize("NFKC", text) if self.nfkc else text
         text = text.lower() if self.lower else text
         if self.drop_outside:
@@ -116,7 +118,7 @@ class Charset:
         return text.strip()
 
     def outside(self, text: str) -> str:
-        """The characters of (normalised) `text` that the charset lacks."""
+        """The characters of a normalised text that the charset lacks."""
         return "".join(c for c in text if c not in self._ids)
 
     def encode(self, text: str) -> np.ndarray:
@@ -129,11 +131,11 @@ class Charset:
         return tokens
 
     def padding(self) -> np.ndarray:
-        """What stands for the tokens of a word without a label: [token_length] int32, padding only."""
+        """The tokens of a word without a label: [token_length] int32, padding only."""
         return np.full(self.token_length, self.layout.pad_id, np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of predicted or encoded ids: stops at EOS, drops every other special. A missing EOS cuts nothing."""
+        """Text of predicted or encoded ids: stops at the first EOS, if there is one; other specials are dropped."""
         characters = []
         for i in ids:
             if i == self.layout.eos_id:
@@ -163,9 +165,9 @@ _ESCAPES = re.compile(r"\\(?:[\\tnr]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 
 @dataclass
 class LabelReport:
-    """Which labels of a data set are used, and why the others are not.
+    """Counts which labels of a data set are used, and why the others are not.
 
-    frames: T of a CTC model, or None: CTC needs one frame per character and a blank between equal neighbours.
+    frames: T of a CTC model, or None. CTC needs a frame per character, and one for a blank between equal neighbours.
     """
 
     charset: Charset
@@ -178,14 +180,14 @@ class LabelReport:
 
     @classmethod
     def of(cls, charset: Charset, labels: Iterable[str]) -> LabelReport:
-        """All of `labels`, counted, for no model in particular."""
+        """The report of `labels`, for no model in particular."""
         report = cls(charset)
         for label in labels:
             report.usable(label)
         return report
 
     def usable(self, label: str | None) -> bool:
-        """Counts one label; True when it can be trained on."""
+        """Counts a label; returns whether it can be trained on."""
         reason, text = self._reason(label)
         if reason is None:
             self.used += 1

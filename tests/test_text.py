@@ -35,7 +35,7 @@ def test_unknown_layout():
         Charset.make("36", "crnn", 25)
 
 
-# recognizers.md section 2: index layout and class counts of the four converters.
+# Index layout and class counts of the four published label converters.
 @pytest.mark.parametrize(
     "layout, characters, classes, tokens",
     [

@@ -1,7 +1,7 @@
 """Speed of reading on one core: python tools/bench_reader.py [--workdir=DIR] IMAGES
 
-IMAGES: any labelled source (see README), such as a tar. Decoding, resizing and reading count; loading, compiling and
-the first words do not. Batches of 1 are what a program sees that reads a word at a time.
+IMAGES: any labelled source (see README), such as a tar. Decoding, resizing and reading are measured; loading, compiling
+and the first words are not. Batches of 1 stand for a program that reads one word at a time.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ import argparse
 import json
 import os
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jstr.cli import cli
 
+if TYPE_CHECKING:
+    from jstr.inference.reader import Reader
+
 WARM_UP, COUNT = 128, 1024
 
 
-def rate(reader, encoded: list, size: int) -> float:
+def rate(reader: Reader, encoded: list[bytes | np.ndarray], size: int) -> float:
     """Images per second of reading `encoded` files in batches of `size`."""
     start = time.perf_counter()
     for i in range(0, len(encoded), size):
@@ -28,6 +32,7 @@ def rate(reader, encoded: list, size: int) -> float:
 
 
 def run(argv: list[str] | None = None) -> None:
+    """Prints images per second for each batch size."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("images")
     parser.add_argument("--workdir", help="default: the reader that comes with the package")

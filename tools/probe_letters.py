@@ -1,28 +1,32 @@
-"""What encoders know of letters, in seconds: python tools/probe_letters.py --data=LABELLED [--random] WORKDIR...
+"""How well letters can be told from an encoder's features: python tools/probe_letters.py --data=LABELLED WORKDIR...
 
-A linear classifier (ridge regression, solved once) names each letter of a labelled word from the features in the middle
-of its place, letters taken to be equally wide. Four fifths of the words teach it, the rest are counted. Both kinds of
-features are judged: `visual`, those before the sequence stage, and `frames`, those after it. --random adds the first
-recogniser with fresh weights. For choosing how to pre-train; configs/probe.py says what such features are worth.
+A linear classifier (ridge regression, solved in closed form) predicts each letter of a labelled word from the features
+at the middle of its place, assuming letters of equal width. It is fitted to four fifths of the words and tested on the
+rest, once for `visual`, the features before the sequence stage, and once for `frames`, those after it. --random adds
+the first recogniser with random weights. Takes seconds, for choosing how to pre-train; configs/probe.py trains a
+recogniser on such features.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jstr.cli import cli
 from jstr.core import InputError
 
-LENGTHS, TAUGHT, BATCH, RIDGE = range(3, 10), 0.8, 64, 10.0
+if TYPE_CHECKING:
+    from jstr.inference.reader import Reader
+
+LENGTHS, FITTED, BATCH, RIDGE = range(3, 10), 0.8, 64, 10.0
 FEATURES = ("visual", "frames")
 
 
-def words(reader, source, count: int) -> tuple[np.ndarray, list[str]]:
-    """(images uint8 [N, H, W, C], labels) of at most `count` readable words of some letters, in a random order."""
+def words(reader: Reader, source: Any, count: int) -> tuple[np.ndarray, list[str]]:
+    """(images uint8 [N, H, W, C], labels) of at most `count` readable words of LENGTHS letters, in a random order."""
     images, labels = [], []
     for i in np.random.default_rng(0).permutation(len(source)):
         sample = source[int(i)]
@@ -40,8 +44,8 @@ def words(reader, source, count: int) -> tuple[np.ndarray, list[str]]:
     return np.stack(images), labels
 
 
-def features(reader, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Name -> [N, T, D], as in evaluation."""
+def features(reader: Reader, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Name -> features [N, T, D] of images [N, H, W, C], as in evaluation."""
     import jax
 
     from jstr.objectives.parts.apply_model import normalise
@@ -57,7 +61,7 @@ def features(reader, images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def accuracy(found: np.ndarray, labels: list[str]) -> float:
-    """Percent of the letters of the last words that are named rightly, from features [N, T, D] (or [N, h, T, D])."""
+    """Percentage of the letters of the test words that are predicted, from features [N, T, D] or [N, h, T, D]."""
     found = found.mean(axis=1) if found.ndim == 4 else found
     rows, letters, word = [], [], []
     for i, label in enumerate(labels):
@@ -65,29 +69,29 @@ def accuracy(found: np.ndarray, labels: list[str]) -> float:
             rows.append(found[i, int((j + 0.5) / len(label) * found.shape[1])])
             letters.append(letter)
             word.append(i)
-    x, letters, taught = np.stack(rows), np.array(letters), np.array(word) < TAUGHT * len(labels)
-    x = (x - x[taught].mean(axis=0)) / (x[taught].std(axis=0) + 1e-5)
+    x, letters, fitted = np.stack(rows), np.array(letters), np.array(word) < FITTED * len(labels)
+    x = (x - x[fitted].mean(axis=0)) / (x[fitted].std(axis=0) + 1e-5)
     x = np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
-    known = np.unique(letters[taught])
-    one_hot = (letters[taught, None] == known).astype(np.float32)
-    gram = x[taught].T @ x[taught] + RIDGE * np.eye(x.shape[1], dtype=x.dtype)
-    weights = np.linalg.solve(gram, x[taught].T @ one_hot)
-    return 100 * float(np.mean(known[(x[~taught] @ weights).argmax(axis=1)] == letters[~taught]))
+    known = np.unique(letters[fitted])
+    one_hot = (letters[fitted, None] == known).astype(np.float32)
+    gram = x[fitted].T @ x[fitted] + RIDGE * np.eye(x.shape[1], dtype=x.dtype)
+    weights = np.linalg.solve(gram, x[fitted].T @ one_hot)
+    return 100 * float(np.mean(known[(x[~fitted] @ weights).argmax(axis=1)] == letters[~fitted]))
 
 
-def fresh(reader):
+def with_random_weights(reader: Reader) -> Reader:
     """The same recogniser with random weights."""
     import jax
 
     from jstr.models import example_input
 
     images = np.zeros(example_input(reader.model).shape, np.float32)
-    other = copy.copy(reader)
-    other.variables = jax.jit(lambda key: reader.model.init(key, images, train=False))(jax.random.PRNGKey(0))
-    return other
+    init = jax.jit(lambda key: reader.model.init(key, images, train=False))
+    return reader.with_variables(init(jax.random.PRNGKey(0)))
 
 
 def run(argv: list[str] | None = None) -> None:
+    """Prints the percentages for each workdir."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("workdirs", nargs="+", metavar="WORKDIR")
     parser.add_argument("--data", required=True, help="any labelled source")
@@ -101,7 +105,7 @@ def run(argv: list[str] | None = None) -> None:
     source, rows = open_source(args.data), {}
     readers = [(workdir, jstr.load(workdir)) for workdir in args.workdirs]
     if args.random:
-        readers.insert(0, ("random", fresh(readers[0][1])))
+        readers.insert(0, ("random", with_random_weights(readers[0][1])))
     for name, reader in readers:
         images, labels = words(reader, source, args.count)
         rows[name] = {kind: accuracy(found, labels) for kind, found in features(reader, images).items()}
