@@ -37,8 +37,8 @@ class Layout:
         return self.bos_id is None
 
 
-# "cr": STR-Fewer-Labels (Baek et al. 2021) and CR (Zheng et al. 2022): PAD, UNK, (BOS, EOS,) space, then the characters.
-# "dtrb": deep-text-recognition-benchmark (Baek et al. 2019): padding shares id 0 with BOS (attention) or the blank (CTC).
+# "cr": STR-Fewer-Labels (Baek et al. 2021) and CR (Zheng et al. 2022): PAD, UNK, (BOS, EOS,) space, characters.
+# "dtrb": deep-text-recognition-benchmark (Baek et al. 2019): padding shares id 0 with BOS or CTC's blank.
 LAYOUTS = {
     "cr_attention": Layout(first_id=5, pad_id=0, bos_id=2, eos_id=3),
     "cr_ctc": Layout(first_id=4, pad_id=1),
