@@ -61,7 +61,7 @@ class ImageSpec:
         return image
 
     def filled(self, image: np.ndarray) -> float:
-        """The share of the width that a picture [h, w, c] takes up after `fit`; what follows is padding."""
+        """The share of the width that an image [h, w, c] takes up after `fit`; the rest is padding."""
         return self._target(image) / self.size[1]
 
     def _target(self, image: np.ndarray) -> int:

@@ -51,7 +51,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--lower", action="store_true", help="labels are made lower-case first")
     parser.add_argument("--nfkc", action="store_true", help="labels are brought into Unicode's form NFKC first")
     parser.add_argument("--max_length", type=int, default=25, help="characters that a model may read")
-    parser.add_argument("--limit", type=int, help="only the first so many images of each set")
+    parser.add_argument("--limit", type=int, help="only the first N images of each set")
     parser.add_argument("--compare", type=int, default=100_000, help="pairs to compare for near duplicates, 0: none")
     parser.add_argument("--sheet", metavar="FILE.png", help="write a contact sheet: images of each set, then pairs")
     parser.add_argument("--font", help="draws the labels of the sheet, for scripts that the bundled font lacks")

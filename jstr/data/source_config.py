@@ -28,7 +28,8 @@ import numpy as np
 from jstr.core import InputError
 from jstr.messages import check_known
 
-KINDS = ("path", "rendered", "words")
+Kind = Literal["path", "rendered", "words"]
+KINDS: tuple[Kind, ...] = ("path", "rendered", "words")
 DATA_SET_KEYS = ("labels", "read_by")  # have no meaning without a path
 KEYS = (*KINDS, "weight", "labels", "labelled", "read_by", "share", "share_start", "share_seed")
 EVAL_KEYS = (*KEYS, "protocol", "subset", "weights")
@@ -75,7 +76,7 @@ class SourceSpec:
 
     where: str
     name: str
-    kind: Literal["path", "rendered", "words"]
+    kind: Kind
     path: str = ""
     data_root: str = ""
     options: Mapping[str, Any] | None = None  # arguments of RenderedWords or TextWords
@@ -176,7 +177,7 @@ def _read_by(where: str, row: Mapping[str, Any]) -> ReadBy:
     return ReadBy(str(row["workdir"]), row.get("language_model"), _number(where, row, "threshold", ReadBy.threshold))
 
 
-def _share(where: str, row: Mapping[str, Any], kind: str) -> Share | None:
+def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:
     if "share" not in row:
         if "share_start" in row or "share_seed" in row:
             raise InputError(f"{where}: share_start and share_seed need a share")

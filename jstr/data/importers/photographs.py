@@ -107,7 +107,7 @@ def _svt_image(path: Path, image: ElementTree.Element) -> tuple[str, list[str], 
         try:
             x, y, width, height = (float(box.attrib[side]) for side in ("x", "y", "width", "height"))
         except (KeyError, ValueError) as error:
-            raise InputError(f"{path}: a rectangle of {name} lacks a number ({error}); mend the file") from error
+            raise InputError(f"{path}: a rectangle of {name} lacks a number ({error}); fix the file") from error
         corners.append([[x, y], [x + width, y + height]])
         labels.append((box.findtext("tag") or "").strip())
     return name, labels, corners

@@ -17,6 +17,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 
 from jstr.data.importers.base import Reader, Word
 from jstr.data.importers.tfds_builder import Serialiser, problem
+from jstr.messages import duration
 
 WORDS_PER_SHARD = 10_000
 _SHARDS_OF_SMALL_SETS = 8  # so that these use several cores too
@@ -135,7 +136,7 @@ class Progress:
         self._shown = now
         entries, words, left_out = self.counts[:]
         seconds = now - self._start
-        rest = f"{_duration(seconds / entries * (self._entries - entries))} left" if entries else "starting"
+        rest = f"{duration(seconds / entries * (self._entries - entries))} left" if entries else "starting"
         share = entries / self._entries if self._entries else 1
         line = f"{share:4.0%} {words:,} words, {left_out:,} left out, {words / seconds:,.0f}/s, {rest}"
         if sys.stderr.isatty():
@@ -155,12 +156,6 @@ def add(counts: Any, words: int, left_out: int) -> None:
         counts[0] += 1
         counts[1] += words
         counts[2] += left_out
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 # ---------------------------------------------------------------- in worker processes

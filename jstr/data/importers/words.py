@@ -15,6 +15,7 @@ import numpy as np
 from jstr.core import InputError
 from jstr.data.importers.base import Lines, Reader, Word, file_word, first_folder, read_file, read_text
 from jstr.data.sources.label_files import parse_labels
+from jstr.data.sources.label_notes import conflicts
 
 
 class MjSynth(Reader):
@@ -136,9 +137,10 @@ class Icdar(Reader):
         name = f"{self.src.absolute().name}/{path.relative_to(self.src)}".lower()
         return "test" if re.search("(?<![a-z])test", name) else "train"
 
-    def entries(self, split: str) -> list[tuple[str, str, str]]:
+    def entries(self, split: str) -> list[tuple[str, str, str | None]]:
         path = self.index[split]
-        pairs = parse_labels(read_file(path), str(path))
+        pairs, notes = parse_labels(read_file(path), str(path))
+        self.notes += notes + conflicts(pairs, str(path))
         folder = self._images(path, split, [name for name, _ in islice(pairs, 5)])
         return [(str(folder), name, label) for name, label in pairs]
 
@@ -152,10 +154,10 @@ class Icdar(Reader):
         looked = ", ".join(f.name for f in (path.parent, *inside))
         raise InputError(f"{path}: {', '.join(names[:2])}, ... are in no folder of {looked}; unpack the images there")
 
-    def words(self, entry: tuple[str, str, str]) -> Iterator[Word]:
+    def words(self, entry: tuple[str, str, str | None]) -> Iterator[Word]:
         folder, name, label = entry
         word = file_word(Path(folder), name, label)
-        yield word._replace(image=None, problem="marked unreadable (###)") if label.strip() == "###" else word
+        yield word._replace(image=None, problem="marked unreadable (###)") if label is None else word
 
 
 class IamWords(Reader):

@@ -1,20 +1,37 @@
-"""Sources made of files: image folders and tar archives."""
+"""Image folders, and what they share with tar archives: a list of files with labels or without."""
 
 from __future__ import annotations
 
 import operator
 import os
 import posixpath
-import tarfile
-import threading
-from collections.abc import Container, Iterator
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jstr.core import InputError
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, parse_labels
+from jstr.data.sources.label_notes import conflicts, label_notes
+from jstr.messages import first_few
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-_lock = threading.Lock()
+IMAGE_SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".ppm",
+    ".pgm",
+    ".jp2",
+    ".avif",
+)
+_MAX_BYTES = 1 << 28  # of an image file: more is no word
 
 
 def check_index(i: int, length: int) -> int:
@@ -25,7 +42,7 @@ def check_index(i: int, length: int) -> int:
     return i
 
 
-def images_in(files: list[str]) -> list[str]:
+def images_in(files: Sequence[str]) -> list[str]:
     """Those whose suffix is that of an image."""
     return [f for f in files if f.lower().endswith(IMAGE_SUFFIXES)]
 
@@ -41,7 +58,7 @@ def walk(root: str) -> list[str]:
 
 
 def _leads_back(root: str, folder: str, name: str) -> bool:
-    """Whether `name` is a link to a folder on the way from `root` to itself: following it would never end."""
+    """Whether `name` links to a folder between `root` and itself: following it would never end."""
     link = os.path.join(folder, name)
     if not os.path.islink(link):
         return False
@@ -52,40 +69,73 @@ def _leads_back(root: str, folder: str, name: str) -> bool:
     return os.path.realpath(link) in way
 
 
-class _FileList:
+def read_image_file(path: str) -> bytes | None:
+    """The bytes of a regular file; None where there is none, or one too large for an image."""
+    try:
+        with open(path, "rb", opener=_open_at_once) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+                return None
+            return stream.read()
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
+        return None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a named pipe would wait for its writer
+
+
+class FileList:
     """What folder and tar share: a list of keys, with labels or without. `_read(i)` gives the image, or None."""
 
     path: str
     notes: list[str]
     labelled: bool
     _keys: list[str]
-    _labels: list[str] | None = None
+    _labels: list[str | None] | None = None
 
-    def _set_pairs(self, pairs: list[tuple[str, str]], name: str) -> None:
+    def _set_labels(self, data: bytes, name: str) -> None:
+        pairs, notes = parse_labels(data, name)
         if not pairs:
             raise InputError(f"{name} holds no lines; write one line per image, or open it unlabelled")
         self._keys = [file for file, _ in pairs]
         self._labels = [label for _, label in pairs] if self.labelled else None
+        self.notes += notes
+        if self.labelled:
+            unreadable = [file for file, label in pairs if label is None]
+            if unreadable:
+                self.notes.append(
+                    f"{name}: {len(unreadable):,} words are marked unreadable: {first_few(unreadable, 3)}"
+                )
+            self.notes += [f"{name}: {note}" for note in label_notes(label for _, label in pairs)]
+            self.notes += conflicts(((posixpath.normpath(file), label) for file, label in pairs), name)
 
     def _set_images(self, images: list[str]) -> None:
         if not images:
             raise InputError(f"{self.path} holds no image files ({' '.join(IMAGE_SUFFIXES)}); check the path")
         self._keys = images
 
-    def _compare(self, files: Container[str], images: list[str], found: set[str], name: str) -> None:
-        """Notes what the label file and the images do not share. `found`: the files that the labels reach."""
-        missing = [key for key in self._keys if key not in files]
+    def _locate(self, find: Callable[[str], str | None], images: Sequence[str], name: str) -> list[str | None]:
+        """The file of each key, None where there is none; notes what label file and images do not share.
+
+        find: key -> the file that it names, or None.
+        """
+        places = [find(key) or (find(key.replace("\\", "/")) if "\\" in key else None) for key in self._keys]
+        missing = [key for key, place in zip(self._keys, places, strict=True) if place is None]
         if len(missing) == len(self._keys):
             raise InputError(
                 f"{name}: none of the {len(missing):,} files it names exists in {self.path} (the first is "
                 f"{missing[0][:80]!r}); give file names relative to the label file"
             )
         if missing:
-            self.notes.append(f"{name}: {len(missing):,} files that it names do not exist: {_few(missing)}")
+            what = "files that it names do not exist"
+            self.notes.append(f"{name}: {len(missing):,} {what}: {first_few([m[:80] for m in missing], 3)}")
+        found = set(places)
         unused = [image for image in images if image not in found]
         if unused:
             what = f"{len(unused):,} images have no line in {name} and are not used"
-            self.notes.append(f"{self.path}: {what}: {_few(unused)}")
+            self.notes.append(f"{self.path}: {what}: {first_few(unused, 3)}")
+        return places
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -93,6 +143,9 @@ class _FileList:
     def __getitem__(self, i: int) -> dict[str, Any]:
         i = check_index(i, len(self._keys))
         return {"image": self._read(i), "label": self._labels[i] if self._labels else None, "key": self._keys[i]}
+
+    def _read(self, i: int) -> bytes | None:
+        raise NotImplementedError
 
     def labels(self) -> Iterator[str | None]:
         """Every label in order."""
@@ -102,12 +155,14 @@ class _FileList:
         return f"{type(self).__name__}({self.path!r}, samples={len(self)}, labelled={self.labelled})"
 
 
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+def choose_label_file(
+    names: Sequence[str], labels: str | None, where: str, labelled: bool, notes: list[str]
+) -> str | None:
+    """The label file to use among `names` (all text files there), or None: use every image.
 
-
-def _choose(names: list[str], labels: str | None, where: str, labelled: bool, notes: list[str]) -> str | None:
-    """The label file to use among `names` (all text files there), or None: use every image."""
+    Raises:
+      InputError: no (such) label file.
+    """
     if labels is not None:
         same = [name for name in names if labels in (name, posixpath.basename(name))]
         if same:
@@ -122,11 +177,16 @@ def _choose(names: list[str], labels: str | None, where: str, labelled: bool, no
         looked = ", ".join(LABEL_FILES)
         raise NoLabels(f"{where} has no labels (looked for {looked}); open it unlabelled or give labels=")
     if len(known) > 1:
-        notes.append(f"{where}: labels from {known[0]}; choose another with labels= ({', '.join(known[1:])})")
+        notes.append(f"{where}: labels from {known[0]}; choose another with labels= ({first_few(known[1:])})")
     return known[0]
 
 
-class FolderSource(_FileList):
+def image_folders(label_file: str) -> tuple[str, ...]:
+    """Where the names in a label file may start, besides its own folder: docTR keeps images in `images`."""
+    return ("images",) if label_file.lower().endswith(".json") else ()
+
+
+class FolderSource(FileList):
     """A folder of image files with a label file, or, unlabelled, all its images (also in sub-folders), sorted."""
 
     def __init__(self, path: str, labels: str | None = None, labelled: bool = True):
@@ -136,10 +196,15 @@ class FolderSource(_FileList):
         texts = [f for f in files if os.path.dirname(f) == "" and f.lower().endswith(TEXT_SUFFIXES)]
         if labels is not None and os.path.isfile(os.path.join(path, labels)):
             texts.append(labels)
-        name = _choose(texts, labels, path, labelled, self.notes)
+        name = choose_label_file(texts, labels, path, labelled, self.notes)
         images = images_in(files)
+        self._note_other_sources(files, name)
         if name is None:
+            others = [f for f in files if not f.lower().endswith((*IMAGE_SUFFIXES, *TEXT_SUFFIXES, ".mdb"))]
+            if others:
+                self.notes.append(f"{path}: {len(others):,} files are not images by their suffix: {by_suffix(others)}")
             self._set_images(images)
+            self._places: list[str | None] = list(images)
             return
         full = os.path.join(path, name)
         try:
@@ -147,87 +212,34 @@ class FolderSource(_FileList):
                 data = stream.read()
         except OSError as error:
             raise InputError(f"{full} cannot be read: {error.strerror}; check its permissions") from error
-        self._set_pairs(parse_labels(data, full), full)
-        named = {key: os.path.normpath(key) for key in self._keys}
-        known = set(files)
-        exist = {k for k, norm in named.items() if norm in known or os.path.isfile(os.path.join(path, k))}
-        self._compare(exist, images, {named[k] for k in exist}, full)
+        self._set_labels(data, full)
+        known, below = set(files), image_folders(name)
 
-    def _read(self, i: int) -> bytes | None:
-        try:
-            with open(os.path.join(self.path, self._keys[i]), "rb") as stream:
-                return stream.read()
-        except OSError:  # counted by the pipeline as an image that is not there
+        def find(key: str) -> str | None:
+            if key.startswith("~") and key not in known:
+                key = os.path.expanduser(key)
+            for folder in ("", *below):
+                place = os.path.normpath(os.path.join(folder, key)) if key else ""
+                if place in known or (place and "\0" not in place and os.path.isfile(os.path.join(path, place))):
+                    return place
             return None
 
+        self._places = self._locate(find, images, full)
 
-class TarSource(_FileList):
-    """An uncompressed tar with images and a label file. It is indexed once, then images are read by offset."""
-
-    def __init__(self, path: str, labels: str | None = None, labelled: bool = True):
-        """Raises InputError: broken archive, no (such) label file, or one that cannot be read."""
-        self.path, self.labelled, self.notes = path, labelled, []
-        self._fd = None
-        members = _index_tar(path)
-        texts = [m for m in members if m.lower().endswith(TEXT_SUFFIXES) or m == labels]
-        texts.sort(key=lambda m: (m.count("/"), m))
-        name = _choose(texts, labels, path, labelled, self.notes)
-        images = images_in(list(members))
-        if name is None:
-            self._set_images(images)
-            places = images
-        else:
-            self._set_pairs(parse_labels(self._pread(members[name]), f"{path}:{name}"), f"{path}:{name}")
-            folder = posixpath.dirname(name)
-            places = [posixpath.normpath(posixpath.join(folder, key)) for key in self._keys]
-            exist = {k for k, place in zip(self._keys, places, strict=True) if place in members}
-            self._compare(exist, images, set(places), name)
-        self._places = [members.get(place) for place in places]
+    def _note_other_sources(self, files: Sequence[str], name: str | None) -> None:
+        stores = [f for f in files if os.path.basename(f) == "data.mdb"]
+        if stores:
+            self.notes.append(f"{self.path}: {len(stores):,} LMDBs below are not read: {first_few(stores, 3)}")
+        deeper = [f for f in files if os.path.dirname(f) and os.path.basename(f) in LABEL_FILES and f != name]
+        if deeper and name is not None:
+            self.notes.append(f"{self.path}: {len(deeper):,} label files below are not read: {first_few(deeper, 3)}")
 
     def _read(self, i: int) -> bytes | None:
         place = self._places[i]
-        return None if place is None else self._pread(place)
-
-    def _pread(self, place: tuple[int, int]) -> bytes:
-        if self._fd is None:
-            with _lock:
-                if self._fd is None:
-                    self._fd = _Descriptor(self.path)
-        # pread has no position of its own, so threads do not disturb each other.
-        return os.pread(self._fd.number, place[1], place[0])
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_fd": None}
+        return None if place is None else read_image_file(os.path.join(self.path, place))
 
 
-class _Descriptor:
-    """An open file that closes itself with its owner."""
-
-    def __init__(self, path: str):
-        try:
-            self.number = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}; check that it is still there") from error
-
-    def __del__(self, close=os.close):  # bound here: when the interpreter ends, `os` may be empty already
-        if hasattr(self, "number"):
-            close(self.number)
-
-
-def _index_tar(path: str) -> dict[str, tuple[int, int]]:
-    """Member -> (offset, size) of every file in the archive."""
-    try:
-        size = os.path.getsize(path)
-        with tarfile.open(path, "r:") as archive:
-            infos = [info for info in archive if info.isfile()]
-            end = archive.offset
-        with open(path, "rb") as stream:
-            stream.seek(end)
-            ended = stream.read(512) == bytes(512)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise InputError(f"{path} is not a readable uncompressed tar ({error}); copy or make it again") from error
-    # tarfile takes any damaged or missing header after the first for the end of the archive.
-    if not ended or any(info.offset_data + info.size > size for info in infos):
-        raise InputError(f"{path} is truncated or damaged at byte {min(end, size):,}; copy or make it again")
-    members = {posixpath.normpath(info.name): (info.offset_data, info.size) for info in infos}
-    return {name: place for name, place in members.items() if "/." not in f"/{name}"}
+def by_suffix(files: Sequence[str]) -> str:
+    """Counts of files by suffix, for a message: "3 .txt, 2 .heic"."""
+    counts = Counter(os.path.splitext(f)[1].lower() or "without suffix" for f in files)
+    return first_few([f"{n:,} {suffix}" for suffix, n in counts.most_common()], 3)

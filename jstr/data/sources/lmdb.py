@@ -1,4 +1,7 @@
-"""LMDBs in the form of deep-text-recognition-benchmark: num-samples, image-%09d and label-%09d from 1."""
+"""LMDBs in the form of deep-text-recognition-benchmark: num-samples, image-%09d and label-%09d from 1.
+
+An LMDB is a folder with data.mdb, or a single file (subdir=False).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import lmdb
 from jstr.core import InputError
 from jstr.data.sources.files import check_index
 from jstr.data.sources.label_files import NoLabels
+from jstr.data.sources.label_notes import readable
 
 _LMDB_MAGIC = 0xBEEFC0DE
 _lock = threading.Lock()
@@ -25,28 +29,58 @@ class LmdbSource:
     """LMDB in the form of deep-text-recognition-benchmark. Labels that are not there are None."""
 
     def __init__(self, path: str, labelled: bool = True):
-        """Raises InputError: damaged or truncated, empty, or without labels although `labelled`."""
+        """Raises InputError: damaged or truncated, empty, keys of another form, or no labels although `labelled`."""
         self.path = path
         self.labelled = labelled
         self.notes: list[str] = []
-        self._env = None
+        self._env: lmdb.Environment | None = None
         with self._begin() as txn:
             try:
-                self._length = _num_samples(path, txn.get(b"num-samples"))
+                self._length = _num_samples(path, txn)
                 self._inspect(txn)
             except lmdb.Error as error:
                 raise self._damaged(error) from error
 
     def _inspect(self, txn: lmdb.Transaction) -> None:
-        cursor = txn.cursor()
-        if self.labelled and not (cursor.set_range(b"label-") and cursor.key().startswith(b"label-")):
-            raise NoLabels(f"LMDB {self.path} holds images without labels (no label-%09d key); open it unlabelled")
-        if txn.get(b"image-%09d" % (self._length + 1)) is not None:
-            self.notes.append(f"{self.path}: images beyond num-samples ({self._length:,}) are not used")
-        lacking = self._length * (2 if self.labelled else 1) + 1 - txn.stat()["entries"]
+        """Refuses keys of another form, and notes what num-samples and the keys do not share."""
+        self._check_keys(txn)
+        if txn.get(b"image-%09d" % 0) is not None:
+            self.notes.append(f"{self.path}: image-000000000 is not used, because keys count from 1")
+        last = _last_number(txn, b"image-%09d", self._length)
+        if last > self._length:
+            first = f"image-{self._length + 1:09d}"
+            self.notes.append(
+                f"{self.path}: {last - self._length:,} images beyond num-samples ({self._length:,}), from {first} on, "
+                f"are not used; write num-samples={last} to use them"
+            )
+        beyond = last - self._length + _last_number(txn, b"label-%09d", self._length) - self._length
+        zero = sum(txn.get(key % 0) is not None for key in (b"image-%09d", b"label-%09d"))
+        entries = txn.stat()["entries"] - beyond - zero
+        lacking = self._length * (2 if self.labelled else 1) + 1 - entries
         if lacking > 0:
-            missing = f"but {lacking:,} images or labels are missing"
-            self.notes.append(f"{self.path}: num-samples is {self._length:,}, {missing}")
+            self.notes.append(
+                f"{self.path}: num-samples is {self._length:,}, but {lacking:,} images or labels are missing"
+                f"{self._first_missing(txn)}"
+            )
+
+    def _check_keys(self, txn: lmdb.Transaction) -> None:
+        """Raises InputError: no key of the wanted form; shows one that is there."""
+        numbers = range(1, min(self._length, 100) + 1)
+        if not (_has(txn, b"image-") and any(txn.get(b"image-%09d" % n) is not None for n in (*numbers, self._length))):
+            raise InputError(f"LMDB {self.path} has no image-000000001; {_keys_there(txn)}")
+        if self.labelled and not _has(txn, b"label-"):
+            raise NoLabels(
+                f"LMDB {self.path} holds images without labels (no label-000000001 key; {_keys_there(txn)}); "
+                "open it unlabelled"
+            )
+        if self.labelled and not any(txn.get(b"label-%09d" % n) is not None for n in (*numbers, self._length)):
+            raise InputError(f"LMDB {self.path} has no label-000000001; {_keys_there(txn, b'label')}")
+
+    def _first_missing(self, txn: lmdb.Transaction) -> str:
+        kinds = (b"image-%09d", b"label-%09d") if self.labelled else (b"image-%09d",)
+        keys = (kind % number for number in range(1, min(self._length, 100_000) + 1) for kind in kinds)
+        key = next((key for key in keys if txn.get(key) is None), None)
+        return f", such as {key.decode()}" if key else ""
 
     def _begin(self) -> lmdb.Transaction:
         # A worker process gets here with _env None. The dictionary only shares; the attribute keeps it alive.
@@ -86,10 +120,13 @@ class LmdbSource:
         if label is None:
             return None
         try:
-            return label.decode()
+            text = label.decode()
         except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
             name = f"label-{number:09d}"
             raise InputError(f"LMDB {self.path}: {name} is not UTF-8: {label[:40]!r}; write it again") from None
+        return readable(text)
 
     def _damaged(self, error: Exception) -> InputError:
         return InputError(f"LMDB {self.path} is damaged ({error}); copy or make it again")
@@ -106,15 +143,27 @@ def _environment(path: str) -> lmdb.Environment:
     with _lock:
         env = _environments.get(real)
         if env is None:
-            _check_lmdb_size(os.path.join(real, "data.mdb"))
+            folder = os.path.isdir(real)
+            _check_lmdb_size(os.path.join(real, "data.mdb") if folder else real)
             try:
                 # readahead would fetch neighbours that random access does not want; without a lock file the
                 # folder may be read-only.
-                env = lmdb.open(real, readonly=True, lock=False, readahead=False, max_readers=2048)
+                options = dict(readonly=True, lock=False, readahead=False, max_readers=2048)
+                env = lmdb.open(real, subdir=folder, **options)
             except lmdb.Error as error:
                 raise InputError(f"LMDB {path} cannot be opened: {error}; copy or make it again") from error
             _environments[real] = env
         return env
+
+
+def is_lmdb_file(path: str) -> bool:
+    """Whether a file is an LMDB by itself (subdir=False)."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(20)
+    except OSError:
+        return False
+    return len(head) == 20 and struct.unpack_from("<I", head, 16)[0] == _LMDB_MAGIC
 
 
 def _check_lmdb_size(file: str) -> None:
@@ -145,13 +194,44 @@ def _check_lmdb_size(file: str) -> None:
         raise InputError(f"{file} is truncated: {size:,} of {(last_page + 1) * page:,} bytes are there; {again}")
 
 
-def _num_samples(path: str, value: bytes | None) -> int:
+def _num_samples(path: str, txn: lmdb.Transaction) -> int:
+    value = txn.get(b"num-samples")
     if value is None:
-        raise InputError(f"LMDB {path} has no num-samples entry, so it holds no word images; make it again")
+        there = _keys_there(txn)
+        raise InputError(f"LMDB {path} has no num-samples entry, so it holds no word images; {there}")
     try:
         length = int(value)
     except ValueError:
         raise InputError(f"LMDB {path}: num-samples is {value[:40]!r}, not a number; make it again") from None
     if length <= 0:
         raise InputError(f"LMDB {path} is empty (num-samples is {length}); make it again")
+    if length >= 10**9:
+        raise InputError(f"LMDB {path}: num-samples is {length:,}, more than keys of nine digits can name")
     return length
+
+
+def _has(txn: lmdb.Transaction, prefix: bytes) -> bool:
+    cursor = txn.cursor()
+    return cursor.set_range(prefix) and cursor.key().startswith(prefix)
+
+
+def _keys_there(txn: lmdb.Transaction, prefix: bytes = b"") -> str:
+    """For a message: a few keys that are there, and the form that is wanted."""
+    cursor = txn.cursor()
+    found = cursor.set_range(prefix) if prefix else cursor.first()
+    some = []
+    while found and len(some) < 3:
+        if bytes(cursor.key()) != b"num-samples":
+            some.append(bytes(cursor.key())[:40].decode("utf-8", "backslashreplace"))
+        found = cursor.next()
+    there = f"it has keys such as {', '.join(map(repr, some))}" if some else "it has no other keys"
+    return f"{there}; wanted are num-samples, image-%09d and label-%09d, counted from 1"
+
+
+def _last_number(txn: lmdb.Transaction, form: bytes, length: int) -> int:
+    """The last number after `length` up to which every key of the form is there; `length` if there is none."""
+    cursor, number = txn.cursor(), length
+    found = cursor.set_range(form % (length + 1))
+    while found and cursor.key() == form % (number + 1):
+        number, found = number + 1, cursor.next()
+    return number

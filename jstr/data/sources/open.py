@@ -14,16 +14,19 @@ A source is small and can be pickled; files are opened where they are first used
 from __future__ import annotations
 
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
 from jstr.core import InputError
-from jstr.data.sources.files import FolderSource, TarSource, check_index, images_in, walk
+from jstr.data.sources.files import FolderSource, by_suffix, check_index, images_in, walk
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels
-from jstr.data.sources.lmdb import LmdbSource
+from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
+from jstr.data.sources.tar import TarSource
 from jstr.data.sources.tfds import TfdsSource, tfds_folders
+from jstr.messages import first_few
 
 Sample = dict[str, Any]
 Source = Any  # any class of this package
@@ -33,11 +36,11 @@ def open_source(path: str | os.PathLike, *, labels: str | None = None, labelled:
     """The source at `path`, its kind found from what is there.
 
     Formats:
-      LMDB: a folder with data.mdb, or with such folders below it, which are joined in sorted order. Keys are
-        `num-samples`, `image-%09d` and `label-%09d`, from 1.
-      Image folder: images and labels.tsv (file<TAB>label), gt.txt (the same, or ICDAR's `file, "label"`) or
-        labels.csv (columns filename and label, else the first two). UTF-8.
-      Tar: an uncompressed .tar that holds images and labels.tsv (or another of these label files).
+      LMDB: a folder with data.mdb, a single file (subdir=False), or a folder with such LMDBs below it, which are
+        joined in sorted order. Keys are `num-samples`, `image-%09d` and `label-%09d`, from 1.
+      Image folder: images and a label file: labels.tsv, gt.txt, labels.csv, metadata.jsonl, metadata.csv or
+        labels.json, in the forms of label_files.py. A label file as `path` means its folder.
+      Tar: an uncompressed .tar that holds images and one of these label files.
       TFDS: a folder with dataset_info.json, written as ArrayRecord, or `tfds:NAME[/CONFIG]`; `#SPLIT` at the end
         of the path chooses the split where there are several.
 
@@ -49,7 +52,7 @@ def open_source(path: str | os.PathLike, *, labels: str | None = None, labelled:
     Raises:
       InputError: nothing there, not a known format, damaged, or labels that are missing or cannot be read.
     """
-    path = os.fspath(path)
+    path = os.path.expanduser(os.fspath(path))
     if path.startswith("tfds:"):
         _refuse_labels(path, labels, "a TFDS data set")
         return TfdsSource(*_cut_split(path), labelled=labelled)
@@ -70,28 +73,37 @@ def _cut_split(path: str) -> tuple[str, str | None]:
 
 
 def _open_file(path: str, labels: str | None, labelled: bool) -> Source:
-    if os.path.basename(path) == "data.mdb":
-        return _open_folder(os.path.dirname(path) or ".", None, labels, labelled)
-    if path.endswith(".tar"):
+    folder, name = os.path.split(path)
+    if name == "data.mdb":
+        return _open_folder(folder or ".", None, labels, labelled)
+    if name.lower().endswith(".tar"):
         return TarSource(path, labels, labelled)
-    if path.endswith((".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")):
+    if is_lmdb_file(path) or name.lower().endswith((".lmdb", ".mdb")):
+        _refuse_labels(path, labels, "an LMDB")
+        return LmdbSource(path, labelled)
+    if name.lower().endswith(TEXT_SUFFIXES):
+        return FolderSource(folder or ".", name, labelled)
+    if name.lower().endswith((".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")):
         raise InputError(f"{path} is compressed, so samples cannot be read in any order; unpack it to a folder or .tar")
-    raise InputError(f"{path} is a file of no known kind; give a folder, a .tar, or tfds:NAME")
+    raise InputError(f"{path} is a file of no known kind; give a folder, a .tar, an LMDB, a label file, or tfds:NAME")
 
 
 def _open_folder(path: str, split: str | None, labels: str | None, labelled: bool) -> Source:
     if os.path.exists(os.path.join(path, "data.mdb")):
         _refuse_labels(path, labels, "an LMDB")
-        return LmdbSource(path, labelled)
+        source = LmdbSource(path, labelled)
+        source.notes += _beside_lmdb(path)
+        return source
     if os.path.exists(os.path.join(path, "dataset_info.json")):
         _refuse_labels(path, labels, "a TFDS data set")
         return TfdsSource(path, split, labelled)
     if labels or any(os.path.exists(os.path.join(path, name)) for name in LABEL_FILES):
         return FolderSource(path, labels, labelled)
     files = walk(path)
-    found = sorted(os.path.dirname(f) for f in files if os.path.basename(f) == "data.mdb")
-    if found:
-        return ConcatSource(path, [LmdbSource(os.path.join(path, f), labelled) for f in found], found)
+    if found := _lmdbs(path, files):
+        source = ConcatSource(path, [LmdbSource(os.path.join(path, f), labelled) for f in found], found)
+        source.notes += _label_files_beside(path, files)
+        return source
     if tfds_folders(path):
         return TfdsSource(path, split, labelled)
     if not labelled and images_in(files):
@@ -99,17 +111,41 @@ def _open_folder(path: str, split: str | None, labels: str | None, labelled: boo
     raise _nothing_found(path, files)
 
 
+def _lmdbs(path: str, files: list[str]) -> list[str]:
+    """The LMDBs among the files below a folder: folders with data.mdb, and single files."""
+    folders = [os.path.dirname(f) for f in files if os.path.basename(f) == "data.mdb"]
+    single = [f for f in files if f.lower().endswith((".lmdb", ".mdb")) and os.path.basename(f) != "data.mdb"]
+    return sorted(folders + [f for f in single if is_lmdb_file(os.path.join(path, f))])
+
+
+def _beside_lmdb(path: str) -> list[str]:
+    """Notes on what else lies in the folder of an LMDB and is not read."""
+    files = walk(path)
+    others = [f for f in _lmdbs(path, files) if f]
+    notes = [f"{path}: {len(others):,} more LMDBs below are not read: {first_few(others, 3)}"] if others else []
+    return notes + _label_files_beside(path, files)
+
+
+def _label_files_beside(path: str, files: list[str]) -> list[str]:
+    texts = [f for f in files if os.path.basename(f) in LABEL_FILES]
+    return [f"{path}: {first_few(texts, 3)} beside the LMDB data.mdb is not read"] if texts else []
+
+
 def _nothing_found(path: str, files: list[str]) -> InputError:
     looked = f"data.mdb (here or below), dataset_info.json, {', '.join(LABEL_FILES)}"
     images = len(images_in(files))
+    below = [os.path.dirname(f) for f in files if os.path.basename(f) in LABEL_FILES]
+    if images and below:
+        folders = first_few([os.path.join(path, f) for f in dict.fromkeys(below)])
+        return NoLabels(f"{path} has its labels in folders below; give one of them: {folders}; or open it unlabelled")
     if images:
         texts = [f for f in files if f.lower().endswith(TEXT_SUFFIXES)][:5]
         other = f", or name one of its text files with labels= ({', '.join(texts)})" if texts else ""
-        return NoLabels(
-            f"{path} holds {images:,} images but no labels (looked for {looked}); open it unlabelled{other}"
-        )
+        holds = f"{path} holds {images:,} images but no labels (looked for {looked})"
+        return NoLabels(f"{holds}; open it unlabelled{other}")
+    holds = f"; it holds {by_suffix(files)}" if files else ""
     return InputError(
-        f"{path} holds no word images in a known form (looked for {looked}, image files below); check the path"
+        f"{path} holds no word images in a known form (looked for {looked}, image files below{holds}); check the path"
     )
 
 
@@ -125,7 +161,7 @@ class ConcatSource:
         self.path = path
         self.parts = parts
         self.names = names
-        self.notes = [note for part in parts for note in part.notes]
+        self.notes = _joined(path, parts, names) + [note for part in parts for note in part.notes]
         self._ends = list(accumulate(len(part) for part in parts))
 
     def __len__(self) -> int:
@@ -145,6 +181,22 @@ class ConcatSource:
 
     def __repr__(self) -> str:
         return f"ConcatSource({self.path!r}, samples={len(self)}, parts={self.names})"
+
+
+_HELD_OUT = re.compile(r"(?<![a-z])(val|valid|validation|dev|test|testing|eval|evaluation|benchmarks?)(?![a-z])")
+
+
+def _joined(path: str, parts: list[Source], names: list[str]) -> list[str]:
+    """Notes on which parts are joined, and on those that by their names are not for training."""
+    if len(parts) < 2:
+        return []
+    counts = first_few([f"{name} ({len(part):,})" for name, part in zip(names, parts, strict=True)], 20)
+    notes = [f"{path}: {len(parts):,} LMDBs are joined: {counts}"]
+    held_out = [name for name in names if _HELD_OUT.search(name.lower())]
+    if held_out and len(held_out) < len(names):
+        some = first_few(held_out)
+        notes.append(f"{path}: WARNING: {some} by name are for validation or testing and are joined to the others")
+    return notes
 
 
 __all__ = ["ConcatSource", "FolderSource", "LmdbSource", "TarSource", "TfdsSource", "open_source"]

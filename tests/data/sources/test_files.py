@@ -24,7 +24,8 @@ def test_folder_missing_unused_and_repeated_files(tmp_path):
     source = open_source(path)
     assert list(source.labels()) == ["a", "b", "c", "d"]
     assert [s["image"] for s in source] == [image(0), None, image(1), image(0)]
-    missing, unused = source.notes
+    several, missing, unused = source.notes
+    assert "1 files have several labels" in several and "0.png ('a', 'd')" in several
     assert "1 files" in missing and "not.png" in missing
     assert "2 images have no line" in unused and "2.png, 3.png" in unused
 

@@ -32,7 +32,8 @@ def test_source(kind, tmp_path):
     drawn = [0, 1, 0, 1, 2] if kind == "lmdbs" else range(5)
     assert sorted(s["image"] for s in samples) == sorted(image(i) for i in drawn)
     assert samples[3]["key"] == key and source[np.int64(3)] == samples[3]
-    assert source.notes == [] and source.path in repr(source) and str(len(WORDS)) in repr(source)
+    joined = [f"{source.path}: 2 LMDBs are joined: MJ/a (2), MJ/b (3)"] if kind == "lmdbs" else []
+    assert source.notes == joined and source.path in repr(source) and str(len(WORDS)) in repr(source)
     for i in (-1, len(WORDS)):
         with pytest.raises(IndexError):
             source[i]
@@ -83,7 +84,11 @@ def test_concat_errors_name_the_part(tmp_path):
     write_lmdb(tmp_path / "c", ["x"], num_samples=2)
     source = open_source(tmp_path)
     assert isinstance(source, ConcatSource) and source.parts[0].__class__ is LmdbSource
-    assert len(source) == len(WORDS) + 2 and str(tmp_path / "c") in source.notes[0]
+    assert (
+        len(source) == len(WORDS) + 2
+        and str(tmp_path / "c") in source.notes[1]
+        and f"a ({len(WORDS)}), c (2)" in source.notes[0]
+    )
 
 
 def test_real_words():
