@@ -13,7 +13,7 @@ Published for this setting (LV): IIIT5K 96.4, SVT 93.2 (README of SemiMTR). form
 from configs import common, common_abinet
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0)
     config = common_abinet.network("abinet", options)
     batch_size = 32 if options.compact else 384

@@ -17,7 +17,7 @@ them as they are, `noised/` with one wrong letter each. Options:
 from configs import common, common_abinet
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, compact=False, form="lv", text="", power=1.0, noise=False, smoothing=0.0)
     config = common_abinet.network("abinet_language", options)
     config.model.num_layers = 4

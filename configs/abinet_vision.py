@@ -18,7 +18,7 @@ iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % are use
 from configs import common, common_abinet
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(
         arg,
         compact=False,
@@ -48,7 +48,7 @@ def get_config(arg=""):
     return common.apply(config, "runlocal" if options.runlocal else "")
 
 
-def contrast(config, options) -> None:
+def contrast(config: common.ConfigDict, options: common.ConfigDict) -> None:
     """Stream and objective: two views of words with and without labels."""
     config.objective = dict(
         name="seqclr",

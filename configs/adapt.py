@@ -30,7 +30,7 @@ from configs import common
 BUNDLED = common.BUNDLED
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, start="bundled", labels_only=False)
     config = common.base()
     config.model = common.crnn(width=0.5) | dict(features="compact")
@@ -54,7 +54,7 @@ def get_config(arg=""):
     return common.apply(config, "runlocal" if options.runlocal else "")
 
 
-def streams(config, scratch: bool) -> None:
+def streams(config: common.ConfigDict, scratch: bool) -> None:
     """Rendered words with labels, a tenth of your images for validation and the others for training."""
     config.words, config.fonts = "english", config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
@@ -98,7 +98,7 @@ def consistency(attention: bool) -> dict:
     )
 
 
-def start_from(config, start: str) -> None:
+def start_from(config: common.ConfigDict, start: str) -> None:
     """Takes charset, image, model and weights of a run or packed file. Raises ValueError: it cannot be adapted."""
     saved = saved_config(start)
     if saved["model"]["name"] != "four_stage":

@@ -125,6 +125,7 @@ def compact_trba() -> dict:
 
 
 def adam(peak: float, schedule: str = "one_cycle", **options) -> dict:
+    """Adam with a schedule that reaches the learning rate `peak`; options: those of the schedule."""
     return dict(
         name="adam",
         schedule=dict(name=schedule, peak=peak, **options),
@@ -136,10 +137,12 @@ def adam(peak: float, schedule: str = "one_cycle", **options) -> dict:
 
 
 def adamw(peak: float, weight_decay: float = 0.01, **options) -> dict:
+    """The same with decoupled weight decay."""
     return adam(peak, **options) | dict(name="adamw", weight_decay=weight_decay)
 
 
 def adadelta(peak: float = 1.0) -> dict:
+    """Adadelta with a constant learning rate, as Baek et al. 2019."""
     return adam(peak, "constant") | dict(name="adadelta", options=dict(rho=0.95, eps=1e-8))
 
 
@@ -149,6 +152,7 @@ def rendered(seed: int, size: int = 1_000_000_000, **options) -> dict:
 
 
 def stream(batch_size: int, sources: dict, view: dict | None = None) -> dict:
+    """A stream of one view of each word: {source: row}, view: {operation: its options}."""
     return dict(batch_size=batch_size, sources=sources, views=dict(image=view or {}))
 
 
@@ -199,7 +203,7 @@ def fewer_labels_view() -> dict:
 SEMI = dict(compact=False, decoder="attention", hidden=False, reader="", words="")
 
 
-def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
+def semi_supervised(options: ConfigDict, strong: dict | None = None) -> ConfigDict:
     """TRBA on labelled synthetic words (stream `labelled`) and real ones without labels (`unlabelled`: weak, strong).
 
     options.compact: grey, compact_trba, rendered words, and 95 % of the 7,619 real words; the others are for
@@ -235,7 +239,7 @@ def semi_supervised(options, strong: dict | None = None) -> ConfigDict:
     return config
 
 
-def _synthetic_words(config: ConfigDict, options) -> tuple[dict, dict]:
+def _synthetic_words(config: ConfigDict, options: ConfigDict) -> tuple[dict, dict]:
     """Sets charset, image and model of semi_supervised; returns its labelled rows, for training and for validation."""
     layout = f"cr_{options.decoder}"
     if options.compact:

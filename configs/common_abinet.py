@@ -9,7 +9,7 @@ TRAIN_AND_REST = dict(share=0.95), dict(share=0.05, share_start=0.95)  # of the 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz1234567890"
 
 
-def network(name: str, options) -> ConfigDict:
+def network(name: str, options: ConfigDict) -> ConfigDict:
     """ABINet or one of its parts, abinet_vision or abinet_language (Fang et al. 2021), with the schedule of SemiMTR.
 
     options.form: lv (3 layers, position attention) or sv (2 layers, additive attention). options.compact: less than a
@@ -33,7 +33,7 @@ def network(name: str, options) -> ConfigDict:
     return config
 
 
-def mixed_words(options, **part) -> dict:
+def mixed_words(options: ConfigDict, **part) -> dict:
     """Source rows of a stream in which 3 of 10 words have a label (official code, configs of the joint first stage).
 
     options.compact: the labelled words are rendered; if options.labels, half of them are real, that share of the real
@@ -56,7 +56,7 @@ def mixed_words(options, **part) -> dict:
     return labelled | {name: row | dict(weight=0.7 * row["weight"]) for name, row in rows}
 
 
-def labelled_rows(options) -> dict:
+def labelled_rows(options: ConfigDict) -> dict:
     """The labelled rows of mixed_words; the LMDBs `MJ` and `ST` if not options.compact."""
     if not options.compact:
         return dict(mj=dict(path="MJ", weight=0.5), st=dict(path="ST", weight=0.5))
@@ -64,7 +64,7 @@ def labelled_rows(options) -> dict:
     return {name: row for name, row in rows.items() if row.get("labelled", True)}
 
 
-def stages(config: ConfigDict, options) -> None:
+def stages(config: ConfigDict, options: ConfigDict) -> None:
     """Starts the vision and language parts of ABINet from the runs options.vision and options.language, where given."""
     parts = dict(vision=options.vision, language=options.language)
     config.init_from = tuple((f"model/{part}", workdir, "model") for part, workdir in parts.items() if workdir)

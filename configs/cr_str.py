@@ -20,7 +20,7 @@ validation. Measured results: configs/results/cr.json. Options:
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, **common.SEMI, init="", projection="mlp", labels="soft", weak=False)
     framewise = options.decoder == "ctc" and options.labels == "soft"
     config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if framewise else None)

@@ -9,7 +9,7 @@ Full size needs an accelerator. `--config=configs/crnn.py:runlocal` is a tiny ve
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     config = common.base()
     config.charset = dict(characters="36", layout="dtrb_ctc", max_length=25, lower=True, nfkc=False, drop_outside=False)
     config.model = common.crnn()

@@ -9,7 +9,7 @@ DATA holds iiit5k, svt, icdar2003 and icdar2015 with their train.tar, and the te
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     config = common.base()
     config.charset.drop_outside = True  # "it's" trains as "its", as the 36-character protocol scores it
     config.model = common.crnn(width=0.125)

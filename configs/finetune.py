@@ -11,7 +11,7 @@ larger ones. Without encoder=: the supervised baseline, the same network from sc
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(
         arg, compact=False, encoder="", decoder="attention", features="frames", labels=1.0, label_seed=0
     )

@@ -12,7 +12,7 @@ configs/results/cr.json.
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, **common.SEMI, shared=False, cutout=0.0)
     config = common.semi_supervised(options, dict(cr_strong=dict(cutout=options.cutout)) if options.cutout else None)
     config.objective = dict(

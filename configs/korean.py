@@ -9,7 +9,7 @@ configs/results/korean.json.
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     config = common.base()
     # NFKC composes the letters of a syllable, which some systems store separately, into one character.
     config.charset.update(characters="korean", max_length=12, lower=False, nfkc=True)

@@ -10,7 +10,7 @@ results: configs/results/cr.json.
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, compact=False, decoder="attention", masked=False)
     config = common.semi_supervised(options)
     config.objective = dict(name="mean_teacher", cons_weight=1.0, ramp_steps=0, masked=options.masked, context="own")

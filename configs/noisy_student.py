@@ -12,7 +12,7 @@ Measured results: configs/results/cr.json.
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, **common.SEMI, teacher="", labels="hard")
     if not options.teacher and not options.runlocal:
         raise ValueError("give the config argument teacher=WORKDIR")

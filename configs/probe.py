@@ -12,7 +12,7 @@ results: configs/results/seqclr.json.
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, compact=False, encoder="", decoder="attention", features="frames")
     config = common.labelled_words(options.compact, options.decoder, share=1.0, share_seed=0)
     common.pretrained(config, options.encoder, options.features, frozen=True)

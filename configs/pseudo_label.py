@@ -18,7 +18,7 @@ from pathlib import Path
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, **common.SEMI, teacher="", kept="")
     if bool(options.teacher) == bool(options.kept) and not options.runlocal:
         raise ValueError("give the config argument teacher=WORKDIR, or kept=FILE of tools/pseudo_label.py")

@@ -8,7 +8,7 @@ About 7 minutes on 2 cores. Measured results: configs/results/quickstart.json.
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     config = common.base()
     config.model = common.crnn(width=0.125)
     # Half of the words are plain: see common.PLAIN.

@@ -19,7 +19,7 @@ WEAK = dict(
 )
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, words="both", start="", finish=False)
     if options.words not in ("rendered", "real", "both"):
         raise ValueError(f"config argument words={options.words}: choose rendered, real or both")

@@ -22,7 +22,7 @@ here too. Measured results: configs/results/semimtr.json.
 from configs import common, common_abinet
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(
         arg,
         compact=False,

@@ -26,7 +26,7 @@ STRONGER = dict(
 )
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(
         arg,
         compact=False,
@@ -67,11 +67,12 @@ def get_config(arg=""):
     return common.apply(config, "runlocal" if options.runlocal else "")
 
 
-def rows(options, **more) -> dict:
+def rows(options: common.ConfigDict, **more) -> dict:
+    """Rows of the real words, or of SynthText if not options.compact; more: keys added to each."""
     return common.real_words(**more) if options.compact else dict(st=dict(path="ST", weight=1.0) | more)
 
 
-def training(options) -> dict:
+def training(options: common.ConfigDict) -> dict:
     """Unlabelled rows; for the joint form also labelled ones, with 3 of 10 words."""
     unlabelled = rows(options, labelled=False, share=0.95, share_seed=options.label_seed)
     if not options.joint:

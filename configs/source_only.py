@@ -12,7 +12,7 @@ as in configs/cr_str.py. Measured results: configs/results/cr.json.
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, **common.SEMI, weak=False, real=False)
     if options.real and options.reader:
         raise ValueError("config arguments real and reader: choose one")

@@ -9,7 +9,7 @@ size needs an accelerator. `--config=configs/trba.py:runlocal` is a tiny version
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     config = common.base()
     config.charset = dict(
         characters="94", layout="cr_attention", max_length=25, lower=False, nfkc=False, drop_outside=False

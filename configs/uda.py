@@ -10,7 +10,7 @@ Options `compact`, `decoder` and `hidden` as in configs/cr_str.py. Measured resu
 from configs import common
 
 
-def get_config(arg=""):
+def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, **common.SEMI, shared=False)
     config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if options.decoder == "ctc" else None)
     config.objective = dict(

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from testing import ROOT
 
+from jstr.__main__ import COMMANDS
+from jstr.config_file import find_config
+
 FOLDERS = "configs", "tools", "jstr", "tests"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -29,7 +32,17 @@ def commands(page: Path) -> list[str]:
     text = page.read_text().replace("\\\n", " ")
     found = [line.strip() for line in text.splitlines() if line.startswith("    ")]
     found += re.findall(r"`([^`\n]+)`", text)
-    return [part.strip() for line in found for part in re.split(r"&&|;", line) if "python " in part]
+    parts = (part.strip() for line in found for part in re.split(r"&&|;", line))
+    return [part for part in parts if "python " in part or re.match(r"jstr [a-z]", part)]
+
+
+def target_and_options(command: str) -> tuple[str, list[str]]:
+    """(module or script, options) of `python -m MODULE ...`, `python SCRIPT ...` or `jstr COMMAND ...`."""
+    words = shlex.split(command.split(" #")[0])
+    if words[0] == "jstr":
+        return COMMANDS[words[1]][0], words[2:]
+    words = words[next(i for i, word in enumerate(words) if word.endswith("python")) + 1 :]
+    return (words[1], words[2:]) if words[0] == "-m" else (words[0], words[1:])
 
 
 @functools.cache
@@ -61,13 +74,11 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_name_what_exists(page):
     for command in commands(page):
-        words = shlex.split(command.split("#")[0] if "#SPLIT" not in command else command)
-        words = words[next(i for i, word in enumerate(words) if word.endswith("python")) + 1 :]
-        target = words[1] if words[0] == "-m" else words[0]
+        target, words = target_and_options(command)
         text = source(target)
-        for word in (words[: words.index("--")] if "--" in words else words)[1:]:
-            if config := re.fullmatch(r"--config=(configs/\w+\.py)(:.*)?", word):
-                assert config[1] == "configs/mine.py" or (ROOT / config[1]).is_file(), command
+        for word in words[: words.index("--")] if "--" in words else words:
+            if word.startswith("--config=") and not word.startswith(("--config=configs/mine.py", "--config=NAME")):
+                find_config(word.removeprefix("--config="))
             flag = re.match(r"--(?:no)?([A-Za-z_]\w*)", word.strip("[]"))
             if flag and not word.startswith("--config"):
                 name = flag[1]
