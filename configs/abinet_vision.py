@@ -57,7 +57,6 @@ def contrast(config: common.ConfigDict, options: common.ConfigDict) -> None:
         mapping="window",
         size=5,
         temperature=0.1,
-        concatenate=False,
         joint=not options.unsupervised,
         contrast_weight=options.contrast,
     )

@@ -13,7 +13,7 @@ from configs import common
 def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, compact=False, decoder="attention", masked=False)
     config = common.semi_supervised(options)
-    config.objective = dict(name="mean_teacher", cons_weight=1.0, ramp_steps=0, masked=options.masked, context="own")
+    config.objective = dict(name="mean_teacher", cons_weight=1.0, ramp_steps=0, masked=options.masked)
     both = dict(view0=common.fewer_labels_view(), view1=common.fewer_labels_view())
     for rows in (config.streams, config.held_back):
         for row in rows.values():

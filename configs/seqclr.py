@@ -50,7 +50,6 @@ def get_config(arg: str = "") -> common.ConfigDict:
         size=5,
         temperature=0.1,
         centred=options.centred,
-        concatenate=False,
         joint=options.joint,
     )
     batch_size, more = 64 if options.compact else 256, STRONGER if options.stronger else {}

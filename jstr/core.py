@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jstr.messages import InputError as InputError
@@ -19,6 +20,7 @@ ModelState = Mapping[str, Any]  # {"batch_stats": ...} or {}
 Variables = tuple[Params, ModelState]
 Batch = Mapping[str, Mapping[str, Array]]  # stream -> field -> [B, ...]
 Metrics = Mapping[str, tuple[Array, Array]]  # name -> (sum, count): exact over masks, shards and steps
+LossAndMetrics = tuple[Array, tuple[ModelState, Metrics]]  # (scalar, (model state after the forward passes, metrics))
 
 
 class TrainState(struct.PyTreeNode):
@@ -38,24 +40,25 @@ class TrainState(struct.PyTreeNode):
 
 
 class Objective(NamedTuple):
-    """A training method: what it reads, and two or three pure functions.
+    """A training method: the batches it reads and the pure functions that train with them.
 
-    streams: stream -> fields of the batches. requires: outputs that the model must offer.
+    streams: stream -> fields of its batches. requires: outputs that the model must offer.
     init: (key, batch) -> (params, model_state). Reads shapes only; params = {"model": ..., ...}.
     loss: (params, model_state, teacher, batch, key, step) -> (scalar, (model_state, metrics)).
-    show: (params, model_state, teacher, batch) -> arrays by name, from which the objective's module draws pictures
-      for people: `draw(arrays, batch, charset) -> {name: uint8 [H, W, 3]}`, in NumPy. None: no pictures.
-    measure: (params, model_state, teacher, batch) -> metrics as in evaluation, for the batches held back. None: none.
-    needs_teacher: whether loss reads `teacher`, so that config.teacher must make one.
+    needs_teacher: whether `loss` reads `teacher`, so that config.teacher must define one.
+    measure: (params, model_state, teacher, batch) -> more metrics of the validation batches, computed as in evaluation.
+    show: (params, model_state, teacher, batch) -> arrays by name, from which `draw` makes images.
+    draw: (those arrays, the batch, charset) -> {name: uint8 [H, W, 3]}, in NumPy. None: no images.
     """
 
     streams: Mapping[str, tuple[str, ...]]
     requires: tuple[str, ...]
     init: Callable[[Array, Batch], Variables]
-    loss: Callable[..., tuple[Array, tuple[ModelState, Metrics]]]
-    show: Callable[..., Mapping[str, Array]] | None = None
+    loss: Callable[[Params, ModelState, Variables | None, Batch, Array, Array], LossAndMetrics]
     needs_teacher: bool = False
-    measure: Callable[..., Metrics] | None = None
+    measure: Callable[[Params, ModelState, Variables | None, Batch], Metrics] | None = None
+    show: Callable[[Params, ModelState, Variables | None, Batch], Mapping[str, Array]] | None = None
+    draw: Callable[[Mapping[str, np.ndarray], Mapping[str, Any], Any], dict[str, np.ndarray]] | None = None
 
 
 @dataclass(frozen=True)

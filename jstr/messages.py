@@ -49,3 +49,9 @@ def check_known(name: str, given: Iterable[str], known: Collection[str]) -> None
         near = difflib.get_close_matches(unknown[0], known, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(f"{name} has no {', '.join(unknown)}{hint}; it takes {', '.join(known) or 'nothing'}")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Raises InputError unless `value` is in 0..1. name: as for `check_choice`."""
+    if not 0 <= value <= 1:
+        raise InputError(f"{name}={value} is a probability, from 0 to 1")

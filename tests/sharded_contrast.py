@@ -17,7 +17,7 @@ from jstr.objectives import seqclr
 from jstr.parallel import sharding
 
 joint = sys.argv[1] == "joint"
-objective, batch = seqclr.make(Toy(), model_config=FACTS, joint=joint), toy_views(8, joint)
+objective, batch = seqclr.Method(Toy(), FACTS, joint=joint).objective(), toy_views(8, joint)
 (rows,) = batch.values()
 rows["view0_filled"] = rows["view1_filled"] = np.linspace(0.3, 1, len(rows["view0"]), dtype=np.float32)
 params, model_state = jax.jit(objective.init)(jax.random.PRNGKey(0), batch)

@@ -21,7 +21,7 @@ model, facts = (ToyAttention(), ATTENTION) if sys.argv[1] == "attention" else (T
 batch = toy_words(facts, labelled=16, unlabelled=8)
 # Thresholds amid what words reach in untrained networks of twice the usual weights, so that some count and some do not.
 threshold = 0.1 if sys.argv[1] == "attention" else 1e-7
-objective = cr_str.make(model, model_config=facts, threshold=threshold, coral_threshold=threshold / 100)
+objective = cr_str.Method(model, facts, threshold=threshold, coral_threshold=threshold / 100).objective()
 init = quick_jit(objective.init)
 (params, model_state), teacher = (jax.tree.map(lambda x: 2 * x, init(jax.random.PRNGKey(s), batch)) for s in (8, 58))
 

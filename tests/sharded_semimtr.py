@@ -19,7 +19,7 @@ from jstr.parallel import sharding
 
 model = Headed(dropout=0.2)
 rows = toy_words(HEADED, unlabelled=8, hidden=True)["unlabelled"]
-objective = semimtr.make(model, model_config=HEADED)
+objective = semimtr.Method(model, HEADED).objective()
 params, model_state = quick_jit(objective.init)(jax.random.key(0), {"mixed": rows})
 
 

@@ -14,7 +14,7 @@ from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 from jstr.core import InputError, ModelConfig
 from jstr.data.sources.open import open_source
 from jstr.objectives import make_objective
-from jstr.objectives.parts.consistency_terms import Annealing
+from jstr.objectives.parts.schedules import annealed_rows
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 from jstr.training import loop
 
@@ -150,7 +150,6 @@ def test_characters_of_a_ctc_string_are_not_gated():
 @pytest.mark.parametrize(("schedule", "half"), [("linear", 0.5), ("log", 1 - np.exp(-2.5)), ("exp", np.exp(-2.5))])
 def test_training_signal_annealing(schedule, half):
     """Words whose label the student gives a probability above the threshold do not count; at the end all do."""
-    anneal = Annealing(schedule, 100)
     threshold = 1 / 7 + 6 / 7 * half
     logits = np.zeros((3, 2, 7), np.float32)
     logits[1, :, 5] = logits[1, :, 6] = -20  # a word it reads surely, beside one it knows nothing of
@@ -158,13 +157,12 @@ def test_training_signal_annealing(schedule, half):
         logits[row] = np.log((1 - p) / 6)
         logits[row, 0, 5] = logits[row, 1, 3] = np.log(p)
     tokens = np.array([[2, 5, 3]] * 3, np.int32)
-    rows = [np.asarray(anneal(logits, tokens, step, SPOKEN)).tolist() for step in (50, 100, 1000)]
+    rows = [np.asarray(annealed_rows(logits, tokens, step, schedule, 100, SPOKEN)).tolist() for step in (50, 100, 1000)]
     assert rows == [[True, False, True], [True] * 3, [True] * 3]
-    assert Annealing()(logits, tokens, 0, SPOKEN) is None
     off, _ = spoken("uda")
     early, _ = spoken("uda", annealing=schedule, annealing_steps=10**9)
     assert "released" not in off and off["supervised"] > 0
-    sure = np.asarray(Annealing(schedule, 10**9)(jnp.asarray(STUDENT), np.full((2, 5), 3, np.int32), 0, SPOKEN))
+    sure = np.asarray(annealed_rows(jnp.asarray(STUDENT), np.full((2, 5), 3, np.int32), 0, schedule, 10**9, SPOKEN))
     assert early["released"] == 1 - sure.mean()
 
 
@@ -176,7 +174,7 @@ def test_annealing_with_ctc_leaves_rows_out():
         logits[row] = np.log((1 - p) / 8)
         logits[row, [0, 1, 2], [3, 4, 4]] = np.log(p)
     facts = ModelConfig((1, 1), 1, 3, 9, first_id=1, pad_id=0)
-    rows = Annealing("linear", 10)(logits, tokens, 5, facts)
+    rows = annealed_rows(logits, tokens, 5, "linear", 10, facts)
     assert np.asarray(rows).tolist() == [False, True, True, True]
     found = supervised_metrics(jnp.asarray(logits), jnp.asarray(tokens), facts, rows)
     rest = supervised_metrics(jnp.asarray(logits[1:]), jnp.asarray(tokens[1:]), facts)
@@ -202,9 +200,8 @@ def test_who_is_told_what():
         options = {"context": context} if context else {"coral_weight": 0.0} if method == "cr_str" else {}
         _, calls = spoken(method, **options)
         assert calls == [("teacher", False), ("student", True), ("student", told)], method
-    for context in ("own", "shared"):
-        _, calls = spoken("mean_teacher", context=context)
-        assert calls == [("teacher", False)] * 2 + [("student", True), ("student", context == "shared")]
+    _, calls = spoken("mean_teacher")
+    assert calls == [("teacher", False)] * 2 + [("student", True), ("student", False)]
 
 
 def test_pseudo_labelling_keeps_words_that_end():
@@ -243,8 +240,8 @@ def test_mean_teacher_ramp():
 def test_no_option_of_another_method():
     with pytest.raises(InputError, match="uda has no option coral_weight; it takes temperature"):
         make_objective(METHODS["uda"] | dict(coral_weight=1.0), Toy(), FACTS)
-    with pytest.raises(InputError, match="context='mine': choose one of own, shared"):
-        make_objective(METHODS["mean_teacher"] | dict(context="mine"), Toy(), FACTS)
+    with pytest.raises(InputError, match="config.objective.context='mine': choose one of shared, own"):
+        make_objective(METHODS["uda"] | dict(context="mine"), Toy(), FACTS)
 
 
 def test_config_arguments():

@@ -12,7 +12,7 @@ from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
 from jstr.core import InputError, ModelConfig
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
-from jstr.objectives.parts import consistency_terms
+from jstr.objectives.parts import pseudo_labels
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 
 KEY = jax.random.PRNGKey(0)
@@ -22,7 +22,7 @@ MODELS = {"attention": (ToyAttention(), ATTENTION), "ctc": (Toy(), FACTS)}
 def built(kind="attention", hidden=False, seed=7, **options):
     """(objective, params, model_state, teacher, batch); the teacher is not the student."""
     model, facts = MODELS[kind]
-    objective = cr_str.make(model, model_config=facts, hidden_labels=hidden, **options)
+    objective = cr_str.Method(model, facts, hidden_labels=hidden, **options).objective()
     batch = toy_words(facts, hidden=hidden)
     init = quick_jit(objective.init)
     return objective, *init(KEY, batch), init(jax.random.PRNGKey(seed), batch), batch
@@ -96,7 +96,7 @@ def test_loss_and_gradient_are_those_of_the_published_code(divergence):
     params, teacher, batch = played()
     facts, model = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3), Played()
     variant = {"labels": "hard", "confidence": "minimum"} if divergence == "ce" else {}
-    objective = cr_str.make(model, model_config=facts, divergence=divergence, **variant)
+    objective = cr_str.Method(model, facts, divergence=divergence, **variant).objective()
     metrics = objective.loss(params, {}, teacher, batch, KEY, 0)[1][1]
     np.testing.assert_array_equal(
         model.tokens,
@@ -123,7 +123,7 @@ def test_loss_and_gradient_are_those_of_the_published_code(divergence):
 def test_a_word_that_is_left_out_is_as_good_as_deleted():
     """Word 1, which the teacher is not sure of: value and gradient, but for the share of words that are kept."""
     facts = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3)
-    objective = cr_str.make(Played(), model_config=facts, coral_weight=0.0, cons_weight=2.0)
+    objective = cr_str.Method(Played(), facts, coral_weight=0.0, cons_weight=2.0).objective()
     params, teacher, batch = played()
 
     def consistency_of(student, teacher):
@@ -152,7 +152,7 @@ def test_classic_coral_of_the_characters_that_count():
                 characters += list(glimpses[:end])
         assert 2 < len(characters) < 24
         covariances.append(np.cov(np.array(characters, np.float64).T))
-    objective = cr_str.make(Played(), model_config=facts, coral_normalise=True)
+    objective = cr_str.Method(Played(), facts, coral_normalise=True).objective()
     metrics = objective.loss(params, {}, teacher, batch, KEY, 0)[1][1]
     distance = np.square(covariances[0] - covariances[1]).sum() / (4 * 4**2)
     assert float(mean(metrics["coral"])) == pytest.approx(distance, rel=1e-4)
@@ -176,7 +176,9 @@ def test_a_batch_without_a_confident_word(kind, labels):
     assert metrics["confident"] == 0 and metrics["consistency"] == 0 and metrics["coral"] == 0
     assert total == metrics["supervised"]
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
-    plain = cr_str.make(MODELS[kind][0], model_config=MODELS[kind][1], labels=labels, cons_weight=0.0, coral_weight=0.0)
+    plain = cr_str.Method(
+        MODELS[kind][0], MODELS[kind][1], labels=labels, cons_weight=0.0, coral_weight=0.0
+    ).objective()
     alone = value(plain, params, state, teacher, batch)[3]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), gradient, alone)
 
@@ -204,7 +206,7 @@ def test_equal_readings_cost_nothing(kind):
             outputs = model.apply(variables, images, tokens, train=False)
             return (outputs, {}) if train else outputs
 
-    objective = cr_str.make(Still(), model_config=facts, temperature=1.0, threshold=0.0, coral_weight=0.0)
+    objective = cr_str.Method(Still(), facts, temperature=1.0, threshold=0.0, coral_weight=0.0).objective()
     batch = toy_words(facts)
     batch["unlabelled"]["strong"] = batch["unlabelled"]["weak"]
     params, state = quick_jit(objective.init)(KEY, batch)
@@ -217,7 +219,7 @@ def test_the_projection_layer_learns_on_the_strong_view_only():
     objective, params, state, teacher, batch = built(threshold=0.0, coral_weight=0.0)
     assert "projection" in params["model"]["decoder"]
     assert moving(value(objective, params, state, teacher, batch)[3]["model"]["decoder"]["projection"])
-    off = cr_str.make(ToyAttention(), model_config=ATTENTION, cons_weight=0.0, coral_weight=0.0)
+    off = cr_str.Method(ToyAttention(), ATTENTION, cons_weight=0.0, coral_weight=0.0).objective()
     assert not moving(value(off, params, state, teacher, batch)[3]["model"]["decoder"]["projection"])
     count = sum(x.size for x in jax.tree.leaves(Projection("mlp").init(KEY, jnp.zeros((1, 256)))))
     assert count == 33_216, "cr.md 11.1"
@@ -247,8 +249,8 @@ def test_hidden_labels_are_for_people(kind):
     first = value(objective, params, state, teacher, batch)
     facts, rows = MODELS[kind][1], dict(batch["unlabelled"])
     variables = {"params": teacher[0]["model"], **teacher[1]}
-    read = consistency_terms.read(MODELS[kind][0].apply(variables, rows["weak"], train=False)["logits"], facts)
-    texts = np.asarray(consistency_terms.strings(read, facts))
+    read = pseudo_labels.read(MODELS[kind][0].apply(variables, rows["weak"], train=False)["logits"], facts)
+    texts = np.asarray(pseudo_labels.strings(read, facts))
     truth = np.full_like(rows["tokens"], facts.pad_id)
     start = int(not facts.is_ctc)
     texts = np.where(texts >= facts.first_id, texts, facts.pad_id)[:, : truth.shape[1] - start]
@@ -278,7 +280,7 @@ def test_what_is_shown(kind):
         def decode(ids):
             return "".join(chr(97 + i) for i in ids if i >= 5)
 
-    sheet = cr_str.draw(arrays, batch, Letters)["words"]
+    sheet = objective.draw(arrays, batch, Letters)["words"]
     assert sheet.dtype == np.uint8 and sheet.shape == (4 * 48, 2 * 170 + 400, 3)
     green = (sheet[..., 1] > 100) & (sheet[..., 0] < 60)
     assert green[:48, 340:].any() and not green[48:96, 340:].any()
@@ -287,7 +289,7 @@ def test_what_is_shown(kind):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"labels": "firm"}, "objective.labels='firm': choose one of soft, hard"),
+        ({"labels": "firm"}, "labels='firm': choose one of soft, hard"),
         ({"cons_reduction": "batch"}, "choose one of character, sample, kept"),
         ({"temperature": 0.0}, "temperature=0.0 must be positive"),
         ({"threshold": 1.5}, "threshold=1.5 is a probability"),
@@ -295,7 +297,7 @@ def test_what_is_shown(kind):
 )
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
-        cr_str.make(ToyAttention(), model_config=ATTENTION, **options)
+        cr_str.Method(ToyAttention(), ATTENTION, **options).objective()
 
 
 @pytest.mark.parametrize("kind", sorted(MODELS))

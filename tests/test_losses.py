@@ -106,7 +106,7 @@ def objective(config):
     tokens = [[2, 5, 6, 3, 0], [2, 7, 3, 0, 0]] if config.bos_id else [[4, 5, 1], [6, 6, 6]]
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 16, 1), np.uint8)
     batch = {"labelled": {"image": jnp.asarray(images), "tokens": jnp.asarray(tokens)}}
-    return model, supervised.make(model, model_config=config), batch
+    return model, supervised.Method(model, config).objective(), batch
 
 
 @pytest.mark.parametrize("config", [ATTENTION, CTC], ids=["attention", "ctc"])

@@ -208,7 +208,7 @@ def test_a_model_learns_to_spell_and_is_watched(tmp_path):
     model = Model(
         FACTS := ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"])), width=1 / 16, num_layers=2, dropout=0.0
     )
-    objective = masked_lm.make(model, model_config=FACTS, input_smoothing=0.1)
+    objective = masked_lm.Method(model, FACTS, input_smoothing=0.1).objective()
     charset = Charset.make(**made.charset)
     batches = TrainData(made, charset, objective.streams).batches(0)
     batch = next(batches)["arrays"]
@@ -233,7 +233,7 @@ def test_a_model_learns_to_spell_and_is_watched(tmp_path):
 
 def test_words_of_one_letter_and_none_have_finite_gradients():
     facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
-    objective = masked_lm.make(Model(facts, width=1 / 32, num_layers=1), model_config=facts)
+    objective = masked_lm.Method(Model(facts, width=1 / 32, num_layers=1), facts).objective()
     tokens = jnp.array([[-1, 3, 0, -1, -1, -1, -1], [-1, 0, -1, -1, -1, -1, -1]])
     batch = {"text": {"tokens": tokens, "noised": tokens}}
     params, state = quick_jit(objective.init)(jax.random.key(0), batch)
@@ -247,6 +247,6 @@ def test_words_of_one_letter_and_none_have_finite_gradients():
 def test_refuses():
     facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
     with pytest.raises(InputError, match="trains language models"):
-        masked_lm.make(Toy(), model_config=facts)
+        masked_lm.Method(Toy(), facts).objective()
     with pytest.raises(InputError, match="input_smoothing=2"):
-        masked_lm.make(Model(facts), model_config=facts, input_smoothing=2)
+        masked_lm.Method(Model(facts), facts, input_smoothing=2).objective()

@@ -36,7 +36,7 @@ def contrastive_config(joint: bool = False):
     if joint:
         sources["labelled"] = common.rendered(seed=3)
     config.streams = {stream: common.views(8, sources, view0=dict(seqclr={}), view1=dict(seqclr={}))}
-    config.objective = dict(name="seqclr", joint=joint, mapping="window", size=5, concatenate=False)
+    config.objective = dict(name="seqclr", joint=joint, mapping="window", size=5)
     config.evals = {}
     return config
 

@@ -24,7 +24,7 @@ def supervised_passes(prepared, example: Mapping[str, Any]) -> tuple[Any, dict]:
 
     from jstr.objectives import supervised
 
-    one = supervised.make(prepared.reader.model, model_config=prepared.reader.model_config)
+    one = supervised.Method(prepared.reader.model, prepared.reader.model_config).objective()
     images = [x for rows in example.values() for x in rows.values() if np.ndim(x) == 4]
     charset, tokens = prepared.reader.charset, []
     for view in images:
@@ -53,7 +53,7 @@ def parts_of_a_step(prepared, example: Mapping[str, Any]) -> tuple[Any, dict]:
     from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 
     model, model_config = prepared.reader.model, prepared.reader.model_config
-    one = supervised.make(model, model_config=model_config)
+    one = supervised.Method(model, model_config).objective()
     views = example["unlabelled"]
     tokens = np.resize(example["labelled"]["tokens"], (len(views["strong"]), example["labelled"]["tokens"].shape[1]))
     project = {"project": True} if model.has_projection else {}

@@ -48,7 +48,7 @@ def features(reader: Reader, images: np.ndarray) -> dict[str, np.ndarray]:
     """Name -> features [N, T, D] of images [N, H, W, C], as in evaluation."""
     import jax
 
-    from jstr.objectives.parts.apply_model import normalise
+    from jstr.nn.images import normalise
 
     @jax.jit
     def run(variables, batch):

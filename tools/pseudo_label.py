@@ -26,15 +26,15 @@ from jstr.inference.reader import WORDS_HELP, Reader, load
 from jstr.messages import first_few
 from jstr.metrics import PROTOCOLS
 from jstr.objectives.parts import pseudo_labels
-from jstr.objectives.parts.consistency_terms import read, strings
 
 
 def answers(reader: Reader, images: np.ndarray, confidence: str) -> list[Answer]:
     """Answers for images [B, H, W, C], scored as --confidence says. A beam search scores its texts itself."""
     if reader.prior:
         return read_batch(reader, images)
-    reading = read(reader.logits(list(images)), reader.model_config)
-    texts = [reader.charset.decode(row) for row in np.asarray(strings(reading, reader.model_config)).tolist()]
+    reading = pseudo_labels.read(reader.logits(list(images)), reader.model_config)
+    strings = np.asarray(pseudo_labels.strings(reading, reader.model_config))
+    texts = [reader.charset.decode(row) for row in strings.tolist()]
     values = np.asarray(pseudo_labels.CONFIDENCES[confidence](reading)).tolist()
     complete = np.asarray(reading.whole).tolist()
     return [Answer(text, value, is_complete=ok) for text, value, ok in zip(texts, values, complete, strict=True)]

@@ -1,6 +1,6 @@
-"""Losses between what a teacher reads and what a student reads: pseudo-labels, confidence, consistency, CORAL.
+"""Losses between the logits of a teacher and of a student, and the ways to reduce them to a batch.
 
-Arrays in, values per position or per word out, as in losses.py. cr.md sections 4 and 5, baselines.md.
+Arrays in, values per position or per word out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def soft_cross_entropy(teacher: Array, student: Array, temperature: float = 1.0)
 
 
 def kl_divergence(teacher: Array, student: Array, temperature: float = 1.0) -> Array:
-    """The same less the entropy of p: KL(p || q), [B, T]. A temperature below 1 sharpens p; the teacher is constant."""
+    """KL(p || q), [B, T], with p and q as in soft_cross_entropy. A temperature below 1 sharpens p; p is a constant."""
     target, log_prob = _pair(teacher, student, temperature)
     return (jnp.exp(target) * (target - log_prob)).sum(axis=-1)
 
@@ -33,7 +33,10 @@ DIVERGENCES = {"kl": kl_divergence, "ce": soft_cross_entropy}
 
 
 def squared_difference(teacher: Array, student: Array) -> Array:
-    """Mean over the classes of the squared difference of the probabilities, [B, T] (Mean Teacher)."""
+    """Mean over the classes of the squared difference of the probabilities, [B, T], of logits [B, T, C].
+
+    Mean Teacher (Tarvainen and Valpola 2017). The teacher is a constant.
+    """
     target = jax.nn.softmax(at_least_float32(jax.lax.stop_gradient(teacher)))
     return jnp.square(jax.nn.softmax(at_least_float32(student)) - target).mean(axis=-1)
 
@@ -59,24 +62,22 @@ def over_kept(total: Array, count: Array, keep: Array) -> Array:
 REDUCTIONS = {"character": over_characters, "sample": over_words, "kept": over_kept}
 
 
-def sigmoid_ramp(step: Array, steps: int) -> Array:
-    """exp(-5 (1 - t)^2) with t = step / steps, up to 1; 1 throughout for steps=0 (Tarvainen and Valpola 2017)."""
-    if not steps:
-        return jnp.ones(())
-    return jnp.exp(-5 * jnp.square(1 - jnp.minimum(step / steps, 1.0)))
+def thresholded_divergence(
+    teacher: Array, student: Array, mask: Array, *, one_hot: bool, kl: bool, threshold: float
+) -> tuple[Array, Array]:
+    """(sum, count) over the positions of mask [B, T] of the divergence between logits [B, T, C] of two views.
 
-
-# Thresholds of training signal annealing: the share of the steps made -> 0..1 (Xie et al. 2020).
-ANNEALING = {
-    "linear": lambda done: done,
-    "log": lambda done: 1 - jnp.exp(-5 * done),
-    "exp": lambda done: jnp.exp(5 * (done - 1)),
-}
-
-
-def ensemble_certainty(log_prob: Array, mask: Array) -> Array:
-    """[B]: the least over the steps of the geometric mean over M predictions of the probability of the chosen token.
-
-    log_prob [M, B, T]: of the same tokens by each of M readings. mask [B, T]. ABINet (Fang et al. 2021).
+    Cross-entropy, or with `kl` the Kullback-Leibler divergence, from the teacher's probabilities or, with `one_hot`,
+    its most probable class. Positions whose highest teacher probability is not above the threshold add 0 but are
+    counted. Gradients flow to both. SemiMTR (Aberdam et al. 2022); one count for the
+    whole batch, as in its code, where the paper has one per word.
     """
-    return jnp.exp(jnp.where(mask, log_prob.mean(axis=0), 0.0).min(axis=1))
+    log_target, log_prob = (jax.nn.log_softmax(at_least_float32(x)) for x in (teacher, student))
+    target = jnp.exp(log_target)
+    confident = target.max(axis=-1) > threshold
+    if one_hot:  # cross-entropy and divergence are equal: the entropy of one class is zero
+        best = jnp.argmax(log_target, axis=-1)[..., None]
+        value = -jnp.take_along_axis(log_prob, best, axis=-1)[..., 0]
+    else:
+        value = (target * (log_target * kl - log_prob)).sum(axis=-1)
+    return jnp.where(mask & confident, value, 0.0).sum(), mask.sum(dtype=jnp.float32)

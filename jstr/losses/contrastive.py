@@ -1,4 +1,4 @@
-"""The contrastive loss of SeqCLR. Arrays in, values per pair out. The caller reduces and weights."""
+"""The contrastive loss of SeqCLR. Arrays in, values per pair out; the caller reduces and weights them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jstr.core import Array, at_least_float32
 
 
 class Contrast(NamedTuple):
-    """What nt_xent finds: a value per pair [N], both directions averaged, but for the last.
+    """What nt_xent returns: a value per pair [N], both directions averaged, except for the last.
 
     loss: 0 where the mask is False. picked: 1 where the positive is nearer than every negative. alignment: squared
     distance of the two views on the unit sphere. uniformity: scalar, the logarithm of the mean over all negatives of
@@ -31,7 +31,7 @@ def nt_xent(view0: Array, view1: Array, temperature: float = 0.1, mask: Array | 
     all u' but u itself, so the other windows of the same image are negatives too. mask [N] bool: pairs that count; the
     others are nobody's negatives. `loss` is the mean of both directions, so its mean over the pairs that count is the
     published loss. An instance of length zero has cosine 0 with everything, and no gradient.
-    SeqCLR (Aberdam et al. 2021), seqclr.md section 5. Memory: (2N)^2 floats.
+    SeqCLR (Aberdam et al. 2021); the mean is that of SeqCLRLoss in the code of SemiMTR. Memory: (2N)^2 floats.
     """
     # Views on an axis of their own, so that the split of N over devices stays as it is: one gather, no shuffling.
     count = len(view0)

@@ -19,8 +19,9 @@ def scatter(features: Array, keep: Array) -> tuple[Array, Array]:
 def coral(source: Array, source_keep: Array, target: Array, target_keep: Array, normalise: bool = False) -> Array:
     """How far the second moments of two sets of characters, [N, D] and [M, D], differ; 0 when either is empty.
 
-    normalise=False, the published code: squared distance of the scatter matrices / (4 D^4), so it grows with the
-    square of the number of characters. True, CORAL (Sun and Saenko 2016): of the covariances / (4 D^2).
+    normalise=False, the published code of CR (loss_coral.py): squared distance of the scatter matrices / (4 D^4), which
+    grows with the square of the number of characters. True, CORAL (Sun and Saenko 2016, equation 1): of the covariances
+    / (4 D^2). source_keep [N] and target_keep [M], bool: the rows that count.
     """
     (a, n), (b, m) = scatter(source, source_keep), scatter(target, target_keep)
     size = source.shape[-1]

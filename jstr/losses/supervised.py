@@ -1,4 +1,4 @@
-"""Loss functions: arrays in, values per example out. Whoever calls them reduces and weights."""
+"""Losses against labels. Arrays in, values per example out; the caller reduces and weights them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jstr.core import Array, at_least_float32
 
 
 def sequence_cross_entropy(logits: Array, targets: Array, pad_id: int) -> tuple[Array, Array]:
-    """Cross-entropy of logits [B, T, C] against ids [B, T], leaving out positions that hold pad_id.
+    """Cross-entropy of logits [B, T, C] against ids [B, T], ignoring positions that hold pad_id.
 
     Returns (sum over positions [B], number of positions [B] float32). The published loss is the ratio of their sums.
     """

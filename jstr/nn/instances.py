@@ -10,31 +10,28 @@ from jstr.nn.layers import dense
 from jstr.nn.rnn import BiLSTM
 
 HEADS = ("none", "linear", "mlp", "bilstm")
-MAPPINGS = ("all", "window", "frame", "fixed")
+MAPPINGS = ("all", "window", "frame")
 
 
 class ProjectionHead(nn.Module):
-    """Frames [B, S, D] -> [B, S, size]; discarded after pre-training. Aberdam et al. 2021 (SeqCLR), section 3.2.
+    """Frames [B, S, D] -> [B, S, D]; discarded after pre-training. Aberdam et al. 2021 (SeqCLR), section 3.2.
 
     kind: `linear` and `mlp` (one hidden layer, ReLU) map each frame by itself, `bilstm` reads the whole word; `none` is
       the identity.
-    hidden_size, size: None is D.
     """
 
     kind: str = "none"
-    hidden_size: int | None = None
-    size: int | None = None
 
     @nn.compact
     def __call__(self, frames: Array) -> Array:
-        hidden, size = self.hidden_size or frames.shape[-1], self.size or frames.shape[-1]
+        width = frames.shape[-1]
         if self.kind == "none":
             return frames
         if self.kind == "mlp":
-            frames = nn.relu(dense(hidden, name="hidden")(frames))
+            frames = nn.relu(dense(width, name="hidden")(frames))
         if self.kind == "bilstm":
-            frames = BiLSTM(hidden, name="lstm")(frames)
-        return dense(size, name="linear")(frames)
+            frames = BiLSTM(width, name="lstm")(frames)
+        return dense(width, name="linear")(frames)
 
 
 def frame_mask(filled: Array, frames: int) -> Array:
@@ -49,19 +46,14 @@ def map_frames(frames: Array, mask: Array, mapping: str, size: int) -> tuple[Arr
       `all`: their mean, N = 1. `frame`: every frame, N = S.
       `window`: adaptive average pooling to N = size windows. Window i holds frames floor(i n / N) to
         ceil((i + 1) n / N) - 1, so neighbours may share a frame, and all of them do where n < N.
-      `fixed`: windows of `size` frames; those left over are dropped.
     """
     if mapping == "frame":
         return frames, mask
     n = mask.sum(axis=1)[:, None, None]
     rank = (jnp.cumsum(mask, axis=1) - 1)[:, None, :]
-    if mapping == "fixed":
-        i = jnp.arange(frames.shape[1] // size)[None, :, None]
-        first, end = i * size, jnp.where((i + 1) * size <= n, (i + 1) * size, 0)
-    else:
-        windows = 1 if mapping == "all" else size
-        i = jnp.arange(windows)[None, :, None]
-        first, end = i * n // windows, -(-(i + 1) * n // windows)
+    windows = 1 if mapping == "all" else size
+    i = jnp.arange(windows)[None, :, None]
+    first, end = i * n // windows, -(-(i + 1) * n // windows)
     inside = (rank >= first) & (rank < end) & mask[:, None, :]
     count = inside.sum(axis=-1)
     weight = inside / jnp.maximum(count, 1)[..., None]

@@ -1,73 +1,88 @@
-"""The language model of ABINet learns to spell: every character is said from all the others. semimtr.md section 7.
+"""Language pre-training of ABINet (Fang et al. 2021): predicts each character from all the others (cloze).
 
-Which characters it may see is a matter of the model's mask (models/abinet_language.py), so nothing is masked here.
+Which characters each position may see is decided by the model's attention mask (models/abinet_language.py), so nothing
+is masked here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array, Batch, InputError, Metrics, ModelConfig, Objective, Variables
+from jstr.core import (
+    Array,
+    Batch,
+    InputError,
+    LossAndMetrics,
+    Metrics,
+    ModelConfig,
+    ModelState,
+    Objective,
+    Params,
+    Recognizer,
+    Variables,
+)
 from jstr.decoding.greedy import word_length
 from jstr.losses.supervised import sequence_cross_entropy
+from jstr.messages import check_probability
 from jstr.objectives.parts.supervised_loss import mean
 
 TOP = 5
 
 
-def make(model, *, model_config: ModelConfig, input_smoothing: float = 0.0) -> Objective:
-    """Trains `model` on batch["text"]: tokens [B, T + 1] to be said, BOS first, and noised [B, T + 1] to be read.
+@dataclass(frozen=True, eq=False)
+class Method:
+    """Trains `model` on batch["text"]: target tokens [B, T + 1], BOS first, and noised input tokens [B, T + 1].
 
-    input_smoothing: every character that is read loses up to this much of its probability, drawn uniformly, to random
-      other classes (the published runs: 0). It then sees words as a recogniser shows them.
+    input_smoothing: each input character loses up to this much of its probability, drawn uniformly, to random other
+      classes (the published runs: 0). The model then sees words as a recogniser predicts them.
 
     Loss: cross-entropy, the mean over all positions up to EOS. Metrics in training and, as in evaluation, `clean/` and
-    `noised/` on the batches held back: see spelling_metrics.
+    `noised/` on the validation batches: see spelling_metrics.
 
     Raises:
       InputError: a model that does not read text, or a smoothing outside of 0 to 1.
     """
-    if not model.reads_text:
-        raise InputError("objective masked_lm trains language models; set config.model.name to abinet_language")
-    if not 0 <= input_smoothing <= 1:
-        raise InputError(f"config.objective.input_smoothing={input_smoothing} is a probability, from 0 to 1")
 
-    method = MaskedLM(model, model_config, input_smoothing)
-    return Objective({"text": ("tokens", "noised")}, ("logits",), method.init, method.loss, measure=method.measure)
-
-
-@dataclass(frozen=True, eq=False)
-class MaskedLM:
-    """The options of `make`. All methods are pure functions."""
-
-    model: Any
+    model: Recognizer
     model_config: ModelConfig
-    input_smoothing: float
+    input_smoothing: float = 0.0
+
+    def __post_init__(self):
+        if not self.model.reads_text:
+            raise InputError("name=masked_lm trains language models; set config.model.name to abinet_language")
+        check_probability("input_smoothing", self.input_smoothing)
+
+    def objective(self) -> Objective:
+        """The functions of this method."""
+        streams = {"text": ("tokens", "noised")}
+        return Objective(streams, ("logits",), self.init, self.loss, measure=self.measure)
 
     def init(self, key: Array, batch: Batch) -> Variables:
+        """See jstr.core.Objective."""
         variables = dict(self.model.init(key, batch["text"]["noised"][:, 1:], train=False))
         return {"model": variables.pop("params")}, variables
 
-    def loss(self, params, model_state, teacher, batch, key, step):
+    def loss(
+        self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch, key: Array, step: Array
+    ) -> LossAndMetrics:
+        """See jstr.core.Objective."""
         del teacher, step
-        words, keys = batch["text"], jax.random.split(key)
+        words, keys, model_config = batch["text"], jax.random.split(key), self.model_config
         ids, targets = words["noised"][:, 1:], words["tokens"][:, 1:]
-        length = word_length(ids, self.model_config.eos_id)
+        length = word_length(ids, model_config.eos_id)
         if self.input_smoothing:
-            ids = smooth(jax.nn.one_hot(ids, self.model_config.num_classes), keys[0], self.input_smoothing)
+            ids = smooth(jax.nn.one_hot(ids, model_config.num_classes), keys[0], self.input_smoothing)
         outputs = self.model.apply({"params": params["model"]}, ids, length, train=True, rngs={"dropout": keys[1]})
-        total, count = sequence_cross_entropy(outputs["logits"], targets, self.model_config.pad_id)
+        total, count = sequence_cross_entropy(outputs["logits"], targets, model_config.pad_id)
         loss = (total.sum(), count.sum())
-        return mean(loss), (
-            model_state,
-            {"loss": loss} | spelling_metrics(outputs["logits"], targets, self.model_config),
-        )
+        metrics = {"loss": loss, **spelling_metrics(outputs["logits"], targets, model_config)}
+        return mean(loss), (model_state, metrics)
 
-    def measure(self, params, model_state, teacher, batch) -> Metrics:
+    def measure(self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch) -> Metrics:
+        """See jstr.core.Objective."""
         del model_state, teacher
         words, found = batch["text"], {}
         for name, field in (("clean", "tokens"), ("noised", "noised")):
@@ -86,10 +101,10 @@ def smooth(prob: Array, key: Array, amount: float) -> Array:
 
 
 def spelling_metrics(logits: Array, targets: Array, model_config: ModelConfig) -> Metrics:
-    """Shares of logits [B, T, C] against ids [B, T] that end in EOS and padding.
+    """Accuracies of logits [B, T, C] for target ids [B, T] that end in EOS and padding.
 
-    characters and characters_top5: of positions, EOS included, whose class is the first, or among the first five. words
-    and words_top5: of words of which that holds everywhere; top5 asks for the right length too, by the first choices.
+    characters, characters_top5: of positions, EOS included: the most probable class is right, or one of the top five.
+    words, words_top5: of whole words; both also need the right length, by the most probable classes.
     """
     inside = targets != model_config.pad_id
     best = jax.lax.top_k(logits, min(TOP, logits.shape[-1]))[1]

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from jstr.core import ModelConfig, Objective
-from jstr.objectives.parts import apply_model
+from dataclasses import dataclass
+
+from jstr.core import Array, Batch, LossAndMetrics, ModelConfig, ModelState, Objective, Params, Recognizer, Variables
+from jstr.objectives.parts.apply_model import init_variables, train_forward
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 
 
-def make(model, *, model_config: ModelConfig) -> Objective:
+@dataclass(frozen=True, eq=False)
+class Method:
     """Trains `model` on batch["labelled"]: image [B, H, W, C] (uint8, or float32 in [-1, 1]) and tokens [B, N] int32.
 
     Loss and metrics are those of supervised_outputs.
     """
 
-    def init(key, batch):
-        return apply_model.init(model, key, batch["labelled"]["image"], batch["labelled"]["tokens"])
+    model: Recognizer
+    model_config: ModelConfig
 
-    def loss(params, model_state, teacher, batch, key, step):
+    def objective(self) -> Objective:
+        """The functions of this method."""
+        return Objective({"labelled": ("image", "tokens")}, ("logits",), self.init, self.loss)
+
+    def init(self, key: Array, batch: Batch) -> Variables:
+        """See jstr.core.Objective."""
+        return init_variables(self.model, key, batch["labelled"]["image"], batch["labelled"]["tokens"])
+
+    def loss(
+        self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch, key: Array, step: Array
+    ) -> LossAndMetrics:
+        """See jstr.core.Objective."""
         del teacher, step
         images, tokens = batch["labelled"]["image"], batch["labelled"]["tokens"]
-        outputs, model_state = apply_model.forward(model, params, model_state, images, tokens, key)
-        metrics = supervised_outputs(outputs, tokens, model_config)
+        outputs, model_state = train_forward(self.model, params, model_state, images, tokens, key)
+        metrics = supervised_outputs(outputs, tokens, self.model_config)
         return mean(metrics["loss"]), (model_state, metrics)
-
-    return Objective({"labelled": ("image", "tokens")}, ("logits",), init, loss)

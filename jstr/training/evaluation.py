@@ -13,7 +13,6 @@ from jstr.inference import score
 from jstr.inference.attention import attention_images
 from jstr.inference.reader import model_variables
 from jstr.metrics import Score
-from jstr.objectives import find_objective
 from jstr.parallel import sharding
 from jstr.training.setup import Parts
 
@@ -45,10 +44,7 @@ def evaluate(parts: Parts, state: TrainState) -> Evaluation:
     """Measures a state. All processes must call it; each reads the benchmarks on its first device."""
     weights = weights_of(parts, state)
     scores = benchmark_scores(parts, weights)
-    validation, images = parts.validation.measure(state), {}
-    draw = getattr(find_objective(parts.config.objective.name), "draw", None)
-    if draw:
-        images = parts.validation.draw(state, draw, parts.reader.charset)
+    validation, images = parts.validation.measure(state), parts.validation.draw(state, parts.reader.charset)
     if parts.benchmarks and parts.reader.has_attention:
         reader = parts.reader.with_variables(weights(parts.config.eval_weights))
         images |= attention_images(reader, parts.benchmarks)

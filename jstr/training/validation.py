@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jstr.core import Array, Batch, InputError, Metrics, Objective, TrainState
 from jstr.data.pipeline import TrainData
 from jstr.parallel import sharding
+from jstr.text import Charset
 
 
 class Validation:
@@ -23,12 +24,13 @@ class Validation:
       InputError: rows that differ in `batches`, or what TrainData raises.
     """
 
-    def __init__(self, config, objective: Objective, charset, frames: int | None, mesh: Mesh):
+    def __init__(self, config, objective: Objective, charset: Charset, frames: int | None, mesh: Mesh):
         self.notes: list[str] = []
         self._batches: list[Batch] = []
         self._mesh = mesh
         self._metrics = jax.jit(_metrics_of(objective), out_shardings=sharding.replicated(mesh))
         self._show = jax.jit(_shown_by(objective), out_shardings=sharding.replicated(mesh)) if objective.show else None
+        self._draw = objective.draw
         if not config.held_back:
             return
         counts = {row.get("batches", 1) for row in config.held_back.values()}
@@ -57,15 +59,12 @@ class Validation:
                 sums[name] = sums.get(name, 0.0) + np.array(pair, np.float64)
         return {name: float(value / count) for name, (value, count) in sums.items() if count}
 
-    def draw(self, state: TrainState, draw: Callable, charset) -> dict[str, np.ndarray]:
-        """Images uint8 [H, W, 3] by name, of the first batch; empty when the objective shows nothing.
-
-        draw: of the objective's module.
-        """
-        if self._show is None or not self._batches:
+    def draw(self, state: TrainState, charset: Charset) -> dict[str, np.ndarray]:
+        """Images uint8 [H, W, 3] by name, of the first batch; empty when the objective draws none."""
+        if self._show is None or self._draw is None or not self._batches:
             return {}
         batch = sharding.put_batch(self._batches[0], self._mesh)
-        return draw(*jax.device_get(self._show(state.params, state.model_state, state.teacher, batch)), charset)
+        return self._draw(*jax.device_get(self._show(state.params, state.model_state, state.teacher, batch)), charset)
 
 
 def _shown_by(objective: Objective) -> Callable:
@@ -74,7 +73,7 @@ def _shown_by(objective: Objective) -> Callable:
 
 
 def _metrics_of(objective: Objective) -> Callable[[TrainState, Batch, Array], Metrics]:
-    def metrics(state: TrainState, batch: Batch, number: Array) -> Mapping[str, tuple[Array, Array]]:
+    def metrics(state: TrainState, batch: Batch, number: Array) -> Metrics:
         key = jax.random.fold_in(jax.random.PRNGKey(0), number)
         loss, (_, found) = objective.loss(state.params, state.model_state, state.teacher, batch, key, state.step)
         arguments = state.params, state.model_state, state.teacher, batch

@@ -1,89 +1,129 @@
-"""A teacher reads the weak view of a word, and the student shall read the same in the strong one.
+"""Consistency regularisation: the student's prediction on the strong view must match the teacher's on the weak view.
 
-What CR, UDA, FixMatch, pseudo-labelling and Noisy Student have in common: each is a Consistency made of a Gate, a
-Distance and, for CR, Coral. cr.md sections 2 to 6 and, for the others, baselines.md. Recognisers with attention are
-those of the papers. The forms for CTC are ours, since the published code has none: soft labels are compared frame by
-frame, which asks for views that leave the pixels where they are (cr_strong with spatial=0); hard labels are strings,
-learned with the CTC loss.
+`Consistency` is what CR, UDA, FixMatch, pseudo-labelling and Noisy Student have in common; each of them is a subclass
+that states only what it does differently. The published methods use attention decoders. The forms for CTC are ours:
+soft labels are compared frame by frame, which needs views that do not move the pixels (cr_strong with spatial=0); hard
+labels are strings, learned with the CTC loss.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jstr.core import Array, Batch, InputError, Metrics, ModelConfig, ModelState, Objective, Params, Variables
-from jstr.losses import consistency
-from jstr.objectives.parts import pseudo_labels, supervised_loss
-from jstr.objectives.parts.apply_model import forward, init, logits_of
-from jstr.objectives.parts.consistency_terms import (
-    Annealing,
-    Coral,
-    Distance,
-    Gate,
-    check_choice,
-    features,
-    read,
-    strings,
-    told,
+from jstr.core import (
+    Array,
+    Batch,
+    InputError,
+    LossAndMetrics,
+    ModelConfig,
+    ModelState,
+    Objective,
+    Params,
+    Recognizer,
+    Variables,
 )
+from jstr.losses.consistency import DIVERGENCES, REDUCTIONS
+from jstr.messages import check_choice, check_probability
+from jstr.objectives.parts.apply_model import Outputs, eval_logits, init_variables, train_forward
+from jstr.objectives.parts.character_coral import character_coral, character_features
+from jstr.objectives.parts.distance import LABELS, hard_distance, soft_distance
+from jstr.objectives.parts.pseudo_labels import CONFIDENCES, Reading, Selection, decoder_inputs, read, select, strings
+from jstr.objectives.parts.reading_metrics import agreement_metrics, share, teacher_accuracy
+from jstr.objectives.parts.schedules import ANNEALING, annealed_rows
+from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 from jstr.visualize import pair_sheet
 
 SHOWN = 12
 
 
+def fixed(value: Any) -> Any:
+    """A field that is not an option of the method. A subclass makes it one by declaring it with a plain default."""
+    return field(default=value, init=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Consistency:
-    """A method: `model` learns from batch["labelled"] (image, tokens) and batch["unlabelled"] (weak and strong views).
+    """Trains `model` on batch["labelled"] (image, tokens) and batch["unlabelled"] (weak and strong views).
 
-    Loss: the supervised one + weight * consistency + coral.weight * CORAL. A batch in which no word passes the gate has
-    neither of the last two. The student's two forwards, labelled then strong, move the batch statistics in turn.
+    Loss: the supervised one + cons_weight * consistency + coral_weight * CORAL. A batch in which no word is kept has
+    neither of the last two. The student's two forward passes, labelled then strong, update the batch statistics in
+    turn.
 
-    gate, distance, coral, annealing: see there. reduction: of losses_consistency.REDUCTIONS.
-    own_teacher: the student itself reads the weak view, as in evaluation; else the teacher of config.teacher does.
-    same_view: teacher and student see the same picture, `strong`; the stream has no other.
-    context: what the student's attention decoder is told to have written, the teacher's string (`shared`) or its `own`.
+    labels: `soft`, the teacher's distributions, sharpened by `temperature` and compared by `divergence` (`kl`, `ce`);
+      or `hard`, the teacher's strings, learned by cross-entropy or CTC like labels.
+    confidence, threshold, whole_only, per_character: which words, or which of their characters, count; see
+      pseudo_labels.select.
+    cons_reduction: one of losses.consistency.REDUCTIONS.
+    context: what the student's attention decoder gets as its previous characters: the teacher's string (`shared`) or
+      its `own` output.
+    coral_threshold: of labelled words; that of the others is `threshold`. coral_normalise: see losses.coral.
+    annealing, annealing_steps: `none`, or see schedules.annealed_rows.
+    own_teacher: the student itself reads the weak view, as in evaluation; otherwise the teacher of config.teacher does.
+    same_view: teacher and student see the same image, `strong`; the stream has no other.
     projects: the student's strong view goes through the projection layer, if the model has one.
-    hidden_labels: the unlabelled stream brings `tokens` and `has_label`, for metrics only.
+    hidden_labels: the unlabelled stream has `tokens` and `has_label`, for metrics only.
 
-    Metrics: those of supervised_outputs; supervised, consistency and coral; confident, the share of words that pass the
-    gate; released, the share of labelled words that annealing leaves out; those of `compare` and, of words with a
-    hidden label, of `_judge`.
+    Metrics: those of supervised_outputs; supervised, consistency and coral; confident, the share of words kept;
+    released, the share of labelled words that annealing leaves out; those of agreement_metrics and, with
+    hidden_labels, of teacher_accuracy.
 
     Raises:
-      InputError: an unknown choice.
+      InputError: an option with an invalid value.
     """
 
-    model: Any
+    model: Recognizer
     model_config: ModelConfig
-    gate: Gate
-    distance: Distance
-    reduction: str
-    weight: float
-    coral: Coral = Coral()
-    own_teacher: bool = False
-    same_view: bool = False
-    context: str = "shared"
-    projects: bool = False
+    labels: str = fixed("soft")
+    divergence: str = fixed("kl")
+    temperature: float = fixed(1.0)
+    confidence: str = "product"
+    threshold: float = 0.5
+    whole_only: bool = fixed(False)
+    per_character: bool = False
+    context: str = "own"
+    cons_reduction: str = "sample"
+    cons_weight: float = 1.0
+    coral_weight: float = fixed(0.0)
+    coral_threshold: float = fixed(0.6)
+    coral_normalise: bool = fixed(False)
+    annealing: str = fixed("none")
+    annealing_steps: int = fixed(0)
+    own_teacher: bool = fixed(False)
+    same_view: bool = fixed(False)
+    projects: bool = fixed(False)
     hidden_labels: bool = False
-    annealing: Annealing = Annealing()
 
     def __post_init__(self):
-        check_choice("cons_reduction", self.reduction, tuple(consistency.REDUCTIONS))
+        check_choice("labels", self.labels, LABELS)
+        check_choice("divergence", self.divergence, DIVERGENCES)
+        check_choice("confidence", self.confidence, CONFIDENCES)
+        check_choice("cons_reduction", self.cons_reduction, REDUCTIONS)
         check_choice("context", self.context, ("shared", "own"))
-        if self.gate.per_character and self.distance.labels == "hard" and self.model_config.is_ctc:
-            raise InputError("config.objective.per_character: CTC learns whole strings; give soft labels or attention")
+        check_choice("annealing", self.annealing, ("none", *ANNEALING))
+        check_probability("threshold", self.threshold)
+        check_probability("coral_threshold", self.coral_threshold)
+        if not self.temperature > 0:
+            raise InputError(f"temperature={self.temperature} must be positive; 1 does not sharpen")
+        if self.annealing != "none" and self.annealing_steps < 1:
+            raise InputError(f"annealing_steps={self.annealing_steps}: give the number of steps that annealing takes")
+        if self.per_character and self.labels == "hard" and self.model_config.is_ctc:
+            raise InputError("per_character: CTC learns whole strings; use soft labels or an attention decoder")
 
     def objective(self) -> Objective:
+        """The functions of this method."""
         streams = {"labelled": ("image", "tokens"), "unlabelled": self.views}
         if self.hidden_labels:
             streams["unlabelled"] += ("tokens", "has_label")
-        requires = ("logits", features(self.model_config)) if self.coral.weight else ("logits",)
-        return Objective(streams, requires, self.init, self.loss, self.show, needs_teacher=not self.own_teacher)
+        requires = ("logits", character_features(self.model_config)) if self.coral_weight else ("logits",)
+        return Objective(
+            streams, requires, self.init, self.loss, needs_teacher=not self.own_teacher, show=self.show, draw=draw_words
+        )
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -91,58 +131,100 @@ class Consistency:
         return ("strong",) if self.same_view else ("weak", "strong")
 
     def init(self, key: Array, batch: Batch) -> Variables:
-        return init(self.model, key, batch["labelled"]["image"], batch["labelled"]["tokens"])
+        """See jstr.core.Objective."""
+        return init_variables(self.model, key, batch["labelled"]["image"], batch["labelled"]["tokens"])
 
-    def loss(self, params, model_state, teacher, batch, key, step):
-        labelled, words, keys = batch["labelled"], batch["unlabelled"], jax.random.split(key)
-        taught = self.teach(params, model_state, teacher, words)
-        reading = read(taught, self.model_config)
-        _, keep, steps = self.gate(reading)
-        known, model_state = forward(self.model, params, model_state, labelled["image"], labelled["tokens"], keys[0])
-        strong, model_state = self.study(params, model_state, words["strong"], reading, keys[1])
+    def loss(
+        self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch, key: Array, step: Array
+    ) -> LossAndMetrics:
+        """See jstr.core.Objective."""
+        words, keys = batch["unlabelled"], jax.random.split(key)
+        teacher_logits = self.teacher_forward(params, model_state, teacher, words)
+        reading = read(teacher_logits, self.model_config)
+        selection = self.select(reading)
+        images, tokens = batch["labelled"]["image"], batch["labelled"]["tokens"]
+        labelled, model_state = train_forward(self.model, params, model_state, images, tokens, keys[0])
+        strong, model_state = self.student_forward(params, model_state, words["strong"], reading, keys[1])
 
-        rows = self.annealing(known["logits"], labelled["tokens"], step, self.model_config)
-        metrics = supervised_loss.supervised_outputs(known, labelled["tokens"], self.model_config, rows)
-        supervised = supervised_loss.mean(metrics.pop("loss"))
-        cons = consistency.REDUCTIONS[self.reduction](
-            *self.distance(taught, strong["logits"], steps, self.model_config), keep
+        supervised, metrics = self.supervised(labelled, tokens, step)
+        distance = self.distance(teacher_logits, strong["logits"], reading, selection)
+        consistency = REDUCTIONS[self.cons_reduction](*distance, selection.keep)
+        total, terms = (
+            supervised + self.cons_weight * consistency,
+            {"supervised": supervised, "consistency": consistency},
         )
-        total, parts = supervised + self.weight * cons, {"supervised": supervised, "consistency": cons}
-        if self.coral.weight:
-            parts["coral"] = keep.any() * self.coral(known, strong, self.model_config)
-            total += self.coral.weight * parts["coral"]
-        metrics |= {name: (value, jnp.ones(())) for name, value in parts.items()}
+        if self.coral_weight:
+            terms["coral"] = selection.keep.any() * self.coral(labelled, strong)
+            total += self.coral_weight * terms["coral"]
+        metrics |= {name: (value, jnp.ones(())) for name, value in terms.items()}
         student = read(jax.lax.stop_gradient(strong["logits"]), self.model_config)
-        metrics |= compare(reading, student, self.model_config) | {"confident": _share(keep)}
-        if rows is not None:
-            metrics["released"] = _share(~rows)
+        metrics |= agreement_metrics(reading, student, self.model_config) | {"confident": share(selection.keep)}
         if self.hidden_labels:
-            metrics |= _judge(reading, keep, words["tokens"], words["has_label"], self.model_config)
+            metrics |= teacher_accuracy(reading, selection.keep, words["tokens"], words["has_label"], self.model_config)
         return total, (model_state, metrics)
 
-    def teach(self, params: Params, model_state: ModelState, teacher: Variables | None, words) -> Array:
+    def teacher_forward(
+        self, params: Params, model_state: ModelState, teacher: Variables | None, words: Mapping[str, Array]
+    ) -> Array:
         """Logits [B, T, C] of the teacher on its view, as in evaluation. No gradient passes."""
-        variables = jax.lax.stop_gradient((params, model_state) if self.own_teacher else teacher)
-        return jax.lax.stop_gradient(logits_of(self.model, *variables, words[self.views[0]]))
+        if self.own_teacher:
+            teacher = params, model_state
+        assert teacher is not None, "needs_teacher"
+        variables = jax.lax.stop_gradient(teacher)
+        return jax.lax.stop_gradient(eval_logits(self.model, *variables, words[self.views[0]]))
 
-    def study(self, params: Params, model_state: ModelState, images: Array, reading: pseudo_labels.Reading, key: Array):
-        """The student's outputs on the strong view, and the model state after it."""
-        tokens = told(reading, self.model_config) if self.context == "shared" else None
-        projects = self.projects and self.model.has_projection
-        return forward(self.model, params, model_state, images, tokens, key, **({"project": True} if projects else {}))
+    def student_forward(
+        self, params: Params, model_state: ModelState, images: Array, reading: Reading, key: Array
+    ) -> tuple[Outputs, ModelState]:
+        """The student's outputs on the strong view, and the model state afterwards. reading: the teacher's."""
+        tokens = decoder_inputs(reading, self.model_config) if self.context == "shared" else None
+        options = {"project": True} if self.projects and self.model.has_projection else {}
+        return train_forward(self.model, params, model_state, images, tokens, key, **options)
 
-    def show(self, params, model_state, teacher, batch):
-        """Of the first words: ids [K, T] of the teacher on the weak and of the student on the strong view, and more."""
+    def select(self, reading: Reading) -> Selection:
+        """Which of the teacher's readings are learned."""
+        return select(
+            reading, self.confidence, self.threshold, whole_only=self.whole_only, per_character=self.per_character
+        )
+
+    def supervised(self, labelled: Outputs, tokens: Array, step: Array) -> tuple[Array, dict[str, tuple[Array, Array]]]:
+        """The supervised loss of the labelled words, and its metrics."""
+        rows = None
+        if self.annealing != "none":
+            options = self.annealing, self.annealing_steps, self.model_config
+            rows = annealed_rows(labelled["logits"], tokens, step, *options)
+        metrics = dict(supervised_outputs(labelled, tokens, self.model_config, rows))
+        loss = mean(metrics.pop("loss"))
+        return loss, metrics if rows is None else metrics | {"released": share(~rows)}
+
+    def distance(
+        self, teacher_logits: Array, student_logits: Array, reading: Reading, selection: Selection
+    ) -> tuple[Array, Array]:
+        """(sum over the steps that count, number of characters) of each word, [B] each, from logits [B, T, C]."""
+        if self.labels == "hard":
+            return hard_distance(student_logits, reading, selection.steps, self.model_config)
+        options = self.divergence, self.temperature
+        return soft_distance(teacher_logits, student_logits, reading, selection.steps, *options)
+
+    def coral(self, labelled: Outputs, strong: Outputs) -> Array:
+        """The CORAL distance between labelled and unlabelled characters."""
+        thresholds = self.coral_threshold, self.threshold
+        return character_coral(labelled, strong, thresholds, self.model_config, normalise=self.coral_normalise)
+
+    def show(
+        self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch
+    ) -> Mapping[str, Array]:
+        """Of the first K words: ids [K, T] as the teacher reads the weak and the student the strong view, and more."""
         words = {name: batch["unlabelled"][name][:SHOWN] for name in self.views}
-        reading = read(self.teach(params, model_state, teacher, words), self.model_config)
-        student = read(logits_of(self.model, params, model_state, words["strong"]), self.model_config)
-        confidence, keep, _ = self.gate(reading)
+        reading = read(self.teacher_forward(params, model_state, teacher, words), self.model_config)
+        student = read(eval_logits(self.model, params, model_state, words["strong"]), self.model_config)
+        selection = self.select(reading)
         texts = {"teacher": strings(reading, self.model_config), "student": strings(student, self.model_config)}
-        return texts | {"confidence": confidence, "kept": keep}
+        return texts | {"confidence": selection.confidence, "kept": selection.keep}
 
 
-def draw(arrays, batch, charset) -> dict[str, np.ndarray]:
-    """The picture `words`, uint8 [H, W, 3]: weak view, strong view, teacher's text and confidence, student's text.
+def draw_words(arrays: Mapping[str, np.ndarray], batch: Mapping[str, Any], charset: Any) -> dict[str, np.ndarray]:
+    """The image `words`, uint8 [H, W, 3]: weak view, strong view, teacher's text and confidence, student's text.
 
     Green: the word is confident and kept. Red: it is left out.
     """
@@ -153,44 +235,3 @@ def draw(arrays, batch, charset) -> dict[str, np.ndarray]:
         weak, strong = rows.get("weak", rows["strong"])[i], rows["strong"][i]
         lines.append((weak, strong, f"{teacher}  {arrays['confidence'][i]:.2f}", student, kept))
     return {"words": pair_sheet(lines)}
-
-
-def compare(reading: pseudo_labels.Reading, student: pseudo_labels.Reading, model_config: ModelConfig) -> Metrics:
-    """Metrics of unlabelled words that a teacher and a student read.
-
-    confidence: the teacher's, by product. agreement: the share of words, not empty, that both read alike. trust:
-    agreement times confidence, word by word: what tells checkpoints apart where there are no labels.
-    """
-    texts, confidence = strings(reading, model_config), pseudo_labels.product(reading)
-    same = (texts == strings(student, model_config)).all(axis=1) & (texts >= model_config.first_id).any(axis=1)
-    return {"confidence": _share(confidence), "agreement": _share(same), "trust": _share(same * confidence)}
-
-
-def _judge(
-    reading: pseudo_labels.Reading, keep: Array, tokens: Array, has_label: Array, model_config: ModelConfig
-) -> Metrics:
-    """Metrics of the words that have a label, tokens [B, N].
-
-    teacher_accuracy, confident_accuracy (of those kept), and brier, the mean of (confidence - correct)^2: how well
-    calibrated the teacher is, 0 at best.
-    """
-    correct = _equal(strings(reading, model_config), tokens[:, not model_config.is_ctc :], model_config.first_id)
-    return {
-        "teacher_accuracy": _share(correct, has_label),
-        "confident_accuracy": _share(correct, has_label & keep),
-        "brier": _share(jnp.square(pseudo_labels.product(reading) - correct), has_label),
-    }
-
-
-def _share(values: Array, rows: Array | None = None) -> tuple[Array, Array]:
-    """(sum, count) of values [B] over those rows [B] bool; None: all."""
-    rows = jnp.ones(values.shape, bool) if rows is None else rows
-    return jnp.sum(jnp.where(rows, values, 0), dtype=jnp.float32), jnp.sum(rows, dtype=jnp.float32)
-
-
-def _equal(a: Array, b: Array, first_id: int) -> Array:
-    """[B] bool: whether ids [B, N] and [B, M], characters first, are the same text."""
-    length = max(a.shape[1], b.shape[1])
-    a, b = (jnp.where(x >= first_id, x, 0) for x in (a, b))
-    a, b = (jnp.pad(x, ((0, 0), (0, length - x.shape[1]))) for x in (a, b))
-    return (a == b).all(axis=1)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from jstr.core import Array, Metrics, ModelConfig
 from jstr.losses import supervised
+from jstr.objectives.parts.apply_model import Outputs
 
 
 def supervised_metrics(
@@ -23,11 +24,14 @@ def supervised_metrics(
     return measure(logits, tokens, model_config, mask)
 
 
-def supervised_outputs(outputs, tokens: Array, model_config: ModelConfig, has_label: Array | None = None) -> Metrics:
+def supervised_outputs(
+    outputs: Outputs, tokens: Array, model_config: ModelConfig, has_label: Array | None = None
+) -> dict[str, tuple[Array, Array]]:
     """supervised_metrics of the outputs of a recogniser, of all its heads where it has several (ABINet).
 
     `loss` is then the sum of the heads' losses, each the average over its iterations, and HEAD/accuracy is that of a
-    head's last iteration; `accuracy` is that of outputs["logits"] in any case. semimtr.md section 6.
+    head's last iteration; `accuracy` is that of outputs["logits"] in any case. As in the code of ABINet (Fang et al.
+    2021; file losses.py).
     """
     metrics = dict(supervised_metrics(outputs["logits"], tokens, model_config, has_label))
     if "iterations" not in outputs:
@@ -46,14 +50,14 @@ def mean(metric: tuple[Array, Array]) -> Array:
     return total / jnp.maximum(count, 1)
 
 
-def _attention(logits, tokens, model_config, mask):
+def _attention(logits: Array, tokens: Array, model_config: ModelConfig, mask: Array) -> Metrics:
     targets = jnp.where(mask[:, None], tokens[:, 1:], model_config.pad_id)
     total, count = supervised.sequence_cross_entropy(logits, targets, model_config.pad_id)
     correct = (jnp.argmax(logits, axis=-1) == targets) & (targets != model_config.pad_id)
     return {"loss": (total.sum(), count.sum()), "accuracy": (correct.sum().astype(jnp.float32), count.sum())}
 
 
-def _ctc(logits, tokens, model_config, mask):
+def _ctc(logits: Array, tokens: Array, model_config: ModelConfig, mask: Array) -> Metrics:
     nll, alignable = supervised.ctc(logits, tokens, model_config.pad_id)
     count = mask.sum().astype(jnp.float32)
     unalignable = (~alignable & mask).sum().astype(jnp.float32)
