@@ -19,7 +19,7 @@ Params = Mapping[str, Any]
 ModelState = Mapping[str, Any]  # {"batch_stats": ...} or {}
 Variables = tuple[Params, ModelState]
 Batch = Mapping[str, Mapping[str, Array]]  # stream -> field -> [B, ...]
-Metrics = Mapping[str, tuple[Array, Array]]  # name -> (sum, count): exact over masks, shards and steps
+Metrics = dict[str, tuple[Array, Array]]  # name -> (sum, count): exact over masks, shards and steps
 LossAndMetrics = tuple[Array, tuple[ModelState, Metrics]]  # (scalar, (model state after the forward passes, metrics))
 
 

@@ -72,7 +72,7 @@ class Method:
         del teacher, step
         words, keys, model_config = batch["text"], jax.random.split(key), self.model_config
         ids, targets = words["noised"][:, 1:], words["tokens"][:, 1:]
-        length = word_length(ids, model_config.eos_id)
+        length = word_length(ids, _eos_id(model_config))
         if self.input_smoothing:
             ids = smooth(jax.nn.one_hot(ids, model_config.num_classes), keys[0], self.input_smoothing)
         outputs = self.model.apply({"params": params["model"]}, ids, length, train=True, rngs={"dropout": keys[1]})
@@ -110,10 +110,15 @@ def spelling_metrics(logits: Array, targets: Array, model_config: ModelConfig) -
     best = jax.lax.top_k(logits, min(TOP, logits.shape[-1]))[1]
     hits = best == targets[..., None]
     first, among = hits[..., 0], hits.any(axis=-1)
-    long_enough = word_length(best[..., 0], model_config.eos_id) == inside.sum(axis=1)
+    long_enough = word_length(best[..., 0], _eos_id(model_config)) == inside.sum(axis=1)
     metrics = {}
     for name, hit in (("", first), ("_top5", among)):
         metrics[f"characters{name}"] = (hit & inside, inside)
         word = (hit | ~inside).all(axis=1) & long_enough
         metrics[f"words{name}"] = (word, jnp.ones_like(word))
     return jax.tree.map(lambda x: jnp.sum(x, dtype=jnp.float32), metrics)
+
+
+def _eos_id(model_config: ModelConfig) -> int:
+    assert model_config.eos_id is not None, "a language model is not CTC"
+    return model_config.eos_id

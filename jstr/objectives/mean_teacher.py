@@ -64,14 +64,15 @@ class Method:
         known, model_state = train_forward(model, params, model_state, labelled["view0"], tokens, keys[2])
         free, model_state = train_forward(model, params, model_state, words["view0"], None, keys[3])
 
-        metrics = dict(supervised_outputs(known, tokens, self.model_config))
+        metrics = supervised_outputs(known, tokens, self.model_config)
         metrics["supervised"] = metrics.pop("loss")
         halves = [self.difference(t, s["logits"]) for t, s in zip(targets, (known, free), strict=True)]
         metrics["consistency"] = jax.tree.map(jnp.add, *halves)
         weight = self.cons_weight * sigmoid_ramp(step, self.ramp_steps)
         total = mean(metrics["supervised"]) + weight * mean(metrics["consistency"])
-        readings = [read(jax.lax.stop_gradient(x), self.model_config) for x in (targets[1], free["logits"])]
-        return total, (model_state, metrics | agreement_metrics(*readings, self.model_config))
+        reading = read(targets[1], self.model_config)
+        student = read(jax.lax.stop_gradient(free["logits"]), self.model_config)
+        return total, (model_state, metrics | agreement_metrics(reading, student, self.model_config))
 
     def teacher_forward(self, teacher: Variables | None, images: Array, key: Array) -> Array:
         """Logits [B, T, C] of the teacher, decoded greedily, but in training mode. No gradient passes."""

@@ -6,6 +6,7 @@ Where paper and code differ, this is the published code (amazon-science/semimtr-
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -111,9 +112,10 @@ class Method:
             return words["tokens"]
         outputs, _ = train_forward(self.model, *jax.lax.stop_gradient(reader), words["weak"], None, key)
         own = decoder_inputs(read(outputs["logits"], self.model_config), self.model_config)
+        assert own is not None, "an autoregressive recogniser is not CTC"
         return jnp.where(words["has_label"][:, None], words["tokens"], own)
 
-    def supervised(self, views: list[Outputs], words: Mapping[str, Array]) -> tuple[Array, dict]:
+    def supervised(self, views: list[Outputs], words: Mapping[str, Array]) -> tuple[Array, Metrics]:
         """The sum of the supervised losses of these views, and their metrics together."""
         labels = words["tokens"], self.model_config, words["has_label"]
         found = [supervised_outputs(outputs, *labels) for outputs in views]
@@ -136,8 +138,10 @@ class Method:
         """Loss and metrics of one head: logits [B, T, C] of the weak view, and of the strong view's iterations."""
         teacher_logits = jax.lax.stop_gradient(teacher_logits) if self.stop_gradient else teacher_logits
         mask = read(teacher_logits, self.model_config).mask
-        options = dict(one_hot=self.one_hot, kl=self.kl, threshold=self.threshold)
-        values = [mean(thresholded_divergence(teacher_logits, student, mask, **options)) for student in students]
+        divergence = functools.partial(
+            thresholded_divergence, one_hot=self.one_hot, kl=self.kl, threshold=self.threshold
+        )
+        values = [mean(divergence(teacher_logits, student, mask)) for student in students]
         value = sum(values) / (len(values) if self.cons_iter_reduce == "mean" else 1)
         hits = {
             "agreement": jnp.argmax(teacher_logits, axis=-1) == jnp.argmax(students[-1], axis=-1),

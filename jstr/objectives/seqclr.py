@@ -20,6 +20,7 @@ from jstr.core import (
     Batch,
     InputError,
     LossAndMetrics,
+    Metrics,
     ModelConfig,
     ModelState,
     Objective,
@@ -141,7 +142,7 @@ class Method:
             mask = jnp.tile(mask, (1, frames.shape[1]))
             frames = frames.reshape(frames.shape[0], -1, frames.shape[-1])
         projected = self.projection.apply({"params": params.get("projection", {})}, frames)
-        found, counts = map_frames(projected, mask, self.mapping, self.size)
+        found, counts = map_frames(jnp.asarray(projected), mask, self.mapping, self.size)
         return (center_instances(found, counts) if self.centred else found), counts
 
     def show(
@@ -167,10 +168,10 @@ def draw_similarity(arrays: Mapping[str, np.ndarray], batch: Mapping[str, Any], 
     return {"similarity": similarity_sheet(cosine, rows["view0"][: len(cosine)], rows["view1"][: len(cosine)])}
 
 
-def contrast_metrics(z0: Array, z1: Array, mask: Array, temperature: float) -> dict[str, tuple[Array, Array]]:
+def contrast_metrics(z0: Array, z1: Array, mask: Array, temperature: float) -> Metrics:
     """Metrics of instances [B, N, D] of two views; mask [B, N]."""
-    flat = [z.reshape(-1, z.shape[-1]) for z in (z0, z1)]
-    found = contrastive.nt_xent(*flat, temperature, mask.reshape(-1))
+    width = z0.shape[-1]
+    found = contrastive.nt_xent(z0.reshape(-1, width), z1.reshape(-1, width), temperature, mask.reshape(-1))
     count = mask.sum().astype(jnp.float32)
     return {
         "contrast": (found.loss.sum(), count),

@@ -21,6 +21,7 @@ from jstr.core import (
     Batch,
     InputError,
     LossAndMetrics,
+    Metrics,
     ModelConfig,
     ModelState,
     Objective,
@@ -187,13 +188,13 @@ class Consistency:
             reading, self.confidence, self.threshold, whole_only=self.whole_only, per_character=self.per_character
         )
 
-    def supervised(self, labelled: Outputs, tokens: Array, step: Array) -> tuple[Array, dict[str, tuple[Array, Array]]]:
+    def supervised(self, labelled: Outputs, tokens: Array, step: Array) -> tuple[Array, Metrics]:
         """The supervised loss of the labelled words, and its metrics."""
         rows = None
         if self.annealing != "none":
             options = self.annealing, self.annealing_steps, self.model_config
             rows = annealed_rows(labelled["logits"], tokens, step, *options)
-        metrics = dict(supervised_outputs(labelled, tokens, self.model_config, rows))
+        metrics = supervised_outputs(labelled, tokens, self.model_config, rows)
         loss = mean(metrics.pop("loss"))
         return loss, metrics if rows is None else metrics | {"released": share(~rows)}
 

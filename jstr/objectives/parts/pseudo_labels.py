@@ -37,12 +37,12 @@ class Reading(NamedTuple):
 
 def read(logits: Array, model_config: ModelConfig) -> Reading:
     """The reading of logits [B, T, C] of either kind of recogniser."""
-    if model_config.is_ctc:
+    if model_config.eos_id is None:  # CTC
         return read_frames(logits, first_id=model_config.first_id)
     return read_steps(logits, first_id=model_config.first_id, eos_id=model_config.eos_id, pad_id=model_config.pad_id)
 
 
-def read_steps(logits: Array, *, first_id: int, eos_id: int | None, pad_id: int) -> Reading:
+def read_steps(logits: Array, *, first_id: int, eos_id: int, pad_id: int) -> Reading:
     """The reading of logits [B, T, C] of an attention decoder.
 
     The first id below first_id ends the word, whichever it is, and becomes EOS; a word without an end is cut at the

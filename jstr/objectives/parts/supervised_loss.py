@@ -26,22 +26,22 @@ def supervised_metrics(
 
 def supervised_outputs(
     outputs: Outputs, tokens: Array, model_config: ModelConfig, has_label: Array | None = None
-) -> dict[str, tuple[Array, Array]]:
+) -> Metrics:
     """supervised_metrics of the outputs of a recogniser, of all its heads where it has several (ABINet).
 
     `loss` is then the sum of the heads' losses, each the average over its iterations, and HEAD/accuracy is that of a
     head's last iteration; `accuracy` is that of outputs["logits"] in any case. As in the code of ABINet (Fang et al.
     2021; file losses.py).
     """
-    metrics = dict(supervised_metrics(outputs["logits"], tokens, model_config, has_label))
+    metrics = supervised_metrics(outputs["logits"], tokens, model_config, has_label)
     if "iterations" not in outputs:
         return metrics
     total = 0.0
     for name, iterations in outputs["iterations"].items():
         found = [supervised_metrics(logits, tokens, model_config, has_label) for logits in iterations]
-        total += sum(f["loss"][0] for f in found) / len(found)
+        total = total + sum(f["loss"][0] for f in found) / len(found)
         metrics[f"{name}/accuracy"] = found[-1]["accuracy"]
-    return metrics | {"loss": (total, metrics["loss"][1])}
+    return metrics | {"loss": (jnp.asarray(total), metrics["loss"][1])}
 
 
 def mean(metric: tuple[Array, Array]) -> Array:
