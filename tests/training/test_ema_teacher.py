@@ -24,7 +24,7 @@ def differ(a, b) -> bool:
 
 def toy_run():
     """(objective, params, model_state, batch): cr_str on the toy recogniser."""
-    objective, batch = cr_str.make(ToyAttention(), model_config=ATTENTION, threshold=0.0), toy_words(ATTENTION)
+    objective, batch = cr_str.Method(ToyAttention(), ATTENTION, threshold=0.0).objective(), toy_words(ATTENTION)
     return objective, *quick_jit(objective.init)(jax.random.PRNGKey(0), batch), batch
 
 

@@ -25,7 +25,7 @@ def moving(tree) -> bool:
 
 
 def test_frozen_parts_neither_learn_nor_use_batch_statistics():
-    objective = supervised.make(Toy(), model_config=FACTS)
+    objective = supervised.Method(Toy(), FACTS).objective()
     rows = toy_views(joint=True)["mixed"]
     batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
     params, state = quick_jit(objective.init)(KEY, batch)
