@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import probe_letters
 import pytest
-from testing import REAL_WORDS, ROOT, call, contrastive_config, quick_jit, tiny_config, write_folder
+from testing import REAL_WORDS, ROOT, contrastive_config, quick_jit, tiny_config, write_folder
 from toy import FACTS, Toy, toy_views
 
 from jstr.checkpoints import checkpoint
