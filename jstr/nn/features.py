@@ -11,7 +11,8 @@ from typing import Any
 import flax.linen as nn
 
 from jstr.core import Array
-from jstr.nn.layers import SAME, VALID, ConvNorm, batch_norm, conv, max_pool, max_pool_overlapping
+from jstr.nn.layers import SAME, VALID, ConvNorm, batch_norm, conv
+from jstr.nn.pooling import max_pool, max_pool_overlapping
 
 GRCL_STEPS = 5
 RESNET_BLOCKS = (1, 2, 5, 3)

@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation, dense layers and pooling with the conventions of the published recognisers.
+"""Convolution, batch normalisation and dense layers with the conventions of the published recognisers.
 
 `dtype` is always that of the computation; None follows the inputs and the parameters, which are float32.
 """
@@ -10,7 +10,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from jstr.core import Array
 from jstr.nn import winograd
@@ -89,23 +88,3 @@ class ConvNorm(nn.Module):
         x = conv(self.features, self.kernel, self.padding, self.strides, **options, name="conv")(x)
         x = batch_norm(train, dtype=self.dtype, name="norm")(x)
         return nn.relu(x) if self.relu else x
-
-
-def max_pool(x: Array, height: int, width: int) -> Array:
-    """Maximum over windows of height x width pixels without overlap: [B, H, W, C] -> [B, H // height, W // width, C].
-
-    Rows at the bottom and columns on the right that do not fill a window are dropped. A reshape instead of
-    reduce_window, whose gradient is slow on a CPU.
-    """
-    b, h, w, c = x.shape
-    h, w = h // height, w // width
-    x = x[:, : h * height, : w * width].reshape(b, h, height, w, width, c)
-    return x.max(axis=(2, 4))
-
-
-def max_pool_overlapping(x: Array) -> Array:
-    """Windows of 2x2, stride (2, 1), one column of -inf on both sides: [B, H, W, C] -> [B, H // 2, W + 1, C]."""
-    x = max_pool(x, 2, 1)
-    left = jnp.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0)), constant_values=-jnp.inf)
-    right = jnp.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=-jnp.inf)
-    return jnp.maximum(left, right)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jstr.core import Array
-from jstr.nn.layers import ConvNorm, dense, max_pool
+from jstr.nn.layers import ConvNorm, dense
+from jstr.nn.pooling import max_pool
 
 
 def fiducials(count: int) -> np.ndarray:
