@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jstr.checkpoints import checkpoint, packed
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 from jstr.data.sources.open import open_source
 from jstr.inference.attention import save_attention
@@ -23,15 +25,19 @@ from jstr.metrics import PROTOCOLS, Score, table
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m jstr.evaluate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--workdir", help="a run, converted weights or a packed file; default: the bundled reader")
+    parser = Parser("python -m jstr.evaluate", __doc__)
+    parser.add_argument(
+        "--workdir", type=path, help="a run, converted weights or a packed file; default: the bundled reader"
+    )
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
     parser.add_argument("--batch_size", type=int, help="default: 16 on a CPU, else 64")
-    parser.add_argument("--attention", metavar="FILE", help="draw where the first words are looked at, a PNG")
-    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    parser.add_argument(
+        "--attention", type=path, metavar="FILE", help="draw where the first words are looked at, a PNG"
+    )
+    parser.add_argument("--json", type=path, metavar="FILE", help="also write the figures there")
     return parser.parse_args(argv)
 
 
@@ -39,12 +45,12 @@ def _sets(data: list[str]) -> dict[str, str]:
     """Name -> path of --data. Raises InputError."""
     sets: dict[str, str] = {}
     for item in data:
-        name, equals, path = item.partition("=")
-        if not (name and equals and path):
+        name, equals, where = item.partition("=")
+        if not (name and equals and where):
             raise InputError(f"--data={item}: give NAME=PATH")
         if name in sets:
             raise InputError(f"--data={item}: the name {name} is given twice")
-        sets[name] = path
+        sets[name] = os.path.expanduser(where)
     return sets
 
 
@@ -57,11 +63,13 @@ def run(argv: list[str] | None = None) -> None:
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise InputError(f"--json={args.json}: its folder does not exist")
     reader = load(args.workdir, args.language_model)
-    sources = {name: open_source(path, labels=args.labels) for name, path in sets.items()}
+    sources = {name: open_source(where, labels=args.labels) for name, where in sets.items()}
     if args.attention and not reader.has_attention:
         raise InputError("--attention: this recogniser has no position attention to show; ABINet has")
     scores, start = {}, time.monotonic()
     for name, source in sources.items():
+        for note in source.notes:
+            print(f"{name}: {note}", file=sys.stderr)
         scores[name] = score(reader, source, name, args.protocol, args.batch_size)
         for line in remarks(name, scores[name]):
             print(line, file=sys.stderr)
@@ -85,6 +93,4 @@ def _write_json(args: argparse.Namespace, scores: Mapping[str, Score], seconds: 
 
 
 if __name__ == "__main__":
-    from jstr.cli import cli
-
     cli(run)

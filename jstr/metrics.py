@@ -32,6 +32,23 @@ def edit_distance(a: str, b: str) -> int:
 
 
 @dataclass
+class Examples:
+    """How many of something there are, and the first few of them."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, example: str) -> None:
+        """Counts one more."""
+        self.count += 1
+        if len(self.first) < 3:
+            self.first.append(example)
+
+    def __str__(self) -> str:
+        return ", ".join(self.first) + (", ..." if self.count > len(self.first) else "")
+
+
+@dataclass
 class Score:
     """Sums over the words of one set. The properties are percentages except `confidence`; NaN when nothing was scored.
 
@@ -39,7 +56,8 @@ class Score:
     one_minus_ned: mean over words of 1 - edit distance / longer length, 0 when either string is empty (ICDAR 2019).
     cer: edit distance over all words / characters in all labels. It can exceed 100.
     left_out: words whose label the protocol cannot score or the subset leaves out. broken: keys of unreadable images.
-    heads: of a recogniser with several heads, the score of each by name.
+    heads: of a recogniser with several heads, the score of each by name. notes: what a person should know about the
+    labels, by kind, see jstr/inference/score.py.
     """
 
     words: int = 0
@@ -52,6 +70,7 @@ class Score:
     left_out: int = 0
     broken: tuple[str, ...] = ()
     heads: dict[str, Score] = field(default_factory=dict)
+    notes: dict[str, Examples] = field(default_factory=dict)
 
     def add(self, prediction: str, label: str, confidence: float) -> None:
         """Counts a word. Both strings have been through the protocol; the label is not empty."""

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 from jstr.inference.attention import save_attention
 from jstr.inference.image_files import ImageFiles
@@ -18,12 +19,16 @@ from jstr.inference.reader import WORDS_HELP, Reader, load
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m jstr.predict", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--workdir", help="a run, converted weights or a packed file; default: the bundled reader")
+    parser = Parser("python -m jstr.predict", __doc__)
+    parser.add_argument(
+        "--workdir", type=path, help="a run, converted weights or a packed file; default: the bundled reader"
+    )
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
     parser.add_argument("--heads", action="store_true", help="ABINet: show what vision, language and fusion read")
-    parser.add_argument("--attention", metavar="FILE", help="draw where the first images are looked at, a PNG")
+    parser.add_argument(
+        "--attention", type=path, metavar="FILE", help="draw where the first images are looked at, a PNG"
+    )
     parser.add_argument("--words", action="store_true", help="a language model: correct words given instead of images")
     parser.add_argument("paths", nargs="+", metavar="IMAGE|FOLDER")
     return parser.parse_args(argv)
@@ -69,10 +74,8 @@ def _json_line(reading: Reading) -> str:
     answer = reading.answer
     heads = {"heads": {head: text for head, (text, _) in answer.heads.items()}} if answer.heads else {}
     row = {"path": reading.key, "text": answer.text, **heads, "confidence": answer.confidence}
-    return json.dumps(row, ensure_ascii=False)
+    return json.dumps(row)
 
 
 if __name__ == "__main__":
-    from jstr.cli import cli
-
     cli(run)

@@ -110,12 +110,14 @@ class Charset:
         return self.max_length if self.layout.is_ctc else self.max_length + 2
 
     def normalise(self, text: str) -> str:
-        """A label as it is trained on and compared: NFKC, lower case and deletions as configured, ends stripped."""
+        """A label as it is trained on: NFKC, lower case and deletions as configured, ends stripped."""
+        text = self.fold(text)
+        return "".join(c for c in text if c in self._ids).strip() if self.drop_outside else text
+
+    def fold(self, text: str) -> str:
+        """The same without deletions: a label as it is compared with what is read."""
         text = unicodedata.normalize("NFKC", text) if self.nfkc else text
-        text = text.lower() if self.lower else text
-        if self.drop_outside:
-            text = "".join(c for c in text if c in self._ids)
-        return text.strip()
+        return (text.lower() if self.lower else text).strip()
 
     def outside(self, text: str) -> str:
         """The characters of a normalised text that the charset lacks."""

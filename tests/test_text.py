@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jstr.core import InputError
-from jstr.text import LAYOUTS, Charset, LabelReport, read_characters
+from jstr.text import LAYOUTS, Charset, LabelReport, escape, read_characters, unescape
 
 
 def test_named_charsets_are_the_fields():
@@ -96,3 +96,21 @@ def test_no_usable_label_names_rule_and_characters():
         report.usable(label)
     with pytest.raises(InputError, match="2 outside the charset.*'HELO'"):
         report.require_some("train")
+
+
+@given(st.text(alphabet=st.characters() | st.sampled_from("\\tnrxu0189"), max_size=12))
+def test_an_escaped_field_is_one_field_of_one_line(text):
+    line = escape(text)
+    assert unescape(line) == text
+    assert line.encode().decode() == line and len(line.splitlines()) <= 1 and "\t" not in line
+
+
+def test_plain_text_is_not_escaped():
+    for text in ("a b", "caf\u00e9", "\ud55c\uad6d\uc5b4", "a/b.png"):
+        assert escape(text) == text
+    assert escape("caf\udce9") == r"caf\udce9" and unescape(r"C:\q") == r"C:\q"
+
+
+def test_labels_are_compared_without_deletions():
+    charset = Charset.make("36", "cr_ctc", 25, lower=True, nfkc=True, drop_outside=True)
+    assert charset.fold(" It\u2019s\uff11 ") == "it\u2019s1" and charset.normalise(" It\u2019s\uff11 ") == "its1"

@@ -2,51 +2,70 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from jstr.core import InputError
 from jstr.inference.read_source import read_source
 from jstr.inference.reader import Reader
-from jstr.messages import check_choice, first_few
-from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages
+from jstr.messages import InputError, check_choice, first_few
+from jstr.metrics import PROTOCOLS, SUBSETS, Examples, Score, averages
+from jstr.text import Charset
 
 SUBSET_SIZES = {"IC13_857": 857, "IC13_1015": 1015}
+# Kinds of Score.notes: what is said after their number.
+LEFT_OUT = "words left out, without a label that the protocol can score"
+OUTSIDE_SUBSET = "words left out, outside the subset"
+LOSSY = "labels lose letters that this reader knows; --protocol=exact (protocol in config.evals) compares them"
+LOWERED = "labels compared in lower case, as this reader was trained"
+REPEATED = "images listed more than once, each scored every time"
+CONFLICTING = "images listed with different labels"
 
 
 def score(reader: Reader, source: Any, name: str, protocol: str = "alnum36", batch_size: int | None = None) -> Score:
     """Reads every image of a source once and scores it.
 
-    name: IC13_857 and IC13_1015 select those subsets. Broken images and words whose label is missing, outside the
-    subset, or empty under the protocol are counted, not scored. A recogniser with several heads gets a score for each.
+    Labels are normalised as in training (Charset.fold) before the protocol is applied. name: IC13_857 and IC13_1015
+    select those subsets. Broken images and words whose label is missing, outside the subset, or empty under the
+    protocol are counted, not scored. A recogniser with several heads gets a score for each.
 
     Raises:
       InputError: an unknown protocol, or nothing is left to score.
     """
     check_choice("protocol", protocol, PROTOCOLS)
     prepare, belongs = PROTOCOLS[protocol], SUBSETS.get(name, lambda label: True)
-    result, broken = Score(), []
+    result, broken, labels = Score(), [], {}
     for _, key, label, _, answer in read_source(reader, source, batch_size, heads=True):
         if answer is None:
             broken.append(key)
-        elif label is None or not belongs(label) or not prepare(label):
-            result.left_out += 1
+            continue
+        _note_repeated(result, labels, key, label)
+        if label is None or not belongs(label):
+            expected = ""
         else:
-            result.add(prepare(answer.text), prepare(label), answer.confidence)
-            for head, (text, confidence) in answer.heads.items():
-                result.heads.setdefault(head, Score()).add(prepare(text), prepare(label), confidence)
+            _note_changes(result, reader.charset, protocol, label)
+            expected = prepare(reader.charset.fold(label))
+        if not expected:
+            result.left_out += 1
+            _note(
+                result,
+                OUTSIDE_SUBSET if name in SUBSETS else LEFT_OUT,
+                f"{key} ({'no label' if label is None else repr(label)})",
+            )
+            continue
+        result.add(prepare(answer.text), expected, answer.confidence)
+        for head, (text, confidence) in answer.heads.items():
+            result.heads.setdefault(head, Score()).add(prepare(text), expected, confidence)
     result.broken = tuple(broken)
     if not result.words:
-        raise InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}")
+        why = f": {result.notes[LOSSY].count:,} {LOSSY}" if LOSSY in result.notes else ""
+        raise InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}{why}")
     return result
 
 
 def remarks(name: str, result: Score) -> list[str]:
-    """What the table does not show: words left out, and images that could not be read."""
-    lines = []
-    if result.left_out:
-        rule = "outside the subset" if name in SUBSETS else "without a label that the protocol can score"
-        lines.append(f"{name}: {result.left_out:,} words left out, {rule}")
+    """What the table does not show: labels left out or changed, and images that could not be read."""
+    lines = [f"{name}: {note.count:,} {kind}: {note}" for kind, note in result.notes.items()]
     if result.broken:
         lines.append(f"{name}: {len(result.broken):,} broken or missing images not scored: {first_few(result.broken)}")
     expected = SUBSET_SIZES.get(name)
@@ -59,3 +78,31 @@ def as_json(scores: Mapping[str, Score], **about: Any) -> dict[str, Any]:
     """All figures, for a JSON file."""
     sets = {n: s.row() | {"left_out": s.left_out, "broken": list(s.broken)} for n, s in scores.items()}
     return {**about, "sets": sets, "averages": averages(scores) if scores else {}}
+
+
+def _note(result: Score, kind: str, example: str) -> None:
+    result.notes.setdefault(kind, Examples()).add(example)
+
+
+def _note_repeated(result: Score, labels: dict[str, str | None], key: str, label: str | None) -> None:
+    """labels: by key, of the images seen before."""
+    if key not in labels:
+        labels[key] = label
+    elif labels[key] == label:
+        _note(result, REPEATED, key)
+    else:
+        _note(result, CONFLICTING, f"{key} ({labels[key]!r} and {label!r})")
+
+
+def _note_changes(result: Score, charset: Charset, protocol: str, label: str) -> None:
+    """Notes what a person may not expect of the comparison of a label."""
+    folded, prepare = charset.fold(label), PROTOCOLS[protocol]
+    if any(c in charset.characters and _is_letter(c) and not prepare(c) for c in folded):
+        _note(result, LOSSY, f"{label!r} is scored as {prepare(folded)!r}")
+    if charset.lower and label.lower() != label and prepare(label) != prepare(label.lower()):
+        _note(result, LOWERED, repr(label))
+
+
+def _is_letter(c: str) -> bool:
+    """Whether `c` is a letter, a digit or a mark of one, of any script: protocols are meant to delete the others."""
+    return unicodedata.category(c)[0] in "LMN"

@@ -104,6 +104,9 @@ def open_parts(config: ConfigDict, workdir: str) -> Parts:
         print(line, flush=True)
     benchmarks = {name: open_images(spec, reader.charset) for name, spec in eval_specs(config).items()}
     unread = predictions_file.open_images(config)
+    for name, source in {**benchmarks, "config.images": unread}.items():
+        for note in getattr(source, "notes", ()):
+            print(f"{name}: {note}", flush=True)
     return Parts(config, workdir, mesh, reader, objective, data, validation, benchmarks, unread)
 
 
