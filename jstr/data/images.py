@@ -1,19 +1,20 @@
-"""Encoded bytes to pixels and pixels to the model's size. Training, evaluation and reading all go through here."""
+"""Images in the form that a model is fed. Training, evaluation and reading all go through here."""
 
 from __future__ import annotations
 
-import io
 import math
+import os
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from jstr.core import InputError
+from jstr.data.decode import decode_file, from_array, from_pil, read_regular_file
 
-cv2.setNumThreads(0)  # the pipeline runs many decoders side by side; threads inside each would only fight
-cv2.utils.logging.setLogLevel(0)  # a broken image is counted and named by the pipeline, not printed by the decoder
+SHRINK_FROM = 8  # times the model's size
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,49 @@ class ImageSpec:
         if data is None:
             return None
         if isinstance(data, np.ndarray):
-            return to_channels(data, self.channels)
-        if _cut_off(data):
-            return None
-        return _decode_pillow(data, self.channels) if self.backend == "pillow" else _decode_cv2(data, self.channels)
+            return from_array(data, self.channels)
+        return decode_file(data, self.channels, self.backend)
+
+    def open(self, image: Any) -> np.ndarray:
+        """Pixels uint8 [h, w, channels] of a path, a PIL image, an array, the bytes of a file, or an open file.
+
+        Raises:
+          InputError: none of these, or not an image that can be decoded.
+        """
+        if isinstance(image, Image.Image):
+            try:
+                return from_pil(image, self.channels)
+            except InputError:
+                raise
+            except Exception as error:  # Pillow reads files late, and raises many kinds
+                raise InputError(f"PIL image {getattr(image, 'filename', '')}: cannot be decoded: {error}") from error
+        name = "image"
+        if isinstance(image, str | os.PathLike):
+            name, image = os.fspath(image), _read_file(image)
+        elif hasattr(image, "read"):
+            name, image = str(getattr(image, "name", "open file")), image.read()
+        if isinstance(image, bytes | bytearray | memoryview):
+            pixels = self.decode(bytes(image))
+            if pixels is None:
+                raise InputError(f"{name}: not an image that can be decoded")
+            return pixels
+        if not hasattr(image, "__array__"):
+            raise InputError(f"{name}: cannot read {type(image).__name__}; give a path, bytes, a PIL image or an array")
+        return from_array(image, self.channels)
+
+    def shrink(self, image: np.ndarray) -> np.ndarray:
+        """uint8 [h, w, c], made smaller where it has far more pixels than the model sees: views take time by pixels.
+
+        Images of up to SHRINK_FROM times the model's height and width are returned as they are.
+        """
+        h, w, channels = image.shape
+        height, width = self.size
+        limit = SHRINK_FROM**2 * height * width
+        scale = max(math.sqrt(limit / (h * w)), height / h)
+        if h * w <= limit or scale >= 1:
+            return image
+        shape = max(round(w * scale), 1), max(round(h * scale), 1)
+        return cv2.resize(image, shape, interpolation=cv2.INTER_AREA).reshape(shape[1], shape[0], channels)
 
     def fit(self, image: np.ndarray) -> np.ndarray:
         """uint8 [h, w, c] to [height, width, c]."""
@@ -69,52 +109,18 @@ class ImageSpec:
         return min(width, math.ceil(height * image.shape[1] / image.shape[0])) if self.keep_ratio else width
 
 
-def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """uint8 [h, w], [h, w, 1], RGB [h, w, 3] or RGBA [h, w, 4] to [h, w, channels].
-
-    Raises:
-      InputError: not an image of that form.
-    """
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
-        raise InputError(f"an image must be uint8 [H, W] or [H, W, 3], not {image.dtype} {list(image.shape)}")
-    if image.ndim == 2:
-        image = image[..., None]
-    have = image.shape[-1]
-    if have not in (1, 3, 4):
-        raise InputError(f"an image must have 1, 3 or 4 channels, not {have}")
-    image = image[..., :3] if have == 4 else image
-    if channels == 1 and have > 1:
-        return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[..., None]
-    return np.repeat(image, 3, axis=-1) if channels == 3 and have == 1 else image
+def is_one_image(images: Any) -> bool:
+    """Whether this is one image (of the kinds that ImageSpec.open takes) rather than several."""
+    if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image) or hasattr(images, "read"):
+        return True
+    return hasattr(images, "__array__") and len(getattr(images, "shape", ())) < 4
 
 
-def _cut_off(data: bytes) -> bool:
-    """True for JPEG and PNG files without their end marker: decoders return the rest as grey or black."""
-    if data[:2] == b"\xff\xd8":
-        return b"\xff\xd9" not in data[2:]
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" not in data[8:]
-    return len(data) == 0
-
-
-def _decode_cv2(data: bytes, channels: int) -> np.ndarray | None:
-    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+def _read_file(file: str | os.PathLike) -> bytes:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    except cv2.error:
-        return None
-    if image is None:
-        return None
-    return image[..., None] if channels == 1 else image
-
-
-def _decode_pillow(data: bytes, channels: int) -> np.ndarray | None:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    except Exception:  # Pillow raises many kinds for damaged files, SyntaxError and struct.error among them
-        return None
-    return pixels[..., None] if channels == 1 else pixels
+        return read_regular_file(os.path.expanduser(file))
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise InputError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _resize_cv2(image: np.ndarray, height: int, width: int) -> np.ndarray:

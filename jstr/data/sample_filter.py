@@ -51,7 +51,7 @@ class FilteredSource:
             image = self.spec.decode(sample["image"])
             if image is not None:
                 label = sample["label"] if self.labelled else None
-                return {"image": image, "label": label, "key": key, "broken": "\n".join(broken)}
+                return {"image": self.spec.shrink(image), "label": label, "key": key, "broken": "\n".join(broken)}
             broken.append(key)
             i = (i + 1) % len(self)
         raise InputError(f"{self.name} ({self.source.path}): {len(broken)} broken images in a row, from {broken[0]}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -16,7 +15,7 @@ from PIL import Image
 from jstr import visualize
 from jstr.checkpoints import checkpoint, packed
 from jstr.core import InputError, ModelState, Params
-from jstr.data.images import ImageSpec, to_channels
+from jstr.data.images import ImageSpec, is_one_image
 from jstr.decoding.lm_decoder import Search, make_search
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.inference.compiled_model import CompiledModel, Decoded
@@ -67,9 +66,10 @@ class Reader:
         return other
 
     def read(self, images: Images) -> tuple[list[str], np.ndarray]:
-        """(texts, confidences [N] in 0..1) of images: paths, PIL images or uint8 arrays [H, W] or RGB [H, W, 3].
+        """(texts, confidences [N] in 0..1) of images, of any kind that ImageSpec.open takes.
 
-        A single image is read as a list of one.
+        These are paths, bytes of files, open files, PIL images, and arrays [H, W] or RGB [H, W, 3]. A single image is
+        read as a list of one.
 
         Raises:
           InputError: a file that is not an image, or an array of another form.
@@ -165,23 +165,8 @@ class Reader:
 
     def pixels(self, images: Images) -> Iterator[np.ndarray]:
         """Model-sized uint8 [H, W, C] of each image of `read`."""
-        if isinstance(images, str | os.PathLike | Image.Image) or (isinstance(images, np.ndarray) and images.ndim < 4):
-            images = [images]
-        for image in images:
-            yield self.spec.fit(self._open(image))
-
-    def _open(self, image: Any) -> np.ndarray:
-        if isinstance(image, str | os.PathLike):
-            try:
-                pixels = self.spec.decode(Path(image).read_bytes())
-            except OSError as error:
-                raise InputError(f"{image}: {error.strerror}") from error
-            if pixels is None:
-                raise InputError(f"{image}: not an image that can be decoded")
-            return pixels
-        if isinstance(image, Image.Image):
-            image = np.asarray(image.convert("L" if self.spec.channels == 1 else "RGB"))
-        return to_channels(np.asarray(image), self.spec.channels)
+        for image in [images] if is_one_image(images) else images:
+            yield self.spec.fit(self.spec.open(image))
 
 
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:

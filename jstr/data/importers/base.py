@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from jstr.core import InputError
+from jstr.data.decode import fits_in_memory
 
 CROPS = ("jpg", "png")
 _SMALLEST = 2  # pixels: a side of a cut-out word
@@ -163,6 +164,8 @@ class Numbered(Sequence):
 
 def decode_photograph(data: bytes) -> np.ndarray | None:
     """BGR uint8 [H, W, 3], or None. Boxes count the stored pixels, so a turn noted in the file is not applied."""
+    if not fits_in_memory(data):
+        return None
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:

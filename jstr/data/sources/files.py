@@ -5,12 +5,12 @@ from __future__ import annotations
 import operator
 import os
 import posixpath
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jstr.core import InputError
+from jstr.data.decode import read_regular_file
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, parse_labels
 from jstr.data.sources.label_notes import conflicts, label_notes
 from jstr.messages import first_few
@@ -31,7 +31,6 @@ IMAGE_SUFFIXES = (
     ".jp2",
     ".avif",
 )
-_MAX_BYTES = 1 << 28  # of an image file: more is no word
 
 
 def check_index(i: int, length: int) -> int:
@@ -67,22 +66,6 @@ def _leads_back(root: str, folder: str, name: str) -> bool:
         root = os.path.join(root, part)
         way.append(os.path.realpath(root))
     return os.path.realpath(link) in way
-
-
-def read_image_file(path: str) -> bytes | None:
-    """The bytes of a regular file; None where there is none, or one too large for an image."""
-    try:
-        with open(path, "rb", opener=_open_at_once) as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-                return None
-            return stream.read()
-    except (OSError, ValueError):  # ValueError: a name with a zero byte
-        return None
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a named pipe would wait for its writer
 
 
 class FileList:
@@ -236,7 +219,10 @@ class FolderSource(FileList):
 
     def _read(self, i: int) -> bytes | None:
         place = self._places[i]
-        return None if place is None else read_image_file(os.path.join(self.path, place))
+        try:
+            return None if place is None else read_regular_file(os.path.join(self.path, place))
+        except (OSError, ValueError):  # counted by the pipeline as an image that is not there
+            return None
 
 
 def by_suffix(files: Sequence[str]) -> str:
