@@ -165,6 +165,11 @@ _BREAKS_LINES = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ESCAPES = re.compile(r"\\(?:[\\tnr]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 
 
+def frames_needed(text: str) -> int:
+    """The fewest frames that CTC aligns with `text`: one for each character, and a blank between equal neighbours."""
+    return len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
+
+
 @dataclass
 class LabelReport:
     """Counts which labels of a data set are used, and why the others are not.
@@ -213,8 +218,7 @@ class LabelReport:
             return "empty", text
         if len(text) > self.charset.max_length:
             return f"longer than max_length={self.charset.max_length}", text
-        needed = len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
-        if self.frames is not None and needed > self.frames:
+        if self.frames is not None and frames_needed(text) > self.frames:
             return f"longer than the {self.frames} frames of the model", text
         return None, text
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from jstr.core import InputError
 
 WORDS = Path(__file__).parent / "words"
+PART = 2**20  # characters of a line that are read at once: some corpora are one line
 OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 
 
@@ -21,23 +22,25 @@ def word_file(words: str | os.PathLike | None) -> Path:
     """The file of a bundled list ("english", the default; a name without a folder or suffix), or the given path."""
     name = "english" if words is None else str(words)
     bundled = sorted(WORDS.glob(f"{name}.txt*")) if name.isidentifier() else []
-    return bundled[0] if bundled else Path(name)
+    return bundled[0] if bundled else Path(name).expanduser()
 
 
-def count_words(path: str | os.PathLike | None) -> Mapping[str, float]:
+def count_words(path: str | os.PathLike | None, phrase: int = 0) -> Mapping[str, float]:
     """Different words of a file or bundled list, with how often they occur. Memory: of the different words only.
 
     A line that holds a tab is word<TAB>log10 of its frequency, any other is text, whose words are apart by white space;
-    a list has one word a line. Files may end with .gz or .xz.
+    a list has one word a line. Files may end with .gz or .xz. phrase: lines of up to this many characters are one word,
+    white space included.
 
     Raises:
-      InputError: not readable as UTF-8 text, a frequency that is no number, or no word.
+      InputError: not readable as UTF-8 text, a zero byte, a frequency that is no number, or no word.
     """
     counts: Counter = Counter()
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in _lines(path):
         word, tab, frequency = line.partition("\t")
-        if not tab:
-            counts.update(line.split())
+        if not tab or not line.strip():
+            words = line.split()
+            counts.update([" ".join(words)] if len(line.strip()) <= phrase else words)
             continue
         try:
             counts[word.strip()] += _power_of_ten(frequency)
@@ -58,11 +61,25 @@ def _power_of_ten(text: str) -> float:
     return 10.0**value
 
 
-def _lines(path: str | os.PathLike) -> Iterator[str]:
+def _lines(path: str | os.PathLike | None) -> Iterator[tuple[int, str]]:
+    """(number, text) of each line; long lines come in several parts, cut at white space."""
     file = word_file(path)
     opener = OPENERS.get(file.suffix, open)
     try:
         with contextlib.closing(opener(file, "rt", encoding="utf-8-sig")) as text:
-            yield from text
+            number, rest = 1, ""
+            while part := text.readline(PART):
+                if "\0" in part:
+                    raise InputError(f"words {file} line {number} holds a zero byte; save the file as UTF-8 text")
+                part, rest = rest + part, ""
+                if not part.endswith("\n") and len(part) >= PART:
+                    end = part.rfind(" ") + 1
+                    if not end:
+                        raise InputError(f"words {file} line {number} is not text: {PART:,} characters without a space")
+                    part, rest = part[:end], part[end:]
+                yield number, part
+                number += part.endswith("\n")
+            if rest:
+                yield number, rest
     except (OSError, UnicodeDecodeError, lzma.LZMAError, EOFError) as error:
         raise InputError(f"words {file} cannot be read: {error}") from error

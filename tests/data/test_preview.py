@@ -2,12 +2,13 @@
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image
 from testing import ROOT, write_folder
 
 from jstr.data import preview
 from jstr.data.preview import contact_sheet
-from jstr.data.synth.fonts import font_files
+from jstr.data.synth.fonts import font_files, label_faces
 from jstr.data.synth.source import RenderedWords
 from jstr.text import NAMED
 
@@ -22,7 +23,7 @@ def test_contact_sheet(tmp_path, capsys):
     assert preview.main([f"--out={out}", "--count=10", "--characters=94"]) == 0
     assert Image.open(out).size == (1200, 144)
     assert preview.main([f"--out={out}", f"--fonts={tmp_path / 'none'}"]) == 2
-    assert "holds no font" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_contact_sheets_of_a_config(tmp_path, capsys):
@@ -54,3 +55,39 @@ def test_contact_sheet_draws_hangul():
     blank = dict(image=np.full((32, 32, 3), 255, np.uint8))
     sheets = [contact_sheet([dict(blank, label=label)], font=font) for label in ("", "한국", "서울")]
     assert not any(np.array_equal(a, b) for a, b in zip(sheets, sheets[1:] + sheets[:1], strict=True))
+
+
+HOSTILE = [
+    "",
+    " ",
+    "a\nb\r\tc",
+    "\x00\x1b[31m",
+    "\u202eabc",
+    "שלום",
+    "سلام",
+    "हिंदी",
+    "\ud800",
+    "e\u0301",
+    "x" * 10_000,
+    "\U0010ffff",
+    "👩‍👩‍👧",
+]
+
+
+def test_hostile_labels_are_drawn_in_their_tile():
+    blank = np.full((32, 80, 3), 255, np.uint8)
+    sheet = contact_sheet([dict(image=blank, label=label) for label in HOSTILE], columns=4)
+    assert sheet.shape == (-(-len(HOSTILE) // 4) * 72, 4 * 240, 3)
+    tiles = sheet.reshape(-1, 72, 4, 240, 3).swapaxes(1, 2).reshape(-1, 72, 240, 3)[: len(HOSTILE)]
+    inked = [(tile[48:] < 128).any() for tile in tiles]
+    assert inked == [bool(label.strip()) for label in HOSTILE], "no label is lost"
+    assert all((tile[:48] == 255).all() for tile in tiles), "none covers the image"
+
+
+@pytest.mark.parametrize("script, label", [("Hebrew", "שלום"), ("Arabic", "سلام"), ("Devanagari", "हिंदी")])
+def test_labels_of_any_script_are_drawn_with_a_font_that_has_them(script, label):
+    font = ROOT / f"tests/data/fonts/NotoSans{script}-cut.ttf"
+    texts, faces = label_faces([label, "word", label + "字"], [str(font)])
+    assert texts == [label, "word", (label + "字").encode("ascii", "backslashreplace").decode()]
+    families = [face.getname()[0] for face in faces]
+    assert script in families[0] and families[1:] == ["Arimo", "Arimo"]

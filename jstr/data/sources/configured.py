@@ -58,7 +58,10 @@ def open_filtered(
     """
     if (spec.read_by is None) != (labels_read is None):
         raise InputError(f"{spec.where}.read_by is for labelled data sets that are trained on")
-    source = _open_relabelled(spec, charset, labels_read)
+    if spec.kind == "rendered":
+        source = _render(spec, charset, frames if spec.labelled else None)
+    else:
+        source = _open_relabelled(spec, charset, labels_read)
     notes = [f"{spec.name}: {note}" for note in getattr(source, "notes", [])]
     if spec.kind == "rendered":
         return FilteredSource(spec.name, source, None, image, spec.labelled, notes)
@@ -130,21 +133,21 @@ def _open_relabelled(spec: SourceSpec, charset: Charset, labels: Sequence[str | 
     return RelabelledSource(source, labels)
 
 
-def _render(spec: SourceSpec, charset: Charset | None) -> RenderedWords:
+def _render(spec: SourceSpec, charset: Charset | None, frames: int | None = None) -> RenderedWords:
     if charset is None:
         raise InputError(f"{spec.where}: rendered words are drawn with a charset; give a path")
     options = dict(spec.options or {})
     check_known(f"{spec.where}.rendered", options, [n for n in _parameters(RenderedWords) if n not in _OF_CHARSET])
     style = dict(options.pop("style", {}))
     check_known(f"{spec.where}.rendered.style", style, [field.name for field in fields(Style)])
-    of_charset = dict(characters=charset.characters, max_length=charset.max_length)
+    of_charset = dict(characters=charset.characters, max_length=charset.max_length, frames=frames)
     try:
         return RenderedWords(style=Style(**style), **of_charset, **options)
     except TypeError as error:  # a value of another type, or one that is missing
         raise InputError(f"{spec.where}.rendered: {error}") from error
 
 
-_OF_CHARSET = ("characters", "max_length")
+_OF_CHARSET = ("characters", "max_length", "frames")
 
 
 def _parameters(kind: type) -> list[str]:

@@ -6,18 +6,24 @@ import colorsys
 import functools
 import math
 import os
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from jstr.core import InputError
 from jstr.data.synth.glyphs import PAD
 from jstr.data.synth.style import Style, chance, uniform
+from jstr.messages import first_few
 
 _LUMA = (0.299, 0.587, 0.114)
 PLANE = (160, 1024)  # textures and noise are crops of planes of this size, made once per process
+LARGE, MOST_PIXELS = 40_000_000, 200_000_000  # photographs: decoded at a quarter of the size, left out
+CHECKED = 2000  # photographs whose headers are read when the folder is opened
 PHOTOGRAPH_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -68,37 +74,87 @@ def feathered(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 class Photographs:
-    """A folder of photographs whose random crops are backgrounds of words."""
+    """A folder of photographs whose random crops are backgrounds of words.
+
+    notes: photographs that are left out. A photograph that turns out to be damaged is replaced by the next one.
+
+    Raises:
+      InputError: the folder has no photograph that can be read.
+    """
 
     WINDOW, PER_WINDOW = 64, 2048  # consecutive elements share a few photographs, which stay decoded
 
     def __init__(self, folder: str | os.PathLike):
-        self.folder = Path(folder)
-        self.paths = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in PHOTOGRAPH_SUFFIXES)
+        self.folder = Path(folder).expanduser()
+        found = sorted(p for p in self.folder.rglob("*") if _is_photograph(p))
+        left_out = [p for p in found[:CHECKED] if _pixels(p) is None]
+        self.paths = sorted(set(found) - set(left_out))
+        self.notes: list[str] = []
+        if left_out:
+            names = first_few([str(p.relative_to(self.folder)) for p in left_out], 3)
+            self.notes.append(f"backgrounds: {len(left_out):,} of {len(found):,} photographs cannot be used: {names}")
         if not self.paths:
-            raise InputError(
-                f"backgrounds: no photograph ({', '.join(PHOTOGRAPH_SUFFIXES)}) in {folder}; give a folder of them"
-            )
+            what = self.notes[0] if left_out else f"backgrounds: no photograph ({', '.join(PHOTOGRAPH_SUFFIXES)})"
+            raise InputError(f"{what} in {folder}; give a folder of photographs")
 
     def crop(self, rng: np.random.Generator, number: int, shape: tuple[int, int]) -> np.ndarray:
         """float32 [3, H, W] for element `number`."""
         first = number // self.PER_WINDOW * self.WINDOW
-        plane = _photograph(self.paths[(first + int(rng.integers(self.WINDOW))) % len(self.paths)])
+        plane = self._photograph(first + int(rng.integers(self.WINDOW)))
         h, w = shape
         scale = min(0.4 + 2 * rng.random(), plane.shape[0] / h, plane.shape[1] / w)
         part = crop(rng, np.moveaxis(plane, 2, 0), (max(int(h * scale), 1), max(int(w * scale), 1)))
         part = cv2.resize(np.moveaxis(part, 0, 2), (w, h), interpolation=cv2.INTER_LINEAR)
         return np.moveaxis(part, 2, 0).astype(np.float32)
 
+    def _photograph(self, position: int) -> np.ndarray:
+        """The first photograph from `position` on that can be decoded."""
+        for i in range(min(self.WINDOW, len(self.paths))):
+            plane = _decode(self.paths[(position + i) % len(self.paths)])
+            if plane is not None:
+                return plane
+        raise InputError(f"backgrounds: {self.WINDOW} photographs of {self.folder} in a row are damaged; replace them")
+
+
+def _is_photograph(path: Path) -> bool:
+    """By name; hidden files are none."""
+    return path.suffix.lower() in PHOTOGRAPH_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _pixels(path: Path) -> int | None:
+    """Width times height as the file states them; None if it is no image, or too large."""
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            pixels = image.width * image.height
+    except Exception:  # Pillow raises many kinds for damaged files, and for those that are too large
+        return None
+    return pixels if 0 < pixels <= MOST_PIXELS else None
+
 
 @functools.lru_cache(2 * Photographs.WINDOW)
-def _photograph(path: Path) -> np.ndarray:
-    """uint8 [H, W, 3], at most about 512 pixels wide or high: the background of a word has no fine detail."""
-    plane = cv2.imdecode(np.frombuffer(path.read_bytes() or b"-", np.uint8), cv2.IMREAD_COLOR_RGB)
+def _decode(path: Path) -> np.ndarray | None:
+    """uint8 [H, W, 3], at most about 512 pixels wide or high: the background of a word has no fine detail.
+
+    None for a damaged file, which is named once.
+    """
+    pixels = _pixels(path)
+    flag = cv2.IMREAD_COLOR_RGB if (pixels or 0) <= LARGE else cv2.IMREAD_REDUCED_COLOR_4
+    try:
+        plane = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flag) if pixels else None
+    except (OSError, cv2.error):
+        plane = None
     if plane is None:
-        raise InputError(f"backgrounds: {path} is not an image that can be read; remove or replace it")
+        print(f"backgrounds: {path} is damaged; another photograph is used", file=sys.stderr)
+        return None
+    plane = plane if flag == cv2.IMREAD_COLOR_RGB else plane[..., ::-1].copy()
     scale = 512 / max(plane.shape[:2])
-    return plane if scale >= 1 else cv2.resize(plane, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    if scale >= 1:
+        return plane
+    if min(plane.shape[:2]) * scale < 1:
+        h, w = (max(1, round(n * scale)) for n in plane.shape[:2])
+        return cv2.resize(plane, (w, h), interpolation=cv2.INTER_AREA)
+    return cv2.resize(plane, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def surface(rng: np.random.Generator, shape: tuple, tone: np.ndarray, contrast: float, style: Style) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import operator
 import os
 import threading
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from jstr.core import InputError
 BUNDLED = Path(__file__).parents[1] / "fonts"
 NAMED = {"bundled": BUNDLED, "korean": BUNDLED.parent / "fonts_korean"}
 SUFFIXES = (".ttf", ".otf", ".ttc")
+LATIN = str(BUNDLED / "Arimo-Regular.ttf")  # draws texts that no font covers, as code points
 # Scripts, handwriting, blackletter, stencils and the like among the bundled fonts: rarer on signs than the others.
 DECORATIVE = frozenset(
     """ArchitectsDaughter-Regular Bangers-Regular BlackOpsOne-Regular Bungee-Regular Caprasimo-Regular Caveat-Bold
@@ -40,17 +43,32 @@ def font_files(fonts: str | os.PathLike | Sequence[str | os.PathLike] | None) ->
       InputError: a folder without fonts, or a path that is not there.
     """
     paths = []
-    for entry in [fonts] if isinstance(fonts, (str, os.PathLike)) else fonts or ["bundled"]:
+    entries = [fonts] if isinstance(fonts, (str, os.PathLike)) else fonts or ["bundled"]
+    if not isinstance(entries, Sequence) or not all(isinstance(e, (str, os.PathLike)) for e in entries):
+        raise InputError(f"fonts: {fonts!r} is not a folder, a file or a list of them")
+    for entry in entries:
         named = BUNDLED.with_name(f"fonts_{entry}") if str(entry).isidentifier() else BUNDLED
-        folder = BUNDLED if entry == "bundled" else named if named != BUNDLED and named.is_dir() else Path(entry)
+        folder = (
+            BUNDLED
+            if entry == "bundled"
+            else named
+            if named != BUNDLED and named.is_dir()
+            else Path(entry).expanduser()
+        )
         if folder.is_file():
             paths.append(str(folder))
             continue
-        found = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        found = sorted(str(p) for p in folder.rglob("*") if _is_font(p))
         if not found:
-            raise InputError(f"{folder} holds no font file ({', '.join(SUFFIXES)}); give a folder of fonts")
+            missing = "holds no font file" if folder.is_dir() else "does not exist"
+            raise InputError(f"fonts: {folder} {missing} ({', '.join(SUFFIXES)}); give a folder of fonts")
         paths += found
     return paths
+
+
+def _is_font(path: Path) -> bool:
+    """By name; macOS leaves hidden files `._NAME.ttf` that are no fonts."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 class Fonts:
@@ -95,11 +113,17 @@ class Fonts:
         return [c for c, ink in seen.items() if ink != absent and any(ink[0]) and c not in capitals]
 
     def covering_fonts(self, text: str) -> int:
-        """The fonts that draw every character of `text`, as bits."""
-        bits = -1
+        """The fonts that draw every character of `text` but white space, as bits."""
+        bits = (1 << len(self.paths)) - 1
         for c in text:
-            bits &= self.covering[c]
+            if not c.isspace():
+                bits &= self.covering[c]
         return bits
+
+    def idle(self) -> list[str]:
+        """Fonts that draw none of the characters."""
+        used = functools.reduce(operator.or_, self.covering.values(), 0)
+        return [path for f, path in enumerate(self.paths) if not used >> f & 1]
 
     def choose(self, rng: np.random.Generator, covering: int, decorative: float = 1.0, capitals: bool = False) -> int:
         """The index of one of the fonts `covering`.
@@ -143,9 +167,10 @@ class Fonts:
             return _ink(self._font(index, size), text)[0]
         placed, pen, em = [], 0.0, initial or size
         for c, following in zip(text, (*text[1:], ""), strict=True):
-            ink, x, y = self._glyph(index, em, c)
-            x += round(pen)
-            placed.append((ink, x, y, x + ink.shape[1], y + ink.shape[0]))
+            if not c.isspace():
+                ink, x, y = self._glyph(index, em, c)
+                x += round(pen)
+                placed.append((ink, x, y, x + ink.shape[1], y + ink.shape[0]))
             pen += max(self._advance(index, c + following if kerned else c) + spacing, 0.1) * em
             em = size
         _, lefts, tops, rights, bottoms = zip(*placed, strict=True)
@@ -186,13 +211,14 @@ def label_faces(texts: Sequence[str], fonts: Sequence[str], size: int = 14) -> t
     fonts: files, tried first; the bundled ones follow. A text that no single font covers becomes its code points.
     """
     named = sorted(str(p) for p in BUNDLED.parent.glob("fonts_*/*") if p.suffix in SUFFIXES)
-    paths = list(dict.fromkeys([*fonts, str(BUNDLED / "Arimo-Regular.ttf"), *named]))
-    known = Fonts(paths, "".join(sorted(set("".join(texts)) - {" "})), case_sensitive=False)
+    paths = list(dict.fromkeys([*fonts, LATIN, *named]))
+    wanted = sorted({c for text in texts for c in text if not c.isspace() and (_simple(c) or features.check("raqm"))})
+    known = Fonts(paths, "".join(wanted), case_sensitive=False)
     shown, faces = [], []
     for text in texts:
-        covering = known.covering_fonts(text.replace(" ", ""))
+        covering = known.covering_fonts(text) if set(text) <= {*wanted, " "} else 0
         shown.append(text if covering else text.encode("ascii", "backslashreplace").decode())
-        best = (covering & -covering).bit_length() - 1 if covering > 0 else 0
+        best = (covering & -covering).bit_length() - 1 if covering else paths.index(LATIN)
         faces.append(ImageFont.truetype(paths[best], size))
     return shown, faces
 

@@ -8,9 +8,11 @@ show 100 samples of them, or of any other source, with their labels.
 
 from __future__ import annotations
 
+import itertools
 import operator
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from jstr.data.synth.compose import Scene
 from jstr.data.synth.fonts import Fonts, font_files
 from jstr.data.synth.style import Style
 from jstr.data.synth.text_sampler import TextSampler
+from jstr.messages import first_few
+from jstr.text import frames_needed
 
 
 class RenderedWords:
@@ -32,11 +36,15 @@ class RenderedWords:
     height: of the images in pixels; their width depends on the word.
     backgrounds: a folder of photographs, whose crops lie behind a share of the words (Style.photographed).
     style: the random ranges. case_insensitive: None derives it from `characters`.
+    frames: T of a CTC model; words that need more frames are drawn again. None: no limit.
 
     Threads may share an instance, and it can be pickled.
 
     Raises:
-      InputError: no fonts, a font that cannot be read, characters that no font has, words outside the charset.
+      InputError: an option of another type or out of range, no fonts, a font that cannot be read, characters that no
+        font has, words outside the charset.
+
+    notes: what the user should know, a line each.
     """
 
     def __init__(
@@ -52,10 +60,10 @@ class RenderedWords:
         style: Style | None = None,
         case_insensitive: bool | None = None,
         backgrounds: str | os.PathLike | None = None,
+        frames: int | None = None,
     ):
-        if not 0 <= seed < 2**64 or size < 1 or max_length < 1 or height < 8:
-            numbers = f"seed={seed}, size={size}, max_length={max_length}, height={height}"
-            raise InputError(f"rendered words: {numbers}; need seed >= 0, size and max_length >= 1, height >= 8")
+        _check_numbers(seed=(seed, 0, 2**64 - 1), size=(size, 1, 2**62), max_length=(max_length, 1, 10_000))
+        _check_numbers(height=(height, 8, 1024))
         self.seed, self.size, self.height = seed, size, height
         self.style = style or Style()
         self.path = f"rendered(seed={seed})"
@@ -64,8 +72,19 @@ class RenderedWords:
         self._fonts = Fonts(font_files(fonts), self._sampler.shown, not self._sampler.case_insensitive)
         photographs = None if backgrounds is None else Photographs(backgrounds)
         self._scene = Scene(self._fonts, self.style, height, self._another, photographs)
-        absent = [c for c in characters if not c.isspace() and not self._fonts.covering[c]]
-        if absent or not characters.strip():
+        self._visible = [c for c in characters if not c.isspace()]
+        self._check_fonts()
+        self.notes = [*self._sampler.notes, *(photographs.notes if photographs else [])]
+        if idle := self._fonts.idle():
+            self.notes.append(f"fonts: {len(idle):,} of {len(self.fonts):,} draw no character: {first_few(idle, 3)}")
+        self._frames = None
+        if frames is not None:
+            self._limit(frames)
+
+    def _check_fonts(self) -> None:
+        """Raises InputError unless the fonts have every character."""
+        absent = [c for c in self._visible if not self._fonts.covering[c]]
+        if absent or not self._visible:
             fonts = f"none of the {len(self._fonts.paths)} fonts"
             raise InputError(
                 f"rendered words: {fonts} has {''.join(absent[:40])!r} of the charset; give fonts that do, "
@@ -94,6 +113,17 @@ class RenderedWords:
         """All labels in order, without rendering."""
         return (self._word(self._rng(i))[0] for i in range(self.size))
 
+    def _limit(self, frames: int) -> None:
+        """Draws no more words that need more than `frames` frames, and says how many there were."""
+        some = min(self.size, 1000)
+        long = [label for label in itertools.islice(self.labels(), some) if frames_needed(label) > frames]
+        self._frames = frames
+        if long:
+            self.notes.append(
+                f"{len(long):,} of the first {some:,} words need more than the {frames} frames of the model, such as "
+                f"{long[0]!r}; shorter ones are drawn instead"
+            )
+
     def _rng(self, i: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, i))
 
@@ -105,10 +135,12 @@ class RenderedWords:
         """(label, shown text, covering fonts as bits): the first draws of an element."""
         for _ in range(100):
             drawn = self._sampler.draw(rng)
-            if drawn is not None and (covering := self._fonts.covering_fonts(drawn[1])):
+            if drawn is None or (self._frames is not None and frames_needed(drawn[0]) > self._frames):
+                continue
+            if covering := self._fonts.covering_fonts(drawn[1]):
                 return *drawn, covering
         # Fonts that share few characters, or words that never fit: a single character always does.
-        c = self._characters.strip()[rng.integers(len(self._characters.strip()))]
+        c = self._visible[rng.integers(len(self._visible))]
         return c, c, self._fonts.covering_fonts(c)
 
     def __repr__(self) -> str:
@@ -116,3 +148,10 @@ class RenderedWords:
             f"RenderedWords(seed={self.seed}, size={self.size}, {len(self._characters)} characters, "
             f"{len(self._fonts.paths)} fonts, {len(self._sampler.words)} words)"
         )
+
+
+def _check_numbers(**numbers: tuple[Any, int, int]) -> None:
+    """Raises InputError when an option, given as (value, smallest, largest), is no whole number between the two."""
+    for name, (value, smallest, largest) in numbers.items():
+        if isinstance(value, bool) or not hasattr(value, "__index__") or not smallest <= value <= largest:
+            raise InputError(f"rendered words: {name}={value!r}; give a whole number from {smallest} to {largest}")

@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from numpy.random import Generator
 
+from jstr.core import InputError
+
 Range = tuple[float, float]
+# Values that are neither shares nor ranges: their limits.
+_LIMITS = {
+    "temper": (0.0, 10.0),
+    "decorative": (0.0, math.inf),
+    "tilt": (0.0, 180.0),
+    "strong_tilt": (0.0, 180.0),
+    "vivid": (0.0, 1.0),
+    "finest": (0.0, math.inf),
+    "faint": (0.0, 255.0),
+}
+# Ranges: how far they may reach, where that is not from 0 to infinity.
+_REACH = {
+    "random_length": (1, math.inf),
+    "spacing": (-0.5, 5.0),
+    "bend": (0.0, 3.0),
+    "texture": (0.0, 10.0),
+    "blur": (0.0, 20.0),
+    "defocus": (0.0, 20.0),
+    "noise": (0.0, 255.0),
+    "sharpening": (0.0, 20.0),
+    "stretch": (0.05, 20.0),
+    "slant": (-2.0, 2.0),
+    "foreshortening": (0.0, 0.9),
+    "margin_x": (-0.3, 20.0),
+    "margin_y": (-0.3, 20.0),
+    "contrast": (0.0, 255.0),
+    "light": (0.0, 1.0),
+    "dimness": (0.0, 1.0),
+    "resolution": (0.01, 1.0),
+    "quality": (0, 100),
+}
 
 
 @dataclass(frozen=True)
@@ -14,6 +50,9 @@ class Style:
     """What is written and how it looks. Shares are probabilities; a pair is the range of a uniform draw.
 
     Lengths are fractions of the height of the text, angles are degrees, tones are grey levels of 0..255.
+
+    Raises:
+      InputError: a value of another type, a share that is no probability, a range that is reversed or too wide.
     """
 
     # What is written.
@@ -102,6 +141,45 @@ class Style:
     sharpening: Range = (0.3, 1.5)
     compressed: float = 0.4
     quality: tuple[int, int] = (15, 85)  # JPEG
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check(field.name, str(field.type), getattr(self, field.name))
+
+
+def _check(name: str, kind: str, value: Any) -> None:
+    """Raises InputError when a field of Style has a value that it cannot take. kind: its annotation."""
+    if kind == "float":
+        low, high = _LIMITS.get(name, (0.0, 1.0))
+        good = _is_number(value) and low <= value <= high
+        wanted = f"a number from {low:g} to {high:g}"
+    elif name == "sizes":
+        good = _are_numbers(value) and len(value) > 0 and all(isinstance(v, int) and 8 <= v <= 400 for v in value)
+        wanted = "whole numbers from 8 to 400"
+    elif name == "hues":
+        rows = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+        good = rows and all(_are_numbers(row, 3) and row[0] >= 0 and row[2] >= 0 for row in value)
+        wanted = "(share, mean, standard deviation) of each hue"
+    elif name in ("kinds", "cases"):
+        good = _are_numbers(value, 3) and min(value) >= 0 and sum(value) > 0
+        wanted = "three shares, not all zero"
+    else:
+        low, high = _REACH.get(name, (0.0, math.inf))
+        good = _are_numbers(value, 2) and low <= value[0] <= value[1] <= high
+        good = good and ("int" not in kind or all(isinstance(v, int) for v in value))
+        wanted = f"(lowest, highest), {'whole numbers ' if 'int' in kind else ''}from {low:g} to {high:g}"
+    if not good:
+        raise InputError(f"rendered style: {name}={value!r}; give {wanted}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_numbers(values: Any, count: int | None = None) -> bool:
+    """Whether `values` are numbers, `count` of them."""
+    fits = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == (count or len(values))
+    return fits and all(map(_is_number, values))
 
 
 def chance(rng: Generator, share: float) -> bool:

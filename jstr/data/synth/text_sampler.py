@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import string
 import unicodedata
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -50,6 +51,8 @@ class TextSampler:
             for c in characters:
                 self._fold.update({v: c for v in (c.lower(), c.upper()) if len(v) == 1 and v not in present})
         written = sorted(self._fold)
+        if " " in characters:  # of phrases; never alone
+            self._fold[" "] = " "
         self._letters = [c for c in written if c.isalpha()]
         self._pools = [self._letters, [c for c in written if c.isupper()], [c for c in written if c.islower()]]
         if caseless := [c for c in self._letters if not c.isupper() and not c.islower()]:
@@ -60,6 +63,7 @@ class TextSampler:
         self.silent = "" if marks or not style.unlabelled_marks else string.punctuation + "£€¢"
         self._after = [c for c in AFTER if c in marks or c in self.silent]
         self._before = [c for c in BEFORE if c in marks or c in self.silent]
+        self.notes: list[str] = []
         self.words, self._cumulative = self._lexicon(words)
 
     @property
@@ -68,21 +72,34 @@ class TextSampler:
         return "".join(self._all) + self.silent
 
     def _lexicon(self, words) -> tuple[list[str], np.ndarray]:
-        if words is None or isinstance(words, (str, os.PathLike)):
-            counts = count_words(words)
-        else:
-            counts = dict.fromkeys(words, 1.0)
-        kept = [(fit, n) for w, n in counts.items() if (fit := self._fit(w)) and len(fit) <= self.max_length]
+        counts = self._count(words)
+        fitting = [(w, fit, n) for w, n in counts.items() if (fit := self._fit(w)) and len(fit) <= self.max_length]
+        kept = [(fit, n) for _, fit, n in fitting]
         if words is not None and not kept:
             raise InputError("rendered words: none of the given words fits the charset and max_length; change them")
+        if words is not None and len(kept) < len(counts):
+            fit_words = {w for w, *_ in fitting}
+            example = next(w for w in counts if w not in fit_words)
+            self.notes.append(
+                f"{len(counts) - len(kept):,} of {len(counts):,} words left out, because the charset lacks a character "
+                f"or max_length={self.max_length} is exceeded, such as {example[:40]!r}"
+            )
         kept = kept or [("", 1.0)]  # a charset without any word of the bundled list
         weights = np.array([n for _, n in kept], np.float64) ** self.style.temper
         return [w for w, _ in kept], np.cumsum(weights)
 
+    def _count(self, words) -> Mapping[str, float]:
+        """Words and how often they occur."""
+        if words is None or isinstance(words, (str, os.PathLike)):
+            return count_words(words, phrase=self.max_length if " " in self._fold else 0)
+        if not isinstance(words, Iterable) or not all(isinstance(w, str) for w in words):
+            raise InputError(f"rendered words: words={words!r} is not a file or a list of words")
+        return dict.fromkeys(words, 1.0)
+
     def _fit(self, text: str) -> str | None:
         """`text` in characters that may be shown, or None."""
         out = []
-        for c in text:
+        for c in " ".join(text.split()):
             if c in self._fold:
                 out.append(c)
             elif c.swapcase() in self._fold:
@@ -119,7 +136,7 @@ class TextSampler:
 
     def _address(self, rng: np.random.Generator) -> str:
         template = ADDRESSES[rng.integers(len(ADDRESSES))]
-        return "".join([self._word(rng) if c == "W" else c for c in template])
+        return "".join([self._word(rng).replace(" ", "") if c == "W" else c for c in template])
 
     def _number(self, rng: np.random.Generator) -> str:
         template = NUMBERS[rng.integers(len(NUMBERS))]
@@ -134,7 +151,7 @@ class TextSampler:
 
     def _random(self, rng: np.random.Generator) -> str:
         low, high = self.style.random_length
-        n = int(rng.integers(low, min(high, self.max_length) + 1))
+        n = int(rng.integers(min(low, self.max_length), min(high, self.max_length) + 1))
         kind = rng.random()
         if kind < 0.75 and self._letters:
             pool = self._pools[rng.integers(3)] or self._letters

@@ -56,3 +56,22 @@ def test_views_are_checked():
     registry.check_view("view0", {"seqclr": {"low": 1, "high": 7}})
     with pytest.raises(InputError, match="view 'view0': seqclr has no hihg .did you mean high.*it takes low, high"):
         registry.check_view("view0", {"seqclr": {"hihg": 7}})
+
+
+@pytest.mark.parametrize("name", sorted(registry.OPS))
+@given(
+    shape=st.one_of(
+        st.tuples(st.integers(1, 12), st.integers(1, 12)),
+        st.tuples(st.just(1), st.integers(1, 2000)),
+        st.tuples(st.integers(1, 2000), st.just(1)),
+        st.tuples(st.integers(2, 40), st.integers(500, 4000)),
+    ),
+    channels=st.sampled_from([1, 3]),
+    seed=st.integers(0, 2**32),
+)
+@few
+def test_operations_take_images_of_any_shape(name, shape, channels, seed):
+    generator = np.random.default_rng(seed)
+    image = generator.integers(0, 256, (*shape, channels), np.uint8)
+    view = registry.apply_view(image, generator, {name: {}})
+    assert view.dtype == np.uint8 and view.ndim == 3 and view.shape[-1] == channels and view.size

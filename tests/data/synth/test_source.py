@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from synth_testing import ONLY_WORDS, SHARES, SMALL_FONTS, TEXT_SHARES
-from testing import write_folder
+from testing import ROOT, write_folder
 
 from jstr.core import InputError
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import word_file
-from jstr.text import NAMED
+from jstr.text import NAMED, frames_needed
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +86,13 @@ def test_bad_input_is_one_clear_line(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "none.txt").write_text("\n")
     (tmp_path / "bad.txt").write_text("one\tmany\n")
+    (tmp_path / "zero.txt").write_bytes("one\ntwo\n".encode("utf-16-le"))
     (tmp_path / "infinite.txt").write_text("one\t-3\ntwo\tinf\n")
     cases = [
         (dict(fonts=tmp_path / "empty"), "holds no font"),
-        (dict(fonts=tmp_path / "absent"), "holds no font"),
+        (dict(fonts=tmp_path / "absent"), "does not exist"),
+        (dict(fonts=5), "5 is not a folder"),
+        (dict(fonts=["bundled", 5]), "not a folder, a file or a list"),
         (dict(fonts=tmp_path / "broken"), "broken.ttf cannot be read"),
         (dict(words=["слово"]), "none of the given words fits"),
         (dict(words=tmp_path / "absent.txt"), "cannot be read"),
@@ -100,8 +103,18 @@ def test_bad_input_is_one_clear_line(tmp_path):
         (dict(words=tmp_path / "none.txt"), "holds no word"),
         (dict(words=[]), "none of the given words fits"),
         (dict(backgrounds=tmp_path / "empty"), "no photograph"),
-        (dict(size=0), "size"),
-        (dict(seed=-1), "seed"),
+        (dict(words=tmp_path / "zero.txt"), "line 1 holds a zero byte"),
+        (dict(words=tmp_path), "cannot be read"),
+        (dict(words=5), "words=5 is not a file"),
+        (dict(words=["one", 5]), "not a file or a list of words"),
+        (dict(size=0), "size=0; give a whole number from 1"),
+        (dict(size="10"), "size='10'; give"),
+        (dict(seed=-1), "seed=-1; give a whole number from 0"),
+        (dict(seed=0.5), "seed=0.5"),
+        (dict(seed=None), "seed=None"),
+        (dict(height=7), "height=7"),
+        (dict(height=10**6), "height=1000000"),
+        (dict(max_length=0), "max_length=0"),
     ]
     for options, message in cases:
         options = dict(dict(seed=0, size=10, characters=NAMED["36"]), **options)
@@ -152,3 +165,46 @@ def test_long_words_and_other_heights(height):
     source = RenderedWords(0, 30, "abc", words=["abc" * 80, "c"], max_length=400, height=height)
     shapes = {source[i]["image"].shape for i in range(30)}
     assert {s[0] for s in shapes} == {height} and max(s[1] for s in shapes) <= 40 * height
+
+
+def test_left_out_words_and_idle_fonts_are_named(tmp_path):
+    shutil.copy(SMALL_FONTS[0], tmp_path / "latin.ttf")
+    shutil.copy(ROOT / "tests/data/fonts/NotoSansHebrew-cut.ttf", tmp_path / "hebrew.ttf")
+    (tmp_path / "._latin.ttf").write_bytes(b"macOS leaves such files")
+    source = RenderedWords(0, 9, "abc", fonts=tmp_path, words=["cab", "xyz", "a" * 99, "ab c"])
+    words, fonts = source.notes
+    assert words.startswith("3 of 4 words left out") and words.endswith("such as 'xyz'")
+    assert fonts.startswith("fonts: 1 of 2 draw no character") and fonts.endswith("hebrew.ttf")
+    assert not RenderedWords(0, 9, NAMED["36"]).notes and not RenderedWords(0, 9, "abc", words=["cab"]).notes
+
+
+def test_phrases_are_kept_where_the_charset_has_a_space(tmp_path):
+    words = ["New York", "Rio  de Janeiro", "Rome"]
+    source = RenderedWords(0, 200, string.ascii_lowercase + " ", words=words, style=ONLY_WORDS)
+    assert set(source.labels()) == {"new york", "rio de janeiro", "rome"} and not source.notes
+    listed = tmp_path / "words.txt"
+    listed.write_text("New York\nRome\nthis line is longer than the model can read\n")
+    labels = set(RenderedWords(0, 200, string.ascii_lowercase + " ", words=listed, style=ONLY_WORDS).labels())
+    assert {"new york", "rome", "line"} <= labels and "new" not in labels
+    assert set(RenderedWords(0, 200, string.ascii_lowercase, words=listed, style=ONLY_WORDS).labels()) >= {
+        "new",
+        "york",
+    }
+    two, one = (RenderedWords(0, 1, "ab ", words=[w], style=ONLY_WORDS, fonts=SMALL_FONTS[0]) for w in ("a b", "ab"))
+    masks = [x._fonts.mask(0, 40, w) for x, w in ((two, "a b"), (one, "ab"))]
+    assert masks[0].shape[1] > masks[1].shape[1] + 6 and masks[0].shape[0] == masks[1].shape[0]
+    assert not masks[0].max(axis=0).all(), "an empty column between the words"
+
+
+def test_words_that_no_alignment_fits_are_drawn_again():
+    free = RenderedWords(0, 300, NAMED["36"])
+    for frames in (1, 4, 8):
+        source = RenderedWords(0, 300, NAMED["36"], frames=frames)
+        pairs = list(zip(free.labels(), source.labels(), strict=True))
+        assert all(frames_needed(label) <= frames for _, label in pairs)
+        assert all(a == b for a, b in pairs if frames_needed(a) <= frames), "others stay as they are"
+        changed = sum(a != b for a, b in pairs)
+        assert source.notes[0].startswith(f"{changed} of the first 300 words need more than the {frames} frames")
+        assert source[3]["label"] == pairs[3][1]
+    assert not RenderedWords(0, 300, NAMED["36"], frames=50).notes
+    assert set(RenderedWords(0, 50, "ab", words=["aa", "ab"], style=ONLY_WORDS, frames=2).labels()) == {"ab"}
