@@ -18,6 +18,7 @@ Array = jax.Array
 Params = Mapping[str, Any]
 ModelState = Mapping[str, Any]  # {"batch_stats": ...} or {}
 Variables = tuple[Params, ModelState]
+Config = Any  # an ml_collections.ConfigDict, whose values have no static types
 Batch = Mapping[str, Mapping[str, Array]]  # stream -> field -> [B, ...]
 Metrics = dict[str, tuple[Array, Array]]  # name -> (sum, count): exact over masks, shards and steps
 LossAndMetrics = tuple[Array, tuple[ModelState, Metrics]]  # (scalar, (model state after the forward passes, metrics))

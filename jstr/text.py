@@ -6,9 +6,10 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,15 +50,24 @@ LAYOUTS = {
 }
 
 
+def _shipped() -> dict[str, Path]:
+    """The charsets of the package that are files, by name."""
+    return {path.stem: path for path in CHARSETS.glob("*.txt")}
+
+
 def read_characters(spec: str) -> str:
     """The characters that `spec` names: "36", "62", "94", "korean", "file:PATH" (without line ends), or itself.
+
+    "literal:" comes before characters that would otherwise be such a name. It repeats a letter, so it is no charset.
 
     Raises:
       InputError: empty, a character twice, or a file that cannot be read.
     """
-    shipped = {path.stem: path for path in CHARSETS.glob("*.txt")}
-    if spec.startswith("file:") or spec in shipped:
-        path = shipped.get(spec) or Path(spec.removeprefix("file:"))
+    shipped = _shipped()
+    if spec.startswith("literal:"):
+        characters = spec.removeprefix("literal:")
+    elif spec.startswith("file:") or spec in shipped:
+        path = shipped.get(spec) or Path(spec.removeprefix("file:")).expanduser()
         try:
             characters = "".join(path.read_text(encoding="utf-8-sig").splitlines())
         except (OSError, UnicodeDecodeError) as error:
@@ -70,6 +80,22 @@ def read_characters(spec: str) -> str:
     if not characters:
         raise InputError(f"charset {spec!r} is empty; give a name (36, 62, 94, korean), a string, or file:PATH")
     return characters
+
+
+def literal(characters: str) -> str:
+    """The spec that stands for exactly these characters, whatever files and names there are."""
+    is_name = characters in NAMED or characters in _shipped() or characters.startswith("file:")
+    return f"literal:{characters}" if is_name else characters
+
+
+def self_contained(charset: Mapping[str, Any]) -> dict[str, Any]:
+    """config.charset with the same characters, decided by no file: to be stored with what was trained on them.
+
+    Raises:
+      InputError: as read_characters.
+    """
+    spec = charset["characters"]
+    return {**charset, "characters": spec if spec in NAMED else literal(read_characters(spec))}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A recogniser in one small file: variables in half precision beside the config that made them.
 
-The package brings one, BUNDLED. Wherever a workdir is read from (evaluate, predict, `jstr.load`, config.init_from),
-such a file may stand instead.
+The package brings one, BUNDLED. It can be given wherever a workdir is read: evaluate, predict, `jstr.load` and
+config.init_from.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from flax import traverse_util
 
-from jstr.core import InputError
+from jstr.core import InputError, ModelState, Params
+from jstr.text import self_contained
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "reader.npz"
 SUFFIX = ".npz"
@@ -24,8 +25,10 @@ def is_packed(path: str | os.PathLike) -> bool:
     return str(path).endswith(SUFFIX)
 
 
-def save(path: str | os.PathLike, params, model_state, meta: dict) -> None:
-    """Writes {"params", "model_state"} and meta. Matrices and kernels become float16, vectors stay float32."""
+def save(path: str | os.PathLike, params: Params, model_state: ModelState, meta: dict) -> None:
+    """Writes params, model_state and meta. Matrices and kernels become float16, vectors stay float32."""
+    if "charset" in meta["config"]:
+        meta = meta | {"config": meta["config"] | {"charset": self_contained(meta["config"]["charset"])}}
     flat = traverse_util.flatten_dict({"params": params, "model_state": model_state}, sep="/")
     flat = {name: _small(np.asarray(x)) for name, x in flat.items()}
     with open(path, "wb") as file:  # np.savez would add a suffix of its own
@@ -41,7 +44,7 @@ def load(path: str | os.PathLike) -> tuple[dict, dict]:
     """(meta, {"params", "model_state"}), float32.
 
     Raises:
-      InputError: a file that is not there or is not one of ours.
+      InputError: the file is missing or not a packed recogniser.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -36,7 +36,7 @@ def commit() -> str:
 
 
 def machine() -> str:
-    """What this runs on, for results: devices, processor, cores, versions."""
+    """Devices, cores, processor and versions, for results."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

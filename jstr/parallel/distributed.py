@@ -1,8 +1,8 @@
-"""Many processes that train as one: how they find each other, who speaks, and what they must agree on.
+"""Several processes that train as one: how they find each other, which one logs, and what they must agree on.
 
-Every process runs the same program on its own devices. Process 0 alone prints, and writes metrics, pictures and
-results; all write their part of a checkpoint. Evaluation is repeated by each of them on its first device: the sets are
-small, nothing needs to be exchanged, and what a score decides is decided by that of process 0.
+Every process runs the same program on its own devices. Only process 0 prints and writes metrics, images and results;
+all of them write their part of a checkpoint. Each repeats the evaluation on its first device: the sets are small and
+nothing has to be exchanged. Where a score decides something, the score of process 0 does.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from jax.sharding import Mesh
 from jstr.core import InputError
 from jstr.parallel import sharding
 
-# Steps between a wish to stop and the stop. The answer of a step is looked at when the device has long computed it.
+# Steps between a request to stop and the stop: by then the device has computed the answer, so nothing waits for it.
 DELAY = 2
 
 
 def start(coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
     """Joins the processes of this run, before anything else is done with jax; a single machine starts without it.
 
-    With arguments: HOST:PORT of process 0, how many processes there are and which one this is; num_processes=1 is a
-    single one wherever it runs. Without: as Slurm (srun), Open MPI (mpirun) or Cloud TPU say.
+    coordinator: HOST:PORT of process 0. process_id: which of them this is. num_processes=1: a single process wherever
+    it runs. Without arguments Slurm (srun), Open MPI (mpirun) or Cloud TPU decide.
 
     Raises:
-      InputError: some of the arguments without the others, or the processes did not find each other.
+      InputError: only some of the arguments, or the processes did not find each other.
     """
     if num_processes == 1:
         return
@@ -46,7 +46,7 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
         raise InputError("give --coordinator=HOST:PORT, --num_processes and --process_id together, or none of them")
     if coordinator is None and not _in_cluster():
         return
-    if coordinator is not None and not (":" in coordinator and 0 <= process_id < num_processes):
+    if coordinator is not None and not (":" in coordinator and 0 <= (process_id or 0) < (num_processes or 0)):
         raise InputError("--coordinator is HOST:PORT, and --process_id counts from 0 to --num_processes - 1")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM away from the training loop
     try:
@@ -62,7 +62,7 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
 
 
 def _in_cluster() -> bool:
-    """Whether jax.distributed.initialize() is to find out by itself. One Slurm task is a plain single machine."""
+    """Whether jax.distributed.initialize() can find the others by itself. A single Slurm task is a single machine."""
     for count, rank in (("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"), ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")):
         if rank in os.environ and int(os.environ.get(count, "1")) > 1:
             return True
@@ -78,7 +78,7 @@ def is_lead_host() -> bool:
 
 @contextlib.contextmanager
 def abort_on_failure() -> Iterator[None]:
-    """Inside it, a process that fails ends at once. Else it would wait for the others at its end, and they for it."""
+    """A context in which a failing process ends at once, instead of waiting for the others while they wait for it."""
     try:
         yield
     except BaseException:
@@ -88,9 +88,9 @@ def abort_on_failure() -> Iterator[None]:
 
 
 class SyncedStop:
-    """Whether any process was asked to stop: the same answer on all of them after the same step.
+    """Whether any process was asked to stop: all of them get the same answer after the same step.
 
-    Called once after every dispatch. On several processes the answer comes DELAY calls late, so that nobody waits.
+    To be called once after every dispatch. With several processes the answer is DELAY calls late, so that none waits.
     """
 
     def __init__(self, mesh: Mesh):
@@ -107,24 +107,24 @@ class SyncedStop:
 
 
 def broadcast_from_lead(value: float | None) -> float | None:
-    """The value of process 0, on all."""
+    """The value of process 0, on all processes."""
     if jax.process_count() == 1 or value is None:
         return value
     return float(np.frombuffer(_of_lead(np.float64(value).tobytes()), np.float64)[0])
 
 
 def check_same(text: str, what: str) -> None:
-    """Raises InputError, on all processes, where `text` differs between them."""
+    """Raises InputError on all processes if `text` differs between them. what: the name of what differs."""
     if jax.process_count() == 1:
         return
     sums = multihost_utils.process_allgather(np.uint32(zlib.crc32(text.encode())))
     others = [str(i) for i in range(len(sums)) if sums[i] != sums[0]]
     if others:
-        raise InputError(f"process {', '.join(others)} and process 0 have not the same {what}; start all of them alike")
+        raise InputError(f"process {', '.join(others)} and process 0 differ in {what}; start all of them alike")
 
 
 def check_shared(folder: str | Path) -> None:
-    """Raises InputError, on all processes, where `folder` is not one that all of them see."""
+    """Raises InputError on all processes unless they all see the same `folder`."""
     if jax.process_count() == 1:
         return
     file = Path(folder) / f".{uuid.UUID(bytes=_of_lead(uuid.uuid4().bytes))}"

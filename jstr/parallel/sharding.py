@@ -1,9 +1,13 @@
-"""One mesh over the devices of all processes, with two axes. The batch is split over both; parameters, optimiser and
-teacher over `fsdp` alone, so with fsdp=1 every device holds the whole state."""
+"""One mesh over the devices of all processes, with two axes.
+
+The batch is split over both; parameters, optimiser and teacher only over `fsdp`, so with fsdp=1 every device holds the
+whole state.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,14 +16,14 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jstr.core import InputError
 
 AXES = ("data", "fsdp")
-SMALL = 2**14  # arrays with fewer numbers are copied to every device: gathering them would cost more than it saves
+SMALL = 2**14  # arrays with fewer elements are replicated: gathering them would cost more than it saves
 
 
 def make_mesh(shape: Mapping[str, int] | None = None, devices: Sequence | None = None) -> Mesh:
-    """The mesh of config.mesh, dict(data=-1, fsdp=1) by default; -1: as many as there are devices.
+    """The mesh of config.mesh, by default dict(data=-1, fsdp=1); -1 is what the devices leave for that axis.
 
-    Devices of one process lie next to each other, so the shares of the processes make up the batch in their order, and
-    an `fsdp` group stays within one host where that has enough devices. devices: those of all processes, by default.
+    Devices of one process are neighbours, so the shares of the processes make up the batch in their order, and an
+    `fsdp` group stays within one host if that has enough devices. devices: by default those of all processes.
 
     Raises:
       InputError: the axes do not multiply to the number of devices, or have other names.
@@ -33,12 +37,12 @@ def make_mesh(shape: Mapping[str, int] | None = None, devices: Sequence | None =
     unknown = [axis for axis, n in sizes.items() if n == -1]
     if len(unknown) > 1 or len(devices) % fixed or (not unknown and fixed != len(devices)):
         raise InputError(f"{given} does not fit the {len(devices)} devices: data * fsdp must be {len(devices)}")
-    shape = [sizes[axis] if sizes[axis] != -1 else len(devices) // fixed for axis in AXES]
-    return Mesh(np.array(devices).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+    lengths = [sizes[axis] if sizes[axis] != -1 else len(devices) // fixed for axis in AXES]
+    return Mesh(np.array(devices).reshape(lengths), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The leading axis over the devices."""
+    """Splits the leading axis over all devices."""
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
@@ -47,10 +51,11 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def layout(state, mesh: Mesh):
-    """The sharding of every array (or shape) of a training state.
+def layout(state: Any, mesh: Mesh) -> Any:
+    """The sharding of every array (or shape) of a training state, a tree like it.
 
-    Arrays of at least SMALL numbers are split over `fsdp` along the longest axis that it divides, the others copied.
+    Arrays of at least SMALL elements are split over `fsdp` along the longest axis that it divides; the others are
+    replicated.
     """
     return jax.tree.map(lambda x: NamedSharding(mesh, _spec(x.shape, mesh.shape["fsdp"])), state)
 
@@ -64,10 +69,10 @@ def _spec(shape: tuple[int, ...], parts: int) -> PartitionSpec:
 
 
 def gather_parameters(loss: Callable, mesh: Mesh) -> Callable:
-    """An Objective's loss, for parameters and a teacher that lie in `layout`.
+    """An Objective's loss, for parameters and a teacher in the sharding of `layout`.
 
-    It gathers them, each when it is needed, so gradients come out of sums over all devices, of which every device keeps
-    its part. Without this XLA may choose to move activations instead.
+    It gathers each of them when it is needed; the gradient is reduced over all devices, and each keeps its part.
+    Without this XLA may choose to move activations instead.
     """
     if mesh.shape["fsdp"] == 1:
         return loss
@@ -79,13 +84,13 @@ def gather_parameters(loss: Callable, mesh: Mesh) -> Callable:
     return gathered
 
 
-def constrain_state(state, mesh: Mesh):
-    """Within a compiled step: its new state, lying as the old one did."""
+def constrain_state(state: Any, mesh: Mesh) -> Any:
+    """Within a compiled step: the new state, in the sharding of the old one."""
     return jax.lax.with_sharding_constraint(state, layout(state, mesh))
 
 
-def to_local_device(tree, mesh: Mesh):
-    """Every array of `tree` whole, on this process's first device. All processes must call it."""
+def to_local_device(tree: Any, mesh: Mesh) -> Any:
+    """`tree` with every array whole on this process's first device. All processes must call it."""
     return jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(tree, replicated(mesh)))
 
 
@@ -95,7 +100,7 @@ def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:
         raise InputError(f"{name}={batch_size} must be a positive multiple of the {mesh.size} devices")
 
 
-def put_batch(batch, mesh: Mesh):
-    """Host arrays [B / processes, ...] of this process to global arrays [B, ...] split over the devices."""
+def put_batch(batch: Any, mesh: Mesh) -> Any:
+    """Host arrays [B / processes, ...] of this process to global arrays [B, ...], split over the devices."""
     sharding = batch_sharding(mesh)
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch)

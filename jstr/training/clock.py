@@ -1,4 +1,4 @@
-"""The training clock: seconds over all restarts, and the share of them spent waiting for data."""
+"""The training clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Clock:
-    """Seconds spent training, over all restarts, and the share of them spent waiting for data."""
+    """`total` seconds over all restarts, `here` since this start, and of these the seconds `waited` for data."""
 
     def __init__(self, seconds_before: float = 0.0):
         self._before = seconds_before

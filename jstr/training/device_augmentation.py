@@ -12,7 +12,7 @@ import jax
 
 from jstr.augment.device import cr, seqclr
 from jstr.augment.device.base import Base
-from jstr.core import Array, Batch, InputError, Objective
+from jstr.core import Array, Batch, Config, InputError, Objective
 from jstr.data.fields import BASE, BASE_SIZE, FILLED, image_fields, image_views
 from jstr.data.sources.text_corpus import NOISED
 from jstr.messages import check_choice
@@ -21,7 +21,7 @@ OPS = {"seqclr": seqclr.seqclr, "cr_weak": cr.cr_weak, "cr_strong": cr.cr_strong
 VIEWS_KEY = 0x76696577  # separates the keys of views from those of the objective, which fold in small numbers or split
 
 
-def on_device(objective: Objective, config) -> Objective:
+def on_device(objective: Objective, config: Config) -> Objective:
     """The objective with streams that hold `base` instead of views, which its loss makes; unchanged for "host".
 
     Keys come from the step and the stream, so a resumed run makes the same views. Each part of an accumulated step has
@@ -54,7 +54,7 @@ def on_device(objective: Objective, config) -> Objective:
     return objective._replace(streams=streams, init=init, loss=loss, show=None, measure=None)
 
 
-def device_views(streams: Mapping[str, tuple[str, ...]], config) -> dict[str, dict[str, dict]]:
+def device_views(streams: Mapping[str, tuple[str, ...]], config: Config) -> dict[str, dict[str, dict]]:
     """Stream -> image field -> view, for the streams that have a view with an operation.
 
     Raises:
@@ -99,7 +99,9 @@ def draw_views(
     result = {f: x for f, x in rows.items() if f not in (BASE, BASE_SIZE)}
     for number, (field, view) in enumerate(views.items()):
         images = base.images
-        for i, (op, parameters) in enumerate(view.items() if key is not None else ()):
+        for i, (op, parameters) in enumerate(view.items()):
+            if key is None:
+                break
             own = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, stream), number), i)
             images = OPS[op](base._replace(images=images), own, **parameters)
         result[field] = images

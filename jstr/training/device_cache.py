@@ -1,7 +1,7 @@
 """Data in device memory: the streams that config.device_data names are decoded and resized once, and stay there.
 
-Each step then takes its rows by their numbers. These come from the same shuffling, repeating and mixing as elsewhere,
-so the order of a seed is the same, and a position in the data is a number still.
+Each step then takes its rows by number. The numbers come from the usual shuffling, repeating and mixing, so a seed
+gives the same order as without the cache.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from jstr.core import Array, Batch, InputError
 from jstr.data.pipeline import TrainData
 from jstr.parallel import sharding
 
-SHARE = 0.8  # of the memory that is free may be taken; the training step needs the rest
+SHARE = 0.8  # of the free memory; the training step needs the rest
 
 
 class DeviceData:
     """The fields of every row of the streams in `data.resident`, split over all devices of the mesh.
 
-    Every process decodes the rows that its own devices hold. broken: keys of broken images that it met; each was
+    Every process decodes the rows that its own devices hold. broken: keys of the broken images it met; each was
     replaced by the next good one.
 
     Raises:
@@ -43,19 +43,22 @@ class DeviceData:
         self._take = jax.jit(jax.shard_map(_take_rows, mesh=mesh, in_specs=(where, where), out_specs=where))
 
     def put(self, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Batch:
-        """sharding.put_batch, and rows instead of their numbers (int32 [B]) in the streams that are here."""
+        """sharding.put_batch, with the rows [B, ...] in place of their numbers (int32 [B]) in the cached streams."""
         batch = sharding.put_batch(arrays, self._mesh)
         return {n: self._take(self._fields[n], x["row"]) if n in self._fields else x for n, x in batch.items()}
 
     def _load(self, name: str, rows: grain.MapDataset) -> dict[str, Array]:
         start, count = time.monotonic(), self._mesh.size
         per_device = -(-len(rows) // count)
-        first = {field: np.asarray(x) for field, x in rows[0].items() if field not in ("key", "broken")}
+        first = {field: np.asarray(x) for field, x in (rows[0] or {}).items() if field not in ("key", "broken")}
         size = per_device * sum(x.nbytes for x in first.values())
         self._check_fits(name, size, len(rows))
         print(f"{name}: decoding {len(rows):,} images into device memory", flush=True)
-        split, parts = sharding.batch_sharding(self._mesh), {field: [] for field in first}
-        for device, (part,) in split.addressable_devices_indices_map((per_device * count,)).items():
+        split = sharding.batch_sharding(self._mesh)
+        parts: dict[str, list] = {field: [] for field in first}
+        places = split.addressable_devices_indices_map((per_device * count,)) or {}
+        for device, index in places.items():
+            (part,) = index or (slice(0),)
             begin = part.start or 0
             for field, array in self._decode(rows[begin : begin + per_device], per_device, first).items():
                 parts[field].append(jax.device_put(array, device))
@@ -67,7 +70,7 @@ class DeviceData:
         }
 
     def _decode(self, rows: grain.MapDataset, length: int, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """All rows, in order, as arrays [length, ...]; what is missing at the end is zero and never read."""
+        """All rows, in order, as arrays [length, ...]; the end is padded with zeros, which are never read."""
         arrays = {field: np.zeros((length, *x.shape), x.dtype) for field, x in like.items()}
         options = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=256)
         for i, sample in enumerate(rows.to_iter_dataset(options)):
@@ -87,7 +90,7 @@ class DeviceData:
 
 
 def _free_bytes(device) -> int:
-    """Of a device; of this machine's memory for each of its devices, where they do not tell."""
+    """Free memory of a device; if it does not report any, its share of the free memory of this machine."""
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
@@ -95,8 +98,9 @@ def _free_bytes(device) -> int:
 
 
 def _take_rows(fields: dict[str, Array], rows: Array) -> dict[str, Array]:
-    """On each device: its part of the fields [N / devices, ...] and of the row numbers [B / devices] -> its part of
-    the batch. Each device reads the rows that it holds for all, and the sums over the devices are the rows."""
+    """On each device: its part of the fields [N / devices, ...] and of the row numbers [B / devices] to its part of
+    the batch [B / devices, ...]. Each device reads the rows it holds for all others; a sum over devices joins them.
+    """
     axes = sharding.AXES
     length = len(next(iter(fields.values())))
     mine = jax.lax.all_gather(rows, axes, tiled=True) - jax.lax.axis_index(axes) * length

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ml_collections import ConfigDict
-
 from jstr.checkpoints.provenance import commit, machine
-from jstr.core import Objective, Recognizer
+from jstr.core import Config, Objective, Recognizer
 from jstr.inference import predictions_file, score
 from jstr.inference.reader import load
 from jstr.messages import duration
@@ -55,7 +53,7 @@ def _write_results(parts: Parts, step: int, scores: dict[str, Score], validation
     print("\n".join(table(part) for part in (own, others) if part))
 
 
-def what_next(config: ConfigDict, objective: Objective, model: Recognizer, workdir: str) -> str:
+def what_next(config: Config, objective: Objective, model: Recognizer, workdir: str) -> str:
     """What to type next."""
     if "logits" not in objective.requires:
         return f"Only the encoder has learned; go on with configs/probe.py or configs/finetune.py:encoder={workdir}"

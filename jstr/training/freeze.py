@@ -1,4 +1,4 @@
-"""Parts of a model that do not learn: their parameters get no gradient, and they run as in evaluation."""
+"""Frozen parts of a model: their parameters get no gradient, and they run in evaluation mode."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jstr.core import Objective, is_under
 def freeze(objective: Objective, prefixes: Iterable[str]) -> Objective:
     """The objective with the parameters under `prefixes` ("model/extractor") held fixed.
 
-    Nothing is computed for a gradient that would not be used. A frozen part of the model also runs with train=False:
-    its batch norm neither uses nor moves the statistics of the batch, and it drops nothing out.
+    Gradients of frozen parameters are not computed. A frozen part of the model also runs with train=False: its batch
+    norm neither uses nor updates batch statistics, and it has no dropout.
     """
     prefixes = tuple(prefixes)
     if not prefixes:

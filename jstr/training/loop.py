@@ -7,8 +7,8 @@ import time
 from itertools import islice
 
 import jax
-from ml_collections import ConfigDict
 
+from jstr.core import Config
 from jstr.data.sample_filter import BrokenImageTracker
 from jstr.metrics import Score
 from jstr.parallel import distributed
@@ -21,7 +21,7 @@ from jstr.training.stop_signal import Stop
 from jstr.training.tracker import Tracker
 
 
-def run(config: ConfigDict, workdir: str) -> dict[str, Score]:
+def run(config: Config, workdir: str) -> dict[str, Score]:
     """Trains as `config` says, from where `workdir` left off; returns the final scores.
 
     Raises:

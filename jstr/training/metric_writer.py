@@ -9,14 +9,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from PIL import Image
 from tensorboardX import SummaryWriter
 
-from jstr.core import Metrics, NonFinite
+from jstr.core import Config, Metrics, NonFinite
 from jstr.messages import duration, first_few
 from jstr.metrics import Score
 from jstr.parallel import distributed
@@ -31,7 +31,9 @@ class MetricWriter:
     saved: what the checkpoint that the run continues from says beside the state, or None.
     """
 
-    def __init__(self, workdir: str, config: ConfigDict, schedule: Callable, clock: Clock, saved: dict | None = None):
+    def __init__(
+        self, workdir: str, config: Config, schedule: Callable[[int], Any], clock: Clock, saved: dict | None = None
+    ):
         step, sums = (saved["step"], saved["sums"]) if saved else (0, {})
         self._is_lead = distributed.is_lead_host()  # the other processes measure the same and write nothing
         path = Path(workdir) / "metrics.jsonl" if self._is_lead else Path(os.devnull)
@@ -57,7 +59,7 @@ class MetricWriter:
         """
         self._number = number
         self._pending.append((number, metrics, keys))
-        if self._since is None:  # the first dispatch compiles: it is not in the rate
+        if self._since is None:  # the first dispatch compiles and is left out of the rate
             jax.block_until_ready(metrics)
             self._since = (self.clock.here, self.clock.waited, number)
         if number % self._log_every == 0 or number == self._steps:
@@ -98,7 +100,7 @@ class MetricWriter:
         means = {k: value / count for k, (value, count) in self.sums.items() if count}
         self.sums = {}
         now, waited = self.clock.here, self.clock.waited
-        then, waited_then, number_then = self._since
+        then, waited_then, number_then = self._since or (now, waited, self._number)
         self._since = (now, waited, self._number)
         seconds, done = now - then, self._number - number_then
         rate = done / seconds if done and seconds > 0 else float("nan")

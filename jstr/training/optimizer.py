@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from jstr.core import InputError, Params, is_under
+from jstr.core import Config, InputError, Params, is_under
+from jstr.messages import check_choice
 
 
-def one_cycle(peak: float, steps: int, *, warmup: float = 0.3, start_div: float = 20.0, end_div: float = 20_000.0):
+def one_cycle(
+    peak: float, steps: int, *, warmup: float = 0.3, start_div: float = 20.0, end_div: float = 20_000.0
+) -> optax.Schedule:
     """Cosine up to `peak` at step `warmup * steps - 1`, cosine down to peak / end_div at the last step.
 
-    Smith and Topin 2019, in the form of the published STR runs (recognizers.md section 8, oracle 11.4).
+    Smith and Topin 2019, as torch.optim.lr_scheduler.OneCycleLR has it with the defaults of STR-Fewer-Labels.
     """
     start, end = peak / start_div, peak / end_div
     top, last = max(warmup * steps - 1, 1e-9), max(steps - 1, 1)
@@ -31,15 +32,15 @@ def one_cycle(peak: float, steps: int, *, warmup: float = 0.3, start_div: float 
     return schedule
 
 
-def warmup_cosine(peak: float, steps: int, *, warmup: float = 0.05):
+def warmup_cosine(peak: float, steps: int, *, warmup: float = 0.05) -> optax.Schedule:
     """Linear from 0 to `peak` over `warmup * steps` steps, then cosine to 0."""
     return optax.warmup_cosine_decay_schedule(0.0, peak, max(int(warmup * steps), 1), steps)
 
 
-def warmup_stable_decay(peak: float, steps: int, *, warmup_steps: int = 500, decay: float = 0.3):
+def warmup_stable_decay(peak: float, steps: int, *, warmup_steps: int = 500, decay: float = 0.3) -> optax.Schedule:
     """Linear from 0 to `peak` over `warmup_steps`, then `peak`, then linear to 0 over the last `decay * steps` steps.
 
-    Until the decay begins it does not depend on `steps`, so a checkpoint from before can go on as part of a longer run
+    Before the decay it does not depend on `steps`, so a checkpoint from there may continue as part of a longer run
     (Hägele et al. 2024).
     """
     start = max(round((1 - decay) * steps), warmup_steps)
@@ -47,12 +48,15 @@ def warmup_stable_decay(peak: float, steps: int, *, warmup_steps: int = 500, dec
     return optax.join_schedules([optax.linear_schedule(*part) for part in parts], [start])
 
 
-def constant(peak: float, steps: int):
+def constant(peak: float, steps: int) -> optax.Schedule:
+    """`peak` at every step."""
     return lambda step: jnp.full_like(jnp.asarray(step, jnp.float32), peak)
 
 
-def multi_step(peak: float, steps: int, *, drops: tuple[float, ...] = (0.6, 0.8), factor: float = 0.1):
-    """`peak`, times `factor` from each of these shares of the steps on (ABINet, SemiMTR)."""
+def multi_step(
+    peak: float, steps: int, *, drops: tuple[float, ...] = (0.6, 0.8), factor: float = 0.1
+) -> optax.Schedule:
+    """`peak`, multiplied by `factor` at each of these shares of the steps (ABINet, SemiMTR)."""
     return optax.piecewise_constant_schedule(peak, {round(drop * steps): factor for drop in drops})
 
 
@@ -63,28 +67,29 @@ SCHEDULES = {
     "constant": constant,
     "multi_step": multi_step,
 }
-# Each takes the gradient to a direction; the learning rate and weight decay are applied afterwards.
+# Each turns the gradient into a direction; learning rate and weight decay are applied afterwards.
 OPTIMIZERS = {"adam": optax.scale_by_adam, "adamw": optax.scale_by_adam, "adadelta": optax.scale_by_adadelta}
 
 
-def make_schedule(config, steps: int) -> Callable:
+def make_schedule(config: Config, steps: int) -> optax.Schedule:
     """Learning rate by step. config: name and the keyword arguments of that schedule."""
     options = dict(config)
     name = options.pop("name")
-    if name not in SCHEDULES:
-        raise InputError(f"unknown schedule {name!r}; choose one of {', '.join(SCHEDULES)}")
+    check_choice("config.optimizer.schedule.name", name, SCHEDULES)
     return _call(SCHEDULES[name], "config.optimizer.schedule", options.pop("peak"), steps, **options)
 
 
-def make_optimizer(config, steps: int, params: Params) -> tuple[optax.GradientTransformation, Callable]:
+def make_optimizer(config: Config, steps: int, params: Params) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """(optax transformation, learning-rate schedule) from config.optimizer.
 
     `rules` maps a parameter prefix ("model/features") to any of: `lr` (multiplier), `weight_decay` (instead of the
-    global one), `frozen`. `l2`, if there, is a penalty within the gradient, as torch's Adam has it, on all but biases
-    and scales. The longest matching prefix wins; a prefix that matches nothing raises InputError.
+    global one), `frozen`. `l2` is a penalty within the gradient, as torch's Adam has it, on all parameters but biases
+    and scales. The longest matching prefix wins.
+
+    Raises:
+      InputError: an unknown name or option, or a prefix that matches no parameter.
     """
-    if config.name not in OPTIMIZERS:
-        raise InputError(f"unknown optimizer {config.name!r}; choose one of {', '.join(OPTIMIZERS)}")
+    check_choice("config.optimizer.name", config.name, OPTIMIZERS)
     schedule = make_schedule(config.schedule, steps)
     rules = _rules_by_leaf(config.get("rules", {}), params)
     scale = jax.tree.map(lambda r: 0.0 if r.get("frozen") else r.get("lr", 1.0), rules, is_leaf=_is_rule)
@@ -103,12 +108,12 @@ def make_optimizer(config, steps: int, params: Params) -> tuple[optax.GradientTr
 
 
 def _l2(params: Params, amount: float):
-    """`amount` at every leaf that is no bias and no scale of a norm, else 0."""
+    """`amount` at every leaf but biases ("bias", "classifier_bias") and the scales of norms, where it is 0."""
     flat = traverse_util.flatten_dict(params)
-    return traverse_util.unflatten_dict({k: 0.0 if k[-1] in ("bias", "scale") else amount for k in flat})
+    return traverse_util.unflatten_dict({k: 0.0 if k[-1].endswith(("bias", "scale")) else amount for k in flat})
 
 
-def frozen_prefixes(config) -> list[str]:
+def frozen_prefixes(config: Config) -> list[str]:
     """The parameter prefixes that the rules of config.optimizer freeze."""
     return [prefix for prefix, rule in dict(config.get("rules", {})).items() if rule.get("frozen")]
 

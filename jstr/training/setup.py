@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 
 from jstr.checkpoints import checkpoint
 from jstr.checkpoints.provenance import commit, machine
-from jstr.core import Array, Batch, InputError, Objective, TrainState
+from jstr.checkpoints.resume import check_resume
+from jstr.core import Array, Config, InputError, Objective, TrainState
 from jstr.data.pipeline import TrainData, example_batch
 from jstr.data.source_config import eval_specs
 from jstr.data.sources.configured import open_images
@@ -22,15 +23,15 @@ from jstr.inference.reader import Reader
 from jstr.models import example_input
 from jstr.objectives import make_objective
 from jstr.parallel import sharding
+from jstr.text import self_contained
 from jstr.training import ema_teacher
 from jstr.training.device_augmentation import on_device
 from jstr.training.freeze import freeze
+from jstr.training.initial_weights import with_other_weights
 from jstr.training.optimizer import frozen_prefixes, make_optimizer
 from jstr.training.train_step import cpu_option, make_train_step
 from jstr.training.validate_config import check_run
 from jstr.training.validation import Validation
-
-Schedule = Callable[[Any], Any]  # step -> learning rate
 
 
 class Prepared(NamedTuple):
@@ -46,7 +47,7 @@ class Prepared(NamedTuple):
     validation_objective: Objective
 
 
-def prepare(config: ConfigDict) -> Prepared:
+def prepare(config: Config) -> Prepared:
     """Model and objective of a config, checked against each other.
 
     Raises:
@@ -75,7 +76,7 @@ class Parts(NamedTuple):
     None.
     """
 
-    config: ConfigDict
+    config: Config
     workdir: str
     mesh: Mesh
     reader: Reader
@@ -86,12 +87,14 @@ class Parts(NamedTuple):
     unread: Any
 
 
-def open_parts(config: ConfigDict, workdir: str) -> Parts:
+def open_parts(config: Config, workdir: str) -> Parts:
     """Opens and checks everything that can be wrong before training starts; prints what the user should know of it.
 
     Raises:
       InputError: the config, the workdir or the data cannot be used.
     """
+    config = config.copy_and_resolve_references()
+    config.charset = ConfigDict(self_contained(config.charset))  # the file of characters may change or go
     mesh = sharding.make_mesh(config.mesh)
     check_run(config, workdir, mesh)
     print(f"jstr at commit {commit()}, {machine()}")
@@ -118,7 +121,7 @@ class Start(NamedTuple):
 
     state: TrainState
     optimizer: optax.GradientTransformation
-    schedule: Schedule
+    schedule: optax.Schedule
     checkpoints: checkpoint.Checkpoints
     saved: dict | None
 
@@ -135,14 +138,14 @@ def start_or_continue(parts: Parts) -> Start:
     checkpoints = checkpoint.Checkpoints(parts.workdir, config.keep_checkpoints, bool(config.keep_best))
     saved_config = checkpoints.newest_config()
     if saved_config:
-        for line in checkpoint.check_resume(saved_config, config.to_dict()):
+        for line in check_resume(saved_config, config.to_dict()):
             print(line)
     restored, saved = checkpoints.restore(state), None
     if restored:
         state, saved = restored
         print(f"continuing from step {saved['step']:,} of {parts.workdir}", flush=True)
     else:
-        state, lines = _with_other_weights(config, state)
+        state, lines = with_other_weights(config, state)
         print("".join(f"{line}\n" for line in lines), end="", flush=True)
         state = jax.device_put(state, sharding.layout(state, mesh))
     checkpoint.write_config(parts.workdir, config.to_dict())
@@ -151,22 +154,9 @@ def start_or_continue(parts: Parts) -> Start:
     return Start(state, optimizer, schedule, checkpoints, saved)
 
 
-def _with_other_weights(config: ConfigDict, state: TrainState) -> tuple[TrainState, list[str]]:
-    """The state with the weights of other runs and the teacher that the config names, and lines that say so."""
-    lines = []
-    if config.init_from:
-        rows, excused = config.init_from, config.init_allow_missing
-        params, model_state, lines = checkpoint.init_from(state.params, state.model_state, rows, excused)
-        state = state.replace(params=params, model_state=model_state)
-    if config.teacher:
-        state, more = ema_teacher.start(config, state)
-        lines += more
-    return state, lines
-
-
 def make_state(
-    config: ConfigDict, objective: Objective, example: Batch, mesh: Mesh
-) -> tuple[TrainState, optax.GradientTransformation, Schedule]:
+    config: Config, objective: Objective, example: Any, mesh: Mesh
+) -> tuple[TrainState, optax.GradientTransformation, optax.Schedule]:
     """(state at step 0 on the mesh, optimiser, learning-rate schedule). example: a batch whose shapes are read."""
     key = jax.random.PRNGKey(config.seed)
     begin, optimizer, schedule = plan_state(config, objective, example)
@@ -177,8 +167,8 @@ def make_state(
 
 
 def plan_state(
-    config: ConfigDict, objective: Objective, example: Batch
-) -> tuple[Callable[[Array], TrainState], optax.GradientTransformation, Schedule]:
+    config: Config, objective: Objective, example: Any
+) -> tuple[Callable[[Array], TrainState], optax.GradientTransformation, optax.Schedule]:
     """(key -> state at step 0, optimiser, learning-rate schedule): make_state before any array exists."""
     shapes = jax.eval_shape(lambda: example)
     params, _ = jax.eval_shape(objective.init, jax.random.PRNGKey(0), shapes)
@@ -193,8 +183,6 @@ def plan_state(
     return begin, optimizer, schedule
 
 
-def make_step(
-    config: ConfigDict, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
-) -> Callable:
+def make_step(config: Config, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh) -> Callable:
     """The training step that a config describes, see make_train_step."""
     return make_train_step(objective, optimizer, mesh, config.teacher, accumulate=config.accumulate, remat=config.remat)

@@ -8,7 +8,10 @@ import sys
 
 
 class Stop:
-    """Inside it, the first Ctrl-C or SIGTERM only sets `requested`, so that the loop can save; a second interrupts."""
+    """A context in which the first Ctrl-C or SIGTERM only sets `requested`, so that the loop can save.
+
+    The second one interrupts.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -17,7 +20,7 @@ class Stop:
         self._before = {}
 
     def __enter__(self) -> Stop:
-        with contextlib.suppress(ValueError):  # not in the main thread: whoever runs us there handles signals
+        with contextlib.suppress(ValueError):  # not in the main thread, which then handles signals itself
             self._before = {s: signal.signal(s, self._handle) for s in self.SIGNALS}
         return self
 

@@ -27,12 +27,12 @@ def make_train_step(
 ) -> Callable[..., tuple[TrainState, Metrics]]:
     """The jitted step: (state, batch) -> (state, metrics). The state passed in is donated: use only the returned one.
 
-    (state, *batches) makes a step with each of them in one dispatch; metrics are then [len(batches)] each. Every number
-    of batches is a program of its own.
+    (state, *batches) makes a step with each batch in one dispatch; metrics are then [len(batches)] each. Each number of
+    batches is compiled separately.
 
-    Every random choice of step n comes from fold_in(key, n), so a restored run repeats them. The batch is split over
-    the mesh and the reductions are global, so the result does not depend on the number of devices.
-    teacher: how that of the state moves, see jstr/training/ema_teacher.py; empty: not at all.
+    All random choices of step n come from fold_in(key, n), so a restored run repeats them. The batch is split over the
+    mesh and reductions are global, so the result does not depend on the number of devices.
+    teacher: config.teacher, see jstr/training/ema_teacher.py; empty: the teacher does not move.
     accumulate: see `accumulated`. remat: see `rematerialised`.
     """
     options = dict(teacher or {})
@@ -44,7 +44,7 @@ def make_train_step(
         gradient = accumulated(gradient, accumulate, mesh)
 
     def move(state: TrainState, due: bool) -> TrainState:
-        if not (due and moving):
+        if state.teacher is None or not (due and moving):
             return state
         number = state.step + 1 if before else state.step
         return state.replace(teacher=updated(state.teacher, state.params, state.model_state, number, **moving))
@@ -83,7 +83,7 @@ def accumulated(gradient: Callable, count: int, mesh: Mesh) -> Callable:
     Memory for activations is that of one part. Loss and gradient are the averages over the parts, each of which is an
     average over its own rows; metrics are summed. Batch norm sees one part at a time, and its running statistics move
     `count` times a step; contrastive negatives come from the same part. So a step is not the one of the whole batch.
-    The rows of a part lie next to each other in the batch; its random choices come from fold_in(key, part).
+    A part is a contiguous run of rows of the batch; its random choices come from fold_in(key, part).
     """
     rows = NamedSharding(mesh, PartitionSpec(None, *batch_sharding(mesh).spec))  # every part over all devices
 
@@ -109,19 +109,19 @@ def accumulated(gradient: Callable, count: int, mesh: Mesh) -> Callable:
 
 
 def rematerialised(loss: Callable) -> Callable:
-    """`loss`, whose backward pass keeps the results of convolutions and matrix products and computes the rest again.
+    """`loss`, whose backward pass keeps the results of convolutions and matrix products and recomputes the rest.
 
-    What is computed again (norms, activations, attention weights) costs little arithmetic.
+    What is recomputed (norms, activations, attention weights) costs little arithmetic.
     """
     kept = jax.lax.conv_general_dilated_p, jax.lax.dot_general_p
     return jax.checkpoint(loss, policy=lambda primitive, *_, **__: primitive in kept)
 
 
 @functools.cache
-def cpu_option(mesh: Mesh, name: str, value) -> dict | None:
-    """compiler_options of jit that set an option of XLA on CPUs, None on other devices.
+def cpu_option(mesh: Mesh, name: str, value: int | str) -> dict[str, int | str] | None:
+    """compiler_options of jit that set an option of XLA on CPUs; None on other devices.
 
-    Whoever sets the option in XLA_FLAGS keeps it, and an XLA that no longer has it goes without.
+    An option that the user sets in XLA_FLAGS is left alone, and so is one that this XLA does not know.
     """
     if mesh.devices.flat[0].platform != "cpu" or name in os.environ.get("XLA_FLAGS", ""):
         return None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jax.sharding import Mesh
+
 from jstr.checkpoints.provenance import commit
-from jstr.core import InputError
+from jstr.core import Config, InputError
+from jstr.messages import check_choice
 from jstr.metrics import PROTOCOLS
 from jstr.parallel import distributed, sharding
 
 
-def check_run(config, workdir: str, mesh) -> None:
-    """What would otherwise fail late, or without a word. Raises InputError."""
+def check_run(config: Config, workdir: str, mesh: Mesh) -> None:
+    """Checks what would otherwise fail late or silently. Raises InputError."""
     intervals = ("steps", "log_every", "eval_every", "save_every")
     for name in (*intervals, "keep_checkpoints", "accumulate", "steps_per_dispatch"):
         if config[name] < 1:
@@ -31,8 +34,7 @@ def check_run(config, workdir: str, mesh) -> None:
     for name, row in config.held_back.items():
         sharding.check_batch_size(f"config.held_back.{name}.batch_size", row.batch_size, mesh)
     for name, row in config.evals.items():
-        if row.get("protocol", "alnum36") not in PROTOCOLS:
-            raise InputError(f"config.evals.{name}.protocol={row.protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+        check_choice(f"config.evals.{name}.protocol", row.get("protocol", "alnum36"), PROTOCOLS)
     where = config.keep_best.rpartition("/")[0]
     if config.keep_best and not (where in config.evals or (where == "held_back" and config.held_back)):
         raise InputError(f"config.keep_best={config.keep_best!r}: give SET/METRIC or held_back/METRIC of its rows")
@@ -42,5 +44,5 @@ def check_run(config, workdir: str, mesh) -> None:
         raise InputError(f"--workdir={workdir} is a file; give a folder, new or of a run to go on with") from error
     except OSError as error:
         raise InputError(f"--workdir={workdir}: {error.strerror}") from error
-    distributed.check_same(f"{commit()} {config.to_json_best_effort(sort_keys=True)}", "config and code")
+    distributed.check_same(f"{commit()} {config.to_json_best_effort(sort_keys=True)}", "config or code")
     distributed.check_shared(workdir)

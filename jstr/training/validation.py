@@ -29,7 +29,9 @@ class Validation:
         self._batches: list[Batch] = []
         self._mesh = mesh
         self._metrics = jax.jit(_metrics_of(objective), out_shardings=sharding.replicated(mesh))
-        self._show = jax.jit(_shown_by(objective), out_shardings=sharding.replicated(mesh)) if objective.show else None
+        show, replicated = objective.show, sharding.replicated(mesh)
+        # With the batch itself, of which each process has only its share.
+        self._show = jax.jit(lambda *a: (show(*a), a[-1]), out_shardings=replicated) if show else None
         self._draw = objective.draw
         if not config.held_back:
             return
@@ -64,12 +66,8 @@ class Validation:
         if self._show is None or self._draw is None or not self._batches:
             return {}
         batch = sharding.put_batch(self._batches[0], self._mesh)
-        return self._draw(*jax.device_get(self._show(state.params, state.model_state, state.teacher, batch)), charset)
-
-
-def _shown_by(objective: Objective) -> Callable:
-    """objective.show, with the batch itself: each process has only its share of it."""
-    return lambda *arguments: (objective.show(*arguments), arguments[-1])
+        arrays, batch = jax.device_get(self._show(state.params, state.model_state, state.teacher, batch))
+        return self._draw(arrays, batch, charset)
 
 
 def _metrics_of(objective: Objective) -> Callable[[TrainState, Batch, Array], Metrics]:

@@ -1,7 +1,5 @@
 """Checkpoints: what may be continued, what is refused, and weights of other runs."""
 
-import jax
-import numpy as np
 import pytest
 from testing import tiny_config
 
@@ -33,35 +31,3 @@ def test_no_readable_checkpoint(tmp_path):
             file.write_bytes(b"")
     with pytest.raises(InputError, match="no checkpoint can be read"):
         loop.run(tiny_config(), str(tmp_path))
-
-
-def test_another_config_is_refused(trained):
-    config = tiny_config()
-    config.streams.labelled.batch_size = 16
-    with pytest.raises(InputError, match="streams.labelled.batch_size: 8 -> 16.*another --workdir"):
-        loop.run(config, str(trained))
-    config = tiny_config()
-    config.model.width = 0.125
-    with pytest.raises(InputError, match="model.width: 0.0625 -> 0.125"):
-        loop.run(config, str(trained))
-
-
-def test_what_may_change_is_named(trained, tmp_path, capsys):
-    loop.run(tiny_config(), str(tmp_path))
-    config = tiny_config()
-    config.steps, config.log_every = 6, 3
-    loop.run(config, str(tmp_path))
-    assert "changed since the checkpoint: config.log_every: 2 -> 3" in capsys.readouterr().out
-
-
-def test_init_from_another_run(trained, tmp_path):
-    config = tiny_config()
-    config.init_from = (("model", str(trained), "model"),)
-    config.steps, config.optimizer.schedule.peak = 2, 0.0
-    loop.run(config, str(tmp_path / "a"))
-    params = [jax.tree.leaves(checkpoint.load_variables(w)["params"]) for w in (trained, tmp_path / "a")]
-    for a, b in zip(*params, strict=True):
-        np.testing.assert_array_equal(a, b)
-    config.model.width = 0.125
-    with pytest.raises(InputError, match="init_from .* has shape"):
-        loop.run(config, str(tmp_path / "b"))

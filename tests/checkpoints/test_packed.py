@@ -10,6 +10,7 @@ from testing import REAL_WORDS, ROOT, quick_jit, tiny_config
 
 import jstr
 from jstr.checkpoints import checkpoint, packed
+from jstr.checkpoints.init_from import init_from
 from jstr.core import InputError
 from jstr.inference.reader import Reader
 
@@ -52,7 +53,7 @@ def test_training_starts_from_it(files):
     _, small = files
     loaded = packed.load(small)[1]
     zeros = jax.tree.map(np.zeros_like, loaded)
-    params, state, _ = checkpoint.init_from(zeros["params"], zeros["model_state"], [("model", str(small), "model")])
+    params, state, _ = init_from(zeros["params"], zeros["model_state"], [("model", str(small), "model")])
     jax.tree.map(np.testing.assert_array_equal, (params, state), (loaded["params"], loaded["model_state"]))
 
 

@@ -147,7 +147,7 @@ def test_what_processes_must_agree_on(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
     assert distributed.broadcast_from_lead(0.1) == 0.1
     monkeypatch.setattr(others, "process_allgather", lambda x: np.stack([x, np.zeros_like(x)]))
-    with pytest.raises(InputError, match="process 1 and process 0 have not the same config"):
+    with pytest.raises(InputError, match="process 1 and process 0 differ in config"):
         distributed.check_same("text", "config")
     with pytest.raises(InputError, match="process 1 sees another folder"):
         distributed.check_shared(tmp_path)

@@ -12,7 +12,7 @@ from jstr.training.optimizer import make_optimizer, multi_step, one_cycle, warmu
 PARAMS = {"model": {"features": {"w": jnp.ones(3)}, "head": {"w": jnp.ones(2), "b": jnp.ones(1)}}}
 
 
-# recognizers.md 11.4 and cr.md 11.6
+# torch's OneCycleLR with the numbers of STR-Fewer-Labels and of CR
 @pytest.mark.parametrize(
     "peak, steps, rates",
     [
@@ -45,11 +45,12 @@ def test_warmup_stable_decay():
 
 def test_l2_is_part_of_the_gradient_and_spares_biases():
     """As torch's Adam: with a gradient of zero, the penalty alone makes a step of the learning rate."""
-    params = {"model": {"kernel": jnp.full(2, 3.0), "bias": jnp.ones(2), "scale": jnp.ones(2)}}
+    spared = ("bias", "classifier_bias", "query_bias", "scale")
+    params = {"model": {"kernel": jnp.full(2, 3.0)} | {name: jnp.ones(2) for name in spared}}
     tx, _ = make_optimizer(ConfigDict(common.adam(1e-2, "constant") | dict(l2=1e-4)), 100, params)
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     np.testing.assert_allclose(updates["model"]["kernel"], -1e-2, rtol=1e-3)
-    assert not updates["model"]["bias"].any() and not updates["model"]["scale"].any()
+    assert not any(updates["model"][name].any() for name in spared)
 
 
 def step_of(config, grads=None):
@@ -100,10 +101,10 @@ def test_clipping_leaves_frozen_gradients_out_of_the_norm():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(name="sgdd"), "unknown optimizer 'sgdd'"),
+        (dict(name="sgdd"), "config.optimizer.name='sgdd': choose one of adam"),
         (dict(rules={"model/encoder": {"frozen": True}}), "'model/encoder' matches no parameter; there are"),
         (dict(rules={"model": {"lr_scale": 1}}), "unknown \\['lr_scale'\\]"),
-        (dict(schedule=dict(name="cosine", peak=1.0)), "unknown schedule 'cosine'"),
+        (dict(schedule=dict(name="cosine", peak=1.0)), "schedule.name='cosine': choose one of one_cycle"),
         (dict(options=dict(beta=1)), "unexpected keyword argument 'beta'"),
     ],
 )

@@ -1,0 +1,113 @@
+"""Weights of other runs as a start: config.init_from and the teachers of other runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+
+import jax
+from flax import traverse_util
+
+from jstr.checkpoints.checkpoint import load_variables
+from jstr.core import InputError, ModelState, Params, is_under
+from jstr.messages import first_few
+
+Row = tuple[str, str | os.PathLike, str]  # (to prefix, workdir or packed file, from prefix)
+
+
+def init_from(
+    params: Params,
+    model_state: ModelState,
+    rows: Iterable[Row],
+    allow_missing: Collection[str] = (),
+    other_characters: Mapping[str, Collection[str]] | None = None,
+) -> tuple[Params, ModelState, list[str]]:
+    """Replaces parameters by those of other runs.
+
+    rows: (to prefix, workdir, from prefix), such as ("model", "runs/a", "model"). Batch statistics follow the
+    parameters of "model". Every parameter must be found in a row, with its shape; under the prefixes of
+    `allow_missing` what cannot be used starts fresh.
+    other_characters: workdir -> parameters that belong to its characters, which are not the characters of this run, so
+    that they cannot be used whatever their shape.
+
+    Returns:
+      params, model_state, and lines that say what was loaded and what was not.
+
+    Raises:
+      InputError: lists the parameters that are missing on either side, differ in shape, or have no row.
+    """
+    flat = traverse_util.flatten_dict({"params": params, "model_state": model_state}, sep="/")
+    excused = [prefix for p in allow_missing for prefix in (f"params/{p}", _statistics(p))]
+    fresh, lines = set(flat), []
+    for to, workdir, source in rows:
+        saved = traverse_util.flatten_dict(load_variables(workdir), sep="/")
+        foreign = {f"params/{name}" for name in (other_characters or {}).get(str(workdir), ())}
+        for a, b in ((f"params/{to}", f"params/{source}"), (_statistics(to), _statistics(source))):
+            fresh -= _copy(flat, saved, a, b, str(workdir), excused, foreign)
+        lines.append(f"{to} starts from {source} of {workdir}")
+    fresh = {name.removeprefix("params/") for name in fresh if name.startswith("params/")}
+    unnamed = sorted(name for name in fresh if not is_under(name, allow_missing))
+    if unnamed:
+        raise InputError(
+            f"init_from has no row for {first_few(unnamed, 8, '; ')}; add one, or name the prefix in init_allow_missing"
+        )
+    if fresh:
+        names = [name.removeprefix("params/") for name in flat if name.startswith("params/")]
+        lines.append(f"not loaded, starts fresh: {', '.join(_modules(fresh, names))}")
+    new = traverse_util.unflatten_dict(flat, sep="/")
+    return new["params"], new.get("model_state", {}), lines
+
+
+def _statistics(prefix: str) -> str:
+    return "model_state/batch_stats" + prefix.removeprefix("model")
+
+
+def _copy(
+    flat: dict, saved: dict, to: str, source: str, workdir: str, excused: list[str], foreign: Collection[str]
+) -> set[str]:
+    """Copies what lies under a prefix into `flat`; returns the names that it filled."""
+    wanted = [name for name in flat if is_under(name, [to])]
+    problems, refused, filled = [], [], set()
+    for name in wanted:
+        other = source + name.removeprefix(to)
+        if other not in saved:
+            problem = "is not there"
+        elif name in foreign:
+            problem = "belongs to other characters there"
+        elif saved[other].shape != flat[name].shape:
+            problem = f"has shape {flat[name].shape}, there {saved[other].shape}"
+        else:
+            flat[name] = jax.numpy.asarray(saved[other], flat[name].dtype)
+            filled.add(name)
+            continue
+        if not is_under(name, excused):
+            problems.append(f"{name.removeprefix('params/')} {problem}")
+            refused.append(name.removeprefix("params/"))
+    for name in saved:
+        here = to + name.removeprefix(source)
+        if name.startswith(source + "/") and here not in flat and not is_under(here, excused):
+            problems.append(f"{name.removeprefix('params/')} has no place here")
+    if problems:
+        raise InputError(f"init_from {workdir}: {first_few(problems, 8, '; ')}{_advice(refused)}")
+    if not wanted and not to.startswith("model_state"):
+        raise InputError(f"init_from {workdir}: no parameter is called {to.removeprefix('params/')}")
+    return filled
+
+
+def _advice(refused: list[str]) -> str:
+    """How to go on without parameters that cannot be used, such as the head of another charset."""
+    parts = sorted({"/".join(name.split("/")[:2]) for name in refused if name.startswith("model/")})
+    if not parts:
+        return ""
+    quoted = ",".join(f"'{part}'" for part in parts)
+    return f"; to start them fresh and load the rest: --config.init_allow_missing=({quoted},)"
+
+
+def _modules(chosen: set[str], names: list[str]) -> list[str]:
+    """`chosen` of all parameter `names`, where all below a module are chosen as that module: "model/decoder"."""
+    found = set()
+    for name in chosen:
+        parts = name.split("/")
+        prefixes = ("/".join(parts[:depth]) for depth in range(2, len(parts) + 1))
+        found.add(next(p for p in prefixes if all(n in chosen for n in names if is_under(n, [p]))))
+    return sorted(found)
