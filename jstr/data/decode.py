@@ -49,7 +49,7 @@ def decode_file(data: bytes, channels: int, backend: str = "cv2") -> np.ndarray 
         return None
     try:
         by_pillow = _check_header(data)
-        if by_pillow or backend == "pillow":
+        if by_pillow or backend != "cv2":
             with Image.open(io.BytesIO(data)) as image:
                 return from_pil(image, channels)
     except Exception:  # Pillow raises many kinds for damaged files, SyntaxError and struct.error among them

@@ -22,7 +22,8 @@ class ImageSpec:
     """What a model is fed. size: (height, width) in pixels. channels: 1 grey, 3 RGB.
 
     keep_ratio: resize to the height and pad on the right by repeating the last column, instead of stretching.
-    backend: "cv2" (fast; shrinks by area) or "pillow" (antialiased bicubic, as the PyTorch projects do it).
+    backend: "cv2" (fast; shrinks by area), "pillow" (antialiased bicubic, as most PyTorch projects resize) or
+      "cv2_linear" (Pillow's decoder and OpenCV's bilinear, which does not antialias, as the official ABINet resizes).
     """
 
     size: tuple[int, int]
@@ -140,4 +141,8 @@ def _resize_pillow(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, channels)
 
 
-RESIZE = {"cv2": _resize_cv2, "pillow": _resize_pillow}
+def _resize_cv2_linear(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, -1)
+
+
+RESIZE = {"cv2": _resize_cv2, "cv2_linear": _resize_cv2_linear, "pillow": _resize_pillow}

@@ -64,7 +64,7 @@ def convert(
 def _data_config(size: tuple[int, int], spec: str, characters: Charset) -> dict[str, Any]:
     """config.image and config.charset: the images and texts that the networks were trained on."""
     lower = characters.characters == characters.characters.lower()
-    image = {"size": size, "channels": 3, "keep_ratio": False, "backend": "cv2"}
+    image = {"size": size, "channels": 3, "keep_ratio": False, "backend": "cv2_linear"}
     text = {"characters": spec, "layout": "abinet", "max_length": characters.max_length}
     return {"image": image, "charset": text | {"lower": lower, "nfkc": False, "drop_outside": lower}}
 

@@ -25,7 +25,7 @@ def encoded(suffix, shape=(40, 90, 3)):
     return cv2.imencode(suffix, picture)[1].tobytes()
 
 
-@pytest.mark.parametrize("backend", ["cv2", "pillow"])
+@pytest.mark.parametrize("backend", ["cv2", "cv2_linear", "pillow"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
 def test_decode_and_fit(backend, channels, suffix):
@@ -35,19 +35,19 @@ def test_decode_and_fit(backend, channels, suffix):
     assert spec.fit(image).shape == (32, 100, channels)
 
 
-@pytest.mark.parametrize("backend", ["cv2", "pillow"])
+@pytest.mark.parametrize("backend", ["cv2", "cv2_linear", "pillow"])
 def test_colours_are_rgb(backend):
     red = cv2.imencode(".png", np.full((9, 9, 3), (0, 0, 255), np.uint8))[1].tobytes()
     assert ImageSpec((32, 100), 3, backend=backend).decode(red)[0, 0].tolist() == [255, 0, 0]
 
 
-@pytest.mark.parametrize("backend", ["cv2", "pillow"])
+@pytest.mark.parametrize("backend", ["cv2", "cv2_linear", "pillow"])
 @pytest.mark.parametrize("data", [None, b"", b"not an image", b"\xff\xd8\xff\xe0 broken"])
 def test_broken_images_are_none(backend, data):
     assert ImageSpec((32, 100), 1, backend=backend).decode(data) is None
 
 
-@pytest.mark.parametrize("backend", ["cv2", "pillow"])
+@pytest.mark.parametrize("backend", ["cv2", "cv2_linear", "pillow"])
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 0.99])
 def test_cut_off_images_are_none(backend, suffix, share):
@@ -57,7 +57,11 @@ def test_cut_off_images_are_none(backend, suffix, share):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(1, 80), st.integers(1, 200), st.booleans(), st.sampled_from(["cv2", "pillow"]), st.sampled_from([1, 3])
+    st.integers(1, 80),
+    st.integers(1, 200),
+    st.booleans(),
+    st.sampled_from(["cv2", "cv2_linear", "pillow"]),
+    st.sampled_from([1, 3]),
 )
 def test_any_size_fits(h, w, keep_ratio, backend, channels):
     image = np.random.default_rng(h * w).integers(0, 256, (h, w, channels), np.uint8)
@@ -255,3 +259,13 @@ def test_huge_crops_are_shrunk_and_ordinary_ones_kept():
         and abs(shrunk.shape[1] / shrunk.shape[0] - 4 / 3) < 0.01
     )
     assert GREY.shrink(np.zeros((40, 100_000, 1), np.uint8)).shape == (32, 80_000, 1)
+
+
+@pytest.mark.parametrize("shape", [(64, 256), (20, 37), (200, 900)])
+def test_cv2_linear_is_the_resize_of_the_official_abinet(shape):
+    """dataset.py of FangShancheng/ABINet: Pillow decodes, cv2.resize is called with its defaults."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    data = cv2.imencode(".jpg", pixels)[1].tobytes()
+    spec = ImageSpec((32, 128), 3, backend="cv2_linear")
+    expected = cv2.resize(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), (128, 32))
+    np.testing.assert_array_equal(spec.fit(spec.decode(data)), expected)

@@ -38,7 +38,7 @@ def test_every_part_is_used_and_fits(part, name):
     assert fields.pop("name") == name and fields["width"] == 1 / 4
     if part != "language":
         assert fields["blocks"] == (1, 1, 1, 1, 1) and fields["num_layers"] == 1 and fields["attention"] == "position"
-    assert result.config["image"] == {"size": (32, 128), "channels": 3, "keep_ratio": False, "backend": "cv2"}
+    assert result.config["image"] == {"size": (32, 128), "channels": 3, "keep_ratio": False, "backend": "cv2_linear"}
     charset = Charset.make(**result.config["charset"])
     assert charset.num_classes == 37 and charset.encode("a0")[:4].tolist() == [-1, 1, 36, 0]
     model, _ = make_model(result.config["model"], charset, (32, 128), 3)
