@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -139,12 +139,12 @@ def _render(spec: SourceSpec, charset: Charset | None, frames: int | None = None
     options = dict(spec.options or {})
     check_known(f"{spec.where}.rendered", options, [n for n in _parameters(RenderedWords) if n not in _OF_CHARSET])
     style = options.pop("style", None) or {}
-    if not isinstance(style, Mapping):
+    if not hasattr(style, "items"):  # a dict or a ConfigDict
         raise InputError(f"{spec.where}.rendered.style={style!r}: give the values of some of its keys")
     check_known(f"{spec.where}.rendered.style", style, [field.name for field in fields(Style)])
     of_charset = dict(characters=charset.characters, max_length=charset.max_length, frames=frames)
     try:
-        return RenderedWords(style=Style(**style), **of_charset, **options)
+        return RenderedWords(style=Style(**dict(style)), **of_charset, **options)
     except (InputError, TypeError) as error:  # a bad value, or one that is missing
         raise InputError(f"{spec.where}.rendered: {error}") from error
 

@@ -1,6 +1,7 @@
 """What opens from a parsed row of a config."""
 
 import pytest
+from ml_collections import ConfigDict
 
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
@@ -47,3 +48,9 @@ def test_bad_options_of_rendered_words_are_one_clear_line(options, message):
     with pytest.raises(InputError, match=message) as error:
         open_filtered(rendered(**options), CTC, SPEC, None)
     assert "\n" not in str(error.value)
+
+
+def test_style_of_a_config():
+    style = ConfigDict(dict(kinds=(0, 1, 0), unlabelled_marks=0.0))
+    source = open_filtered(rendered(style=style), CTC, SPEC, None)
+    assert all(set(source[i]["label"]) & set("0123456789") for i in range(20))
