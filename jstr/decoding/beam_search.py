@@ -13,6 +13,7 @@ BONUS = 2.0  # per character, in units of the prior's weight: about what a chara
 MARGIN = 8.0  # characters and texts less probable than exp(-MARGIN) are pruned
 MAX_CANDIDATES = 8  # characters tried per frame
 IMPOSSIBLE = -math.inf
+BELIEVABLE = 0.01  # texts that the image alone makes less probable lose confidence: the prior has invented them
 
 
 def ctc_search(
@@ -21,8 +22,8 @@ def ctc_search(
     """(text, confidence) for probabilities [T, 1 + V] of the blank and of `characters` (Hannun et al. 2014).
 
     The text maximises log P(text | frames) + weight * (log P(text) + BONUS * length), where P(text | frames) sums over
-    the paths within the beam. Its confidence is the share of exp(score) among the texts of the final beam; 0 for an
-    empty text. width: texts kept after each frame.
+    the paths within the beam. Its confidence is the share of exp(score) among the texts of the final beam, lowered
+    where P(text | frames) is below BELIEVABLE; 0 for an empty text. width: texts kept after each frame.
     """
 
     def fused(item) -> float:
@@ -34,7 +35,8 @@ def ctc_search(
         beam = _ctc_step(beam, blank, candidates)
         if len(beam) > width:
             beam = dict(sorted(beam.items(), key=fused, reverse=True)[:width])
-    return _best({t: _log_add(*paths) + weight * (prior.log_whole(t) + BONUS * len(t)) for t, paths in beam.items()})
+    logs = {text: _log_add(*paths) for text, paths in beam.items()}
+    return _best({t: (log + weight * (prior.log_whole(t) + BONUS * len(t)), log) for t, log in logs.items()})
 
 
 def position_search(
@@ -81,22 +83,25 @@ def attention_search(
 def _extend(beam: list, rows: list, ended: dict, prior: WordPrior, weight: float, width: int) -> list:
     """The best `width` texts of `beam` plus one character: (text, log probability, index of its prefix in `beam`).
 
-    rows: the result of `_frames` for each of them. Adds to `ended` the score that each text has if it ends here.
+    rows: the result of `_frames` for each of them. Adds to `ended` the score that each text has if it ends here, and
+    its log probability without the prior.
     """
     longer = []
     for parent, ((text, log, _), (end, candidates)) in enumerate(zip(beam, rows, strict=True)):
-        ended[text] = log + end + weight * (prior.log_whole(text) + BONUS * len(text))
+        ended[text] = log + end + weight * (prior.log_whole(text) + BONUS * len(text)), log + end
         for c, more in candidates:
             score = log + more + weight * (prior.log_prefix(text + c) + BONUS * (len(text) + 1))
             longer.append((score, text + c, log + more, parent))
-    least = max(ended.values()) - MARGIN
+    least = max(score for score, _ in ended.values()) - MARGIN
     return [tuple(rest) for score, *rest in sorted(longer, reverse=True)[:width] if score > least]
 
 
-def _best(scores: dict[str, float]) -> tuple[str, float]:
-    """The text with the highest score, and the share of its exponential in the sum of all; 0 if the text is empty."""
-    text = max(scores, key=scores.get)
-    return text, 1 / sum(math.exp(score - scores[text]) for score in scores.values()) if text else 0.0
+def _best(texts: dict[str, tuple[float, float]]) -> tuple[str, float]:
+    """The text with the highest score and its confidence. texts: (score, log probability without the prior) of each."""
+    text = max(texts, key=lambda text: texts[text][0])
+    best, log = texts[text]
+    share = 1 / sum(math.exp(score - best) for score, _ in texts.values())
+    return text, share * min(1.0, math.exp(log) / BELIEVABLE) if text else 0.0
 
 
 def _frames(probabilities: np.ndarray, characters: str) -> Iterator[tuple[float, list[tuple[str, float]]]]:

@@ -36,7 +36,7 @@ class NGram:
         weight, keys = np.repeat(weights, lengths), np.zeros(len(symbols), np.int64)
         self._tables = []
         for before in range(self.order):
-            moved = np.concatenate([np.zeros(before, np.int64), symbols[: len(symbols) - before]])
+            moved = np.pad(symbols, (before, 0))[: len(symbols)]
             keys += moved * self._base**before
             whole = place >= max(before, 1)  # n-grams within a word that do not predict its start
             grams, which = np.unique(keys[whole], return_inverse=True)

@@ -127,3 +127,14 @@ def test_language_corrects_a_doubtful_letter():
     assert read("5s", "tt", "0o", "rr", "ee", share=0.7) == "store"
     assert read("5s", "0o", "00", share=0.7) == "500"
     assert read("5s", "tt", "0o", "rr", "ee", share=0.99999) == "5t0re"
+
+
+@pytest.mark.parametrize("search, rows", [(ctc_search, [0, 1, 0]), (position_search, [0, 0, 1])])
+def test_what_the_image_contradicts_is_not_believed(search, rows):
+    """The image says bb; a heavy prior says aa, which no confidence may hide."""
+    letter, end = [0.02, 0.03, 0.95], [0.98, 0.01, 0.01]
+    probabilities = np.array([(letter, end)[row] for row in rows])
+    prior = WordPrior({"aa": 1}, "ab")
+    assert search(probabilities, "ab", prior, 0.0, 8)[0] == "bb"
+    text, confidence = search(probabilities, "ab", prior, 30.0, 8)
+    assert text == "aa" and confidence == pytest.approx(0.03**2 * 0.98 / 0.01, rel=0.1)

@@ -73,3 +73,8 @@ def test_prior_of_few_kept_prefixes_is_the_same(monkeypatch):
 def test_prior_without_a_usable_word():
     with pytest.raises(InputError, match="none of the 2 words"):
         WordPrior({"gamma": 1, "delta": 1}, "xyz")
+
+
+def test_a_single_short_word():
+    prior = WordPrior({"a": 1}, "ab")
+    assert prior.log_whole("a") > prior.log_whole("b")
