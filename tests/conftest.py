@@ -37,3 +37,21 @@ def trained(tmp_path_factory):
     config.steps = 6
     loop.run(config, str(workdir))
     return workdir
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory):
+    """The workdir of four steps of SeqCLR with validation."""
+    from testing import contrastive_config
+
+    from jstr.training import loop
+
+    workdir = tmp_path_factory.mktemp("pretrained")
+    config = contrastive_config()
+    config.model.sequence = "none"
+    config.held_back.unlabelled = config.streams.unlabelled.copy_and_resolve_references()
+    config.held_back.unlabelled.sources = dict(rest=dict(rendered=dict(seed=5, size=100)))
+    config.held_back.unlabelled.batches = 2
+    config.steps = 4
+    loop.run(config, str(workdir))
+    return workdir

@@ -1,6 +1,5 @@
-"""The seqclr objective, and what a run of it is made of: frozen encoders, held-out batches, pictures, init_from."""
+"""SeqCLR: the loss, its options, and what a run of it is made of."""
 
-import dataclasses
 import importlib
 import json
 
@@ -8,16 +7,15 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
-import probe_letters
 import pytest
-from testing import REAL_WORDS, ROOT, contrastive_config, quick_jit, tiny_config, write_folder
+from testing import contrastive_config, quick_jit, tiny_config
 from toy import FACTS, Toy, toy_views
 
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError
 from jstr.losses import contrastive
-from jstr.nn.instances import center_instances, map_frames
-from jstr.objectives import find_objective, seqclr
+from jstr.nn.instances import map_frames
+from jstr.objectives import seqclr
 from jstr.training import loop, setup
 
 KEY = jax.random.PRNGKey(0)
@@ -91,6 +89,11 @@ def test_every_option_trains(options):
     assert shown.shape == (6, instances, 6, instances) and np.abs(shown).max() <= 1 + 1e-5
 
 
+def test_centred_instances_are_other_instances():
+    plain, centred = value(*built()), value(*built(centred=True))
+    assert plain[0] != pytest.approx(centred[0], rel=1e-3)
+
+
 def test_maps_are_taken_row_by_row():
     """The windows of a feature map are bands of its rows, as in the code of SemiMTR."""
     objective, params, state, batch = built(features="maps", size=4)
@@ -100,19 +103,6 @@ def test_maps_are_taken_row_by_row():
     batch["unlabelled"]["view1"] = batch["unlabelled"]["view0"]
     shown = objective.show(params, state, None, batch)["cosine"]
     np.testing.assert_allclose(shown, np.einsum("knd,lmd->knlm", rows, rows), atol=1e-5)
-
-
-def test_centred_instances_do_not_show_what_their_word_shares():
-    frames = np.random.default_rng(0).normal(size=(3, 8, 4)).astype(np.float32)
-    mask = np.arange(8) < np.array([[8], [5], [1]])
-    shared = 100 * np.random.default_rng(1).normal(size=(3, 1, 4)).astype(np.float32)
-    found, moved = center_instances(frames, mask), center_instances(frames + shared, mask)
-    np.testing.assert_allclose(found, moved, atol=1e-4)
-    np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-5)
-    np.testing.assert_allclose(found[1, :5], frames[1, :5] - frames[1, :5].mean(axis=0), atol=1e-6)
-    assert not found[2].any() and not found[1, 5:].any()
-    plain, centred = value(*built()), value(*built(centred=True))
-    assert plain[0] != pytest.approx(centred[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("mapping", ["all", "window", "frame"])
@@ -172,19 +162,6 @@ def test_bad_options(options, message):
         setup.prepare(config)
 
 
-@pytest.fixture(scope="module")
-def pretrained(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("pretrained")
-    config = contrastive_config()
-    config.model.sequence = "none"
-    config.held_back.unlabelled = config.streams.unlabelled.copy_and_resolve_references()
-    config.held_back.unlabelled.sources = dict(rest=dict(rendered=dict(seed=5, size=100)))
-    config.held_back.unlabelled.batches = 2
-    config.steps = 4
-    loop.run(config, str(workdir))
-    return workdir
-
-
 def rows_of(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
@@ -223,27 +200,6 @@ def test_the_encoder_goes_on_under_another_decoder(pretrained, tmp_path, capsys)
     jax.tree.map(np.testing.assert_array_equal, a["model_state"], b["model_state"])
 
 
-def test_letters_are_found_in_features_that_hold_them(pretrained):
-    rng = np.random.default_rng(0)
-    labels = ["".join(rng.choice(list("abcd"), 5)) for _ in range(400)]
-    found = rng.normal(size=(400, 10, 8))
-    assert 15 < probe_letters.accuracy(found, labels) < 35, "by chance"
-    for row, label in zip(found, labels, strict=True):
-        row[range(1, 10, 2), ["abcd".index(letter) for letter in label]] += 4
-    assert probe_letters.accuracy(found, labels) > 90
-    with pytest.raises(InputError, match="words of 3 to 9 letters; 100 are needed"):
-        probe_letters.run([f"--data={REAL_WORDS}", str(pretrained)])
-
-
-def test_letters_of_a_pretrained_encoder(pretrained, tmp_path, capsys):
-    rng = np.random.default_rng(0)
-    folder = write_folder(tmp_path / "words", ["".join(rng.choice(list("abcd"), 5)) for _ in range(120)])
-    probe_letters.run([f"--data={folder}", "--random", f"--json={tmp_path / 'a.json'}", str(pretrained)])
-    rows = json.loads((tmp_path / "a.json").read_text())["letters_named_percent"]
-    assert list(rows) == ["random", str(pretrained)] and all(0 < x < 60 for row in rows.values() for x in row.values())
-    assert "visual" in capsys.readouterr().out
-
-
 def test_joint_config_trains(tmp_path):
     config = importlib.import_module("configs.seqclr").get_config("joint,labels=0.1,compact,decoder=ctc,runlocal")
     config.model.update(transformation="none", features="vgg", sequence="none")
@@ -251,29 +207,3 @@ def test_joint_config_trains(tmp_path):
     config.steps = 1
     loop.run(config, str(tmp_path))
     assert {"train/supervised", "train/contrast"} <= set(rows_of(tmp_path)[0])
-
-
-def test_config_arguments():
-    """The parts that a config names exist, and which of them a frozen encoder has."""
-    finetune = importlib.import_module("configs.finetune").get_config
-    config = finetune("compact,encoder=runs/a,labels=0.05,label_seed=3")
-    assert all(r["share"] == 0.05 and r["share_seed"] == 3 for r in config.streams.labelled.sources.values())
-    assert config.init_from[0] == ("model/rectifier", "runs/a", "model/rectifier")
-    assert not config.optimizer.rules and not finetune("compact").init_from
-    probe = importlib.import_module("configs.probe").get_config("encoder=runs/a,features=visual")
-    assert set(probe.optimizer.rules) == {"model/rectifier", "model/extractor"}
-    for bad, message in (("labels=ten", "'ten' is not a value of labels"), ("joint=maybe", "unknown config argument")):
-        with pytest.raises(ValueError, match=message):
-            finetune(bad)
-
-
-def test_every_objective_keeps_the_contract():
-    names = [p.stem for p in (ROOT / "jstr/objectives").glob("*.py") if p.stem != "__init__"]
-    assert {"supervised", "seqclr"} <= set(names)
-    for name in names:
-        module = find_objective(name)
-        first, second, *options = dataclasses.fields(module.Method)
-        assert module.__doc__ and (first.name, second.name) == ("model", "model_config")
-        assert all(option.default is not dataclasses.MISSING for option in options)
-    with pytest.raises(InputError, match=f"unknown objective 'parts'; choose one of {', '.join(sorted(names))}"):
-        find_objective("parts")

@@ -1,4 +1,4 @@
-"""NT-Xent and the instance mapping: seqclr.md section 9 and the official code's numbers, invariants, hard cases."""
+"""NT-Xent: the numbers of the official code, invariants, hard cases."""
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jstr.losses import contrastive
-from jstr.nn.instances import ProjectionHead, frame_mask, map_frames
 
 A = np.array([[[1, 0, 0.5], [0.2, 1, -0.3]], [[-0.5, 0.4, 1], [0.9, -0.8, 0.1]]])
 B = np.array([[[0.9, 0.1, 0.4], [0.1, 0.8, -0.2]], [[-0.4, 0.6, 0.9], [1, -0.6, 0.3]]])
 few = settings(max_examples=10, derandomize=True, deadline=None)
 nt_xent = jax.jit(contrastive.nt_xent)
 gradient = jax.jit(jax.grad(lambda a, b, mask=None: contrastive.nt_xent(a, b, 0.1, mask).loss.mean(), (0, 1)))
-pool = jax.jit(map_frames, static_argnums=(2, 3))
 
 
 def flat(x):
@@ -115,60 +113,3 @@ def test_hard_cases_stay_finite(a, b, mask):
     keep = None if mask is None else jnp.zeros(len(a), bool)
     found = nt_xent(flat(a), flat(b), 0.1, keep)
     assert all(np.all(np.isfinite(x)) for x in (*found, *gradient(flat(a), flat(b), keep)))
-
-
-def mapped(frames, mapping, size, valid=None):
-    frames = jnp.asarray(frames, jnp.float32).reshape(1, -1, 1)
-    mask = jnp.arange(frames.shape[1])[None] < (frames.shape[1] if valid is None else valid)
-    instances, counts = pool(frames, mask, mapping, size)
-    return np.asarray(instances[0, :, 0]), np.asarray(counts[0])
-
-
-@pytest.mark.parametrize(
-    "frames, mapping, size, expected",
-    [
-        (256, "window", 5, [25.5, 76.5, 127.5, 178.5, 229.5]),
-        (26, "window", 5, [2.5, 7.5, 12.5, 17.5, 22.5]),
-        (7, "window", 3, [1, 3, 5]),
-        (26, "all", 5, [12.5]),
-        (4, "frame", 5, [0, 1, 2, 3]),
-        (3, "window", 5, [0, 0.5, 1, 1.5, 2]),
-    ],
-)
-def test_pooling_oracles(frames, mapping, size, expected):
-    values, counts = mapped(np.arange(frames), mapping, size)
-    np.testing.assert_allclose(values, expected, rtol=1e-6)
-    assert counts.all()
-
-
-@pytest.mark.parametrize("mapping", ["all", "window", "frame"])
-@pytest.mark.parametrize("valid", [1, 3, 4, 7, 12])
-def test_padding_equals_a_shorter_word(mapping, valid):
-    values, counts = mapped(np.arange(12) ** 2, mapping, 4, valid)
-    shorter, _ = mapped(np.arange(valid) ** 2, mapping, 4)
-    if mapping == "window":
-        assert counts.all()
-    np.testing.assert_allclose(values[counts], shorter, rtol=1e-6)
-
-
-def test_frames_that_see_the_picture():
-    mask = frame_mask(jnp.array([1.0, 0.5, 0.26, 0.001, 0.2]), 10)
-    np.testing.assert_array_equal(mask.sum(axis=1), [10, 5, 3, 1, 2])
-    assert np.all(np.diff(mask.astype(int), axis=1) <= 0), "padding comes last"
-
-
-@pytest.mark.parametrize(
-    "kind, count",
-    [
-        ("none", 0),
-        ("linear", 262_656),
-        ("mlp", 2 * 262_656),
-        ("bilstm", 4_727_296 - 2 * 4 * 512),  # one bias vector for each set of gates, where torch has two
-    ],
-)
-def test_projection_heads(kind, count):
-    head = ProjectionHead(kind)
-    variables = jax.eval_shape(head.init, jax.random.PRNGKey(0), jnp.zeros((2, 7, 512)))
-    assert sum(x.size for x in jax.tree.leaves(variables)) == count
-    frames = jnp.ones((2, 7, 8))
-    assert head.apply(head.init(jax.random.PRNGKey(0), frames), frames).shape == frames.shape

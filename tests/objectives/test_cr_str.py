@@ -1,4 +1,4 @@
-"""The cr_str objective: equal to the published code, its invariants, what it shows; and teachers in the loop."""
+"""CR: equal to the published code, its invariants, and what it shows."""
 
 import jax
 import jax.numpy as jnp
@@ -168,7 +168,7 @@ def test_no_gradient_reaches_the_teacher(kind):
 @pytest.mark.parametrize("kind", sorted(MODELS))
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 def test_a_batch_without_a_confident_word(kind, labels):
-    """cr.md 11.7.5: neither consistency nor CORAL, no NaN, and the gradient of the supervised loss alone."""
+    """Neither consistency nor CORAL, no NaN, and the gradient of the supervised loss alone."""
     objective, params, state, teacher, batch = built(kind, labels=labels, threshold=1.0, coral_threshold=0.0)
     total, _, metrics, gradient, _ = value(objective, params, state, teacher, batch)
     assert metrics["confident"] == 0 and metrics["consistency"] == 0 and metrics["coral"] == 0
@@ -182,7 +182,6 @@ def test_a_batch_without_a_confident_word(kind, labels):
 
 
 def test_the_student_does_not_change_the_confidence():
-    """cr.md 11.7.2."""
     objective, params, state, teacher, batch = built()
     other = jax.tree.map(lambda x: 1.5 * x + 0.1, params)
     first, second = (value(objective, p, state, teacher, batch)[2] for p in (params, other))
@@ -191,7 +190,7 @@ def test_the_student_does_not_change_the_confidence():
 
 @pytest.mark.parametrize("kind", sorted(MODELS))
 def test_equal_readings_cost_nothing(kind):
-    """cr.md 11.7.4: same weights, same view, no projection, tau 1; in training mode the views differ by batch norm."""
+    """Same weights, same view, no projection, temperature 1; in training mode the views differ by batch norm."""
     model, facts = MODELS[kind]
     if kind == "attention":
         model = ToyAttention(projection="none")
@@ -220,7 +219,7 @@ def test_the_projection_layer_learns_on_the_strong_view_only():
     off = cr_str.Method(ToyAttention(), ATTENTION, cons_weight=0.0, coral_weight=0.0).objective()
     assert not moving(value(off, params, state, teacher, batch)[3]["model"]["decoder"]["projection"])
     count = sum(x.size for x in jax.tree.leaves(Projection("mlp").init(KEY, jnp.zeros((1, 256)))))
-    assert count == 33_216, "cr.md 11.1"
+    assert count == 33_216, "of the published layer"
 
 
 def test_two_forwards_in_written_order():

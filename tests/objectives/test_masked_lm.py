@@ -1,0 +1,107 @@
+"""The language model's objective: accuracies, smoothing, and that a model learns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from testing import quick_jit
+from toy import Toy
+
+from configs import common
+from jstr.core import InputError, ModelConfig
+from jstr.data.pipeline import TrainData
+from jstr.models.abinet_language import Model
+from jstr.objectives import masked_lm
+from jstr.parallel import sharding
+from jstr.text import LAYOUTS, Charset
+from jstr.training.setup import make_state
+from jstr.training.validation import Validation
+
+FACTS = ModelConfig((32, 64), 1, 5, 21, **vars(LAYOUTS["abinet"]))
+
+
+def config(tmp_path, **views):
+    path = tmp_path / "list.txt"
+    path.write_text("bad\ncafe\nbee\nhide\nfade\ndeaf\na\n")
+    config = common.base()
+    config.charset = dict(
+        characters="abcdefghij", layout="abinet", max_length=5, lower=True, nfkc=False, drop_outside=True
+    )
+    config.model = dict(name="abinet_language", width=1 / 16, num_layers=2, dropout=0.0)
+    config.objective = dict(name="masked_lm")
+    row = dict(batch_size=16, sources=dict(list=dict(words=dict(path=str(path)))), views=views)
+    config.streams.text = row
+    config.held_back.text = row | dict(batches=1, views=dict(noised=dict(one_edit=dict(clean=0.0))))
+    return config
+
+
+def test_accuracies():
+    targets = jnp.array([[1, 2, 0, -1], [3, 0, -1, -1], [4, 0, -1, -1]])
+    logits = np.zeros((3, 4, 21))
+    logits[0, [0, 1, 2], [1, 2, 0]] = 1  # right
+    logits[1, 0, [4, 5, 6, 7]], logits[1, 0, 3], logits[1, 1, 0] = 2, 1, 1  # right among five, right length
+    logits[2, 0, [1, 2, 3, 5, 6]], logits[2, 1, 0] = 2, 1  # wrong
+    metrics = {
+        k: (float(a), float(b)) for k, (a, b) in masked_lm.spelling_metrics(jnp.asarray(logits), targets, FACTS).items()
+    }
+    assert metrics == {"characters": (5, 7), "words": (1, 3), "characters_top5": (6, 7), "words_top5": (2, 3)}
+
+
+def test_smoothing_keeps_distributions_and_their_first_choice():
+    prob = jax.nn.one_hot(jnp.array([[1, 2, 0]]), 21)
+    smoothed = masked_lm.smooth(prob, jax.random.key(0), 0.1)
+    np.testing.assert_allclose(smoothed.sum(axis=-1), 1, atol=1e-6)
+    assert (smoothed.argmax(-1) == prob.argmax(-1)).all() and (smoothed > 0).all()
+    assert (smoothed.max(axis=-1) > 0.9).all() and (smoothed.max(axis=-1) < 1).all()
+
+
+def test_a_model_learns_to_spell_and_is_watched(tmp_path):
+    """Of seven words every letter is known from the others; watched on clean and on misspelt words."""
+    made, mesh = config(tmp_path), sharding.make_mesh()
+    made.optimizer = common.adam(1e-2, "constant")
+    model = Model(
+        FACTS := ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"])), width=1 / 16, num_layers=2, dropout=0.0
+    )
+    objective = masked_lm.Method(model, FACTS, input_smoothing=0.1).objective()
+    charset = Charset.make(**made.charset)
+    batches = TrainData(made, charset, objective.streams).batches(0)
+    batch = next(batches)["arrays"]
+    state, tx, _ = make_state(made, objective, batch, mesh)
+
+    @jax.jit
+    def step(state, batch, i):
+        key = jax.random.fold_in(state.key, i)
+        (loss, _), grads = jax.value_and_grad(objective.loss, has_aux=True)(state.params, {}, None, batch, key, i)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        return state.replace(params=optax.apply_updates(state.params, updates), opt_state=opt_state), loss
+
+    held_back = Validation(made, objective, charset, None, mesh)
+    before = held_back.measure(state)
+    for i in range(60):
+        state, loss = step(state, next(batches)["arrays"], i)
+    after = held_back.measure(state)
+    assert after["clean/characters"] > 0.9 > before["clean/characters"] + 0.2
+    assert after["clean/words_top5"] >= after["clean/words"] >= after["noised/words"]
+    assert after["loss"] < before["loss"] - 1 and 0 < after["noised/characters"] < 1
+
+
+def test_words_of_one_letter_and_none_have_finite_gradients():
+    facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
+    objective = masked_lm.Method(Model(facts, width=1 / 32, num_layers=1), facts).objective()
+    tokens = jnp.array([[-1, 3, 0, -1, -1, -1, -1], [-1, 0, -1, -1, -1, -1, -1]])
+    batch = {"text": {"tokens": tokens, "noised": tokens}}
+    params, state = quick_jit(objective.init)(jax.random.key(0), batch)
+    (loss, (_, metrics)), grads = jax.jit(jax.value_and_grad(objective.loss, has_aux=True))(
+        params, state, None, batch, jax.random.key(1), 0
+    )
+    assert np.isfinite(loss) and all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
+    assert metrics["characters"][1] == 3 and metrics["words"][1] == 2
+
+
+def test_refuses():
+    facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
+    with pytest.raises(InputError, match="trains language models"):
+        masked_lm.Method(Toy(), facts).objective()
+    with pytest.raises(InputError, match="input_smoothing=2"):
+        masked_lm.Method(Model(facts), facts, input_smoothing=2).objective()

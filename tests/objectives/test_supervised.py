@@ -1,0 +1,55 @@
+"""The supervised objective with both kinds of recognisers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jstr.core import ModelConfig
+from jstr.losses import supervised as supervised_losses
+from jstr.models.four_stage import Model
+from jstr.objectives import supervised
+
+ATTENTION = ModelConfig((32, 16), 1, 3, 8, first_id=5, pad_id=0, bos_id=2, eos_id=3)
+CTC = ModelConfig((32, 16), 1, 3, 7, first_id=4, pad_id=1)
+
+
+def objective(config):
+    prediction = "ctc" if config.is_ctc else "attention"
+    model = Model(config, prediction=prediction, width=1 / 32)
+    tokens = [[2, 5, 6, 3, 0], [2, 7, 3, 0, 0]] if config.bos_id else [[4, 5, 1], [6, 6, 6]]
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 16, 1), np.uint8)
+    batch = {"labelled": {"image": jnp.asarray(images), "tokens": jnp.asarray(tokens)}}
+    return model, supervised.Method(model, config).objective(), batch
+
+
+@pytest.mark.parametrize("config", [ATTENTION, CTC], ids=["attention", "ctc"])
+def test_supervised_objective(config):
+    model, method, batch = objective(config)
+    params, state = jax.jit(method.init)(jax.random.key(0), batch)
+    assert params.keys() == {"model"} and state.keys() == {"batch_stats"}
+    loss = jax.jit(method.loss)
+    value, (new_state, metrics) = loss(params, state, None, batch, jax.random.key(1), 0)
+    assert jax.tree.structure(new_state) == jax.tree.structure(state)
+    forward = jax.jit(lambda variables, *inputs: model.apply(variables, *inputs, train=True, mutable=["batch_stats"]))
+    out, _ = forward({"params": params["model"], **state}, batch["labelled"]["image"], batch["labelled"]["tokens"])
+    total, count = metrics["loss"]
+    assert float(value) == pytest.approx(float(total / count), rel=1e-5)
+    if config.is_ctc:  # three times the same character does not fit three frames
+        assert (int(metrics["unalignable"][0]), int(metrics["unalignable"][1])) == (1, 2)
+        assert float(value) == pytest.approx(
+            float(supervised_losses.ctc(out["logits"], batch["labelled"]["tokens"], 1)[0][0]) / 2
+        )
+    else:
+        targets = batch["labelled"]["tokens"][:, 1:]
+        assert int(count) == 5 == int(metrics["accuracy"][1])
+        assert int(metrics["accuracy"][0]) == int(((out["logits"].argmax(-1) == targets) & (targets != 0)).sum())
+
+
+def test_supervised_objective_takes_scaled_images_too():
+    _, method, batch = objective(ATTENTION)
+    params, state = jax.jit(method.init)(jax.random.key(0), batch)
+    scaled = {"labelled": {**batch["labelled"], "image": batch["labelled"]["image"] / jnp.float32(127.5) - 1}}
+    key = jax.random.key(1)
+    a, b = (jax.jit(method.loss)(params, state, None, x, key, None)[0] for x in (batch, scaled))
+    assert float(a) == pytest.approx(float(b), rel=1e-5)
