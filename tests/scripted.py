@@ -65,6 +65,20 @@ class Scripted:
         return (outputs, {}) if train else outputs
 
 
+class Recording:
+    """A recogniser that notes its forward passes: variables, images, tokens and options of each."""
+
+    def __init__(self, model):
+        self.model, self.passes = model, []
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def apply(self, variables, images, tokens=None, **options):
+        self.passes.append(dict(variables=variables, images=images, tokens=tokens, **options))
+        return self.model.apply(variables, images, tokens, **options)
+
+
 def scripted_step(method: str, teacher=TEACHER, step: int = 0, **options):
     """(loss, means of the metrics, calls of the model) of one step of METHODS[method], with these options, too."""
     model = Scripted()

@@ -30,7 +30,8 @@ def nt_xent(view0: Array, view1: Array, temperature: float = 0.1, mask: Array | 
     With u any of the 2N instances, u+ its positive and s the cosine: -log exp(s(u, u+)/t) / sum exp(s(u, u')/t) over
     all u' but u itself, so the other windows of the same image are negatives too. mask [N] bool: pairs that count; the
     others are nobody's negatives. `loss` is the mean of both directions, so its mean over the pairs that count is the
-    published loss. An instance of length zero has cosine 0 with everything, and no gradient.
+    published loss. An instance shorter than 1e-15, whose gradient would overflow, has cosine 0 with everything and no
+    gradient.
     SeqCLR (Aberdam et al. 2021); the mean is that of SeqCLRLoss in the code of SemiMTR. Memory: (2N)^2 floats.
     """
     # Views on an axis of their own, so that the split of N over devices stays as it is: one gather, no shuffling.
@@ -60,5 +61,5 @@ def nt_xent(view0: Array, view1: Array, temperature: float = 0.1, mask: Array | 
 
 def _unit(x: Array) -> Array:
     square = jnp.sum(x * x, axis=-1, keepdims=True)
-    somewhere = square > 1e-12
-    return jnp.where(somewhere, x * jax.lax.rsqrt(jnp.where(somewhere, square, 1.0)), 0.0)
+    has_direction = square > 1e-30
+    return jnp.where(has_direction, x * jax.lax.rsqrt(jnp.where(has_direction, square, 1.0)), 0.0)

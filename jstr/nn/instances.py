@@ -64,4 +64,6 @@ def center_instances(instances: Array, mask: Array) -> Array:
     """Subtracts from each instance of the mask [B, N] the mean of those of its word: [B, N, D], 0 outside the mask."""
     keep = mask[..., None].astype(instances.dtype)
     mean = (instances * keep).sum(axis=1, keepdims=True) / jnp.maximum(keep.sum(axis=1, keepdims=True), 1)
-    return (instances - mean) * keep
+    centred = (instances - mean) * keep
+    rounding = 8 * jnp.finfo(instances.dtype).eps * jnp.abs(instances).max(axis=-1, keepdims=True)
+    return jnp.where(jnp.abs(centred).max(axis=-1, keepdims=True) > rounding, centred, 0)

@@ -3,6 +3,9 @@
 A moving average of the student reads the weak view greedily. The student reads the strong view with the teacher's
 characters as decoder inputs, through a projection layer (config.model.projection). A CORAL term aligns the character
 features of both domains. The defaults are those of the published code, not of the paper's equations.
+
+One difference from it: the published teacher takes over the student's batch statistics after the labelled forward pass
+of the same step; here it has those of the end of the previous step, with which it is also saved and evaluated.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def test_the_official_code_gives_the_same():
     np.testing.assert_allclose(to_a[0, :3], [-0.07842245, 0.02931078, 0.13685014], rtol=1e-4)
 
 
-@given(seed=st.integers(0, 1000), scale=st.floats(0.01, 100))
+@given(seed=st.integers(0, 1000), scale=st.sampled_from([1e-12, 1e-7, 0.01, 1.5, 100.0, 1e12]))
 @few
 def test_invariants(seed, scale):
     rng, count = np.random.default_rng(seed), 4

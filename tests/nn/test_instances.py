@@ -76,3 +76,10 @@ def test_centred_instances_do_not_show_what_their_word_shares():
     np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(found[1, :5], frames[1, :5] - frames[1, :5].mean(axis=0), atol=1e-6)
     assert not found[2].any() and not found[1, 5:].any()
+
+
+def test_centring_leaves_no_rounding():
+    """Where all windows of a short word share its frames, they are equal, and their differences are not contrasted."""
+    instances = np.random.default_rng(0).normal(size=(1, 1, 16)).astype(np.float32) * 300 + np.float32(0.1)
+    found = center_instances(jnp.asarray(np.tile(instances, (1, 5, 1))), jnp.ones((1, 5), bool))
+    assert not found.any()

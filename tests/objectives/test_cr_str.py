@@ -11,6 +11,7 @@ from jstr.core import InputError, ModelConfig
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
 from jstr.objectives.parts import pseudo_labels
+from jstr.objectives.parts.apply_model import train_forward
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 
 KEY = jax.random.PRNGKey(0)
@@ -170,7 +171,7 @@ def test_no_gradient_reaches_the_teacher(kind):
 def test_a_batch_without_a_confident_word(kind, labels):
     """Neither consistency nor CORAL, no NaN, and the gradient of the supervised loss alone."""
     objective, params, state, teacher, batch = built(kind, labels=labels, threshold=1.0, coral_threshold=0.0)
-    total, _, metrics, gradient, _ = value(objective, params, state, teacher, batch)
+    total, after, metrics, gradient, _ = value(objective, params, state, teacher, batch)
     assert metrics["confident"] == 0 and metrics["consistency"] == 0 and metrics["coral"] == 0
     assert total == metrics["supervised"]
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
@@ -179,6 +180,8 @@ def test_a_batch_without_a_confident_word(kind, labels):
     ).objective()
     alone = value(plain, params, state, teacher, batch)[3]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), gradient, alone)
+    _, labelled = train_forward(MODELS[kind][0], params, state, *batch["labelled"].values(), KEY)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), after, labelled)  # not the strong views
 
 
 def test_the_student_does_not_change_the_confidence():

@@ -1,7 +1,15 @@
-"""Mean Teacher: the ramp of its weight."""
+"""Mean Teacher: its loss step by step, and the ramp of its weight."""
 
+import jax
+import numpy as np
 import pytest
 from scripted import scripted_step
+from toy import FACTS, Toy, toy_words
+
+from jstr.objectives import mean_teacher
+from jstr.objectives.parts.supervised_loss import mean
+
+KEY = jax.random.PRNGKey(0)
 
 
 @pytest.mark.parametrize(("step", "weight"), [(0, 0.006738), (50, 0.286505), (100, 1.0), (200, 1.0)])
@@ -9,3 +17,27 @@ def test_ramp(step, weight):
     total, metrics, _ = scripted_step("mean_teacher", step=step, ramp_steps=100, cons_weight=2.0)
     rest = total - metrics["supervised"]
     assert rest == pytest.approx(2 * weight * metrics["consistency"], rel=1e-3, abs=1e-6)
+
+
+def test_labelled_words_are_compared_too_and_the_teacher_uses_its_own_batch():
+    """All 12 words count alike, whatever the teacher's running statistics say."""
+    objective, words = mean_teacher.Method(Toy(), FACTS).objective(), toy_words(FACTS, labelled=8, unlabelled=4)
+    images, others = words["labelled"]["image"], words["unlabelled"]
+    batch = {
+        "labelled": {"view0": images, "view1": images[::-1], "tokens": words["labelled"]["tokens"]},
+        "unlabelled": {"view0": others["weak"], "view1": others["strong"]},
+    }
+    params, state = objective.init(KEY, batch)
+    teacher = jax.tree.map(lambda x: 1.5 * x + 0.1, (params, state))
+    metrics = objective.loss(params, state, teacher, batch, KEY, 0)[1][1]
+    squares = []
+    for rows in batch.values():
+        probabilities = []
+        for weights, statistics, view in ((*teacher, "view1"), (params, state, "view0")):
+            variables = {"params": weights["model"], **statistics}
+            outputs, _ = Toy().apply(variables, rows[view], train=True, mutable=["batch_stats"])
+            probabilities.append(np.asarray(jax.nn.softmax(outputs["logits"])))
+        squares.append(np.square(probabilities[0] - probabilities[1]))
+    expected = np.concatenate(squares).mean()
+    assert float(mean(metrics["consistency"])) == pytest.approx(expected, rel=1e-4)
+    assert expected != pytest.approx(squares[1].mean(), rel=1e-2)

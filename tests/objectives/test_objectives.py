@@ -5,11 +5,12 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from scripted import METHODS
+from scripted import METHODS, Recording
 from testing import ROOT, quick_jit
 from toy import ATTENTION, FACTS, HEADED, Headed, Toy, ToyAttention, toy_words
 
 from jstr.core import InputError
+from jstr.nn.images import normalise
 from jstr.objectives import find_objective, make_objective
 
 KEY = jax.random.PRNGKey(0)
@@ -21,13 +22,14 @@ KEY = jax.random.PRNGKey(0)
 RECOGNISERS = {"ctc (CRNN)": (Toy(), FACTS), "attention (TRBA)": (ToyAttention(), ATTENTION)}
 
 
-def batch_for(objective, facts):
-    batch = toy_words(facts)
-    rows = batch["labelled"] | batch["unlabelled"]
-    rows |= {"view0": rows["image"], "view1": rows["image"][::-1]}
-    weak = {"view0": batch["unlabelled"]["weak"], "view1": batch["unlabelled"]["strong"]} | batch["unlabelled"]
-    sources = {"labelled": rows, "unlabelled": weak}
-    return {s: {f: sources[s][f] for f in fields} for s, fields in objective.streams.items()}
+def batch_for(objective, model_config, unlabelled=4):
+    """Noise in every stream and field that the objective reads."""
+    words = toy_words(model_config, labelled=8, unlabelled=unlabelled, hidden=True)
+    labelled = words["labelled"] | {"view0": words["labelled"]["image"], "view1": words["labelled"]["image"][::-1]}
+    others = words["unlabelled"] | {"view0": words["unlabelled"]["weak"], "view1": words["unlabelled"]["strong"]}
+    others |= {f"view{i}_filled": np.ones(unlabelled, np.float32) for i in range(2)}
+    streams = {"labelled": labelled, "unlabelled": others, "mixed": others}
+    return {s: {f: streams[s][f] for f in fields} for s, fields in objective.streams.items()}
 
 
 @pytest.mark.parametrize("recogniser", sorted(RECOGNISERS))
@@ -63,11 +65,7 @@ def test_every_method_trains_all_heads(method):
     options = {"seqclr": dict(joint=True, features="visual"), "supervised": {}, "semimtr": {}}.get(method)
     row = METHODS[method] if options is None else dict(name=method) | options
     objective = make_objective(row, Headed(), HEADED)
-    words = toy_words(HEADED, labelled=4, unlabelled=4, hidden=True)
-    rows = words["labelled"] | words["unlabelled"] | {"has_label": np.arange(4) < 2}
-    rows |= {"view0": rows["weak"], "view1": rows["strong"]}
-    rows |= {f"view{i}_filled": np.ones(4, np.float32) for i in range(2)}
-    batch = {stream: {f: rows[f] for f in fields} for stream, fields in objective.streams.items()}
+    batch = batch_for(objective, HEADED)
     params, state = quick_jit(objective.init)(jax.random.key(0), batch)
     teacher = (params, state) if objective.needs_teacher else None
     step = quick_jit(jax.value_and_grad(lambda p: objective.loss(p, state, teacher, batch, jax.random.key(1), 0)[0]))
@@ -75,6 +73,50 @@ def test_every_method_trains_all_heads(method):
     assert np.isfinite(loss)
     for part in ("extractor", "attention", "vision", "language", "fusion"):
         assert all(np.any(g) for g in jax.tree.leaves(grads["model"][part])), part
+
+
+FAMILY = [("teacher", "unlabelled/weak", False), ("student", "labelled/image", True)]
+FAMILY += [("student", "unlabelled/strong", True)]
+PASSES = {  # (whose variables, which images, in training mode) in the order that moves the batch statistics
+    "supervised": [("student", "labelled/image", True)],
+    "cr_str": FAMILY,
+    "noisy_student": FAMILY,
+    "pseudo_label": [("teacher", "unlabelled/strong", False), *FAMILY[1:]],
+    "uda": [("student", "unlabelled/weak", False), *FAMILY[1:]],
+    "fixmatch": [("student", "unlabelled/weak", False), *FAMILY[1:]],
+    "mean_teacher": [
+        ("teacher", "labelled/view1", True),
+        ("teacher", "unlabelled/view1", True),
+        ("student", "labelled/view0", True),
+        ("student", "unlabelled/view0", True),
+    ],
+    "seqclr": [("student", "unlabelled/view0", True), ("student", "unlabelled/view1", True)],
+    "semimtr": [("student", "mixed/weak", True)] * 2 + [("student", "mixed/strong", True)],  # it reads weak ones first
+    "semimtr_teacher": [("teacher", "mixed/weak", True)] * 2 + [("student", "mixed/strong", True)],
+}
+
+
+@pytest.mark.parametrize("method", sorted(PASSES))
+def test_forward_passes(method):
+    """Whose weights see which view in which mode, and no two passes in training share a dropout key."""
+    rows = METHODS | {"semimtr_teacher": dict(name="semimtr", use_teacher=True)}
+    model = Recording(ToyAttention())
+    objective = make_objective(rows.get(method, dict(name=method)), model, ATTENTION)
+    batch = batch_for(objective, ATTENTION)
+    params, state = quick_jit(objective.init)(KEY, batch)
+    other = jax.tree.map(lambda x: 1.5 * x, (params, state)) if objective.needs_teacher else None
+    model.passes.clear()
+    objective.loss(params, state, other, batch, KEY, 0)
+    views = {f"{s}/{f}": np.asarray(normalise(x)) for s, fs in batch.items() for f, x in fs.items() if np.ndim(x) == 4}
+    scale = params["model"]["extractor"]["norm"]["scale"]
+    found = []
+    for one in model.passes:
+        (view,) = [name for name, x in views.items() if np.array_equal(x, one["images"])]
+        is_student = np.array_equal(one["variables"]["params"]["extractor"]["norm"]["scale"], scale)
+        found.append(("student" if is_student else "teacher", view, one["train"]))
+    assert found == PASSES[method]
+    keys = [tuple(np.asarray(one["rngs"]["dropout"]).tolist()) for one in model.passes if one["train"]]
+    assert len(set(keys)) == len(keys)
 
 
 def test_every_objective_keeps_the_contract():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from testing import contrastive_config, quick_jit, tiny_config
-from toy import FACTS, Toy, toy_views
+from toy import FACTS, HEADED, Headed, Toy, toy_views
 
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError
@@ -116,6 +116,17 @@ def test_identical_images_and_single_ones_stay_finite(mapping, images):
         loss, _, metrics, gradient = value(objective, params, state, batch)
         assert np.isfinite(loss) and all(map(np.isfinite, metrics.values()))
         assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
+
+
+def test_the_views_have_dropout_of_their_own():
+    """Equal views differ by dropout alone."""
+    for dropout, equal in ((0.0, True), (0.5, False)):
+        options = dict(features="glimpses", mapping="frame")
+        objective = seqclr.Method(Headed(dropout=dropout), HEADED, **options).objective()
+        batch = toy_views(8)
+        batch["unlabelled"]["view1"] = batch["unlabelled"]["view0"]
+        params, state = quick_jit(objective.init)(KEY, batch)
+        assert (value(objective, params, state, batch)[2]["alignment"] < 1e-5) is equal
 
 
 def test_padding_does_not_count():

@@ -52,9 +52,9 @@ def fixed(value: Any) -> Any:
 class Consistency:
     """Trains `model` on batch["labelled"] (image, tokens) and batch["unlabelled"] (weak and strong views).
 
-    Loss: the supervised one + cons_weight * consistency + coral_weight * CORAL. A batch in which no word is kept has
-    neither of the last two. The student's two forward passes, labelled then strong, update the batch statistics in
-    turn.
+    Loss: the supervised one + cons_weight * consistency + coral_weight * CORAL. The student's two forward passes,
+    labelled then strong, update the batch statistics in turn. A batch in which no word is kept has neither consistency
+    nor CORAL, and its strong views leave the batch statistics as they were: the published code of CR skips their pass.
 
     labels: `soft`, the teacher's distributions, sharpened by `temperature` and compared by `divergence` (`kl`, `ce`);
       or `hard`, the teacher's strings, learned by cross-entropy or CTC like labels.
@@ -145,7 +145,8 @@ class Consistency:
         selection = self.select(reading)
         images, tokens = batch["labelled"]["image"], batch["labelled"]["tokens"]
         labelled, model_state = train_forward(self.model, params, model_state, images, tokens, keys[0])
-        strong, model_state = self.student_forward(params, model_state, words["strong"], reading, keys[1])
+        strong, after_strong = self.student_forward(params, model_state, words["strong"], reading, keys[1])
+        model_state = _where(selection.keep.any(), after_strong, model_state)
 
         supervised, metrics = self.supervised(labelled, tokens, step)
         distance = self.distance(teacher_logits, strong["logits"], reading, selection)
@@ -222,6 +223,10 @@ class Consistency:
         selection = self.select(reading)
         texts = {"teacher": strings(reading, self.model_config), "student": strings(student, self.model_config)}
         return texts | {"confidence": selection.confidence, "kept": selection.keep}
+
+
+def _where(condition: Array, yes: ModelState, no: ModelState) -> ModelState:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
 def draw_words(arrays: Mapping[str, np.ndarray], batch: Mapping[str, Any], charset: Any) -> dict[str, np.ndarray]:
