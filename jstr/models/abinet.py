@@ -28,7 +28,7 @@ class Fusion(nn.Module):
     @nn.compact
     def __call__(self, language: Array, vision: Array) -> tuple[Array, Array]:
         both = jnp.concatenate([language, vision], axis=-1)
-        gate = nn.sigmoid(dense(vision.shape[-1], dtype=self.dtype, init=torch_default, name="gate")(both))
+        gate = nn.sigmoid(dense(vision.shape[-1], dtype=self.dtype, kernel_init=torch_default, name="gate")(both))
         fused = gate * vision + (1 - gate) * language
         return classify(self.num_classes, fused, "classifier"), fused
 

@@ -60,7 +60,7 @@ class Model(nn.Module):
         if length is None:
             length = word_length(ids, self.model_config.eos_id)
         size, steps, dtype = scaled(512, self.width), tokens.shape[1], compute_dtype(self.dtype)
-        embedded = dense(size, use_bias=False, dtype=dtype, init=torch_default, name="embedding")(tokens)
+        embedded = dense(size, use_bias=False, dtype=dtype, kernel_init=torch_default, name="embedding")(tokens)
         memory = Dropout(self.dropout)(add_positions(embedded), train=train)
         visible = jnp.arange(steps) < jnp.maximum(length, 2)[:, None]
         mask = visible[:, None, None, :] & ~jnp.eye(steps, dtype=bool)

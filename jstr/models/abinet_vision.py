@@ -149,4 +149,4 @@ class Model(nn.Module):
 
 def classify(num_classes: int, features: Array, name: str) -> Array:
     """Features [B, T, D] -> logits [B, T, C], in at least float32."""
-    return dense(num_classes, init=torch_default, name=name)(at_least_float32(features))
+    return dense(num_classes, kernel_init=torch_default, name=name)(at_least_float32(features))

@@ -42,7 +42,7 @@ def conv(
     use_bias: bool = False,
     dtype: Any = None,
     name: str | None = None,
-    init: Callable = kaiming,
+    kernel_init: Callable = kaiming,
 ) -> nn.Conv:
     """`flax.linen.Conv` [B, H, W, C] -> [B, H', W', features], computed by Winograd's method where that is faster."""
     return nn.Conv(
@@ -52,17 +52,17 @@ def conv(
         padding,
         use_bias=use_bias,
         dtype=dtype,
-        kernel_init=init,
+        kernel_init=kernel_init,
         name=name,
         conv_general_dilated=winograd.conv_general_dilated,
     )
 
 
 def dense(
-    features: int, *, use_bias: bool = True, dtype: Any = None, name: str | None = None, init: Callable = kaiming
+    features: int, *, use_bias: bool = True, dtype: Any = None, name: str | None = None, kernel_init: Callable = kaiming
 ) -> nn.Dense:
     """`flax.linen.Dense` [..., D] -> [..., features], Kaiming normal by default."""
-    return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=init, name=name)
+    return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=kernel_init, name=name)
 
 
 def batch_norm(train: bool, *, dtype: Any = None, name: str | None = None) -> BatchNorm:
@@ -80,11 +80,11 @@ class ConvNorm(nn.Module):
     relu: bool = True
     dtype: Any = None
     use_bias: bool = False
-    init: Callable = kaiming
+    kernel_init: Callable = kaiming
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        options = dict(use_bias=self.use_bias, dtype=self.dtype, init=self.init)
+        options = dict(use_bias=self.use_bias, dtype=self.dtype, kernel_init=self.kernel_init)
         x = conv(self.features, self.kernel, self.padding, self.strides, **options, name="conv")(x)
         x = batch_norm(train, dtype=self.dtype, name="norm")(x)
         return nn.relu(x) if self.relu else x

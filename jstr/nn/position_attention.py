@@ -29,7 +29,7 @@ class PositionAttention(nn.Module):
         width = x.shape[-1]
 
         def single(values, features, name, strides=(1, 1)):
-            options = dict(strides=strides, dtype=self.dtype, use_bias=True, init=torch_default)
+            options = dict(strides=strides, dtype=self.dtype, use_bias=True, kernel_init=torch_default)
             return ConvNorm(features, **options, name=name)(values, train=train)
 
         keys, skips = x, [x]
@@ -40,7 +40,7 @@ class PositionAttention(nn.Module):
             keys = single(_resize(keys, skip.shape), self.inner, f"up_{i}") + skip
         keys = single(_resize(keys, x.shape), width, "up_3")
         codes = jnp.asarray(sinusoid(self.length, width), x.dtype)
-        queries = dense(width, dtype=self.dtype, init=torch_default, name="query")(codes)
+        queries = dense(width, dtype=self.dtype, kernel_init=torch_default, name="query")(codes)
         scores = jnp.einsum("td,bhwd->bthw", queries, keys) / jnp.sqrt(width).astype(x.dtype)
         return _weighted(scores, x)
 
@@ -58,9 +58,9 @@ class AdditiveAttention(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> tuple[Array, Array]:
         b, h, w, width = x.shape
         order = self.param("order", jax.nn.initializers.normal(1.0), (self.length, width))
-        cells = dense(h * w, dtype=self.dtype, init=torch_default, name="order_to_cells")(order.T).T
-        hidden = dense(width, dtype=self.dtype, init=torch_default, name="value")(x.reshape(b, h * w, width))
-        score = dense(self.length, dtype=self.dtype, init=torch_default, name="score")
+        cells = dense(h * w, dtype=self.dtype, kernel_init=torch_default, name="order_to_cells")(order.T).T
+        hidden = dense(width, dtype=self.dtype, kernel_init=torch_default, name="value")(x.reshape(b, h * w, width))
+        score = dense(self.length, dtype=self.dtype, kernel_init=torch_default, name="score")
         scores = score(jnp.tanh(cells + hidden)).transpose(0, 2, 1)
         return _weighted(scores.reshape(b, self.length, h, w), x)
 

@@ -23,7 +23,7 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         def single(values, name, **geometry):
-            layer = ConvNorm(self.channels, **geometry, dtype=self.dtype, init=kaiming_out, name=name)
+            layer = ConvNorm(self.channels, **geometry, dtype=self.dtype, kernel_init=kaiming_out, name=name)
             return layer(values, train=train)
 
         strides = (self.stride, self.stride)
@@ -46,7 +46,7 @@ class ResNet45(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        x = ConvNorm(self.channels, dtype=self.dtype, init=kaiming_out, name="conv")(x, train=train)
+        x = ConvNorm(self.channels, dtype=self.dtype, kernel_init=kaiming_out, name="conv")(x, train=train)
         for stage, (blocks, stride) in enumerate(zip(self.blocks, STRIDES, strict=True)):
             for i in range(blocks):
                 block = Block(self.channels << stage, stride if i == 0 else 1, self.dtype, name=f"stage{stage}_{i}")

@@ -92,6 +92,6 @@ class Layer(nn.Module):
 
         attended = Attention(self.num_heads, self.dropout, self.dtype, name="attend")
         x = norm(x + dropped(attended(x, x if memory is None else memory, mask, train=train)), "norm_0")
-        inner = dropped(nn.relu(dense(self.hidden, dtype=self.dtype, init=torch_default, name="inner")(x)))
-        outer = dense(x.shape[-1], dtype=self.dtype, init=torch_default, name="outer")(inner)
+        inner = dropped(nn.relu(dense(self.hidden, dtype=self.dtype, kernel_init=torch_default, name="inner")(x)))
+        outer = dense(x.shape[-1], dtype=self.dtype, kernel_init=torch_default, name="outer")(inner)
         return norm(x + dropped(outer), "norm_1")

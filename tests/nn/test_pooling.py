@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jstr.nn.layers import ConvNorm
 from jstr.nn.pooling import max_pool, max_pool_overlapping
 
 
@@ -76,3 +77,22 @@ def test_the_gradient_does_not_depend_on_the_compiler(name, options, double):
     for dtype, tolerance in ((np.float64, 1e-6), (np.float32, 1e-3)):
         gradient = jax.jit(jax.grad(loss), compiler_options=options)(x.astype(dtype))
         np.testing.assert_allclose((gradient * direction).sum(), numeric, rtol=tolerance)
+
+
+@pytest.mark.parametrize("options", [{}, {"xla_cpu_experimental_ynn_fusion_type": ""}])
+def test_the_gradient_through_a_normalised_convolution(options):
+    """The last pooling of CRNN on 16 images, compiled as a training step is, and operation by operation."""
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(16, 4, 25, 128)), jnp.float32)
+    layer = ConvNorm(128)
+    variables = layer.init(jax.random.key(0), x, train=False)
+
+    def loss(params):
+        y, _ = layer.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        return jnp.cos(3 * max_pool(y, 2, 1)).sum()
+
+    try:
+        compiled = jax.jit(jax.grad(loss), compiler_options=options)(variables["params"])
+    except jax.errors.JaxRuntimeError:
+        pytest.skip("this XLA has no such option")
+    for got, expected in zip(*map(jax.tree.leaves, (compiled, jax.grad(loss)(variables["params"]))), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-4 * float(jnp.abs(expected).max()), rtol=0)
