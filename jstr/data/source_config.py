@@ -106,7 +106,7 @@ def parse_source(
       InputError: unknown keys, none or several of path, rendered and words, or a value that is out of range.
     """
     check_known(where, row, keys)
-    given = [kind for kind in KINDS if row.get(kind) not in (None, "")]
+    given: list[Kind] = [kind for kind in KINDS if row.get(kind) not in (None, "")]
     if len(given) > 1:
         raise InputError(f"{where} has {' and '.join(given)}; give one of them")
     if not given:
