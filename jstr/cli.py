@@ -60,11 +60,30 @@ def _status(run: Callable[[], int | None]) -> int | None:
         message, status = str(error), 2
     except NonFinite as error:
         message, status = str(error), 1
+    except (AssertionError, RuntimeError):
+        message, status = _no_platform(), 2
+        if not message:
+            raise
+    except OSError as error:
+        if error.filename is None or isinstance(error, BrokenPipeError):
+            raise
+        message, status = f"{os.fsdecode(error.filename)}: {error.strerror}", 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     print(f"error: {message}", file=sys.stderr)
     return status
+
+
+def _no_platform() -> str:
+    """What to say when jax cannot start on JAX_PLATFORMS, for which it raises this and that; "" when it can."""
+    jax, wanted = sys.modules.get("jax"), os.environ.get("JAX_PLATFORMS")
+    try:
+        if jax and wanted:
+            jax.devices()
+        return ""
+    except (AssertionError, RuntimeError):
+        return f"JAX_PLATFORMS={wanted}: jax finds no such device here; unset it, or set it to cpu"
 
 
 class Parser(argparse.ArgumentParser):

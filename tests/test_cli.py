@@ -4,7 +4,7 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
-from testing import call, tiny_config, write_folder
+from testing import call, saved_run, tiny_config, write_folder
 
 from jstr import evaluate
 from jstr.core import InputError
@@ -15,9 +15,7 @@ MAIN = ["-m", "jstr.main", "--config=tests/tiny.py"]
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    loop.run(tiny_config(), str(folder))
-    return folder
+    return saved_run(tmp_path_factory.mktemp("run"))
 
 
 def write_lmdb(folder, count):
@@ -71,7 +69,17 @@ def test_bad_data_in_evaluate_and_main(tmp_path, workdir):
         ([*MAIN, "--workdir=w", "--config.streams.x.batch_size=3"], "no 'x' in config.streams; it has labelled"),
         ([*MAIN, "--workdir=w", "--config.steps.x=3"], "config.steps is "),
         ([*MAIN, "--workdir=w", "--config.image.size[2]=3"], "config.image.size has 2 values"),
-        ([*MAIN, "--workdir=w", "--config.steps=many"], "many"),
+        ([*MAIN, "--workdir=w", "--config.steps=many"], "--config.steps=many: give a whole number"),
+        ([*MAIN, "--workdir=w", "--config.steps=1.5"], "--config.steps=1.5: give a whole number"),
+        ([*MAIN, "--workdir=w", "--config.steps"], "Missing value for flag --config.steps"),
+        ([*MAIN, "--workdir=w", "--config.remat=perhaps"], "--config.remat=perhaps: give true or false"),
+        ([*MAIN, "--workdir=w", "--config.optimizer={'a': "], "give a dict"),
+        ([*MAIN, "--workdir=w", "--config.optimizer=[1]"], "give a dict"),
+        ([*MAIN, "--workdir=w", "--config.image.size=(1,"], "give a tuple"),
+        ([*MAIN, "--workdir=w", "--config.image.size[0]=32"], "config.image.size has 2 values; give all"),
+        ([*MAIN, "--workdir=w", "--config.=3"], "there is no '' in config"),
+        ([*MAIN, "--workdir=w", "--config=tests/tiny.py"], "--config is given twice"),
+        (["-m", "jstr.main", "--config.steps=3"], "give --config=NAME"),
         ([*MAIN, "--workdri=w"], "workdri"),
         ([*MAIN, "--workdir=w", "steps=3"], "steps=3"),
         ([*MAIN], "--workdir=DIR"),

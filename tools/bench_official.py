@@ -7,7 +7,6 @@ train.py makes it (forward, loss, backward, clipping, Adadelta) on a batch of no
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 
 STAGES = {"trba": ("TPS", "ResNet", "BiLSTM", "Attn"), "crnn": ("None", "VGG", "BiLSTM", "CTC")}
@@ -98,14 +97,14 @@ def measure(step: Step, batch: int, steps: int) -> dict[str, float]:
 
 
 def run(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--code", required=True, metavar="DIR")
+    parser = Parser("python tools/bench_official.py", __doc__)
+    parser.add_argument("--code", type=path, required=True, metavar="DIR")
     parser.add_argument("--model", choices=STAGES, default="trba")
     parser.add_argument("--how", choices=("published", "compiled"), default="published")
     parser.add_argument("--batch", type=int, default=384)
     parser.add_argument("--steps", type=int, default=5, help="steps in a window")
     parser.add_argument("--tiny", action="store_true", help="an eighth of the width, one step in a window")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
     step = Step(args.code, args.model, args.batch, args.how == "compiled", args.tiny)
     found = measure(step, args.batch, 1 if args.tiny else args.steps)

@@ -6,7 +6,6 @@ and the first words are not. Batches of 1 stand for a program that reads one wor
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 
 if TYPE_CHECKING:
     from jstr.inference.reader import Reader
@@ -33,12 +32,12 @@ def rate(reader: Reader, encoded: list[bytes | np.ndarray], size: int) -> float:
 
 def run(argv: list[str] | None = None) -> None:
     """Prints images per second for each batch size."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = Parser("python tools/bench_reader.py", __doc__)
     parser.add_argument("images")
-    parser.add_argument("--workdir", help="default: the reader that comes with the package")
+    parser.add_argument("--workdir", type=path, help="default: the reader that comes with the package")
     parser.add_argument("--language_model", metavar="WORDS")
     parser.add_argument("--batches", default="1,16,64", help="batch sizes")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
     if hasattr(os, "sched_setaffinity"):  # before jax starts its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

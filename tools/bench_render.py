@@ -7,7 +7,6 @@ print; and every effect on every word.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import string
@@ -15,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # configs are not installed
 
@@ -42,8 +41,8 @@ def rate(source, spec) -> float:
 
 
 def run(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--json", metavar="FILE")
+    parser = Parser("python tools/bench_render.py", __doc__)
+    parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -5,20 +5,19 @@ The file may stand wherever a workdir is read from: jstr.predict, jstr.evaluate,
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from jstr.checkpoints import checkpoint, packed
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 
 KEPT = ("charset", "image", "model")  # what reading needs; paths of data stay where they are
 
 
 def run(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--workdir", required=True)
-    parser.add_argument("--out", required=True, metavar="FILE.npz")
+    parser = Parser("python tools/pack.py", __doc__)
+    parser.add_argument("--workdir", type=path, required=True)
+    parser.add_argument("--out", type=path, required=True, metavar="FILE.npz")
     parser.add_argument("--language_model", metavar="WORDS", help="a bundled word list, such as english, to read with")
     args = parser.parse_args(argv)
     if not packed.is_packed(args.out):

@@ -5,11 +5,10 @@ One panel for each metric of metrics.jsonl. The horizontal axis counts training 
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 
 
@@ -28,12 +27,12 @@ def curve(rows: list[dict], metric: str, minutes: bool) -> tuple[list[float], li
 
 
 def run(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = Parser("python tools/plot.py", __doc__)
     parser.add_argument("runs", nargs="+", metavar="NAME=WORKDIR")
     parser.add_argument("--metric", action="append", required=True)
     parser.add_argument("--minutes", action="store_true")
     parser.add_argument("--log", action="store_true", help="logarithmic vertical axis, for losses")
-    parser.add_argument("--out", required=True, metavar="FILE.png")
+    parser.add_argument("--out", type=path, required=True, metavar="FILE.png")
     args = parser.parse_args(argv)
     try:
         from matplotlib.figure import Figure

@@ -6,7 +6,6 @@ with what the bundled reader reads.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli
 from jstr.core import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +80,7 @@ def draw_samples(cells, reader) -> None:
 
 
 def run(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = Parser("python tools/plot_results.py", __doc__)
     parser.add_argument("--out", default=str(ROOT / "configs/results/overview.png"), metavar="FILE.png")
     args = parser.parse_args(argv)
     try:

@@ -9,13 +9,12 @@ recogniser on such features.
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 
 if TYPE_CHECKING:
@@ -92,12 +91,12 @@ def with_random_weights(reader: Reader) -> Reader:
 
 def run(argv: list[str] | None = None) -> None:
     """Prints the percentages for each workdir."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = Parser("python tools/probe_letters.py", __doc__)
     parser.add_argument("workdirs", nargs="+", metavar="WORKDIR")
-    parser.add_argument("--data", required=True, help="any labelled source")
+    parser.add_argument("--data", type=path, required=True, help="any labelled source")
     parser.add_argument("--random", action="store_true")
     parser.add_argument("--count", type=int, default=2000, help="words at most")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
     import jstr
     from jstr.data.sources.open import open_source

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 from jstr.data.sources.open import open_source
 from jstr.inference.read_source import Answer, Reading, read_batch, read_source
@@ -88,11 +88,13 @@ def statistics(found: list[Reading], kept: list[Reading], protocol: str) -> list
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--workdir", required=True, help="the teacher: a run, converted weights or a packed file")
+    parser = Parser("python tools/pseudo_label.py", __doc__)
+    parser.add_argument(
+        "--workdir", type=path, required=True, help="the teacher: a run, converted weights or a packed file"
+    )
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--data", action="append", required=True, metavar="PATH", help="may be given many times")
-    parser.add_argument("--out", required=True, metavar="FILE.tar")
+    parser.add_argument("--out", type=path, required=True, metavar="FILE.tar")
     parser.add_argument("--confidence", default="geometric_mean", choices=pseudo_labels.CONFIDENCES)
     parser.add_argument("--threshold", type=float, default=0.9, help="words that are less confident are left out")
     parser.add_argument("--check", action="store_true", help="compare with the labels of PATH; nothing else uses them")

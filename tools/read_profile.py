@@ -6,13 +6,12 @@ of the span of the trace, and the time in which none ran.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 
 SHOWN = 15
@@ -61,9 +60,9 @@ def summary(line) -> Line:
 
 
 def run(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python tools/read_profile.py", __doc__)
     parser.add_argument("folder", metavar="DIR")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
     line = read(Path(args.folder))
     top = sorted(line.kernels.items(), key=lambda item: -item[1])[:SHOWN]

@@ -13,31 +13,32 @@ words under DATA into one folder, and sees that the wheels install into an empty
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import recipes
 from recipe_run import SPARE, Run
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 1 where no part of the recipe came to anything."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python tools/recipe.py", __doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help=", ".join(recipes.RECIPES))
     parser.add_argument("--budget", type=float, default=540.0, metavar="SECONDS")
-    parser.add_argument("--out", metavar="DIR")
+    parser.add_argument("--out", type=path, metavar="DIR")
     parser.add_argument(
         "--data", metavar="DIR", help="iiit5k/train.tar and the others, as configs/crnn_real.py reads them"
     )
-    parser.add_argument("--official", metavar="DIR", help="bench: a checkout of the official PyTorch code")
-    parser.add_argument("--language", metavar="WORKDIR", help="semimtr: a language model that was trained before")
+    parser.add_argument("--official", type=path, metavar="DIR", help="bench: a checkout of the official PyTorch code")
+    parser.add_argument(
+        "--language", type=path, metavar="WORKDIR", help="semimtr: a language model that was trained before"
+    )
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--bundle", metavar="DIR")
+    parser.add_argument("--bundle", type=path, metavar="DIR")
     args = parser.parse_args(argv)
     if args.list:
         print("\n".join(f"{name:18}{recipe.__doc__.splitlines()[0]}" for name, recipe in recipes.RECIPES.items()))

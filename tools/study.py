@@ -8,7 +8,6 @@ output of an arm is in OUT/SEED/ARM/log.txt. --json writes scores, costs and com
 
 from __future__ import annotations
 
-import argparse
 import fnmatch
 import json
 import re
@@ -18,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from jstr.cli import cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 
 
@@ -94,12 +93,12 @@ def line(name: str, found: dict) -> str:
 def run(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     split = argv.index("--") if "--" in argv else len(argv)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = Parser("python tools/study.py", __doc__)
     parser.add_argument("study", help="such as configs/studies/reader.txt")
-    parser.add_argument("--out", required=True, help="a folder for the workdirs")
+    parser.add_argument("--out", type=path, required=True, help="a folder for the workdirs")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--only", default="*", help="arms to run, such as 'probe-*'")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv[:split])
     arms, more = read_study(args.study), argv[split + 1 :]
     if not re.fullmatch(r"\d+(,\d+)*", args.seeds):

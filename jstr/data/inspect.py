@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 from jstr.data.analysis.fingerprints import BITS, DIFFERENCE, LARGE_GROUP, LIKE
 from jstr.data.analysis.near_duplicates import NearDuplicates
@@ -24,7 +25,6 @@ from jstr.data.analysis.set_summary import COLOUR, SetSummary, describe, open_se
 from jstr.data.preview import contact_sheet
 from jstr.text import Charset
 
-_ABOUT = __doc__.split("\n")[0]
 _SHEET = 50  # images of a set, and pairs, on the contact sheet
 
 
@@ -44,7 +44,7 @@ def sheet(reports: Sequence[SetSummary], duplicates: NearDuplicates) -> Iterator
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m jstr.data.inspect", description=_ABOUT, allow_abbrev=False)
+    parser = Parser("python -m jstr.data.inspect", __doc__)
     parser.add_argument("paths", nargs="+", metavar="[NAME=]PATH", help="LMDB, folder, tar, TFDS; several are compared")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
     parser.add_argument("--charset", default="94", help="a name such as 36 or 94, file:PATH, or the characters")
@@ -53,9 +53,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--max_length", type=int, default=25, help="characters that a model may read")
     parser.add_argument("--limit", type=int, help="only the first N images of each set")
     parser.add_argument("--compare", type=int, default=100_000, help="pairs to compare for near duplicates, 0: none")
-    parser.add_argument("--sheet", metavar="FILE.png", help="write a contact sheet: images of each set, then pairs")
-    parser.add_argument("--font", help="draws the labels of the sheet, for scripts that the bundled font lacks")
-    parser.add_argument("--json", metavar="FILE", help="also write everything there")
+    parser.add_argument(
+        "--sheet", type=path, metavar="FILE.png", help="write a contact sheet: images of each set, then pairs"
+    )
+    parser.add_argument(
+        "--font", type=path, help="draws the labels of the sheet, for scripts that the bundled font lacks"
+    )
+    parser.add_argument("--json", type=path, metavar="FILE", help="also write everything there")
     return parser.parse_args(argv)
 
 
@@ -112,18 +116,5 @@ def _write_sheet(file: str, image: np.ndarray) -> None:
     print(f"contact sheet: {file}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0, or 2 with one line on stderr for what the user got wrong."""
-    try:
-        run(argv)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    cli(run)

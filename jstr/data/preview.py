@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from jstr.cli import Parser, path
 from jstr.config_file import load_config
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
@@ -37,32 +38,35 @@ def contact_sheet(samples: Iterable[dict], columns: int = 5, font=None, fonts: S
     return word_sheet([sample["image"] for sample in samples], texts, columns, faces=faces)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes a contact sheet of rendered words, of those of a config, or of any other source of labelled words."""
-    parser = argparse.ArgumentParser(prog="python -m jstr.data.synth", description=main.__doc__)
-    parser.add_argument("--out", required=True, help="the image to write, e.g. sheet.png")
-    parser.add_argument("--config", help="configs/NAME.py: shows the rendered words of its streams and evaluations")
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser("python -m jstr.data.synth", run.__doc__)
+    parser.add_argument("--out", type=path, required=True, help="the image to write, e.g. sheet.png")
+    parser.add_argument("--config", help="NAME or FILE: shows the rendered words of its streams and evaluations")
     parser.add_argument("--source", help="one source of the config by its name, or the path of a data set")
     parser.add_argument("--seed", type=int, default=0, help="of the words, or of the choice from a data set")
     parser.add_argument("--characters", default="36", help="without --config: 36, 62, 94, file:PATH, or the characters")
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--fonts", action="append", help='a folder, a file or "bundled"; may be given again')
-    parser.add_argument("--words", help="a file of words, one per line")
-    parser.add_argument("--backgrounds", help="a folder of photographs")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--fonts", action="append", type=path, help='a folder, a file or "bundled"; may be given again')
+    parser.add_argument("--words", type=path, help="a file of words, one per line")
+    parser.add_argument("--backgrounds", type=path, help="a folder of photographs")
+    return parser.parse_args(argv)
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Writes a contact sheet of rendered words, of those of a config, or of any other source of labelled words."""
+    options = _parse(argv)
+    if options.count < 1 or options.seed < 0:
+        raise InputError(f"--count={options.count} --seed={options.seed}: give positive numbers")
+    sources = _sources(options)
+    each = max(options.count // len(sources), 1)
+    samples = [sample for source in sources for sample in _some(source, each, options.seed)]
+    fonts = [path for source in sources if isinstance(source, RenderedWords) for path in source.fonts]
+    image = Image.fromarray(contact_sheet(samples, fonts=list(dict.fromkeys(fonts))))
     try:
-        if options.count < 1:
-            raise InputError(f"--count={options.count}: show at least one")
-        sources = _sources(options)
-        each = max(options.count // len(sources), 1)
-        samples = [sample for source in sources for sample in _some(source, each, options.seed)]
-        fonts = [path for source in sources if isinstance(source, RenderedWords) for path in source.fonts]
-        Image.fromarray(contact_sheet(samples, fonts=list(dict.fromkeys(fonts)))).save(options.out)
-    except (InputError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
+        image.save(options.out)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--out={options.out}: {error}; give a name such as sheet.png") from error
     print(f"{options.out}: {len(samples)} of {', '.join(map(str, sources))}")
-    return 0
 
 
 def _sources(options: argparse.Namespace) -> list:

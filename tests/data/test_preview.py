@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from testing import ROOT, write_folder
 
+from jstr.core import InputError
 from jstr.data import preview
 from jstr.data.preview import contact_sheet
 from jstr.data.synth.fonts import font_files, label_faces
@@ -13,41 +14,42 @@ from jstr.data.synth.source import RenderedWords
 from jstr.text import NAMED
 
 
-def test_contact_sheet(tmp_path, capsys):
+def test_contact_sheet(tmp_path):
     words = RenderedWords(3, 1000, NAMED["36"])
     sheet = contact_sheet(words[i] for i in range(7))
     assert sheet.dtype == np.uint8 and sheet.shape == (2 * 72, 5 * 240, 3)
     sample = words[0] | {"label": "\u4e2d"}  # no font has it: its code point is written
     assert not np.array_equal(contact_sheet([sample]), contact_sheet([sample | {"label": ""}]))
     out = tmp_path / "sheet.png"
-    assert preview.main([f"--out={out}", "--count=10", "--characters=94"]) == 0
+    preview.run([f"--out={out}", "--count=10", "--characters=94"])
     assert Image.open(out).size == (1200, 144)
-    assert preview.main([f"--out={out}", f"--fonts={tmp_path / 'none'}"]) == 2
-    assert "does not exist" in capsys.readouterr().err
+    with pytest.raises(InputError, match="does not exist"):
+        preview.run([f"--out={out}", f"--fonts={tmp_path / 'none'}"])
 
 
 def test_contact_sheets_of_a_config(tmp_path, capsys):
     folder = write_folder(tmp_path / "real", ["one", "two", "three"])
     (folder / "0002.png").write_bytes(b"broken")
     out, config = tmp_path / "sheet.png", f"--config={ROOT / 'configs/quickstart.py'}"
-    assert preview.main([f"--out={out}", config, "--count=9"]) == 0
+    preview.run([f"--out={out}", config, "--count=9"])
     assert Image.open(out).size[0] == 1200 and "RenderedWords(seed=1" in capsys.readouterr().out
-    assert preview.main([f"--out={out}", config, "--count=4", "--source=real"]) == 0  # an evaluation row
+    preview.run([f"--out={out}", config, "--count=4", "--source=real"])  # an evaluation row
     sheet = cv2.imread(str(out))
     assert sheet.shape == (72, 1200, 3)
-    assert preview.main([f"--out={out}", f"--source={folder}"]) == 0
+    preview.run([f"--out={out}", f"--source={folder}"])
     assert "1 broken images left out" in capsys.readouterr().err
     for arguments, message in [
         ([config, "--source=rael"], "neither a path nor one of"),
         ([f"--config={tmp_path / 'none.py'}"], "there is no such file"),
         ([f"{config}:wrong"], "wrong"),
         ([config, "--words=x"], "go without --config"),
-        (["--count=0"], "at least one"),
+        (["--count=0"], "positive"),
+        (["--out="], "give a path"),
         ([f"--source={tmp_path / 'none'}"], "none"),
     ]:
-        assert preview.main([f"--out={out}", *arguments]) == 2
-        error = capsys.readouterr().err
-        assert message in error and error.count("\n") == 1
+        with pytest.raises(InputError) as caught:
+            preview.run([f"--out={out}", *arguments])
+        assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_contact_sheet_draws_hangul():

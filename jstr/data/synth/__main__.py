@@ -1,7 +1,7 @@
 """python -m jstr.data.synth: a contact sheet of rendered words, see jstr/data/preview.py."""
 
-import sys
+from jstr.cli import cli
+from jstr.data.preview import run
 
-from jstr.data.preview import main
-
-sys.exit(main())
+if __name__ == "__main__":
+    cli(run)
