@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 
@@ -24,13 +25,29 @@ OPS: dict[str, Operation] = {op.__name__: op for op in (*_KEEP_SEQUENCE, cr.cr_s
 SEQUENCE_PRESERVING = frozenset(op.__name__ for op in _KEEP_SEQUENCE)
 
 
+LONGEST = 4096  # pixels: OpenCV warps up to 32,767, and geometry enlarges the canvas
+
+
 def check_view(name: str, view: Mapping[str, Any]) -> None:
     """Raises InputError when a view names an operation or a parameter that does not exist."""
     check_operations(f"view {name!r}", "operation", view, OPS, given=("image", "rng"))
 
 
 def apply_view(image: np.ndarray, rng: Generator, view: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
-    """Runs the operations of a view in order. image and result: uint8 [h, w, c]."""
+    """Runs the operations of a view in order. image and result: uint8 [h, w, c].
+
+    An image with a longer side than LONGEST is made smaller first.
+    """
+    image = _bounded(image)
     for op, parameters in view.items():
         image = with_channels(OPS[op](image, rng, **parameters))
     return image
+
+
+def _bounded(image: np.ndarray) -> np.ndarray:
+    h, w = image.shape[:2]
+    if max(h, w) <= LONGEST:
+        return image
+    scale = LONGEST / max(h, w)
+    size = max(1, round(w * scale)), max(1, round(h * scale))
+    return with_channels(cv2.resize(image, size, interpolation=cv2.INTER_AREA))

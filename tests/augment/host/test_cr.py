@@ -7,6 +7,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from views_testing import Signed, keeps_sequence
 
 from jstr.augment.host import cr, registry
+from jstr.augment.spec import Channel
 
 SMOOTH = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 120, 3), np.uint8), (0, 0), 3)
 COLOUR = np.clip((SMOOTH.astype(int) - 110) * 6 + 100, 0, 255).astype(np.uint8)
@@ -58,6 +59,9 @@ def test_operations_equal_those_of_pillow(channels, sign):
             assert found.dtype == np.uint8 and found.shape == image.shape
             off = np.abs(found.astype(int) - right) > 1  # rounding of values, and of places at the edges of pixels
             assert off.mean() < 0.02, (op, level, off.mean())
+        for op, right in list(zip(cr.CHANNEL.values(), channel, strict=True))[Channel.EQUALISE :]:
+            found = op(image, Signed(sign), level)  # in whole numbers
+            np.testing.assert_array_equal(found, np.asarray(right).reshape(image.shape))
 
 
 def test_weak_jitter_is_that_of_the_colours():
@@ -117,3 +121,35 @@ def test_cutout_covers_a_grey_square():
         covered.append(out == 127)
     assert 0.4 < np.mean([c.any() for c in covered]) < 0.6
     assert np.mean(covered, axis=0).max() < 0.2, "anywhere"
+
+
+def test_signs_are_even():
+    rng = np.random.default_rng(0)
+    assert abs(np.mean([cr._sign(rng) for _ in range(4000)])) < 0.05
+
+
+def test_weak_jitter_comes_in_any_order():
+    """Brightness that saturates, then contrast, is not contrast, then brightness."""
+    image = np.array([[[250], [200], [10], [60]]], np.uint8)
+    options = dict(brightness=0.5, contrast=0.5, saturation=0.0, hue=0.0)
+    seen = set()
+    for seed in range(60):
+        factors = 1 + np.random.default_rng(seed).uniform(-1, 1, 3) * (0.5, 0.5, 0.0)
+        both = [cr._contrast(cr._brightness(image, factors[0]), factors[1])]
+        both += [cr._brightness(cr._contrast(image, factors[1]), factors[0])]
+        found = cr.cr_weak(image, np.random.default_rng(seed), **options)
+        assert any(np.array_equal(found, x) for x in both)
+        if not np.array_equal(*both):
+            seen.add(np.array_equal(found, both[0]))
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.2, 1.0])
+def test_drawn_operations_are_applied_with_their_probability(monkeypatch, probability):
+    applied = []
+    for pool in (cr.SPATIAL, cr.CHANNEL):
+        for op in pool:
+            monkeypatch.setitem(pool, op, lambda image, rng, level: applied.append(level) or image)
+    for seed in range(500):
+        cr.cr_strong(COLOUR, np.random.default_rng(seed), spatial=3, channel=1, probability=probability)
+    assert abs(len(applied) / 2000 - probability) < 0.04

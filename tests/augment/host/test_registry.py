@@ -75,3 +75,10 @@ def test_operations_take_images_of_any_shape(name, shape, channels, seed):
     image = generator.integers(0, 256, (*shape, channels), np.uint8)
     view = registry.apply_view(image, generator, {name: {}})
     assert view.dtype == np.uint8 and view.ndim == 3 and view.shape[-1] == channels and view.size
+
+
+@pytest.mark.parametrize("shape", [(1, 70_000, 1), (70_000, 1, 3), (3, 40_000, 3)])
+@pytest.mark.parametrize("name", ["affine", "perspective", "piecewise_affine", "elastic", "cr_strong", "abinet"])
+def test_images_that_opencv_cannot_warp_are_made_smaller(name, shape):
+    view = registry.apply_view(np.zeros(shape, np.uint8), np.random.default_rng(3), {name: {}})
+    assert max(view.shape) <= 4 * registry.LONGEST and view.shape[-1] == shape[-1]

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from views_testing import flat, rng
+from views_testing import Played, flat, rng
 
 from jstr.augment.host import seqclr
+from jstr.augment.spec import Seqclr
 
 
 def test_linear_contrast_oracle():
@@ -79,3 +80,71 @@ def test_every_number_of_operations_is_as_likely_without_repetition(low, high):
     possible = counts[low : high + 1]
     assert possible.sum() == 2000 and possible.min() > 0.8 * 2000 / len(possible)
     assert firsts.min() > 0.8 * 2000 / 7
+
+
+def test_linear_contrast_turns_about_127():
+    for value, expected in ((255, 191), (127, 127), (1, 64)):
+        assert np.all(seqclr.linear_contrast(flat(value), rng(), factor=(0.5, 0.5)) == expected)
+
+
+def test_blur_reaches_two_pixels():
+    image = flat(0, (15, 15, 1))
+    image[7, 7] = 255
+    blurred = seqclr.gaussian_blur(image, rng(), sigma=(1.5, 1.5)).reshape(15, 15)
+    assert (blurred[5:10, 5:10] > 0).all() and blurred.astype(int).sum() == blurred[5:10, 5:10].astype(int).sum()
+    weights = blurred[7, 5:10] / blurred[7, 7]
+    np.testing.assert_allclose(weights, np.exp(-0.5 * (np.arange(-2, 3) / 1.5) ** 2), atol=0.05)
+
+
+def test_crops_cut_the_first_fraction_off_the_top_and_the_left():
+    ramp = np.repeat(np.arange(100, dtype=np.uint8)[:, None], 30, axis=1)[..., None]
+    cut = seqclr.vertical_crop(ramp, Played([0.3, 0.1])).reshape(100, 30)
+    assert abs(int(cut[0].mean()) - 30) <= 1 and abs(int(cut[-1].mean()) - 89) <= 1
+    cut = seqclr.horizontal_crop(ramp.transpose(1, 0, 2), Played([0.3, 0.1])).reshape(30, 100)
+    assert abs(int(cut[:, 0].mean()) - 30) <= 1 and abs(int(cut[:, -1].mean()) - 89) <= 1
+
+
+def test_sharpening_is_the_blend_with_the_edge_filter():
+    image = np.random.default_rng(0).integers(60, 190, (9, 9, 1), np.uint8)
+    alpha, lightness = 0.3, 0.4
+    edges = np.array([[-1, -1, -1], [-1, 8 + lightness, -1], [-1, -1, -1]])
+    found = seqclr.sharpen(image, rng(), alpha=(alpha, alpha), lightness=(lightness, lightness)).reshape(9, 9)
+    for y, x in ((4, 4), (2, 6), (7, 1)):
+        window = image[y - 1 : y + 2, x - 1 : x + 2, 0]
+        expected = (1 - alpha) * image[y, x, 0] + alpha * (edges * window).sum()
+        assert abs(int(found[y, x]) - np.clip(expected, 0, 255)) <= 1
+
+
+def test_piecewise_affine_moves_points_both_ways_along_both_axes():
+    """Ramps over x and over y: where each pixel comes from."""
+    shifts = {"x": [], "y": []}
+    ramp = np.repeat(np.arange(0, 240, dtype=np.uint8)[None], 240, axis=0)[..., None]
+    for seed in range(30):
+        for axis, image in (("x", ramp), ("y", ramp.transpose(1, 0, 2))):
+            out = seqclr.piecewise_affine(np.ascontiguousarray(image), np.random.default_rng(seed)).astype(int)
+            shifts[axis].append((out.reshape(240, 240) - image[..., 0])[40:200, 40:200])
+    for found in shifts.values():
+        deviation = np.std(found) / 240
+        assert 0.008 < deviation < 0.03 and abs(np.mean(found)) / 240 < 0.4 * deviation
+    assert abs(np.corrcoef(np.ravel(shifts["x"]), np.ravel(shifts["y"]))[0, 1]) < 0.4, "separate draws"
+
+
+def test_piecewise_affine_repeats_the_edge_and_elastic_does_not():
+    bright = flat(200, (40, 90, 1))
+    for seed in range(10):
+        assert (seqclr.piecewise_affine(bright, np.random.default_rng(seed)) == 200).all()
+    assert min(seqclr.elastic(bright, np.random.default_rng(seed)).min() for seed in range(10)) < 180
+
+
+def test_severity_2_has_elastic_for_piecewise_affine(monkeypatch):
+    seen = set()
+    for op in Seqclr:
+        monkeypatch.setitem(seqclr.PAPER, op, lambda image, rng, op=op: seen.add(op.name) or image)
+        monkeypatch.setitem(seqclr.SEVERITY_2, op, lambda image, rng, op=op: seen.add(f"severity 2 {op.name}") or image)
+    for seed in range(50):
+        seqclr.seqclr(flat(0), np.random.default_rng(seed))
+    assert seen == {op.name for op in Seqclr}
+    seen.clear()
+    for seed in range(50):
+        seqclr.seqclr_severity2(flat(0), np.random.default_rng(seed))
+    assert seen == {f"severity 2 {op.name}" for op in Seqclr}

@@ -34,3 +34,64 @@ def test_mixed_case_keeps_labels_true():
     labels = [pair[0] for _ in range(200) if (pair := sampler.draw(rng))]
     assert "CornerShop" in labels and any(x.lower() in ("corner", "shop") and not x.istitle() for x in labels)
     assert {x.lower() for x in labels} <= {a + b for a in ("corner", "shop") for b in ("", "corner", "shop")}
+
+
+def pairs(count=3000, characters=NAMED["94"], words=("corner", "shop"), **style):
+    sampler, rng = TextSampler(characters, 25, Style(**style), words), np.random.default_rng(0)
+    return [pair for _ in range(count) if (pair := sampler.draw(rng))]
+
+
+def share(found, condition) -> float:
+    return float(np.mean([condition(shown) for _, shown in found]))
+
+
+def test_kinds_come_in_their_shares():
+    found = pairs(kinds=(0.5, 0.3, 0.2), mixed=0.0, addresses=0.0, punctuation=0.0)
+    words = share(found, lambda text: text.lower() in ("corner", "shop"))
+    assert abs(words - 0.5) < 0.03
+    numbers = pairs(kinds=(0, 1, 0), punctuation=0.0)
+    assert share(numbers, lambda text: any(c.isdigit() for c in text)) > 0.95
+    assert abs(share(found, lambda text: text.isalpha()) - 0.5 - 0.2 * 0.8) < 0.12
+
+
+def test_cases_come_in_their_shares():
+    found = pairs(kinds=(1, 0, 0), cases=(0.2, 0.5, 0.3), mixed=0.0, addresses=0.0, punctuation=0.0)
+    for expected, condition in ((0.2, str.islower), (0.5, str.isupper), (0.3, str.istitle)):
+        assert abs(share(found, condition) - expected) < 0.03
+    mixed = pairs(kinds=(1, 0, 0), mixed=0.25, cases=(1, 0, 0), addresses=0.0, punctuation=0.0)
+    assert abs(share(mixed, lambda text: not text.islower()) - 0.25) < 0.05
+
+
+def test_marks_come_in_their_share_and_at_the_ends():
+    off = dict(kinds=(1, 0, 0), cases=(1, 0, 0), mixed=0.0, addresses=0.0)
+    found = pairs(punctuation=0.4, **off)
+    assert abs(share(found, lambda text: not text.isalpha()) - 0.4) < 0.03
+    marked = [shown for _, shown in found if not shown.isalpha()]
+    before = np.mean([not text[0].isalpha() for text in marked])
+    assert abs(before - 0.3) < 0.05 and all(sum(not c.isalpha() for c in text) == 1 for text in marked)
+    silent = pairs(characters=NAMED["36"], unlabelled_marks=0.4, **off)
+    assert abs(share(silent, lambda text: not text.isalpha()) - 0.4) < 0.03
+    assert all(label.isalpha() for label, _ in silent)
+
+
+def test_addresses_come_in_their_share():
+    found = pairs(kinds=(1, 0, 0), addresses=0.3, mixed=0.0, punctuation=0.0)
+    assert abs(share(found, lambda text: not set("./@#").isdisjoint(text)) - 0.3) < 0.03
+
+
+def test_frequent_words_come_more_often_but_less_than_in_proportion(tmp_path):
+    (tmp_path / "words.txt").write_text("often\t-1\nrare\t-3\n")
+    found = pairs(words=tmp_path / "words.txt", kinds=(1, 0, 0), temper=0.5, mixed=0.0, addresses=0.0, punctuation=0.0)
+    assert abs(share(found, lambda text: text.lower() == "often") - 10 / 11) < 0.02
+
+
+def test_random_strings_have_their_lengths_and_pools():
+    found = pairs(kinds=(0, 0, 1), random_length=(2, 5), punctuation=0.0)
+    lengths = np.bincount([len(shown) for _, shown in found], minlength=7)
+    assert not lengths[[0, 1, 6]].any() and lengths[2:6].min() > 0.2 * len(found)
+    letters, digits = share(found, str.isalpha), share(found, str.isdigit)
+    assert 0.74 < letters < 0.82 and 0.09 < digits < 0.13
+    assert len({c for _, shown in found for c in shown}) == 94, "every character of the charset"
+    short = TextSampler(NAMED["36"], 3, Style(kinds=(0, 0, 1), random_length=(5, 8)))
+    drawn = [short.draw(np.random.default_rng(seed)) for seed in range(50)]
+    assert {len(pair[0]) for pair in drawn if pair} == {3}
