@@ -13,15 +13,18 @@ from PIL import Image
 
 from jstr.core import InputError
 from jstr.data.decode import decode_file, from_array, from_pil, read_regular_file
+from jstr.messages import check_choice
 
 SHRINK_FROM = 8  # times the model's size
+GREY = 128  # what is zero once images are in -1..1
 
 
 @dataclass(frozen=True)
 class ImageSpec:
     """What a model is fed. size: (height, width) in pixels. channels: 1 grey, 3 RGB.
 
-    keep_ratio: resize to the height and pad on the right by repeating the last column, instead of stretching.
+    keep_ratio: resize to the height and pad on the right, instead of stretching.
+    pad: what is padded with: the last column again ("edge") or middle grey ("grey").
     backend: "cv2" (fast; shrinks by area), "pillow" (antialiased bicubic, as most PyTorch projects resize) or
       "cv2_linear" (Pillow's decoder and OpenCV's bilinear, which does not antialias, as the official ABINet resizes).
     """
@@ -30,15 +33,18 @@ class ImageSpec:
     channels: int
     keep_ratio: bool = False
     backend: str = "cv2"
+    pad: str = "edge"
 
     @classmethod
     def make(cls, config) -> ImageSpec:
         """From config.image. Raises InputError for values that cannot be."""
-        spec = cls(tuple(config["size"]), config["channels"], config["keep_ratio"], config["backend"])
+        names = ("channels", "keep_ratio", "backend")
+        spec = cls(tuple(config["size"]), *(config[name] for name in names), config.get("pad", "edge"))
         if spec.channels not in (1, 3):
             raise InputError(f"config.image.channels={spec.channels}: use 1 (grey) or 3 (RGB)")
         if spec.backend not in RESIZE:
             raise InputError(f"config.image.backend={spec.backend!r}: choose one of {', '.join(RESIZE)}")
+        check_choice("config.image.pad", spec.pad, ("edge", "grey"))
         if len(spec.size) != 2 or min(spec.size) < 8:
             raise InputError(f"config.image.size={spec.size}: give (height, width) in pixels, at least 8 each")
         return spec
@@ -98,7 +104,8 @@ class ImageSpec:
         target = self._target(image)
         image = RESIZE[self.backend](image, height, target)
         if target < width:
-            image = np.concatenate([image, np.repeat(image[:, -1:], width - target, axis=1)], axis=1)
+            column = image[:, -1:] if self.pad == "edge" else np.full_like(image[:, -1:], GREY)
+            image = np.concatenate([image, np.repeat(column, width - target, axis=1)], axis=1)
         return image
 
     def filled(self, image: np.ndarray) -> float:

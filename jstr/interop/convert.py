@@ -1,8 +1,9 @@
 """Converts a published PyTorch checkpoint into a workdir that jstr evaluates and continues.
 
 python -m jstr.interop.convert --format=dtrb --checkpoint=TPS-ResNet-BiLSTM-Attn.pth --out=runs/trba
-Formats: dtrb and cr, the four-stage recognisers; abinet and semimtr, their vision, language or full network.
-Needs torch (pip install jstr[torch]). The file is read with weights_only=True: nothing in it is executed.
+Formats: dtrb and cr, the four-stage recognisers; abinet and semimtr, their vision, language or full network; ppocr,
+the ONNX file of PP-OCRv6 small. Needs torch (pip install jstr[torch]), for ppocr
+onnx instead. PyTorch files are read with weights_only=True: nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import numpy as np
 from jstr.checkpoints import checkpoint
 from jstr.checkpoints.provenance import commit
 from jstr.cli import Parser, cli, path
-from jstr.interop import torch_abinet, torch_four_stage, torch_tensors
+from jstr.interop import ppocr, torch_abinet, torch_four_stage, torch_tensors
 from jstr.messages import InputError
 
-FORMATS = torch_four_stage.FORMATS + torch_abinet.FORMATS
+FORMATS = (*torch_four_stage.FORMATS, *torch_abinet.FORMATS, "ppocr")
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -31,7 +32,7 @@ def _size(text: str) -> tuple[int, int]:
 def _parse(argv: list[str] | None) -> Namespace:
     parser = Parser("python -m jstr.interop.convert", __doc__)
     parser.add_argument("--format", required=True, choices=FORMATS)
-    parser.add_argument("--checkpoint", required=True, type=path, help="the .pth file")
+    parser.add_argument("--checkpoint", required=True, type=path, help="the .pth file; ppocr: the .onnx file")
     parser.add_argument("--out", required=True, type=path, help="the workdir to write")
     parser.add_argument("--charset", help="36, 62, 94, file:PATH or the characters; default: what the classes fit")
     parser.add_argument("--image_size", type=_size, help="HEIGHTxWIDTH; default: that of the spline, else 32x100")
@@ -67,7 +68,9 @@ def read(file: str) -> dict[str, np.ndarray]:
 def run(argv: list[str] | None = None) -> None:
     args = _parse(argv)
     common = dict(charset=args.charset, image_size=args.image_size)
-    if args.format in torch_abinet.FORMATS:
+    if args.format == "ppocr":
+        converted = ppocr.convert(args.checkpoint, args.charset)
+    elif args.format in torch_abinet.FORMATS:
         converted = torch_abinet.convert(read(args.checkpoint), iterations=args.iterations, **common)
     else:
         converted = torch_four_stage.convert(

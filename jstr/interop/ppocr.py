@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import traverse_util
 
-from jstr.core import InputError
-from jstr.models.ppocr import NECK_BLOCKS, SMALL
+from jstr.interop.torch_tensors import Converted
+from jstr.messages import InputError, first_few
+from jstr.models.ppocr import HEIGHT, NECK_BLOCKS, SMALL
+from jstr.text import read_characters
 
+WIDTH = 320  # pixels: narrower words are padded to it, as RapidOCR does
 BLANK = "blank"  # some dictionaries name the blank first
 
 
@@ -32,6 +35,39 @@ class Slot(NamedTuple):
 
     path: str
     kind: str
+
+
+def convert(path: str | Path, charset: str | None = None) -> Converted:
+    """A recogniser of `charset` (a name, the characters or file:PATH; default: printable ASCII without the space).
+
+    Classes outside of it are left out, so the classifier is small and its softmax runs over what may be read. Without
+    a space in the charset, what the network takes for one counts as blank.
+
+    Raises:
+      InputError: see `read`, and characters that the file does not know.
+    """
+    published, chosen = read(path), read_characters(charset or "94")
+    unknown = sorted(set(chosen) - set(published.characters))
+    if unknown:
+        raise InputError(f"{path} does not know {first_few(list(map(repr, unknown)))}; give --charset without them")
+    spaces = " " in chosen
+    place = {character: number for number, character in enumerate(published.characters, 1)}
+    classes = np.array([0, *(place[c] for c in chosen), *([] if spaces else [place[" "]])])
+    params = published.params | {"classifier": {n: x[..., classes] for n, x in published.params["classifier"].items()}}
+    config = {
+        "model": {"name": "ppocr", "space_as_blank": not spaces, "dtype": "float32"},
+        "image": {"size": (HEIGHT, WIDTH), "channels": 3, "keep_ratio": True, "backend": "cv2_linear", "pad": "grey"},
+        "charset": {
+            "characters": chosen,
+            "layout": "dtrb_ctc",
+            "max_length": 25,
+            "lower": False,
+            "nfkc": False,
+            "drop_outside": False,
+        },
+        "language_model": {"words": "english", "weight": 0.5, "width": 16},
+    }
+    return Converted(config, params, published.batch_stats)
 
 
 def slots() -> Iterator[Slot]:
@@ -89,6 +125,11 @@ def read(path: str | Path) -> Published:
         for name, array in arrays.items():
             where = stats if name in ("mean", "var") else params
             where[f"{slot.path}/{name}"] = np.ascontiguousarray(array, np.float32)
+    classes = len(params["classifier/bias"])
+    if classes != len(characters) + 1:
+        raise InputError(
+            f"{path}: {classes} classes, but its metadata name {len(characters)} characters, space included"
+        )
     return Published(
         traverse_util.unflatten_dict(params, sep="/"), traverse_util.unflatten_dict(stats, sep="/"), characters
     )
