@@ -2,8 +2,8 @@
 
 python -m jstr.interop.convert --format=dtrb --checkpoint=TPS-ResNet-BiLSTM-Attn.pth --out=runs/trba
 Formats: dtrb and cr, the four-stage recognisers; abinet and semimtr, their vision, language or full network; ppocr,
-the ONNX file of PP-OCRv6 small. Needs torch (pip install jstr[torch]), for ppocr
-onnx instead. PyTorch files are read with weights_only=True: nothing in them is executed.
+the ONNX file of PP-OCRv6 small. Needs torch (pip install jstr[torch]), ppocr needs onnx instead. PyTorch files are read
+with weights_only=True: nothing in them is executed.
 """
 
 from __future__ import annotations
