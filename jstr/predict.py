@@ -1,7 +1,8 @@
 """Reads image files: python -m jstr.predict [--workdir=DIR] [--json] [--heads] [--attention=FILE] IMAGE|FOLDER ...
 
-Prints `path<TAB>text<TAB>confidence` for each image, or one JSON object a line. With a language model:
-python -m jstr.predict --workdir=DIR --words WORD ...
+Prints `path<TAB>text<TAB>confidence` for each image, or one JSON object a line; unusual characters of a path are
+escaped. Folders, tars, LMDBs and TFDS data sets are opened as in training. What is left out or cannot be read is said
+on stderr. With a language model: python -m jstr.predict --workdir=DIR --words WORD ...
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import sys
 from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 from jstr.inference.attention import save_attention
-from jstr.inference.image_files import ImageFiles
-from jstr.inference.read_source import Reading, read_source
+from jstr.inference.image_files import Named, find_images, why_broken
+from jstr.inference.read_source import Answer, read_source
 from jstr.inference.reader import WORDS_HELP, Reader, load
+from jstr.text import escape
+
+CHARACTER_ASPECT = 0.35  # width / height of an image with one narrow character, such as a digit
+DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters rather than many
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -42,20 +47,49 @@ def run(argv: list[str] | None = None) -> int:
         return _correct(reader, args.paths)
     if args.heads and not reader.heads:
         raise InputError("--heads: this recogniser has one head only; abinet has three")
-    files = ImageFiles.find(args.paths)
-    if not len(files):
-        print(f"no image files in {', '.join(args.paths)}", file=sys.stderr)
-        return 1
+    found = list(find_images(args.paths))
     if args.attention:
-        save_attention(reader, files, args.attention)
+        _draw_attention(reader, found, args.attention)
     failed = 0
-    for reading in read_source(reader, files, heads=args.heads):
+    for named in found:
+        if isinstance(named, InputError):
+            failed += 1
+            print(escape(str(named)), file=sys.stderr)
+        else:
+            failed += _read(reader, named, args)
+    return 1 if failed else 0
+
+
+def _draw_attention(reader: Reader, found: list[Named | InputError], file: str) -> None:
+    """Of the first source."""
+    for named in found:
+        if isinstance(named, Named):
+            save_attention(reader, named.source, file)
+            return
+    raise InputError(f"--attention: {found[0]}")
+
+
+def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
+    """Prints what is read in a source; returns how many images cannot be read."""
+    failed = 0
+    for note in named.source.notes:
+        print(note, file=sys.stderr)
+    for reading in read_source(reader, named.source, heads=args.heads):
+        where = named.prefix + reading.key
         if reading.answer is None:
             failed += 1
-            print(files.problem(reading.index, reader), file=sys.stderr)
-        else:
-            print(_json_line(reading) if args.json else _line(reading), flush=True)
-    return 1 if failed else 0
+            print(escape(why_broken(named, reading.key, reader.spec)), file=sys.stderr)
+            continue
+        print((_json_line if args.json else _line)(where, reading.answer), flush=True)
+        characters, limit = reading.aspect / CHARACTER_ASPECT, reader.capacity
+        if characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL):
+            print(_too_wide(where, characters, limit), file=sys.stderr)
+    return failed
+
+
+def _too_wide(where: str, characters: float, limit: int) -> str:
+    room = f"room for {characters:.0f} characters, and this reader can tell about {limit} apart"
+    return f"{escape(where)}: too wide: {room}; cut it into words"
 
 
 def _correct(reader: Reader, words: list[str]) -> int:
@@ -64,16 +98,14 @@ def _correct(reader: Reader, words: list[str]) -> int:
     return 0
 
 
-def _line(reading: Reading) -> str:
-    answer = reading.answer
+def _line(where: str, answer: Answer) -> str:
     text = " -> ".join(f"{head} {text}" for head, (text, _) in answer.heads.items()) or answer.text
-    return f"{reading.key}\t{text}\t{answer.confidence:.4f}"
+    return f"{escape(where)}\t{text}\t{answer.confidence:.4f}"
 
 
-def _json_line(reading: Reading) -> str:
-    answer = reading.answer
+def _json_line(where: str, answer: Answer) -> str:
     heads = {"heads": {head: text for head, (text, _) in answer.heads.items()}} if answer.heads else {}
-    row = {"path": reading.key, "text": answer.text, **heads, "confidence": answer.confidence}
+    row = {"path": where, "text": answer.text, **heads, "confidence": answer.confidence}
     return json.dumps(row)
 
 

@@ -1,17 +1,28 @@
 """python -m jstr.predict."""
 
+import io
 import json
+import os
 import shutil
+import struct
+import sys
+import tarfile
+import zlib
 
+import cv2
+import numpy as np
 import pytest
-from testing import REAL_WORDS, saved_run
+from PIL import Image
+from testing import REAL_WORDS, saved_run, tiny_config, write_folder
 
 from jstr import predict
+from jstr.data.sources.open import open_source
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    return saved_run(tmp_path_factory.mktemp("run"))
+    """Of a CTC reader with 31 frames, in which 15 characters can be told apart."""
+    return saved_run(tmp_path_factory.mktemp("run"), image=tiny_config().image.to_dict() | dict(size=(32, 128)))
 
 
 def test_predict(workdir, tmp_path, capsys):
@@ -36,6 +47,102 @@ def test_predict(workdir, tmp_path, capsys):
     ]
 
 
-def test_predict_of_an_empty_folder(workdir, tmp_path, capsys):
+def test_an_empty_folder_does_not_hide_the_others(workdir, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    image = str(REAL_WORDS / "svt_0138.jpg")
+    assert predict.run([f"--workdir={workdir}", str(tmp_path / "empty"), image]) == 1
+    captured = capsys.readouterr()
+    assert "empty holds no word images" in captured.err and captured.out.startswith(f"{image}\t")
+
+
+def test_a_folder_is_read_as_training_reads_it(workdir, tmp_path, capsys):
+    folder, other = tmp_path / "in", tmp_path / "other"
+    folder.mkdir(), other.mkdir()
+    word = REAL_WORDS / "svt_0063.jpg"
+    names = ["a.jpg", "b.jfif", "c.JPE", "e.pgm", "f.avif", "g.j2k"]
+    for name in names:
+        shutil.copy(word, folder / name) if "jp" in name.lower() or "jf" in name else Image.open(word).save(
+            folder / name
+        )
+    shutil.copy(word, other / "linked.jpg")
+    (folder / "link").symlink_to("../other")
+    (folder / "loop").symlink_to(".")
+    (folder / "._a.jpg").write_bytes(b"\0\5\26\7")
+    for name in (".DS_Store", "Thumbs.db", "notes.txt"):
+        (folder / name).write_bytes(b"no image")
+    assert predict.run([f"--workdir={workdir}", str(folder)]) == 0
+    captured = capsys.readouterr()
+    read = [line.split("\t")[0] for line in captured.out.splitlines()]
+    assert read == [f"{folder}/{name}" for name in [*names, "link/linked.jpg"]]
+    source = open_source(str(folder), labelled=False)
+    assert read == [f"{folder}/{source[i]['key']}" for i in range(len(source))]
+    assert "left out, hidden: ._a.jpg, .DS_Store" in captured.err.replace(".DS_Store, ._a.jpg", "._a.jpg, .DS_Store")
+    assert "left out, a link to a folder above it: loop" in captured.err and ".db" in captured.err
+
+
+def test_other_sources_are_read_too(workdir, tmp_path, capsys):
+    folder = write_folder(tmp_path / "words", ["ab", "cd"])
+    (folder / "0001.png").write_bytes(b"broken")
+    with tarfile.open(tmp_path / "words.tar", "w") as tar:
+        tar.add(folder, "words")
+    assert predict.run([f"--workdir={workdir}", str(tmp_path / "words.tar")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{tmp_path}/words.tar/words/0000.png\t")
+    assert f"{tmp_path}/words.tar/words/0001.png: not an image that can be decoded" in captured.err
+
+
+def test_a_hostile_folder_ends_and_every_file_is_named(workdir, tmp_path, capsys):
+    good = (REAL_WORDS / "iiit5k_6_7.png").read_bytes()
+    header = b"IHDR" + struct.pack(">II", 60000, 60000) + good[24:29]
+    files = {
+        "empty.png": b"",
+        "huge.png": good[:12] + header + struct.pack(">I", zlib.crc32(header)) + good[33:],
+        "text.png": b"not an image",
+        "cut.png": good[: len(good) // 2],
+        "fine.png": good,
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "gone.png").symlink_to("nowhere")
+    (tmp_path / "folder.png").mkdir()
     assert predict.run([f"--workdir={workdir}", str(tmp_path)]) == 1
-    assert "no image files" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert [line.split("\t")[0] for line in captured.out.splitlines()] == [f"{tmp_path}/fine.png"]
+    for name in ("empty", "huge", "text", "cut", "pipe", "gone", "folder"):
+        assert sum(f"{name}.png" in line for line in captured.err.splitlines()) == 1, (name, captured.err)
+    assert "pipe.png: not a regular file" in captured.err and "gone.png: No such file" in captured.err
+    assert predict.run([f"--workdir={workdir}", str(tmp_path / "pipe.png")]) == 1
+    assert "pipe.png: not a regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["caf\udce9.png", "two\nlines.png", "tab\there.png", "\ud55c\uad6d.png", "e\u0301.png"]
+)
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_any_file_name_on_any_terminal(workdir, tmp_path, monkeypatch, name, encoding):
+    shutil.copy(REAL_WORDS / "iiit5k_6_7.png", tmp_path / name)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace")  # as jstr.cli.cli sets it
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert predict.run([f"--workdir={workdir}", str(tmp_path)]) == 0
+    assert predict.run([f"--workdir={workdir}", "--json", str(tmp_path)]) == 0
+    stream.flush()
+    line, row = stream.buffer.getvalue().decode(encoding).splitlines()
+    assert len(line.split("\t")) == 3
+    assert json.loads(row)["path"] == f"{tmp_path}/{name}" and row.isascii()
+
+
+@pytest.mark.parametrize("confidence, named", [(0.1, [170, 400]), (0.9, [400])])
+def test_images_too_wide_for_the_reader_are_named(workdir, tmp_path, monkeypatch, capsys, confidence, named):
+    """Letters may be wide: where the reader is sure, only images of twice the width that it can read."""
+    reader = predict.load(workdir)
+    monkeypatch.setattr(reader, "read_batch", lambda images: (["a"] * len(images), np.full(len(images), confidence)))
+    monkeypatch.setattr(predict, "load", lambda *_: reader)
+    for width in (60, 160, 170, 400):
+        cv2.imwrite(str(tmp_path / f"{width}.png"), np.zeros((32, width), np.uint8))
+    assert predict.run([str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 4
+    for line, width in zip(captured.err.splitlines(), named, strict=True):
+        room = f"room for {width / 32 / 0.35:.0f} characters, and this reader can tell about 15 apart"
+        assert line == f"{tmp_path}/{width}.png: too wide: {room}; cut it into words"

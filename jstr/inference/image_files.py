@@ -1,48 +1,73 @@
-"""Image files that a user names, as a source."""
+"""What a user names to be read: image files, folders of them, and any other source of images."""
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from jstr.core import InputError
-from jstr.data.sources.files import images_in, walk
-from jstr.inference.reader import Reader
+from jstr.data.decode import read_regular_file
+from jstr.data.images import ImageSpec
+from jstr.data.sources.files import FolderSource
+from jstr.data.sources.open import open_source
+from jstr.messages import InputError
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", "data.mdb")  # only .tar and data.mdb can be read
 
 
 class ImageFiles:
     """Files as a source without labels, whose keys are their paths. An image is None where the file cannot be read."""
 
-    def __init__(self, files: Sequence[str], path: str):
-        self.files, self.path, self.notes = list(files), path, []
+    path, notes = "", ()
 
-    @classmethod
-    def find(cls, paths: Iterable[str]) -> ImageFiles:
-        """The files themselves, and the image files of all folders below the folders, in order of name."""
-        files = []
-        for path in paths:
-            if os.path.isdir(path):
-                files += [os.path.join(path, name) for name in images_in(walk(path))]
-            else:
-                files.append(path)
-        return cls(files, ", ".join(paths))
+    def __init__(self, files: Sequence[str]):
+        self.files = list(files)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, i: int) -> dict[str, Any]:
         try:
-            image = Path(self.files[i]).read_bytes()
-        except OSError:
+            image = read_regular_file(os.path.expanduser(self.files[i]))
+        except (OSError, ValueError):  # `why_broken` says why
             image = None
         return {"image": image, "label": None, "key": self.files[i]}
 
-    def problem(self, i: int, reader: Reader) -> str:
-        """Why file `i` cannot be read."""
+
+class Named(NamedTuple):
+    """A source, and what stands before its keys to make up paths."""
+
+    source: Any
+    prefix: str
+
+
+def find_images(paths: Iterable[str]) -> Iterator[Named | InputError]:
+    """Sources of what is at the paths, in order; an error for a folder or an archive without images.
+
+    A folder is opened as in training, without labels. Files are read whatever their names are.
+    """
+    for is_source, some in itertools.groupby(paths, _is_source):
+        if not is_source:
+            yield Named(ImageFiles(list(some)), "")
+            continue
+        for path in some:
+            try:
+                yield Named(open_source(os.path.expanduser(path), labelled=False), os.path.join(path, ""))
+            except InputError as error:
+                yield error
+
+
+def why_broken(named: Named, key: str, spec: ImageSpec) -> str:
+    """A line on an image of a source that could not be read."""
+    path = named.prefix + key
+    if isinstance(named.source, ImageFiles | FolderSource):
         try:
-            next(reader.pixels(self.files[i]))
+            spec.open(path)
         except InputError as error:
             return str(error)
-        return f"{self.files[i]}: could not be read, but can be now"
+    return f"{path}: not an image that can be decoded"
+
+
+def _is_source(path: str) -> bool:
+    return path.startswith("tfds:") or path.endswith(ARCHIVES) or os.path.isdir(os.path.expanduser(path))

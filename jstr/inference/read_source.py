@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 class Reading(NamedTuple):
     """A sample of a source and what a reader makes of it. A broken image has neither `image` nor `answer`.
 
-    index: its place in the source. image: uint8 [H, W, C] as the model sees it.
+    index: its place in the source. image: uint8 [H, W, C] as the model sees it. aspect: width / height before that.
     """
 
     index: int
@@ -38,6 +38,7 @@ class Reading(NamedTuple):
     label: str | None
     image: np.ndarray | None
     answer: Answer | None
+    aspect: float = 0.0
 
 
 def read_source(
@@ -79,8 +80,9 @@ def decoded(source: Any, spec: ImageSpec, ahead: int) -> Iterator[Reading]:
     def load(i: int) -> dict[str, Any]:
         sample = source[i]
         image = spec.decode(sample["image"])
-        return sample | {"index": i, "image": None if image is None else spec.fit(image)}
+        aspect = 0.0 if image is None else image.shape[1] / image.shape[0]
+        return sample | {"index": i, "image": None if image is None else spec.fit(image), "aspect": aspect}
 
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=ahead)
     for sample in grain.MapDataset.range(len(source)).map(load).to_iter_dataset(options):
-        yield Reading(sample["index"], sample["key"], sample["label"], sample["image"], None)
+        yield Reading(sample["index"], sample["key"], sample["label"], sample["image"], None, sample["aspect"])

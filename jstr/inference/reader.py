@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from jstr.models import example_input, make_model
 from jstr.text import Charset
 
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
+PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs
 T = TypeVar("T")
 Images = Iterable[Any] | str | os.PathLike | np.ndarray | Image.Image  # one image or several
 
@@ -64,6 +66,17 @@ class Reader:
         other = copy.copy(self)
         other.variables = variables
         return other
+
+    @functools.cached_property
+    def capacity(self) -> int:
+        """About how many characters an image can show to this reader: in less room each, they cannot be told apart."""
+        _, width = self.spec.size
+        limits = [self.charset.max_length, int(width / PIXELS_PER_CHARACTER)]
+        if self.model_config.is_ctc:
+            example = example_input(self.model)
+            outputs = jax.eval_shape(lambda v, x: self.model.apply(v, x, train=False), self.variables, example)
+            limits.append(outputs["logits"].shape[1] // FRAMES_PER_CHARACTER)
+        return min(limits)
 
     def read(self, images: Images) -> tuple[list[str], np.ndarray]:
         """(texts, confidences [N] in 0..1) of images, of any kind that ImageSpec.open takes.

@@ -35,7 +35,7 @@ def score(reader: Reader, source: Any, name: str, protocol: str = "alnum36", bat
     check_choice("protocol", protocol, PROTOCOLS)
     prepare, belongs = PROTOCOLS[protocol], SUBSETS.get(name, lambda label: True)
     result, broken, labels = Score(), [], {}
-    for _, key, label, _, answer in read_source(reader, source, batch_size, heads=True):
+    for _, key, label, _, answer, _ in read_source(reader, source, batch_size, heads=True):
         if answer is None:
             broken.append(key)
             continue

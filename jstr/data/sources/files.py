@@ -15,22 +15,11 @@ from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, 
 from jstr.data.sources.label_notes import conflicts, label_notes
 from jstr.messages import first_few
 
-IMAGE_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".ppm",
-    ".pgm",
-    ".jp2",
-    ".avif",
+# What decode_file can decode, and people have. Other files are read where they are named one by one.
+_SUFFIXES = (
+    ".jpg .jpeg .jpe .jfif .png .apng .bmp .gif .tif .tiff .webp .avif .avifs .ppm .pgm .pbm .pnm .jp2 .j2k .jpf .jpx"
 )
+IMAGE_SUFFIXES = tuple(_SUFFIXES.split())
 
 
 def check_index(i: int, length: int) -> int:
@@ -46,14 +35,30 @@ def images_in(files: Sequence[str]) -> list[str]:
     return [f for f in files if f.lower().endswith(IMAGE_SUFFIXES)]
 
 
-def walk(root: str) -> list[str]:
-    """Paths of all files below `root`, relative and sorted. Links are followed; hidden files are left out."""
+def walk(root: str, left_out: Callable[[str, str], None] = lambda path, why: None) -> list[str]:
+    """Paths of all files below `root`, relative and sorted. Links are followed; hidden files are left out.
+
+    left_out: called with the relative path of every file or folder that is not returned, and why.
+    """
     found = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = [s for s in subfolders if not s.startswith(".") and not _leads_back(root, folder, s)]
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=lambda e: _cannot_list(e, root, left_out)):
         prefix = os.path.relpath(folder, root)
-        found += [os.path.normpath(os.path.join(prefix, n)) for n in names if not n.startswith(".")]
+        for name in [*subfolders, *names]:
+            path = os.path.normpath(os.path.join(prefix, name))
+            if name.startswith("."):
+                left_out(path, "hidden")
+            elif name not in subfolders:
+                found.append(path)
+            elif _leads_back(root, folder, name):
+                left_out(path, "a link to a folder above it")
+            elif images_in([name]):
+                left_out(path, "a folder, not an image")
+        subfolders[:] = [s for s in subfolders if not s.startswith(".") and not _leads_back(root, folder, s)]
     return sorted(found)
+
+
+def _cannot_list(error: OSError, root: str, left_out: Callable[[str, str], None]) -> None:
+    left_out(os.path.relpath(error.filename, root), f"cannot be listed ({error.strerror})")
 
 
 def _leads_back(root: str, folder: str, name: str) -> bool:
@@ -175,7 +180,8 @@ class FolderSource(FileList):
     def __init__(self, path: str, labels: str | None = None, labelled: bool = True):
         """Raises InputError: no (such) label file, one that cannot be read, or no images."""
         self.path, self.labelled, self.notes = path, labelled, []
-        files = walk(path)
+        left_out: dict[str, list[str]] = {}
+        files = walk(path, lambda name, why: left_out.setdefault(why, []).append(name))
         texts = [f for f in files if os.path.dirname(f) == "" and f.lower().endswith(TEXT_SUFFIXES)]
         if labels is not None and os.path.isfile(os.path.join(path, labels)):
             texts.append(labels)
@@ -186,6 +192,8 @@ class FolderSource(FileList):
             others = [f for f in files if not f.lower().endswith((*IMAGE_SUFFIXES, *TEXT_SUFFIXES, ".mdb"))]
             if others:
                 self.notes.append(f"{path}: {len(others):,} files are not images by their suffix: {by_suffix(others)}")
+            for why, names in left_out.items():
+                self.notes.append(f"{path}: left out, {why}: {first_few(names, 3)}")
             self._set_images(images)
             self._places: list[str | None] = list(images)
             return
