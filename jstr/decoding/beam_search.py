@@ -44,8 +44,8 @@ def position_search(
 ) -> tuple[str, float]:
     """`ctc_search` for probabilities [T, 1 + V] of EOS and of `characters` at positions that are independent."""
     beam, ended = [("", 0.0, 0)], {}
-    for row in _frames(probabilities, characters):
-        beam = _extend(beam, [row] * len(beam), ended, prior, weight, width)
+    for left, row in zip(range(len(probabilities) - 1, -1, -1), _frames(probabilities, characters), strict=True):
+        beam = _extend(beam, [row] * len(beam), ended, prior, weight, width if left else 0)
     return _best(ended)
 
 
@@ -71,7 +71,7 @@ def attention_search(
         parents, written = np.zeros((2, width, len(beams)), np.int32)
         for word, beam in enumerate(beams):
             rows = list(_frames(probabilities[: len(beam), word], characters))
-            beams[word] = _extend(beam, rows, ended[word], prior, weight, width) if beam else []
+            beams[word] = _extend(beam, rows, ended[word], prior, weight, width if left else 0) if beam else []
             for i, (text, _, parent) in enumerate(beams[word]):
                 parents[i, word], written[i, word] = parent, index_of[text[-1]]
         if not left or not any(beams):
@@ -83,16 +83,18 @@ def attention_search(
 def _extend(beam: list, rows: list, ended: dict, prior: WordPrior, weight: float, width: int) -> list:
     """The best `width` texts of `beam` plus one character: (text, log probability, index of its prefix in `beam`).
 
-    rows: the result of `_frames` for each of them. Adds to `ended` the score that each text has if it ends here, and
-    its log probability without the prior.
+    rows: the result of `_frames` for each of them. width: 0 at the last step. Adds to `ended` the score of each text
+    that may end here and its log probability without the prior. A text whose end is as improbable as a character that
+    is pruned may not: a heavy prior would otherwise cut long numbers short.
     """
     longer = []
     for parent, ((text, log, _), (end, candidates)) in enumerate(zip(beam, rows, strict=True)):
-        ended[text] = log + end + weight * (prior.log_whole(text) + BONUS * len(text)), log + end
+        if end >= -MARGIN or not candidates or not width:
+            ended[text] = log + end + weight * (prior.log_whole(text) + BONUS * len(text)), log + end
         for c, more in candidates:
             score = log + more + weight * (prior.log_prefix(text + c) + BONUS * (len(text) + 1))
             longer.append((score, text + c, log + more, parent))
-    least = max(score for score, _ in ended.values()) - MARGIN
+    least = max((score for score, _ in ended.values()), default=IMPOSSIBLE) - MARGIN
     return [tuple(rest) for score, *rest in sorted(longer, reverse=True)[:width] if score > least]
 
 

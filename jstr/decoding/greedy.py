@@ -26,10 +26,12 @@ def word_length(ids: Array, eos_id: int) -> Array:
 def attention_prediction(logits: Array, *, eos_id: int, pad_id: int) -> Prediction:
     """The most probable classes of logits [B, T, C] up to EOS; ids after the first EOS become pad_id.
 
-    EOS and what follows it score 1, so the confidence covers the characters before EOS, or all steps without an EOS.
-    The official code drops the last character of a word without EOS; here it stays.
+    EOS and what follows it score 1, so the confidence covers the characters before EOS. A word without EOS is longer
+    than T - 1 characters, or not read to its end: its last step scores the probability of EOS. (The official code drops
+    the last character of such a word and ignores EOS; here the character stays.)
     """
     ids, scores = _best(logits)
+    scores = scores.at[:, -1].set(jax.nn.softmax(at_least_float32(logits[:, -1]))[:, eos_id])
     ended = jnp.cumsum(ids == eos_id, axis=1)
     after = (ended > 1) | ((ended == 1) & (ids != eos_id))
     return Prediction(jnp.where(after, pad_id, ids), jnp.where(ended > 0, 1.0, scores))

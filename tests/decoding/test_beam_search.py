@@ -138,3 +138,35 @@ def test_what_the_image_contradicts_is_not_believed(search, rows):
     assert search(probabilities, "ab", prior, 0.0, 8)[0] == "bb"
     text, confidence = search(probabilities, "ab", prior, 30.0, 8)
     assert text == "aa" and confidence == pytest.approx(0.03**2 * 0.98 / 0.01, rel=0.1)
+
+
+@pytest.mark.parametrize("text", ["40128888188172653901", "de89370400440532013000", "12345678901234567890123456789012"])
+def test_clear_characters_of_a_long_text_stay(text):
+    """Numbers and codes are improbable as words, but neither letters nor an early end may replace what is clear."""
+    characters = string.digits + string.ascii_lowercase
+    prior, similar = WordPrior(count_words("english"), characters), dict(zip("0123456789", "olzeasgtbg", strict=True))
+    rows = np.full((len(text) + 1, 37), 1e-5)
+    for row, c in zip(rows, text, strict=False):
+        row[1 + characters.index(similar.get(c, c))] = 0.2
+        row[1 + characters.index(c)] = 0.8
+    rows[-1, 0] = 1
+    framed = np.full((2 * len(rows), 37), 1e-5)
+    framed[::2], framed[1::2, 0] = rows, 1
+    steps = iter(rows[1:])
+    found = [
+        position_search(rows, characters, prior, 0.5, 8),
+        ctc_search(framed, characters, prior, 0.5, 8),
+        attention_search(
+            rows[:1], lambda p, _: np.tile(next(steps), (*p.shape, 1)), len(rows), characters, prior, 0.5, 8
+        )[0],
+    ]
+    assert [reading for reading, _ in found] == [text] * 3
+
+
+def test_a_text_longer_than_the_steps_is_not_believed():
+    """Five clear characters for a decoder of four steps: what fits is read, with a confidence that says so."""
+    rows = np.full((4, 3), 1e-4)
+    rows[:, 1] = 1 - 2e-4
+    prior = WordPrior({"aaaaa": 1, "aaa": 1}, "ab")
+    text, confidence = position_search(rows, "ab", prior, 0.5, 8)
+    assert text == "aaa" and confidence < 0.05

@@ -22,7 +22,8 @@ def test_attention_stops_at_the_first_eos():
     np.testing.assert_array_equal(ids, [[5, 6, 3, 0, 0], [3, 0, 0, 0, 0], [5, 5, 6, 6, 5], [0, 6, 1, 3, 0]])
     assert ids.dtype == jnp.int32
     p = probability(7)
-    expected = [[p, p, 1, 1, 1], [1] * 5, [p] * 5, [p, p, p, 1, 1]]
+    end = p / np.exp(3.0)  # the probability of EOS, which the third word lacks
+    expected = [[p, p, 1, 1, 1], [1] * 5, [p] * 4 + [end], [p, p, p, 1, 1]]
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
@@ -30,7 +31,7 @@ def test_confidence_is_a_product_and_0_for_an_empty_word():
     rows = [[5, 6, 3, 5], [3, 5, 5, 5], [5, 5, 6, 6]]
     prediction = greedy.attention_prediction(logits_of(rows, 7), eos_id=3, pad_id=0)
     p = probability(7)
-    np.testing.assert_allclose(greedy.confidence(prediction, first_id=5), [p**2, 0, p**4], rtol=1e-6)
+    np.testing.assert_allclose(greedy.confidence(prediction, first_id=5), [p**2, 0, p**3 * p / np.exp(3.0)], rtol=1e-5)
 
 
 def test_ctc_drops_repeats_and_blanks_in_place():
