@@ -21,6 +21,8 @@ from jstr.data.synth.source import RenderedWords
 from jstr.text import Charset
 from jstr.visualize import one_line, word_sheet
 
+MOST = 10_000  # words on a sheet: 500 MB of pixels
+
 
 def contact_sheet(samples: Iterable[dict], columns: int = 5, font=None, fonts: Sequence[str] = ()) -> np.ndarray:
     """Images with their labels below, uint8 [H, W, 3].
@@ -45,7 +47,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--source", help="one source of the config by its name, or the path of a data set")
     parser.add_argument("--seed", type=int, default=0, help="of the words, or of the choice from a data set")
     parser.add_argument("--characters", default="36", help="without --config: 36, 62, 94, file:PATH, or the characters")
-    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--count", type=int, default=100, help=f"words on the sheet, at most {MOST:,}")
     parser.add_argument("--fonts", action="append", type=path, help='a folder, a file or "bundled"; may be given again')
     parser.add_argument("--words", type=path, help="a file of words, one per line")
     parser.add_argument("--backgrounds", type=path, help="a folder of photographs")
@@ -55,9 +57,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def run(argv: Sequence[str] | None = None) -> None:
     """Writes a contact sheet of rendered words, of those of a config, or of any other source of labelled words."""
     options = _parse(argv)
-    if options.count < 1 or options.seed < 0:
-        raise InputError(f"--count={options.count} --seed={options.seed}: give positive numbers")
+    if not 1 <= options.count <= MOST or options.seed < 0:
+        numbers = f"--count={options.count} --seed={options.seed}"
+        raise InputError(f"{numbers}: give a count from 1 to {MOST:,} and a seed of 0 or more")
     sources = _sources(options)
+    for source in sources:
+        for note in getattr(source, "notes", []):
+            print(f"{source.path}: {note}", file=sys.stderr)
     each = max(options.count // len(sources), 1)
     samples = [sample for source in sources for sample in _some(source, each, options.seed)]
     fonts = [path for source in sources if isinstance(source, RenderedWords) for path in source.fonts]
@@ -116,6 +122,6 @@ def _some(source, count: int, seed: int) -> Iterator[dict]:
         if image is None:
             broken.append(sample["key"])
         else:
-            yield sample | {"image": image}
+            yield sample | {"image": spec.shrink(image)}
     if broken:
         print(f"{len(broken)} broken images left out, the first is {broken[0]}", file=sys.stderr)

@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from testing import ROOT, write_folder
+from testing import ROOT, call, write_folder
 
 from jstr.core import InputError
 from jstr.data import preview
 from jstr.data.preview import contact_sheet
+from jstr.data.sources.open import open_source
 from jstr.data.synth.fonts import font_files, label_faces
 from jstr.data.synth.source import RenderedWords
 from jstr.text import NAMED
@@ -43,7 +44,10 @@ def test_contact_sheets_of_a_config(tmp_path, capsys):
         ([f"--config={tmp_path / 'none.py'}"], "there is no such file"),
         ([f"{config}:wrong"], "wrong"),
         ([config, "--words=x"], "go without --config"),
-        (["--count=0"], "positive"),
+        (["--count=0"], "a count from 1 to 10,000"),
+        (["--count=10001"], "a count from 1 to 10,000"),
+        (["--seed=-1"], "a seed of 0 or more"),
+        (["--characters="], "charset"),
         (["--out="], "give a path"),
         ([f"--source={tmp_path / 'none'}"], "none"),
     ]:
@@ -93,3 +97,21 @@ def test_labels_of_any_script_are_drawn_with_a_font_that_has_them(script, label)
     assert texts == [label, "word", (label + "字").encode("ascii", "backslashreplace").decode()]
     families = [face.getname()[0] for face in faces]
     assert script in families[0] and families[1:] == ["Arimo", "Arimo"]
+
+
+def test_notes_of_rendered_words_are_said(tmp_path, capsys):
+    (tmp_path / "words.txt").write_text("cab\nхлеб\n", encoding="utf-8")
+    preview.run([f"--out={tmp_path / 'a.png'}", "--count=2", f"--words={tmp_path / 'words.txt'}"])
+    assert "1 of 2 words left out" in capsys.readouterr().err
+
+
+def test_large_images_are_made_smaller_before_they_are_collected(tmp_path):
+    folder = write_folder(tmp_path / "photographs", ["one"], shape=(1500, 4000, 3))
+    (sample,) = preview._some(open_source(str(folder)), 5, 0)
+    assert sample["image"].size < 10**6 and sample["label"] == "one"
+
+
+def test_command_writes_on_any_terminal(tmp_path):
+    out = tmp_path / "ä字.png"
+    status, said, err = call("-m", "jstr.data.synth", f"--out={out}", "--count=2", PYTHONIOENCODING="ascii")
+    assert status == 0 and out.is_file() and "\\xe4\\u5b57.png" in said, err
