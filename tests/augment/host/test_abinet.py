@@ -73,3 +73,106 @@ def test_every_image_draws_its_own_choice_unless_frozen(monkeypatch):
     frozen = many(count=20, frozen=4, **every)
     assert len(set(used)) == 2 and len(used) == 40
     assert len({out.tobytes() for out in frozen}) == len({out.tobytes() for out in made}) == 20  # noise is noise
+
+
+class Scripted:
+    """A generator with known beta draws, 0.5 once they are used up, and one value for all uniform draws."""
+
+    def __init__(self, *betas, uniform=1.0):
+        self.betas, self.value = list(betas), uniform
+
+    def beta(self, a, b, size=None):
+        drawn = self.betas.pop(0) if self.betas else 0.5
+        return drawn if size is None else np.full(size, drawn)
+
+    def uniform(self, low, high):
+        return self.value
+
+    def integers(self, count):
+        return 1  # linear interpolation
+
+
+def test_choices_are_distributed_as_published():
+    """int(20 beta(1, 4)) and int(6 beta(1, 4)), at least 1; an angle of +-90 degrees; round(U(0, 4)) halvings."""
+    rng = np.random.default_rng(0)
+    choices = [abinet.Choice.draw(rng) for _ in range(3000)]
+    for values, expected in (
+        ([c.variance >= 10 for c in choices], 0.5**4),
+        ([c.variance >= 2 for c in choices], 0.9**4),
+        ([c.blur >= 2 for c in choices], (2 / 3) ** 4),
+        ([c.blur >= 4 for c in choices], (1 / 3) ** 4),
+        ([c.halvings == 0 for c in choices], 1 / 8),
+        ([c.halvings == 3 for c in choices], 1 / 4),
+        ([c.halvings == 4 for c in choices], 1 / 8),
+        ([c.geometry == 2 for c in choices], 1 / 3),
+    ):
+        assert abs(np.mean(values) - expected) < 0.03
+    angles = np.array([c.blur_angle for c in choices])
+    assert angles.min() < -85 and angles.max() > 85 and abs(angles.mean()) < 3
+
+
+def test_draws_are_symmetric_or_mostly_small():
+    rng = np.random.default_rng(0)
+    around, small = (np.array([draw(rng, 10) for _ in range(4000)]) for draw in (abinet._symmetric, abinet._asymmetric))
+    assert around.std() == pytest.approx(10 / 3, rel=0.05) and abs(around.mean()) < 0.2
+    assert small.mean() == pytest.approx(2, rel=0.06) and small.min() >= 0
+
+
+@pytest.mark.parametrize("betas, size", [((0.5, 0.5, 0.5), 2.0), ((0.75, 0.5, 0.5), 1.0), ((0.4, 0.8, 0.9), 0.7)])
+def test_affine_map_is_rotation_then_shear_then_size(monkeypatch, betas, size):
+    """Angles of up to 45, 45 and 15 degrees, size by 0.5 to 2."""
+    matrices = []
+    monkeypatch.setattr(abinet, "_map", lambda image, rng, matrix: matrices.append(matrix) or image)
+    abinet._affine(IMAGE, Scripted(*betas, uniform=size))
+    angle, x, y = np.deg2rad((np.array(betas) - 0.5) * 2 * [45, 45, 15])
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    shear = np.array([[1, np.tan(x)], [0, 1]]) @ np.array([[1, 0], [np.tan(y), 1]])
+    np.testing.assert_allclose(matrices[0], shear @ rotation / size)
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        abinet._affine(IMAGE, rng)
+    sizes = np.array([np.linalg.det(m) ** -0.5 for m in matrices[1:]])
+    assert 0.5 <= sizes.min() < 0.55 and 1.95 < sizes.max() <= 2
+
+
+def test_rotation_is_by_up_to_45_degrees(monkeypatch):
+    matrices = []
+    monkeypatch.setattr(abinet, "_map", lambda image, rng, matrix: matrices.append(matrix) or image)
+    abinet._rotate(IMAGE, Scripted(1.0))
+    np.testing.assert_allclose(matrices[0], np.array([[1, 1], [-1, 1]]) / np.sqrt(2))
+
+
+def test_perspective_pulls_corners_inwards_by_up_to_a_quarter():
+    assert abinet._perspective(IMAGE, Scripted(1.0)).shape == (16, 50, 3)
+    assert abinet._perspective(IMAGE, Scripted(0.0)).shape == IMAGE.shape
+    wide = [abinet._perspective(IMAGE, np.random.default_rng(seed)).shape for seed in range(50)]
+    assert all(16 <= h <= 32 and 50 <= w <= 100 for h, w, _ in wide) and len(set(wide)) > 20
+
+
+def test_deterioration_comes_in_any_order_with_the_choice(monkeypatch):
+    seen = []
+    for name in ("_noise", "_motion_blur", "_rescale"):
+        monkeypatch.setattr(abinet, name, lambda image, rng, choice, name=name: seen.append((name, choice)) or image)
+    many(count=60, geometry=0, deterioration=1, colour=0)
+    orders = {tuple(name for name, _ in seen[i : i + 3]) for i in range(0, 180, 3)}
+    assert len(orders) == 6 and all(len(set(order)) == 3 for order in orders)
+    seen.clear()
+    many(count=1, geometry=0, deterioration=1, colour=0, frozen=5)
+    assert seen[0][1] == abinet.Choice.draw(np.random.default_rng(5)) != abinet.Choice.draw(np.random.default_rng(0))
+
+
+def test_rescaling_halves_as_often_as_chosen(monkeypatch):
+    halved, down = [], cv2.pyrDown
+    monkeypatch.setattr(abinet.cv2, "pyrDown", lambda image: halved.append(image.shape[:2]) or down(image))
+    choice = abinet.Choice.draw(np.random.default_rng(0))
+    for count in range(5):
+        halved.clear()
+        out = abinet._rescale(IMAGE, np.random.default_rng(0), choice._replace(halvings=count))
+        assert halved == [(128, 512), (64, 256), (32, 128), (16, 64)][:count] and out.shape == IMAGE.shape
+
+
+def test_colour_jitter_is_that_of_the_published_code(monkeypatch):
+    given = []
+    monkeypatch.setattr(abinet, "cr_weak", lambda image, rng, **options: given.append(options) or image)
+    many(count=1, geometry=0, deterioration=0, colour=1)
+    assert given == [dict(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.1)]

@@ -148,3 +148,17 @@ def test_severity_2_has_elastic_for_piecewise_affine(monkeypatch):
     for seed in range(50):
         seqclr.seqclr_severity2(flat(0), np.random.default_rng(seed))
     assert seen == {f"severity 2 {op.name}" for op in Seqclr}
+
+
+def test_grids_have_2_to_4_rows_and_columns():
+    shapes = set()
+
+    class Spy(np.random.Generator):
+        def normal(self, loc, scale, size):
+            shapes.add(size[1:])
+            return super().normal(loc, scale, size)
+
+    generator = Spy(np.random.PCG64(0))
+    for _ in range(150):
+        seqclr.piecewise_affine(flat(0, (9, 9, 1)), generator)
+    assert shapes == {(rows, columns) for rows in (2, 3, 4) for columns in (2, 3, 4)}
