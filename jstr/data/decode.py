@@ -48,7 +48,9 @@ def decode_file(data: bytes, channels: int, backend: str = "cv2") -> np.ndarray 
     if _cut_off(data):
         return None
     try:
-        by_pillow = _check_header(data)
+        width, height, by_pillow = _inspect_header(data)
+        if width * height > MAX_PIXELS:
+            return None
         if by_pillow or backend != "cv2":
             with Image.open(io.BytesIO(data)) as image:
                 return from_pil(image, channels)
@@ -148,32 +150,32 @@ def _cut_off(data: bytes) -> bool:
     return len(data) == 0
 
 
-def _check_header(data: bytes) -> bool:
-    """Whether Pillow must decode a file, because OpenCV ignores transparency, and the turn of AVIF.
+def _inspect_header(data: bytes) -> tuple[int, int, bool]:
+    """(width, height, whether Pillow must decode it) of an encoded file.
 
-    Raises any error for what is no image, or one larger than MAX_PIXELS.
+    OpenCV ignores transparency, and the turn of AVIF. Raises any error for what is no image.
     """
     if data[:2] == b"\xff\xd8":
-        (width, height), by_pillow = _jpeg_size(data), False
-    elif data[:8] == b"\x89PNG\r\n\x1a\n":
+        return *_jpeg_size(data), False
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
         width, height = struct.unpack(">II", data[16:24])
-        by_pillow = data[25] in (4, 6) or 0 < data.find(b"tRNS") < data.find(b"IDAT")
-    else:
-        with Image.open(io.BytesIO(data)) as image:  # reads the header only
-            width, height = image.size
-            by_pillow = image.has_transparency_data or image.format == "AVIF"
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels")
-    return by_pillow
+        return width, height, data[25] in (4, 6) or 0 < data.find(b"tRNS") < data.find(b"IDAT")
+    with Image.open(io.BytesIO(data)) as image:  # reads the header only
+        return *image.size, image.has_transparency_data or image.format == "AVIF"
+
+
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) in the header of an encoded file, before any turn; None for what is no image."""
+    try:
+        return _inspect_header(data)[:2]
+    except Exception:  # see decode_file
+        return None
 
 
 def fits_in_memory(data: bytes) -> bool:
     """Whether an encoded file is an image of at most MAX_PIXELS."""
-    try:
-        _check_header(data)
-    except Exception:  # see decode_file
-        return False
-    return True
+    size = image_size(data)
+    return size is not None and size[0] * size[1] <= MAX_PIXELS
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

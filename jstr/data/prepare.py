@@ -63,12 +63,15 @@ def _parse(argv: list[str] | None) -> Namespace:
 
 def _import(args: Namespace, interruption: Interruption) -> None:
     from jstr.data.importers.formats import open_published
-    from jstr.data.importers.prepare import describe, prepare
+    from jstr.data.importers.prepare import describe, is_finished, prepare
 
     reader = open_published(args.format, args.src, args.labels, args.crops)
     splits = args.split.split(",") if args.split else None
     options = dict(to=args.to, splits=splits, limit=args.limit, check=args.check, jobs=args.jobs)
+    finished = is_finished(args.out)
     report = prepare(reader, args.out, **options, interrupted=interruption)
+    if finished:
+        print(f"nothing was done: {args.out} holds this import already; its report:")
     print("\n".join(describe(report)))
     usable = [split for split, row in report["splits"].items() if row["words"]]
     mark = "#" if args.to == "array_record" else "/"

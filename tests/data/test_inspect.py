@@ -89,6 +89,26 @@ def test_facts_of_a_set(tmp_path, capsys):
     assert "none" in out.out.splitlines()[-1]
 
 
+def test_warns_of_what_is_likely_wrong(tmp_path, capsys):
+    shapes = [(20, 300), (60, 20), (7, 30), (1100, 1000), (20, 60), (20, 60), (20, 60)]
+    rng = np.random.default_rng(0)
+    words = [(label, rng.integers(0, 256, (*s, 3), np.uint8)) for label, s in zip("abcd---", shapes, strict=True)]
+    folder = write_set(tmp_path / "words", words)
+    with open(folder / "labels.tsv", "a") as lines:
+        lines.write("0.png\tother\n")
+    out, facts = report(capsys, tmp_path, folder)
+    facts = facts["sets"][str(folder)]
+    assert [w.split(":")[0] for w in facts["warnings"]] == [
+        "2 images are more than 12 times as wide as high",
+        "1 images are more than 1.5 times as high as wide",
+        "1 images are lower than 8 pixels",
+        "1 images are larger than 1,000,000 pixels",
+    ]
+    assert all(f"  warning: {warning}" in out.out for warning in facts["warnings"]) and "(1.png)" in out.out
+    assert "label '-' on 3 of 8 words: it may stand for none" in facts["notes"][0]
+    assert "1 files have several labels, all of which are used: 0.png ('a', 'other')" in facts["notes"][1]
+
+
 def test_without_labels_and_with_a_limit(tmp_path, capsys):
     folder = tmp_path / "images"
     folder.mkdir()

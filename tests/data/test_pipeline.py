@@ -7,7 +7,7 @@ from testing import tiny_config, write_folder
 from jstr.core import InputError
 from jstr.data.pipeline import TrainData
 from jstr.data.sample_filter import BrokenImageTracker
-from jstr.data.source_config import Share, resolve
+from jstr.data.source_config import Share
 from jstr.training import setup
 
 WORDS = [f"w{i:03d}" for i in range(40)]
@@ -134,15 +134,6 @@ def test_a_stream_the_objective_does_not_read():
     config.streams.unlabelled = config.streams.labelled
     with pytest.raises(InputError, match="reads \\['labelled'\\]"):
         data_of(config)
-
-
-def test_paths_lie_under_the_data_root(monkeypatch):
-    assert resolve("a.tar", "/data") == "/data/a.tar"
-    assert resolve("/b/a.tar", "/data") == "/b/a.tar"
-    assert resolve("tfds:mnist", "/data") == "tfds:mnist"
-    monkeypatch.setenv("JSTR_DATA", "/env")
-    assert resolve("a.tar", "") == "/env/a.tar"
-    assert resolve("a.tar", "/data") == "/data/a.tar"
 
 
 def stream_of(fields, row, **image):

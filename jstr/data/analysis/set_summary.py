@@ -16,12 +16,17 @@ import numpy as np
 from jstr.core import InputError
 from jstr.data.analysis.fingerprints import fingerprint, label_key
 from jstr.data.images import ImageSpec
+from jstr.data.sources.configured import SLOW_PIXELS
 from jstr.data.sources.label_files import NoLabels
+from jstr.data.sources.label_notes import label_notes
 from jstr.data.sources.open import Source, open_source
+from jstr.messages import first_few
 from jstr.text import Charset, LabelReport
 
 COLOUR = ImageSpec((32, 100), 3)
 _CHUNK = 128
+_WIDE, _TALL = 12, 1.5  # width / height, height / width
+_LOW = 8  # pixels
 _SHOWN = 10  # examples of a kind in the text; the JSON file has up to 1,000
 
 
@@ -123,11 +128,12 @@ def _pack(report: SetSummary, rows: list[tuple], last: bool) -> list[tuple]:
 def describe(report: SetSummary, charset: Charset) -> tuple[dict, list[str]]:
     """The facts about one set, without the others: for the JSON file, and as lines of text."""
     labels, count = report.labels, len(report.heights)
-    notes, sizes = list(report.source.notes), _sizes(report)
-    facts = dict(path=str(report.source.path), images=count, notes=notes, broken=report.broken)
+    notes, sizes, warnings = list(report.source.notes), _sizes(report), warnings_of(report)
+    facts = dict(path=str(report.source.path), images=count, notes=notes, warnings=warnings, broken=report.broken)
     facts["labels"] = _label_facts(labels, count)
     lines = [f"{report.name}: {count:,} of {len(report.source):,} images read ({report.source!r})"]
     lines += [f"  note: {note}" for note in notes]
+    lines += [f"  warning: {warning}" for warning in warnings]
     if report.broken:
         lines.append(f"  broken or missing: {len(report.broken):,}: {_few(report.broken)}")
     if labels:
@@ -142,6 +148,25 @@ def describe(report: SetSummary, charset: Charset) -> tuple[dict, list[str]]:
         for name, values in sizes.items():
             lines.append(f"  {name:8}" + "".join(f"{v:8,.2f}" if name == "aspect" else f"{v:8,.0f}" for v in values))
     return facts, lines
+
+
+def warnings_of(report: SetSummary) -> list[str]:
+    """What is likely to be wrong with the images and labels of a set: shapes, sizes and placeholders."""
+    found = [note for note in label_notes(report.labels.elements()) if not any(note in n for n in report.source.notes)]
+    if report.heights is None:
+        return found
+    heights, widths = report.heights, report.widths
+    for which, what in (
+        (widths > _WIDE * heights, f"more than {_WIDE} times as wide as high: lines of text, not words?"),
+        (heights > _TALL * np.maximum(widths, 1), f"more than {_TALL:g} times as high as wide: turned or vertical?"),
+        ((heights > 0) & (heights < _LOW), f"lower than {_LOW} pixels: too small to read?"),
+        (heights.astype(np.int64) * widths > SLOW_PIXELS, f"larger than {SLOW_PIXELS:,} pixels: slow to decode"),
+    ):
+        places = np.flatnonzero(which)
+        if len(places):
+            keys = first_few([report.source[int(i)]["key"] for i in places[:3]])
+            found.append(f"{len(places):,} images are {what} ({keys}{', ...' if len(places) > 3 else ''})")
+    return found
 
 
 def _label_lines(labels: Counter, facts: dict) -> list[str]:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from jstr.core import InputError
-from jstr.data.decode import fits_in_memory
+from jstr.data.decode import fits_in_memory, read_regular_file
 
 CROPS = ("jpg", "png")
 _SMALLEST = 2  # pixels: a side of a cut-out word
@@ -54,7 +54,7 @@ class Reader:
     words_per_entry: float = 1  # about; decides how many entries make a shard
 
     def __init__(self, src: str | os.PathLike, labels: str | None = None, crops: str = "jpg"):
-        self.src, self.labels, self.crops = Path(src), labels, crops
+        self.src, self.labels, self.crops = Path(src).expanduser(), labels, crops
         if not self.src.exists():
             raise InputError(f"--src={src} does not exist; check the path")
         if crops not in CROPS:
@@ -79,7 +79,12 @@ class Reader:
         """The words of an entry, those that cannot be used with the reason."""
         raise NotImplementedError
 
+    def image_folders(self, split: str) -> list[Path]:
+        """The folders in which the images of a split may lie."""
+        return [self.root]
+
     def refuse_labels(self) -> None:
+        """Raises InputError: --labels was given, but this form has only one kind of labels."""
         if self.labels is not None:
             raise InputError(f"--labels={self.labels} has no meaning for --from={self.name}; leave it out")
 
@@ -118,7 +123,7 @@ def decode_text(data: bytes, path: Path) -> str:
 def file_word(root: Path, name: str, label: str | None) -> Word:
     """A word whose image is a file of its own, kept as it is."""
     try:
-        return Word(name, label, (root / name).read_bytes())
+        return Word(name, label, read_regular_file(root / name))
     except FileNotFoundError:
         return Word(name, label, None, "missing file")
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte

@@ -10,7 +10,7 @@ import numpy as np
 
 from jstr.core import InputError
 from jstr.data.importers.base import Reader, Word, cut_words, first_folder, read_file
-from jstr.data.importers.words import load_mat, mat_text
+from jstr.data.importers.matlab import load_mat, mat_text
 
 
 class SynthText(Reader):

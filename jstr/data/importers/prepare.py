@@ -26,6 +26,7 @@ from jstr.data.importers import shards
 from jstr.data.importers.base import Reader
 from jstr.data.importers.shards import Interrupted, Progress
 from jstr.data.importers.targets import write_dataset, write_lmdbs
+from jstr.messages import first_few
 
 TARGETS = ("array_record", "lmdb")
 
@@ -55,7 +56,7 @@ def prepare(
       InputError: an option that cannot be, `out` holds something else or another import, or nothing can be used.
       Interrupted: `interrupted` said so. The same call continues.
     """
-    out = Path(out)
+    out = Path(out).expanduser()
     if to not in TARGETS:
         raise InputError(f"--to={to} is not known; choose one of {', '.join(TARGETS)}")
     if limit is not None and limit < 1 or jobs is not None and jobs < 1:
@@ -63,6 +64,7 @@ def prepare(
     source = _source(reader, to, _chosen(reader, splits), limit, check)
     done = _begin(out, source)
     if done is not None:
+        _check_left_out(reader, out, done)
         return done
     partial = out / "partial"
     try:
@@ -148,6 +150,29 @@ def _compare(out: Path, stored: dict[str, Any], source: dict[str, Any], hint: st
         changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
         what = f"another version of {', '.join(changed[:3])} (size or time changed)"
     raise InputError(f"--out={out} holds an import of {what}; use {hint}")
+
+
+def is_finished(out: str | os.PathLike) -> bool:
+    """Whether `out` holds an import that is complete: `prepare` then does nothing."""
+    return (Path(out).expanduser() / "report.json").is_file()
+
+
+def _check_left_out(reader: Reader, out: Path, report: dict[str, Any]) -> None:
+    """Raises InputError: images that a finished import left out are there now, or have changed since.
+
+    It looks at the examples in the report, which are the first images left out for each reason.
+    """
+    finished = (out / "report.json").stat().st_mtime
+    for split, row in report["splits"].items():
+        folders = reader.image_folders(split) if split in reader.index else []
+        for reason, left_out in row["left_out"].items():
+            paths = [folder / key.partition(":")[0] for key in left_out["examples"] for folder in folders]
+            now = [p.name for p in paths if p.is_file() and (reason == "missing file" or p.stat().st_mtime > finished)]
+            if now:
+                raise InputError(
+                    f"--out={out} holds a finished import, in which {left_out['count']:,} images of {split} were left "
+                    f"out ({reason}); some are there now: {first_few(now)}; delete {out} to import again"
+                )
 
 
 @contextlib.contextmanager

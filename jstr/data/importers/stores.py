@@ -55,7 +55,9 @@ class Lmdb(Reader):
         return [self.src / folder / "data.mdb" for folders in self.index.values() for folder in folders]
 
     def entries(self, split: str) -> Numbered:
-        return Numbered({folder: len(_lmdb(str(self.src / folder))) for folder in self.index[split]})
+        sources = {folder: _lmdb(str(self.src / folder)) for folder in self.index[split]}
+        self.notes += [f"{split}: {note}" for source in sources.values() for note in source.notes]
+        return Numbered({folder: len(source) for folder, source in sources.items()})
 
     def words(self, entry: tuple[str, int]) -> Iterator[Word]:
         folder, i = entry
@@ -102,6 +104,9 @@ class Folder(Reader):
         if len(others) > 1:
             raise InputError(f"{folder} has several label files ({', '.join(others[:8])}); choose one with --labels=")
         return others[0] if others else None
+
+    def image_folders(self, split: str) -> list[Path]:
+        return [self.index[split][0]]
 
     def files(self) -> list[Path]:
         return [f / (name or "") if f.is_dir() else f for f, name in self.index.values()]

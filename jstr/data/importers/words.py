@@ -8,12 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from jstr.core import InputError
 from jstr.data.importers.base import Lines, Reader, Word, file_word, first_folder, read_file, read_text
+from jstr.data.importers.matlab import load_mat, mat_text
 from jstr.data.sources.label_files import parse_labels
 from jstr.data.sources.label_notes import conflicts
 
@@ -88,27 +86,6 @@ class Iiit5k(Reader):
         yield file_word(self.root, *entry)
 
 
-def load_mat(path: Path, names: list[str]) -> dict[str, np.ndarray]:
-    """The variables `names` of a MATLAB file. Raises InputError: damaged, of version 7.3, or without one of them."""
-    import scipy.io
-
-    try:
-        found = scipy.io.loadmat(path, variable_names=names)
-    except NotImplementedError as error:
-        raise InputError(f"{path} is of MATLAB version 7.3; save it as version 7 (save -v7) or older") from error
-    except Exception as error:  # scipy raises many kinds for damaged files
-        raise InputError(f"{path} is not a readable .mat file ({type(error).__name__}); get it again") from error
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise InputError(f"{path} has no variable {', '.join(missing)}; check that it is the published file")
-    return found
-
-
-def mat_text(value: Any) -> str:
-    """A char array of MATLAB, which may be empty, as text."""
-    return "".join(str(part) for part in np.ravel(value))
-
-
 class Icdar(Reader):
     """ICDAR 2013 and 2015 word recognition (Robust Reading Competition, tasks 2.3 and 4.3), unpacked.
 
@@ -144,14 +121,19 @@ class Icdar(Reader):
         folder = self._images(path, split, [name for name, _ in islice(pairs, 5)])
         return [(str(folder), name, label) for name, label in pairs]
 
+    def image_folders(self, split: str) -> list[Path]:
+        """The folder of the ground truth, then those in it, first of the same split."""
+        folder = self.index[split].parent
+        inside = [f for f in folder.iterdir() if f.is_dir() and not (f / "gt.txt").is_file()]
+        return [folder, *sorted(inside, key=lambda f: (self._split(f) != split, f))]
+
     def _images(self, path: Path, split: str, names: list[str]) -> Path:
         """The folder that holds the files `names`: that of the ground truth, or one in it, best of the same split."""
-        inside = [f for f in path.parent.iterdir() if f.is_dir() and not (f / "gt.txt").is_file()]
-        inside.sort(key=lambda f: (self._split(f) != split, f))
-        for folder in (path.parent, *inside):
+        folders = self.image_folders(split)
+        for folder in folders:
             if any((folder / name).is_file() for name in names):
                 return folder
-        looked = ", ".join(f.name for f in (path.parent, *inside))
+        looked = ", ".join(f.name for f in folders)
         raise InputError(f"{path}: {', '.join(names[:2])}, ... are in no folder of {looked}; unpack the images there")
 
     def words(self, entry: tuple[str, str, str | None]) -> Iterator[Word]:
@@ -246,12 +228,16 @@ class Union14M(Reader):
             raise self.not_found("*.jsonl, train_annos/*/*.jsonl or */annotation.jsonl")
         return found
 
+    def image_folders(self, split: str) -> list[Path]:
+        inside = [self.root / f for f in ("full_images", "Union14M-L", "Union14M-L/full_images")]
+        folder = self.index[split].parent
+        return [self.root, *inside, folder, folder / "imgs", folder.parent]
+
     def entries(self, split: str) -> Sequence[tuple[str, bytes]]:
         path = self.index[split]
         lines = Lines(path)
         names = [name for name, _ in map(_json_pair, islice(lines, 20)) if name]
-        folders = [self.root, *(self.root / f for f in ("full_images", "Union14M-L", "Union14M-L/full_images"))]
-        folders += [path.parent, path.parent / "imgs", path.parent.parent]
+        folders = self.image_folders(split)
         folder = next((f for f in folders if any((f / name).is_file() for name in names)), self.root)
         return _Tagged(str(folder), lines)
 

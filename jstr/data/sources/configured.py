@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jstr.core import InputError
+from jstr.data.decode import image_size
 from jstr.data.images import ImageSpec
 from jstr.data.sample_filter import FilteredSource
 from jstr.data.source_config import SourceSpec, resolve
@@ -20,6 +21,8 @@ from jstr.data.synth.source import RenderedWords, Style
 from jstr.data.word_lists import word_file
 from jstr.messages import check_known
 from jstr.text import Charset, LabelReport
+
+SLOW_PIXELS = 1_000_000  # decoded in about 10 ms on one core
 
 
 def open_images(spec: SourceSpec, charset: Charset | None) -> Any:
@@ -65,6 +68,7 @@ def open_filtered(
     notes = [f"{spec.name}: {note}" for note in getattr(source, "notes", [])]
     if spec.kind == "rendered":
         return FilteredSource(spec.name, source, None, image, spec.labelled, notes)
+    notes += [f"{spec.name}: {note}" for note in slow_notes(source)]
     indices = None
     if spec.labelled:
         report = LabelReport(charset, frames)
@@ -78,6 +82,19 @@ def open_filtered(
         indices = spec.share.choose(everything, len(source))
         notes.append(f"{spec.name}: of these {len(indices):,} chosen ({spec.share})")
     return FilteredSource(spec.name, source, indices, image, spec.labelled, notes)
+
+
+def slow_notes(source: Any) -> list[str]:
+    """A note where images of a data set are so large that they take long to decode. Looks at a few."""
+    some = np.unique(np.linspace(0, len(source) - 1, 8).astype(int)).tolist()
+    sizes = [image_size(data) for i in some if (data := source[i]["image"])]
+    pixels = sorted(width * height for width, height in filter(None, sizes))
+    if not pixels or pixels[len(pixels) // 2] < SLOW_PIXELS:
+        return []
+    return [
+        f"images are slow to decode: half of {len(pixels)} have {pixels[len(pixels) // 2] / 1e6:.1f} million pixels or "
+        "more; save them as smaller crops"
+    ]
 
 
 def open_text(spec: SourceSpec, charset: Charset) -> TextWords:

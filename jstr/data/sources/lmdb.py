@@ -20,6 +20,7 @@ from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import readable
 
 _LMDB_MAGIC = 0xBEEFC0DE
+_WANTED = "num-samples, image-%09d and label-%09d, counted from 1"
 _lock = threading.Lock()
 # lmdb refuses to open one folder twice in a process, but two streams may well read the same one.
 _environments: WeakValueDictionary[str, lmdb.Environment] = WeakValueDictionary()
@@ -74,7 +75,7 @@ class LmdbSource:
                 "open it unlabelled"
             )
         if self.labelled and not any(txn.get(b"label-%09d" % n) is not None for n in (*numbers, self._length)):
-            raise InputError(f"LMDB {self.path} has no label-000000001; {_keys_there(txn, b'label')}")
+            raise InputError(f"LMDB {self.path} has no label-000000001; {_keys_there(txn)}")
 
     def _first_missing(self, txn: lmdb.Transaction) -> str:
         kinds = (b"image-%09d", b"label-%09d") if self.labelled else (b"image-%09d",)
@@ -215,17 +216,14 @@ def _has(txn: lmdb.Transaction, prefix: bytes) -> bool:
     return cursor.set_range(prefix) and cursor.key().startswith(prefix)
 
 
-def _keys_there(txn: lmdb.Transaction, prefix: bytes = b"") -> str:
-    """For a message: a few keys that are there, and the form that is wanted."""
-    cursor = txn.cursor()
-    found = cursor.set_range(prefix) if prefix else cursor.first()
-    some = []
-    while found and len(some) < 3:
-        if bytes(cursor.key()) != b"num-samples":
+def _keys_there(txn: lmdb.Transaction) -> str:
+    """For a message: the first and last key that are there, and one in between, and the form that is wanted."""
+    cursor, some = txn.cursor(), []
+    for found in (cursor.first, lambda: cursor.set_range(b"image\xff") or cursor.last(), cursor.last):
+        if found() and (cursor.key() != b"num-samples" or cursor.next()):
             some.append(bytes(cursor.key())[:40].decode("utf-8", "backslashreplace"))
-        found = cursor.next()
-    there = f"it has keys such as {', '.join(map(repr, some))}" if some else "it has no other keys"
-    return f"{there}; wanted are num-samples, image-%09d and label-%09d, counted from 1"
+    there = ", ".join(map(repr, dict.fromkeys(some)))
+    return f"it has {f'keys such as {there}' if some else 'no other keys'}; wanted are {_WANTED}"
 
 
 def _last_number(txn: lmdb.Transaction, form: bytes, length: int) -> int:

@@ -113,7 +113,11 @@ def _index_tar(path: str, notes: list[str]) -> dict[str, tuple[int, int]]:
         notes.append(
             f"{path}: {len(lost):,} links and special files lead to no file in the archive: {first_few(lost, 3)}"
         )
-    return {name: place for name, place in places.items() if "/." not in f"/{name}"}
+    return {name: place for name, place in places.items() if not _is_hidden(name)}
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") and part != ".." for part in name.split("/"))
 
 
 def _follow_links(places: dict[str, tuple[int, int]], links: dict[str, str]) -> list[str]:

@@ -18,13 +18,15 @@ import tensorflow_datasets as tfds
 from hypothesis import given
 from hypothesis import strategies as st
 from published import TREES, cells, folder, huggingface, iam, icdar, iiit5k, mjsynth, png, put, svt
+from source_files import write_lmdb
 from testing import ROOT, call
 
 from jstr.core import InputError
+from jstr.data import prepare as command
 from jstr.data.importers import shards
 from jstr.data.importers.base import Lines, Numbered
 from jstr.data.importers.formats import FORMATS, open_published
-from jstr.data.importers.prepare import describe, prepare
+from jstr.data.importers.prepare import describe, is_finished, prepare
 from jstr.data.importers.tfds_builder import WordImages
 from jstr.data.sources.open import open_source
 
@@ -249,6 +251,29 @@ def test_command_killed_interrupted_and_continued(whole, tmp_path):
     assert f"{out}#train, {out}#test" in stdout and "empty image file: 8 (" in stdout
     # It is complete: the report is only said again.
     assert stdout.splitlines()[:-1] == describe(prepare(open_published("mjsynth", src), out))
+
+
+def test_a_finished_import_notices_images_that_are_there_now(tmp_path, capsys):
+    src, _, _ = folder(tmp_path / "folder")
+    out = tmp_path / "out"
+    labels = src / "train/words.tsv"
+    labels.write_text(labels.read_text() + "new.png\tnew\n")
+    report = prepare(open_published("folder", src), out, jobs=1)
+    assert "new.png" in report["splits"]["train"]["left_out"]["missing file"]["examples"] and is_finished(out)
+    command._import(command._parse(["--from=folder", f"--src={src}", f"--out={out}"]), lambda: False)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"nothing was done: {out} holds this import already; its report:"
+    assert said[1:-1] == describe(report)
+    put(src / "train/new.png", png(1))
+    with pytest.raises(InputError, match="finished import.*missing file.; some are there now: new.png; delete"):
+        prepare(open_published("folder", src), out, jobs=1)
+
+
+def test_notes_of_an_lmdb_are_reported(tmp_path):
+    write_lmdb(tmp_path / "lmdb", ["a", "b", "c"], num_samples=2)
+    report = prepare(open_published("lmdb", tmp_path / "lmdb"), tmp_path / "out", jobs=1)
+    (note,) = report["notes"]
+    assert "1 images beyond num-samples (2)" in note and f"note: {note}" in describe(report)
 
 
 def test_only_one_import_at_a_time(whole, tmp_path):

@@ -1,16 +1,76 @@
-"""What opens from a parsed row of a config."""
+"""Sources as the rows of a config describe them: what is used, and what is said of the rest."""
 
+import cv2
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from source_files import tsv, write_folder, write_lmdb
 
 from jstr.core import InputError
 from jstr.data.images import ImageSpec
 from jstr.data.source_config import parse_source
-from jstr.data.sources.configured import open_filtered
+from jstr.data.sources.configured import open_filtered, open_images, open_text
 from jstr.text import Charset, frames_needed
 
+CHARSET = Charset.make("36", "cr_ctc", 25, lower=True)
+SPEC = ImageSpec((32, 100), 1)
+
+
+def spec_of(**row):
+    return parse_source("config.streams.labelled.sources.mine", "mine", row, "")
+
+
+def filtered(frames=None, **row):
+    return open_filtered(spec_of(**row), CHARSET, SPEC, frames)
+
+
+@pytest.mark.parametrize(
+    "row, says",
+    [
+        (dict(rendered=dict(seed=1, size=9, hight=3)), "mine.rendered has no hight .did you mean height"),
+        (dict(rendered=dict(seed=1, size=9, style=dict(wobble=3))), "mine.rendered.style has no wobble"),
+        (dict(rendered=dict(size=9)), "mine.rendered: .*seed"),
+        (dict(words=dict(path="english", speed=1)), "mine is text without images"),
+    ],
+)
+def test_bad_options(row, says):
+    with pytest.raises(InputError, match=says) as error:
+        open_images(spec_of(**row), CHARSET)
+    assert "\n" not in str(error.value)
+
+
+def test_text_options():
+    with pytest.raises(InputError, match="mine.words has no speed .did you mean seed.; it takes path, seed"):
+        open_text(spec_of(words=dict(speed=1)), CHARSET)
+    with pytest.raises(InputError, match="mine has images"):
+        open_text(spec_of(path="x"), CHARSET)
+
+
+def test_every_note_of_a_source_is_passed_on(tmp_path):
+    (tmp_path / "labels.tsv").touch()
+    source = open_images(spec_of(path=write_lmdb(tmp_path, ["a", "b", "x\ty"], num_samples=1)), CHARSET)
+    notes = filtered(path=str(tmp_path)).notes
+    assert len(source.notes) == 2 and notes[:2] == [f"mine: {note}" for note in source.notes]
+    assert notes[2] == "mine: 1 of 1 labels used"
+
+
+def test_slow_images_are_said(tmp_path):
+    path = write_folder(tmp_path, tsv())
+    assert filtered(path=path, labelled=False).notes[1:] == ["mine: 5 images without labels"]
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(cv2.imencode(".png", np.zeros((1200, 1000), np.uint8))[1].tobytes())
+    assert "mine: images are slow to decode: half of 5 have 1.2 million pixels or more" in filtered(path=path).notes[0]
+
+
+def test_huge_images_are_shrunk_before_the_views(tmp_path):
+    path = write_folder(tmp_path, tsv(["a", "b"]), count=2)
+    (tmp_path / "1.png").write_bytes(cv2.imencode(".png", np.zeros((1200, 1000), np.uint8))[1].tobytes())
+    source = filtered(path=path)
+    assert source[0]["image"].shape == (4, 9, 1) and source[1]["image"].size <= 1.01 * 64 * 32 * 100
+
+
 CTC = Charset.make("36", "cr_ctc", 25)
-SPEC = ImageSpec((32, 8), 1)
+NARROW = ImageSpec((32, 8), 1)
 
 
 def rendered(**options):
@@ -19,15 +79,15 @@ def rendered(**options):
 
 @pytest.mark.parametrize("frames", [1, 3])
 def test_rendered_words_that_no_alignment_fits_are_replaced_and_counted(frames):
-    source = open_filtered(rendered(), CTC, SPEC, frames)
+    source = open_filtered(rendered(), CTC, NARROW, frames)
     assert all(frames_needed(source[i]["label"]) <= frames for i in range(50))
     assert len(source.notes) == 1 and f"need more than the {frames} frames of the model" in source.notes[0]
 
 
 def test_rendered_words_are_not_replaced_without_frames_or_labels():
-    free, unlabelled = open_filtered(rendered(), CTC, SPEC, None), rendered()
+    free, unlabelled = open_filtered(rendered(), CTC, NARROW, None), rendered()
     row = dict(rendered=dict(seed=1, size=50), labelled=False)
-    unlabelled = open_filtered(parse_source("config.x", "r", row, ""), CTC, SPEC, 1)
+    unlabelled = open_filtered(parse_source("config.x", "r", row, ""), CTC, NARROW, 1)
     assert max(frames_needed(free[i]["label"]) for i in range(50)) > 5
     assert not free.notes and not unlabelled.notes
     assert all((free[i]["image"] == unlabelled[i]["image"]).all() for i in range(5))
@@ -46,11 +106,11 @@ def test_rendered_words_are_not_replaced_without_frames_or_labels():
 )
 def test_bad_options_of_rendered_words_are_one_clear_line(options, message):
     with pytest.raises(InputError, match=message) as error:
-        open_filtered(rendered(**options), CTC, SPEC, None)
+        open_filtered(rendered(**options), CTC, NARROW, None)
     assert "\n" not in str(error.value)
 
 
 def test_style_of_a_config():
     style = ConfigDict(dict(kinds=(0, 1, 0), unlabelled_marks=0.0))
-    source = open_filtered(rendered(style=style), CTC, SPEC, None)
+    source = open_filtered(rendered(style=style), CTC, NARROW, None)
     assert all(set(source[i]["label"]) & set("0123456789") for i in range(20))

@@ -1,21 +1,12 @@
 import os
-import pickle
-import subprocess
-import sys
-from pathlib import Path
 
-import pytest
 from source_files import (
-    WORDS,
     fails,
     image,
-    images,
     tsv,
     write_folder,
-    write_tar,
 )
 
-from jstr.core import InputError
 from jstr.data.sources.open import open_source
 
 
@@ -63,43 +54,30 @@ def test_folder_unlabelled(tmp_path):
     assert [(s["key"], s["label"]) for s in named] == [("0.png", None)]
 
 
-def test_tar_choice_of_labels(tmp_path):
-    members = {"labels.tsv": tsv().encode(), "labels_classic.tsv": tsv(["A", "B"]).encode(), **images()}
-    path = write_tar(tmp_path / "a.tar", members)
-    assert list(open_source(path, labels="labels_classic.tsv").labels()) == ["A", "B"]
-    fails("labels.tsv, labels_classic.tsv", path=path, labels="no.tsv")
-    unlabelled = open_source(path, labelled=False)
-    assert len(unlabelled) == len(WORDS) and unlabelled[2] == {"image": image(2), "label": None, "key": "2.png"}
+def test_names_with_other_separators_links_and_absolute_paths(tmp_path):
+    write_folder(tmp_path / "b", count=2)
+    labels = f"..\\b\\0.png\ta\n{tmp_path}/b/1.png\tb\n../b/./1.png\tb\n"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "labels.tsv").write_text(labels)
+    (tmp_path / "a" / "link.png").symlink_to(tmp_path / "b" / "0.png")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    source = open_source(tmp_path / "a")
+    assert [s["image"] for s in source] == [image(0), image(1), image(1)]
+    assert [s["image"] for s in open_source(tmp_path / "a", labelled=False)] == [image(0), None]
 
 
-def test_tar_with_folders_and_missing_files(tmp_path):
-    members = {"./set/labels.tsv": b"0.png\ta\nnot.png\tb", **images(3, "./set/"), "./set/._0.png": b"hidden"}
-    source = open_source(write_tar(tmp_path / "a.tar", members))
-    assert [s["image"] for s in source] == [image(0), None]
-    assert "not.png" in source.notes[0] and "2 images have no line" in source.notes[1]
+def test_label_files_in_folders_below(tmp_path):
+    write_folder(tmp_path / "train", tsv())
+    write_folder(tmp_path / "test", '{"file_name": "0.png", "text": "x"}', "metadata.jsonl")
+    fails("labels in folders below", f"{tmp_path}/train", f"{tmp_path}/test", path=tmp_path)
+    write_folder(tmp_path, "0.png\ta\n", count=1)
+    notes = "\n".join(open_source(tmp_path).notes)
+    assert "2 label files below are not read: test/metadata.jsonl, train/labels.tsv" in notes
 
 
-def test_a_tar_that_is_open_when_the_program_ends(tmp_path):
-    path = write_tar(tmp_path / "a.tar", {"labels.tsv": tsv().encode(), **images()})
-    program = f"from jstr.data.sources import open_source\nsource = open_source({str(path)!r})\nsource[0]"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0 and not done.stderr
-
-
-def test_tar_errors(tmp_path):
-    members = {"labels.tsv": tsv().encode(), **images()}
-    path = write_tar(tmp_path / "a.tar", members)
-    whole = Path(path).read_bytes()
-    for size in (0, 100, 700, 1100, 2048, 3000):
-        Path(path).write_bytes(whole[:size])
-        fails("copy", path=path)
-    Path(path).write_bytes(os.urandom(5000))
-    fails("not a readable", path=path)
-    fails("labels.tsv line 1", path=write_tar(tmp_path / "a.tar", {**members, "labels.tsv": b"0.png,a"}))
-    fails("no labels", path=write_tar(tmp_path / "a.tar", images()))
-    fails("no image", path=write_tar(tmp_path / "a.tar", {"a.md": b""}), labelled=False)
-    source = open_source(write_tar(tmp_path / "a.tar", members))
-    copy = pickle.loads(pickle.dumps(source))
-    os.remove(path)
-    with pytest.raises(InputError, match="cannot be read"):
-        copy[0]
+def test_files_that_are_no_images_are_counted(tmp_path):
+    write_folder(tmp_path, count=2)
+    for name in ("a.heic", "b.HEIC", "c"):
+        (tmp_path / name).write_bytes(b"?")
+    (note,) = open_source(tmp_path, labelled=False).notes
+    assert "3 files are not images by their suffix: 2 .heic, 1 without suffix" in note

@@ -1,16 +1,22 @@
 import os
+import pickle
 import subprocess
 import sys
 
+import lmdb
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from source_files import (
     WORDS,
     fails,
     image,
+    write_folder,
     write_lmdb,
 )
 
 from jstr.core import InputError
+from jstr.data.sources.lmdb import LmdbSource
 from jstr.data.sources.open import open_source
 
 
@@ -100,3 +106,89 @@ def test_lmdb_broken_inside(tmp_path):
     whole[8192:] = bytes(len(whole) - 8192)
     file.write_bytes(whole)
     fails("damaged", path=tmp_path)
+
+
+def write_keys(path, key, first, count=3, subdir=True, num_samples=3, label="word"):
+    with lmdb.open(str(path), subdir=subdir, map_size=1 << 24) as env, env.begin(write=True) as txn:
+        for i in range(first, first + count):
+            txn.put((key % ("image", i)).encode(), image(i))
+            if label:
+                txn.put((key % (label, i)).encode(), b"x")
+        txn.put(b"num-samples", b"%d" % num_samples)
+    return str(path)
+
+
+@pytest.mark.parametrize("key", ["%s-%08d", "%s_%09d", "%s%09d", "%s-%d", "prefix/%s-%09d"])
+def test_lmdb_with_keys_of_another_form(tmp_path, key):
+    there = key % ("image", 1)
+    fails(there, "image-%09d", "counted from 1", path=write_keys(tmp_path / "a", key, 1))
+    fails(there, path=tmp_path / "a", labelled=False)
+
+
+def test_lmdb_with_labels_of_another_form(tmp_path):
+    fails("word-000000003", "label-%09d", "unlabelled", path=write_keys(tmp_path / "a", "%s-%09d", 1))
+    write_lmdb(tmp_path / "b", [None] * 200)
+    with lmdb.open(str(tmp_path / "b"), map_size=1 << 24) as env, env.begin(write=True) as txn:
+        txn.put(b"label-00000001", b"x")
+    fails("no label-000000001", "label-00000001", path=tmp_path / "b")
+
+
+def test_lmdb_counted_from_zero(tmp_path):
+    source = open_source(write_keys(tmp_path / "a", "%s-%09d", 0, label="label"))
+    assert "image-000000000 is not used, because keys count from 1" in source.notes[0]
+    assert "num-samples is 3, but 2 images or labels are missing, such as image-000000003" in source.notes[1]
+
+
+def test_lmdb_num_samples_too_small(tmp_path):
+    (note,) = open_source(write_keys(tmp_path / "a", "%s-%09d", 1, 16, label="label", num_samples=2)).notes
+    assert "14 images beyond num-samples (2), from image-000000003 on, are not used; write num-samples=16" in note
+
+
+def test_lmdb_in_a_single_file(tmp_path):
+    for name in ("one.lmdb", "two.mdb", "three"):
+        path = write_keys(tmp_path / name, "%s-%09d", 1, subdir=False, label="label")
+        source = open_source(path)
+        assert isinstance(source, LmdbSource) and [s["image"] for s in source] == [image(i) for i in (1, 2, 3)]
+        assert pickle.loads(pickle.dumps(source))[2]["label"] == "x"
+    fails("labels=", path=path, labels="gt.txt")
+    (joined,) = [note for note in open_source(tmp_path).notes if "joined" in note]
+    assert "one.lmdb (3), two.mdb (3)" in joined
+    (tmp_path / "not.lmdb").write_bytes(b"text" * 100)
+    fails("truncated", path=tmp_path / "not.lmdb")
+
+
+def test_lmdb_trees_are_listed_and_held_out_parts_named(tmp_path):
+    for name in ("training/MJ", "validation", "evaluation/IIIT5k", "Latest"):
+        write_lmdb(tmp_path / name, ["a"])
+    joined, warning = open_source(tmp_path).notes
+    assert "4 LMDBs are joined: Latest (1), evaluation/IIIT5k (1), training/MJ (1), validation (1)" in joined
+    assert "WARNING: evaluation/IIIT5k, validation by name are for validation or testing" in warning
+    assert len(open_source(tmp_path / "evaluation").notes) == 0
+
+
+def test_label_files_beside_and_above_an_lmdb(tmp_path):
+    write_lmdb(tmp_path / "a", ["x"])
+    write_folder(tmp_path / "a", "0.png\tx\n", count=1)
+    (note,) = open_source(tmp_path / "a").notes
+    assert "labels.tsv beside the LMDB data.mdb is not read" in note
+    write_folder(tmp_path, "0.png\tx\n", count=1)
+    notes = open_source(tmp_path).notes
+    assert "1 LMDBs below are not read: a/data.mdb" in notes[0] and "1 label files below are not read" in notes[1]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=40), st.binary(max_size=12), st.sampled_from([b"image", b"label", b"num"]))
+def test_any_value_is_read_or_refused_in_one_line(tmp_path, noise, value, which):
+    folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+    folder.mkdir()
+    key = {b"image": b"image-000000002", b"label": b"label-000000002", b"num": b"num-samples"}[which]
+    write_lmdb(folder, WORDS)
+    with lmdb.open(str(folder), map_size=1 << 24) as env, env.begin(write=True) as txn:
+        txn.put(key, value)
+        txn.put(noise or b"-", b"?")
+    try:
+        source = open_source(folder)
+        for i in range(min(len(source), 10)):
+            assert set(source[i]) == {"image", "label", "key"}
+    except InputError as error:
+        assert "\n" not in str(error) and str(folder) in str(error)
