@@ -7,6 +7,7 @@ import gzip
 import lzma
 import math
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -81,5 +82,5 @@ def _lines(path: str | os.PathLike | None) -> Iterator[tuple[int, str]]:
                 number += part.endswith("\n")
             if rest:
                 yield number, rest
-    except (OSError, UnicodeDecodeError, lzma.LZMAError, EOFError) as error:
+    except (OSError, UnicodeDecodeError, lzma.LZMAError, zlib.error, EOFError) as error:
         raise InputError(f"words {file} cannot be read: {error}") from error

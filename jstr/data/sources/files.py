@@ -12,7 +12,7 @@ from typing import Any
 from jstr.core import InputError
 from jstr.data.decode import read_regular_file
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, parse_labels
-from jstr.data.sources.label_notes import conflicts, label_notes
+from jstr.data.sources.label_notes import conflicts, held_out_notes, label_notes
 from jstr.messages import first_few
 
 # What decode_file can decode, and people have. Other files are read where they are named one by one.
@@ -119,6 +119,7 @@ class FileList:
             what = "files that it names do not exist"
             self.notes.append(f"{name}: {len(missing):,} {what}: {first_few([m[:80] for m in missing], 3)}")
         found = set(places)
+        self.notes += held_out_notes(self.path, {posixpath.dirname(place) or "." for place in found if place})
         unused = [image for image in images if image not in found]
         if unused:
             what = f"{len(unused):,} images have no line in {name} and are not used"
@@ -195,6 +196,7 @@ class FolderSource(FileList):
             for why, names in left_out.items():
                 self.notes.append(f"{path}: left out, {why}: {first_few(names, 3)}")
             self._set_images(images)
+            self.notes += held_out_notes(path, {os.path.dirname(image) or "." for image in images})
             self._places: list[str | None] = list(images)
             return
         full = os.path.join(path, name)

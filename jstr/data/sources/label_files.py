@@ -267,7 +267,7 @@ def _parse_json(text: str, name: str) -> list[tuple[str, str | None]]:
 
 
 def _clean(value: str | None, where: str) -> str | None:
-    """JSON can spell what text files cannot hold. Raises InputError: a zero byte, or half of a surrogate pair."""
-    if value is not None and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value)):
-        raise InputError(f"{where}: {value[:80]!r} is not Unicode text; write it again")
+    """JSON can spell what text files cannot hold. Raises InputError: control characters, half of a surrogate pair."""
+    if value is not None and any(c < " " or "\ud800" <= c <= "\udfff" for c in value):
+        raise InputError(f"{where}: {value[:80]!r} is not a line of Unicode text; write it again")
     return value

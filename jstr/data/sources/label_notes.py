@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -12,6 +13,7 @@ UNREADABLE = frozenset(["###", "don't care", "dont care", "do not care", "don’
 SUSPICIOUS = frozenset(
     ["#", "##", "####", "*", "-", "--", "?", ".", "_", "n/a", "na", "nan", "none", "null", "unknown"]
 )
+_HELD_OUT = re.compile(r"(?<![a-z])(val|valid|validation|dev|test|testing|eval|evaluation|benchmarks?)(?![a-z])")
 
 
 def readable(label: str | None) -> str | None:
@@ -28,6 +30,15 @@ def label_notes(labels: Iterable[str | None]) -> list[str]:
             counts[label] += 1
     frequent = [(label, n) for label, n in counts.most_common() if n > max(2, 0.01 * total)]
     return [f"label {label!r} on {n:,} of {total:,} words: it may stand for none" for label, n in frequent]
+
+
+def held_out_notes(path: str, folders: Iterable[str]) -> list[str]:
+    """A warning where some of the folders that are read together are by their names for validation or testing."""
+    names = sorted(set(folders))
+    held_out = [name for name in names if _HELD_OUT.search(name.lower())]
+    if not held_out or len(held_out) == len(names):
+        return []
+    return [f"{path}: WARNING: {_few(held_out)} by name are for validation or testing and are joined to the others"]
 
 
 def conflicts(pairs: Iterable[tuple[str, str | None]], name: str) -> list[str]:

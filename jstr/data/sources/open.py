@@ -14,7 +14,6 @@ A source is small and can be pickled; files are opened where they are first used
 from __future__ import annotations
 
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
@@ -23,6 +22,7 @@ from typing import Any
 from jstr.core import InputError
 from jstr.data.sources.files import FolderSource, by_suffix, check_index, images_in, walk
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels
+from jstr.data.sources.label_notes import held_out_notes
 from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
 from jstr.data.sources.tar import TarSource
 from jstr.data.sources.tfds import TfdsSource, tfds_folders
@@ -183,20 +183,13 @@ class ConcatSource:
         return f"ConcatSource({self.path!r}, samples={len(self)}, parts={self.names})"
 
 
-_HELD_OUT = re.compile(r"(?<![a-z])(val|valid|validation|dev|test|testing|eval|evaluation|benchmarks?)(?![a-z])")
-
-
 def _joined(path: str, parts: list[Source], names: list[str]) -> list[str]:
     """Notes on which parts are joined, and on those that by their names are not for training."""
     if len(parts) < 2:
         return []
     counts = first_few([f"{name} ({len(part):,})" for name, part in zip(names, parts, strict=True)], 20)
     notes = [f"{path}: {len(parts):,} LMDBs are joined: {counts}"]
-    held_out = [name for name in names if _HELD_OUT.search(name.lower())]
-    if held_out and len(held_out) < len(names):
-        some = first_few(held_out)
-        notes.append(f"{path}: WARNING: {some} by name are for validation or testing and are joined to the others")
-    return notes
+    return notes + held_out_notes(path, names)
 
 
 __all__ = ["ConcatSource", "FolderSource", "LmdbSource", "TarSource", "TfdsSource", "open_source"]

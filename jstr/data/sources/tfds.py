@@ -12,6 +12,7 @@ from typing import Any
 from jstr.core import InputError
 from jstr.data.sources.files import check_index
 from jstr.data.sources.label_files import NoLabels
+from jstr.data.sources.label_notes import readable
 
 _LABELS = ("label", "text")
 _CHUNK = 512
@@ -112,9 +113,9 @@ class TfdsSource:
 
     def _text(self, value: Any) -> str:
         if self._names is not None:
-            return self._names[int(value)]
+            return readable(self._names[int(value)])
         try:
-            return value.decode()
+            return readable(value.decode())
         except UnicodeDecodeError:
             raise InputError(f"{self.path}: label {value[:40]!r} is not UTF-8; write the data set again") from None
 

@@ -147,8 +147,8 @@ def test_a_label_is_never_cut_at_a_comma():
         ("labels.json", '{"a.png": {"polygons": []}}', "the label of 'a.png' is not text"),
         ("labels.json", '["a.png"]', "not one JSON object"),
         ("labels.json", "[" * 100_000, "not JSON"),
-        ("labels.json", '{"a.png": "\\ud800"}', "not Unicode text"),
-        ("labels.json", '{"a.png": "x\\u0000"}', "not Unicode text"),
+        ("labels.json", '{"a.png": "\\ud800"}', "not a line of Unicode text"),
+        ("labels.json", '{"a.png": "x\\u0000"}', "not a line of Unicode text"),
     ],
 )
 def test_everything_else_is_one_line_that_says_what_was_expected(name, text, says):
