@@ -19,6 +19,7 @@ from jstr.text import self_contained
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "reader.npz"
 SUFFIX = ".npz"
+MAX_BYTES = 1 << 30  # unpacked
 
 
 def is_packed(path: str | os.PathLike) -> bool:
@@ -47,12 +48,15 @@ def load(path: str | os.PathLike) -> tuple[dict, dict]:
       InputError: the file is missing or not a packed recogniser.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+                raise ValueError("too large")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta")))
+        tree = traverse_util.unflatten_dict({n: x.astype(np.float32) for n, x in arrays.items()}, sep="/")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy and zipfile raise many kinds for damaged files
         raise InputError(f"{path} is not a packed recogniser; make one with tools/pack.py") from error
-    tree = traverse_util.unflatten_dict({n: x.astype(np.float32) for n, x in arrays.items()}, sep="/")
     return meta, {"params": tree.get("params", {}), "model_state": tree.get("model_state", {})}

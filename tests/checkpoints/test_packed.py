@@ -1,6 +1,8 @@
 """A recogniser in one small file reads as the run it came from."""
 
+import contextlib
 import sys
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -72,3 +74,34 @@ def test_what_is_no_packed_file_is_named(tmp_path, content, words):
         path.write_bytes(content)
     with pytest.raises(InputError, match=words):
         jstr.load(path)
+
+
+def test_damaged_and_hostile_files_are_refused_in_one_line(files, tmp_path):
+    whole = files[1].read_bytes()
+    path, rng = tmp_path / "reader.npz", np.random.default_rng(0)
+
+    def refused(says="is not a packed recogniser"):
+        with pytest.raises(InputError, match=says) as error:
+            packed.load(path)
+        assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+    for cut in (0, 10, len(whole) // 2, len(whole) - 30):
+        path.write_bytes(whole[:cut])
+        refused()
+    for at in rng.integers(0, len(whole), 60).tolist():  # damaged in one place: refused, or the same names
+        path.write_bytes(whole[:at] + rng.bytes(8) + whole[at + 8 :])
+        with contextlib.suppress(InputError):
+            assert set(packed.load(path)[1]) == {"params", "model_state"}
+    np.savez_compressed(path, meta=np.array("{}"), **{"params/a": np.array(["text"])})
+    refused()
+    np.savez_compressed(path, meta=np.array("{}"), **{"params/a": np.zeros(1), "params/a/b": np.zeros(1)})
+    refused()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:  # 1 MB that unpacks to 1.1 GB
+        with archive.open("params.npy", "w", force_zip64=True) as member:
+            for _ in range(1100):
+                member.write(bytes(1 << 20))
+    refused()
+    with zipfile.ZipFile(path, "w") as archive:  # a header that asks for 40 GB
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000,)}\n"
+        archive.writestr("params.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    refused()

@@ -18,7 +18,7 @@ from jstr.data.analysis.fingerprints import fingerprint, label_key
 from jstr.data.images import ImageSpec
 from jstr.data.sources.configured import SLOW_PIXELS
 from jstr.data.sources.label_files import NoLabels
-from jstr.data.sources.label_notes import label_notes
+from jstr.data.sources.label_notes import is_suspicious, label_notes
 from jstr.data.sources.open import Source, open_source
 from jstr.messages import first_few
 from jstr.text import Charset, LabelReport
@@ -152,7 +152,9 @@ def describe(report: SetSummary, charset: Charset) -> tuple[dict, list[str]]:
 
 def warnings_of(report: SetSummary) -> list[str]:
     """What is likely to be wrong with the images and labels of a set: shapes, sizes and placeholders."""
-    found = [note for note in label_notes(report.labels.elements()) if not any(note in n for n in report.source.notes)]
+    suspicious = {label: n for label, n in report.labels.items() if is_suspicious(label)}
+    notes = label_notes(suspicious, report.labels.total())
+    found = [note for note in notes if not any(note in known for known in report.source.notes)]
     if report.heights is None:
         return found
     heights, widths = report.heights, report.widths

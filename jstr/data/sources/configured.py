@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -15,6 +16,7 @@ from jstr.data.decode import image_size
 from jstr.data.images import ImageSpec
 from jstr.data.sample_filter import FilteredSource
 from jstr.data.source_config import SourceSpec, resolve
+from jstr.data.sources.label_notes import is_suspicious, label_notes
 from jstr.data.sources.open import open_source
 from jstr.data.sources.text_corpus import TextWords
 from jstr.data.synth.source import RenderedWords, Style
@@ -71,9 +73,14 @@ def open_filtered(
     notes += [f"{spec.name}: {note}" for note in slow_notes(source)]
     indices = None
     if spec.labelled:
-        report = LabelReport(charset, frames)
-        indices = np.flatnonzero(np.fromiter(map(report.usable, source.labels()), bool, len(source)))
-        notes += report.lines(spec.name)
+        report, suspicious = LabelReport(charset, frames), Counter()
+        good = np.zeros(len(source), bool)
+        for i, label in enumerate(source.labels()):
+            good[i] = report.usable(label)
+            if is_suspicious(label):
+                suspicious[label] += 1
+        indices = np.flatnonzero(good)
+        notes += _new_notes(spec.name, label_notes(suspicious, len(source)), source.notes) + report.lines(spec.name)
         report.require_some(f"{spec.name} ({source.path})")
     else:
         notes.append(f"{spec.name}: {len(source):,} images without labels")
@@ -82,6 +89,11 @@ def open_filtered(
         indices = spec.share.choose(everything, len(source))
         notes.append(f"{spec.name}: of these {len(indices):,} chosen ({spec.share})")
     return FilteredSource(spec.name, source, indices, image, spec.labelled, notes)
+
+
+def _new_notes(name: str, notes: Sequence[str], said: Sequence[str]) -> list[str]:
+    """The notes that the source has not said itself."""
+    return [f"{name}: {note}" for note in notes if not any(note in known for known in said)]
 
 
 def slow_notes(source: Any) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from jstr.core import InputError
 from jstr.data.decode import read_regular_file
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, parse_labels
-from jstr.data.sources.label_notes import conflicts, held_out_notes, label_notes
+from jstr.data.sources.label_notes import conflicts, held_out_notes, is_suspicious, label_notes
 from jstr.messages import first_few
 
 # What decode_file can decode, and people have. Other files are read where they are named one by one.
@@ -95,7 +95,8 @@ class FileList:
                 self.notes.append(
                     f"{name}: {len(unreadable):,} words are marked unreadable: {first_few(unreadable, 3)}"
                 )
-            self.notes += [f"{name}: {note}" for note in label_notes(label for _, label in pairs)]
+            suspicious = Counter(label for _, label in pairs if is_suspicious(label))
+            self.notes += [f"{name}: {note}" for note in label_notes(suspicious, len(pairs))]
             self.notes += conflicts(((posixpath.normpath(file), label) for file, label in pairs), name)
 
     def _set_images(self, images: list[str]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from jstr.messages import first_few
 
@@ -21,15 +20,18 @@ def readable(label: str | None) -> str | None:
     return None if label is None or label.strip().casefold() in UNREADABLE else label
 
 
-def label_notes(labels: Iterable[str | None]) -> list[str]:
-    """Remarks on labels that often stand for none: each of SUSPICIOUS on more than 1 % of the words, and 2 of them."""
-    counts, total = Counter(), 0
-    for label in labels:
-        total += 1
-        if label is not None and label.strip().casefold() in SUSPICIOUS:
-            counts[label] += 1
-    frequent = [(label, n) for label, n in counts.most_common() if n > max(2, 0.01 * total)]
-    return [f"label {label!r} on {n:,} of {total:,} words: it may stand for none" for label, n in frequent]
+def is_suspicious(label: str | None) -> bool:
+    """Whether a label may stand for none, see SUSPICIOUS."""
+    return label is not None and label.strip().casefold() in SUSPICIOUS
+
+
+def label_notes(suspicious: Mapping[str, int], total: int) -> list[str]:
+    """Remarks on suspicious labels that are frequent: on more than 1 % of all words, and on more than 2.
+
+    suspicious: each of these labels and how often it occurs.
+    """
+    frequent = sorted((n, label) for label, n in suspicious.items() if n > max(2, 0.01 * total))
+    return [f"label {label!r} on {n:,} of {total:,} words: it may stand for none" for n, label in reversed(frequent)]
 
 
 def held_out_notes(path: str, folders: Iterable[str]) -> list[str]:

@@ -40,7 +40,7 @@ def test_bad_options(row, says):
 
 
 def test_text_options():
-    with pytest.raises(InputError, match="mine.words has no speed .did you mean seed.; it takes path, seed"):
+    with pytest.raises(InputError, match="mine.words has no speed.*; it takes path, seed"):
         open_text(spec_of(words=dict(speed=1)), CHARSET)
     with pytest.raises(InputError, match="mine has images"):
         open_text(spec_of(path="x"), CHARSET)
@@ -52,6 +52,15 @@ def test_every_note_of_a_source_is_passed_on(tmp_path):
     notes = filtered(path=str(tmp_path)).notes
     assert len(source.notes) == 2 and notes[:2] == [f"mine: {note}" for note in source.notes]
     assert notes[2] == "mine: 1 of 1 labels used"
+
+
+def test_placeholders_are_said_once(tmp_path):
+    says = "label 'N/A' on 3 of 5 words: it may stand for none"
+    for path in (
+        write_folder(tmp_path / "a", tsv(["N/A"] * 3 + ["a", "b"])),
+        write_lmdb(tmp_path / "b", "N/A N/A N/A a b".split()),
+    ):
+        assert sum(says in note for note in filtered(path=path).notes) == 1
 
 
 def test_slow_images_are_said(tmp_path):

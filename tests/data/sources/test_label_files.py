@@ -160,8 +160,8 @@ def test_marks_of_unreadable_words_are_no_labels(tmp_path):
     source = open_source(write_folder(tmp_path, data))
     assert list(source.labels()) == [None, "x", None, "-", "#"]
     assert source.notes == [f"{tmp_path}/labels.tsv: 2 words are marked unreadable: 0.png, 2.png"]
-    assert label_notes(["-"] * 3 + ["x"] * 9) == ["label '-' on 3 of 12 words: it may stand for none"]
-    assert label_notes(["-"] * 2 + ["x"]) == label_notes(["-"] * 3 + ["x"] * 400) == []
+    assert label_notes({"-": 3}, 12) == ["label '-' on 3 of 12 words: it may stand for none"]
+    assert label_notes({"-": 2}, 3) == label_notes({"-": 3}, 400) == []
 
 
 def test_hugging_face_and_doctr_folders(tmp_path):
