@@ -11,6 +11,7 @@ from jstr.core import InputError
 
 ORDER = 6  # characters in the longest n-gram
 POWER = 0.5  # applied to word frequencies, because rare words are more common on signs than in running text
+LARGEST_RATIO = 1e15  # of two word frequencies; smaller ones are raised, because more leaves the range of floats
 SHARES = dict(words=0.85, numbers=0.1, arbitrary=0.05)
 END = 0.25  # probability that a number or an arbitrary string ends after a character
 MARKS = ".,:/-%$€£"  # a tenth of the characters of numbers
@@ -87,6 +88,7 @@ class WordPrior:
         if not words:
             raise InputError(f"none of the {len(counts):,} words of the language model has a character of the charset")
         weights = np.array(list(words.values()))
+        weights = np.maximum(weights, weights.max() / LARGEST_RATIO)
         self._words = NGram([*words], (weights / weights.min()) ** POWER, len(folded))
         self._others, shares = _others(characters)
         self._shares = np.log([SHARES["words"], *shares]) - math.log(SHARES["words"] + sum(shares))

@@ -78,3 +78,13 @@ def test_prior_without_a_usable_word():
 def test_a_single_short_word():
     prior = WordPrior({"a": 1}, "ab")
     assert prior.log_whole("a") > prior.log_whole("b")
+
+
+@pytest.mark.parametrize(
+    "counts", [{"zebra": 0.0, "zoo": 0.01}, {"zebra": 1e300, "zoo": 1e-300}, {"zebra": 1e-320, "zoo": 1}]
+)
+def test_extreme_frequencies_leave_every_text_possible(counts):
+    prior = WordPrior(counts, string.ascii_lowercase)
+    assert all(-100 < prior.log_whole(word) < 0 for word in ("zebra", "zoo", "qx", ""))
+    frequent, rare = sorted(counts, key=counts.get, reverse=True)
+    assert prior.log_whole(frequent) > prior.log_whole(rare) + 5

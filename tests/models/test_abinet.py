@@ -13,6 +13,7 @@ from jstr.core import InputError, ModelConfig
 from jstr.interop import torch_abinet
 from jstr.models import abinet, abinet_language, abinet_vision
 from jstr.models.abinet_vision import MEAN, STD
+from jstr.nn import dropout, transformer
 from jstr.nn.position_attention import PositionAttention
 from jstr.text import LAYOUTS
 
@@ -274,3 +275,29 @@ def test_refuses(module, model_config, fields, message):
 def test_refuses_other_images():
     with pytest.raises(InputError, match=r"images must be \[B, 32, 64, 1\], not \[2, 32, 100, 1\]"):
         shapes_of(abinet_vision.Model(SMALL, **TINY), jnp.zeros((2, 32, 100, 1)))
+
+
+def test_dropout_is_where_the_paper_has_it(monkeypatch):
+    """After position codes, on attention weights, and three times in each layer: only in training, each with its key."""
+    places = []
+
+    def drop(x, key, rate):
+        places.append((rate, x.ndim))
+        return x
+
+    monkeypatch.setattr(dropout, "drop", drop)
+    monkeypatch.setattr(transformer, "drop", drop)
+    model = abinet.Model(SMALL, **TINY, language_layers=2, iterations=3)
+    variables, images = shapes_of(model), jnp.zeros((1, 32, 64, 1))
+    assert not places
+
+    def run(variables, train):
+        options = dict(train=train, rngs={"dropout": jax.random.key(0)})
+        return model.apply(variables, images, **options, mutable=["batch_stats"])
+
+    jax.eval_shape(lambda v: run(v, False), variables)
+    assert not places
+    jax.eval_shape(lambda v: run(v, True), variables)
+    vision, language = 1 + 1 * 4, 1 + 2 * 4
+    assert len(places) == vision + 3 * language and {rate for rate, _ in places} == {0.1}
+    assert sum(ndim == 4 for _, ndim in places) == 1 + 3 * 2, "attention weights [B, H, Q, N]"

@@ -9,7 +9,7 @@ import pytest
 from testing import quick_jit
 from torch_layout import count
 
-from jstr.core import ModelConfig
+from jstr.core import InputError, ModelConfig
 from jstr.models.four_stage import Model
 
 ATTENTION = ModelConfig((32, 100), 1, 25, 38, first_id=2, pad_id=0, bos_id=0, eos_id=1)
@@ -118,3 +118,42 @@ def test_shapes_and_gradients(combination):
 def test_size_of_the_compact_extractor():
     model = build(CTC, "none", "compact", "bilstm", "ctc", width=0.5)
     assert count(shapes_of(model)["params"]) == 1_643_109
+
+
+@pytest.mark.parametrize("prediction", ["ctc", "attention"])
+def test_dropout_on_the_frames_in_training(prediction):
+    """A share of the frames' values is 0 in training, others are scaled, and each key drops others."""
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 32, 100, 1)), jnp.uint8)
+    model_config = CTC if prediction == "ctc" else ATTENTION
+    models = [build(model_config, "none", "compact", "none", prediction, **TINY, dropout=rate) for rate in (0.0, 0.4)]
+    variables = quick_jit(lambda: models[0].init(jax.random.key(0), images, train=False))()
+
+    def frames(model, key, train=True):
+        options = dict(train=train, rngs={"dropout": jax.random.key(key)})
+        outputs = model.apply(variables, images, **options, mutable=["batch_stats"])[0]
+        return np.asarray(outputs["frames"]), np.asarray(outputs["logits"])
+
+    whole, logits = frames(models[0], 1)
+    dropped, others = frames(models[1], 1), frames(models[1], 2)
+    share = ((dropped[0] == 0) & (whole != 0)).sum() / (whole != 0).sum()
+    assert 0.3 < share < 0.5
+    stay = dropped[0] != 0
+    np.testing.assert_allclose(dropped[0][stay], whole[stay] / 0.6, rtol=1e-5)
+    assert (dropped[0] != others[0]).any() and (dropped[1] != logits).any() and (dropped[1] != others[1]).any()
+    for got, expected in zip(frames(models[1], 1, train=False), frames(models[0], 1, train=False), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("features, width", [("vgg", 8), ("rcnn", 4), ("resnet", 4), ("compact", 4)])
+@pytest.mark.parametrize("prediction", ["ctc", "attention"])
+def test_the_smallest_images(features, width, prediction):
+    """One frame, or two where columns are padded; one column less is refused."""
+    size, facts = (32, width), vars(CTC if prediction == "ctc" else ATTENTION)
+    model = build(ModelConfig(**facts | dict(image_size=size)), "none", features, "bilstm", prediction, **TINY)
+    assert model.num_frames == (2 if features in ("rcnn", "resnet") else 1)
+    images = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, *size, 1)), jnp.float32)
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
+    outputs = jax.eval_shape(lambda v: model.apply(v, images, train=False), variables)
+    assert outputs["frames"].shape[1] == model.num_frames
+    with pytest.raises(InputError, match=f"images of 32x{width - 1} are too small"):
+        build(ModelConfig(**facts | dict(image_size=(32, width - 1))), "none", features, "bilstm", prediction, **TINY)
