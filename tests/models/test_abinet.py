@@ -278,7 +278,7 @@ def test_refuses_other_images():
 
 
 def test_dropout_is_where_the_paper_has_it(monkeypatch):
-    """After position codes, on attention weights, and three times in each layer: only in training, each with its key."""
+    """After position codes, on attention weights and three times in each layer; only in training."""
     places = []
 
     def drop(x, key, rate):
