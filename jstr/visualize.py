@@ -50,17 +50,19 @@ def pair_sheet(rows: Iterable[tuple]) -> np.ndarray:
     return np.concatenate(lines)
 
 
-def attention_sheet(images: np.ndarray, maps: np.ndarray, texts: list[str], width: int = 96) -> np.ndarray:
+def attention_sheet(
+    images: np.ndarray, maps: np.ndarray, texts: Sequence[str], width: int = 96, faces: Sequence | None = None
+) -> np.ndarray:
     """A line for each image: itself and its text, then for every character where the model attends, in red.
 
-    images [N, H, W, C] uint8, maps [N, T, h, w], of which the first len(text) are shown.
+    images [N, H, W, C] uint8, maps [N, T, h, w], of which the first len(text) are shown. faces: as in `word_sheet`.
     """
     height, count = max(1, round(images.shape[1] / images.shape[2] * width)), max(map(len, texts), default=0)
     lines = []
-    for image, per_character, text in zip(images, maps, texts, strict=True):
-        tiles = [_labelled(image, text, height, width)]
+    for image, per_character, text, face in zip(images, maps, texts, faces or [None] * len(texts), strict=True):
+        tiles = [_labelled(image, text, height, width, face)]
         for weights, character in zip(per_character, text, strict=False):
-            tiles.append(_labelled(_heated(image, weights), character, height, width))
+            tiles.append(_labelled(_heated(image, weights), character, height, width, face))
         lines.append(_grid(tiles, 1 + count))
     return np.concatenate(lines)
 
@@ -127,9 +129,9 @@ def _framed(image: np.ndarray, vertical: int, horizontal: int) -> np.ndarray:
     return np.pad(image, ((vertical,) * 2, (horizontal,) * 2, (0, 0)), constant_values=WHITE)
 
 
-def _labelled(image: np.ndarray, text: str, height: int, width: int) -> np.ndarray:
+def _labelled(image: np.ndarray, text: str, height: int, width: int, face=None) -> np.ndarray:
     """The image in a tile of `height` x `width` and a margin, with the text below."""
-    return np.concatenate([_tile(image, height + 4, width + 4), text_tile(text, width + 4)])
+    return np.concatenate([_tile(image, height + 4, width + 4), text_tile(text, width + 4, face=face)])
 
 
 def _heated(image: np.ndarray, weights: np.ndarray) -> np.ndarray:

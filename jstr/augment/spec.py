@@ -8,8 +8,10 @@ SeqCLR: Aberdam et al. 2021, appendix A, with the definitions of imgaug 0.4, whi
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 Range = tuple[float, float]  # limits of a uniform draw
+Level = Any  # a number or an array of them
 
 # CR, weak view: half-widths of the uniform draws of ColorJitter.
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.2, 0.1, 0.1, 0.05
@@ -46,32 +48,32 @@ SOLARISE_ADD_THRESHOLD = 128
 CUTOUT_SIDE, CUTOUT_GREY = 0.5, 127
 
 
-def move(level):
+def move(level: Level) -> Level:
     """Shear, or shift as a share of the width or height: 0.12 to 0.18."""
     return 0.02 * level + 0.1
 
 
-def rotation(level):
+def rotation(level: Level) -> Level:
     """Degrees: 11 to 14."""
     return 10.0 + level
 
 
-def factor(level):
+def factor(level: Level) -> Level:
     """Of brightness, saturation and contrast: 0.28 to 1.72."""
     return (18.0 * level + 10) / 100
 
 
-def posterise_bits(level):
+def posterise_bits(level: Level) -> Level:
     """Upper bits that posterising keeps: 4 to 7."""
     return 4 + (2 * level) // 5
 
 
-def solarise_threshold(level):
+def solarise_threshold(level: Level) -> Level:
     """Values from here on are inverted: 231 to 26."""
     return 256 - (128 * level) // 5
 
 
-def solarise_offset(level):
+def solarise_offset(level: Level) -> Level:
     """What solarise-add adds or subtracts before it inverts: 11 to 99."""
     return 11 * level
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from jstr.data.source_config import SourceSpec
 from jstr.data.sources import configured
+from jstr.data.synth.fonts import label_faces
 from jstr.inference.read_source import Reading, read_source
 from jstr.inference.reader import Reader
 from jstr.messages import first_few
@@ -43,7 +44,8 @@ def write(reader: Reader, source: Any, workdir: str) -> list[str]:
     shown = readings[:SHOWN]
     if shown:
         texts = [f"{r.answer.text}  {r.answer.confidence:.2f}" for r in shown]
-        Image.fromarray(word_sheet([r.image for r in shown], texts)).save(sheet)
+        texts, faces = label_faces(texts)
+        Image.fromarray(word_sheet([r.image for r in shown], texts, faces=faces)).save(sheet)
         done.append(f"{sheet}: the {len(shown)} least confident")
     if broken:
         done.append(f"{len(broken):,} broken or missing images, at the top: {first_few(broken)}")

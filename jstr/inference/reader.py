@@ -17,6 +17,7 @@ from jstr import visualize
 from jstr.checkpoints import checkpoint, packed
 from jstr.core import InputError, ModelState, Params
 from jstr.data.images import ImageSpec, is_one_image
+from jstr.data.synth.fonts import label_faces
 from jstr.decoding.lm_decoder import Search, make_search
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.inference.compiled_model import CompiledModel, Decoded
@@ -135,7 +136,8 @@ class Reader:
     def attention_sheet(self, images: np.ndarray, count: int) -> np.ndarray:
         """uint8 [H, W, 3]: the `attention_maps` of the first `count` images, drawn."""
         texts, maps = self.attention_maps(images)
-        return visualize.attention_sheet(images[:count], maps[:count], texts[:count])
+        faces = label_faces(texts[:count])[1]
+        return visualize.attention_sheet(images[:count], maps[:count], texts[:count], faces=faces)
 
     def correct(self, words: list[str]) -> tuple[list[str], np.ndarray]:
         """Texts and confidences that a language model makes of words.

@@ -187,7 +187,7 @@ def _values(base: Base, draws: Draws, cuts: Array, pixels: Array) -> Array:
     gauss = jnp.exp(-0.5 * (TAPS / draws.sigma[:, None]) ** 2)
     gauss, box = gauss / gauss.sum(axis=1, keepdims=True), jnp.array(abs(TAPS) <= 1, jnp.float32) / 3
 
-    def contrasted(pixels, number):
+    def contrasted(pixels: Array, number: int) -> Array:
         factor = jnp.where(draws.on[:, contrast] & (when == number), draws.factor, 1.0)[:, None, None, None]
         return 127 + factor * (pixels - 127)
 

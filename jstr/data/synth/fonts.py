@@ -108,9 +108,12 @@ class Fonts:
             absent = _shape(font, _NOT_A_CHARACTER)
             seen = {c: _shape(font, c) for c in characters}
         except (OSError, ValueError) as error:
-            raise InputError(f"font {self.paths[index]} cannot draw: {error}; remove the file") from error
+            raise self._cannot_draw(index, error) from error
         capitals = {c for c in characters if case_sensitive and c.upper() != c and seen.get(c.upper()) == seen[c]}
         return [c for c, ink in seen.items() if ink != absent and any(ink[0]) and c not in capitals]
+
+    def _cannot_draw(self, index: int, error: Exception) -> InputError:
+        return InputError(f"font {self.paths[index]} cannot draw: {error}; remove the file")
 
     def covering_fonts(self, text: str) -> int:
         """The fonts that draw every character of `text` but white space, as bits."""
@@ -163,9 +166,15 @@ class Fonts:
         size: em in pixels. spacing: extra room between letters, in em. initial: size of the first letter, if another.
         kerned: False is faster, for words of which only an edge is visible.
         """
+        try:
+            return self._mask(index, size, text, spacing, initial or size, kerned)
+        except (OSError, ValueError) as error:
+            raise self._cannot_draw(index, error) from error
+
+    def _mask(self, index: int, size: int, text: str, spacing: float, initial: int, kerned: bool) -> np.ndarray:
         if not _simple(text):
             return _ink(self._font(index, size), text)[0]
-        placed, pen, em = [], 0.0, initial or size
+        placed, pen, em = [], 0.0, initial
         for c, following in zip(text, (*text[1:], ""), strict=True):
             if not c.isspace():
                 ink, x, y = self._glyph(index, em, c)
@@ -205,7 +214,7 @@ class Fonts:
         self._clear()
 
 
-def label_faces(texts: Sequence[str], fonts: Sequence[str], size: int = 14) -> tuple[list[str], list]:
+def label_faces(texts: Sequence[str], fonts: Sequence[str] = (), size: int = 14) -> tuple[list[str], list]:
     """(texts, a face for each), for labels in any script.
 
     fonts: files, tried first; the bundled ones follow. A text that no single font covers becomes its code points.

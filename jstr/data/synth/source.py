@@ -33,6 +33,7 @@ class RenderedWords:
     characters: of labels, as a plain string. With one case only, images show both cases.
     fonts: None (the bundled ones), a folder, or a list of folders, files and "bundled".
     words: None ("english"), the name of a bundled list, a file of word[<TAB>log10 frequency] lines, or a list of words.
+      Where `characters` have a space, lines of up to max_length characters are phrases that keep theirs.
     height: of the images in pixels; their width depends on the word.
     backgrounds: a folder of photographs, whose crops lie behind a share of the words (Style.photographed).
     style: the random ranges. case_insensitive: None derives it from `characters`.

@@ -127,7 +127,9 @@ class TextSampler:
         return self._pair(self._mark(rng, self._case(rng, text) if kind < lexicon + numbers else text))
 
     def _pair(self, shown: str | None) -> tuple[str, str] | None:
-        label = "".join([self._fold[c] for c in shown or "" if c in self._fold])
+        if shown is None:
+            return None
+        label = "".join([self._fold[c] for c in shown if c in self._fold])
         return (label, shown) if 0 < len(label) <= self.max_length else None
 
     def _word(self, rng: np.random.Generator) -> str:

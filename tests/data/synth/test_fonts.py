@@ -7,6 +7,7 @@ import pytest
 from PIL import features
 from synth_testing import ONLY_WORDS, SMALL_FONTS
 
+from jstr.core import InputError
 from jstr.data.synth import fonts
 from jstr.data.synth.fonts import BUNDLED, DECORATIVE, Fonts, font_files
 from jstr.data.synth.source import RenderedWords
@@ -87,3 +88,39 @@ def test_combining_marks_are_shaped():
     assert composed.shape[0] > alone.shape[0] and composed.shape[1] == alone.shape[1]
     source = RenderedWords(0, 20, "e\u0301", words=["e\u0301e"], fonts=fonts.paths, style=ONLY_WORDS)
     assert set(source.labels()) == {"e\u0301e"}  # in logical order, not normalised
+
+
+@pytest.mark.parametrize("name", ["Arimo-Bold.ttf", "Lobster.otf"])
+def test_damaged_fonts_are_one_clear_line(tmp_path, name):
+    """Cut off, with changed bytes, and with a hole: refused, or of use."""
+    whole, rng, refused = (BUNDLED / name).read_bytes(), np.random.default_rng(0), 0
+    for number in range(24):
+        damaged = bytearray(whole)
+        if number % 3 == 0:
+            damaged = damaged[: rng.integers(len(whole))]
+        elif number % 3 == 1:
+            for place in rng.integers(0, 400, 6):
+                damaged[place] = rng.integers(256)
+        else:
+            place = rng.integers(len(whole))
+            damaged[place : place + 500] = bytes(500)
+        path = tmp_path / f"{number}.ttf"
+        path.write_bytes(damaged)
+        try:
+            source = RenderedWords(0, 5, "abcdefghij", fonts=path, words=["bad", "hij"])
+            assert all(source[i]["image"].size for i in range(5))
+        except InputError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused >= 6
+
+
+def test_a_font_that_fails_later_is_named(monkeypatch):
+    used = Fonts([str(SMALL_FONTS[0])], "ab", case_sensitive=True)
+
+    def fail(*_):
+        raise OSError("raster overflow")
+
+    monkeypatch.setattr(fonts, "_ink", fail)
+    with pytest.raises(InputError, match="Arimo-Bold.ttf cannot draw: raster overflow"):
+        used.mask(0, 40, "ab")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jstr.data.synth import text_sampler
 from jstr.data.synth.style import Style
 from jstr.data.synth.text_sampler import TextSampler
 from jstr.text import NAMED
@@ -95,3 +96,25 @@ def test_random_strings_have_their_lengths_and_pools():
     short = TextSampler(NAMED["36"], 3, Style(kinds=(0, 0, 1), random_length=(5, 8)))
     drawn = [short.draw(np.random.default_rng(seed)) for seed in range(50)]
     assert {len(pair[0]) for pair in drawn if pair} == {3}
+
+
+def test_words_are_fitted_to_the_charset():
+    """Another case where that is all there is; without punctuation that the charset lacks; not without a letter."""
+
+    def words(characters, *given, **options):
+        return TextSampler(characters, 25, Style(unlabelled_marks=0.0), given, **options).words
+
+    assert words("CAB", "cab", "Cab!", case_insensitive=False) == ["CAB", "CAB"]
+    assert words("cab", "CAB", case_insensitive=False) == ["cab"]
+    assert words("cab", "c'a-b", "cabin", "cabé", "cab¹", "c4b") == ["cab"]
+    assert words("cab'", "c'a-b") == ["c'ab"]
+
+
+def test_templates_of_numbers(monkeypatch):
+    monkeypatch.setattr(text_sampler, "NUMBERS", ("Dd",))
+    sampler, rng = TextSampler("0123456789", 25, Style(), ["1"]), np.random.default_rng(0)
+    found = [sampler._number(rng) for _ in range(2000)]
+    assert set(found) == {f"{tens}{ones}" for tens in range(1, 10) for ones in range(10)}
+    monkeypatch.setattr(text_sampler, "NUMBERS", ("LL-d",))
+    sampler = TextSampler("ab01-", 25, Style(), ["ab"])
+    assert {sampler._number(rng)[:3] for _ in range(100)} == {"AA-", "AB-", "BA-", "BB-"}
