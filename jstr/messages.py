@@ -55,3 +55,9 @@ def check_probability(name: str, value: float) -> None:
     """Raises InputError unless `value` is in 0..1. name: as for `check_choice`."""
     if not 0 <= value <= 1:
         raise InputError(f"{name}={value} is a probability, from 0 to 1")
+
+
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raises InputError unless `value` is a number of at least `least`. name: as for `check_choice`."""
+    if not value >= least:
+        raise InputError(f"{name}={value} must be at least {least}")

@@ -13,13 +13,21 @@ from types import ModuleType
 from typing import Any
 
 from jstr.core import InputError, ModelConfig, Objective, Recognizer
+from jstr.messages import check_choice, check_known
+
+# Annotations of options: the types of their values, and what to tell the user.
+TYPES = {
+    "float": ((int, float), "a number"),
+    "int": ((int,), "a whole number"),
+    "bool": ((bool,), "True or False"),
+    "str": ((str,), "a text"),
+}
 
 
-def find_objective(name: str) -> ModuleType:
+def find_objective(name: str | None) -> ModuleType:
     """The module of a training method. Raises InputError when there is none of that name."""
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg)
-    if name not in names:
-        raise InputError(f"unknown objective {name!r}; choose one of {', '.join(names)}")
+    check_choice("config.objective.name", name, names)
     return importlib.import_module(f"jstr.objectives.{name}")
 
 
@@ -30,13 +38,20 @@ def make_objective(config: Mapping[str, Any], model: Recognizer, model_config: M
       InputError: no such objective, or an option that it does not have or cannot use.
     """
     options = {key: value for key, value in config.items() if key != "name"}
-    method = find_objective(config["name"]).Method
-    known = [f.name for f in dataclasses.fields(method) if f.init and f.name not in ("model", "model_config")]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        takes = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise InputError(f"config.objective: {config['name']} has no option {', '.join(unknown)}; {takes}")
+    name = config.get("name")
+    method = find_objective(name).Method
+    fields = {f.name: f.type for f in dataclasses.fields(method) if f.init and f.name not in ("model", "model_config")}
+    check_known(f"config.objective: {name}", options, list(fields))
+    for key, value in options.items():
+        _check_type(f"config.objective.{key}", value, fields[key])
     try:
         return method(model, model_config, **options).objective()
     except InputError as error:
         raise InputError(f"config.objective.{error}") from error
+
+
+def _check_type(name: str, value: Any, annotation: Any) -> None:
+    """Raises InputError when a value is not of the type that a field is annotated with. True is no number."""
+    kinds, words = TYPES[annotation]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise InputError(f"{name}={value!r}: give {words}")

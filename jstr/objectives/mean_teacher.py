@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from jstr.core import Array, Batch, LossAndMetrics, ModelConfig, ModelState, Objective, Params, Recognizer, Variables
 from jstr.losses.consistency import squared_difference
+from jstr.messages import check_at_least
 from jstr.objectives.parts.apply_model import init_variables, train_forward
 from jstr.objectives.parts.pseudo_labels import read
 from jstr.objectives.parts.reading_metrics import agreement_metrics
@@ -35,6 +36,9 @@ class Method:
     masked: only the steps up to the end of the teacher's word count. Needs config.teacher.
     Metrics: those of supervised_outputs; supervised, consistency, and of the unlabelled words those of
     agreement_metrics.
+
+    Raises:
+      InputError: an option with an invalid value.
     """
 
     model: Recognizer
@@ -42,6 +46,10 @@ class Method:
     cons_weight: float = 1.0
     ramp_steps: int = 0
     masked: bool = False
+
+    def __post_init__(self):
+        check_at_least("cons_weight", self.cons_weight, 0)
+        check_at_least("ramp_steps", self.ramp_steps, 0)
 
     def objective(self) -> Objective:
         """The functions of this method."""

@@ -28,7 +28,7 @@ from jstr.core import (
     at_least_float32,
 )
 from jstr.losses.consistency import thresholded_divergence
-from jstr.messages import check_choice
+from jstr.messages import check_at_least, check_choice
 from jstr.objectives.parts.apply_model import Outputs, init_variables, train_forward
 from jstr.objectives.parts.pseudo_labels import decoder_inputs, read
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
@@ -76,6 +76,7 @@ class Method:
 
     def __post_init__(self):
         check_choice("cons_iter_reduce", self.cons_iter_reduce, REDUCTIONS)
+        check_at_least("cons_weight", self.cons_weight, 0)
         if not 0 <= self.threshold < 1:
             raise InputError(f"threshold={self.threshold} is a probability, from 0 to below 1")
 

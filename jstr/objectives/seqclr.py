@@ -29,7 +29,7 @@ from jstr.core import (
     Variables,
 )
 from jstr.losses import contrastive
-from jstr.messages import check_choice
+from jstr.messages import check_at_least, check_choice
 from jstr.nn.images import normalise
 from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, center_instances, frame_mask, map_frames
 from jstr.objectives.parts.apply_model import Outputs, train_forward
@@ -75,8 +75,8 @@ class Method:
     def __post_init__(self):
         check_choice("head", self.head, HEADS)
         check_choice("mapping", self.mapping, MAPPINGS)
-        if self.size < 1:
-            raise InputError(f"size={self.size} must be positive")
+        check_at_least("size", self.size, 1)
+        check_at_least("contrast_weight", self.contrast_weight, 0)
         if not self.temperature > 0:
             raise InputError(f"temperature={self.temperature} must be positive")
         if self.centred and (self.mapping == "all" or self.mapping == "window" and self.size == 1):

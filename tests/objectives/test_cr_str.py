@@ -184,6 +184,17 @@ def test_a_batch_without_a_confident_word(kind, labels):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), after, labelled)  # not the strong views
 
 
+def test_no_coral_where_the_teacher_is_sure_of_nothing():
+    """However sure the student is of the strong views."""
+    params, teacher, batch = played()
+    facts = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3)
+    objective = cr_str.Method(Played(), facts).objective()
+    sure, unsure = (
+        objective.loss(params, {}, t, batch, KEY, 0)[1][1] for t in (teacher, jax.tree.map(lambda x: 0.01 * x, teacher))
+    )
+    assert mean(sure["coral"]) > 0 and mean(unsure["confident"]) == mean(unsure["coral"]) == 0
+
+
 def test_the_student_does_not_change_the_confidence():
     objective, params, state, teacher, batch = built()
     other = jax.tree.map(lambda x: 1.5 * x + 0.1, params)

@@ -127,5 +127,37 @@ def test_every_objective_keeps_the_contract():
         first, second, *options = dataclasses.fields(module.Method)
         assert module.__doc__ and (first.name, second.name) == ("model", "model_config")
         assert all(option.default is not dataclasses.MISSING for option in options)
-    with pytest.raises(InputError, match=f"unknown objective 'parts'; choose one of {', '.join(sorted(names))}"):
+    with pytest.raises(InputError, match=f"config.objective.name='parts': choose one of {', '.join(sorted(names))}"):
         find_objective("parts")
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        (dict(), "config.objective.name=None: choose one of cr_str, "),
+        (
+            dict(name="uda", coral_weight=1.0),
+            "config.objective: uda has no coral_weight .*; it takes temperature, confi",
+        ),
+        (dict(name="cr_str", temprature=1.0), r"has no temprature \(did you mean temperature\?\)"),
+        (dict(name="cr_str", own_teacher=True), "cr_str has no own_teacher"),
+        (dict(name="cr_str", model=None), "cr_str has no model"),
+        (dict(name="cr_str", threshold="0.5"), "config.objective.threshold='0.5': give a number"),
+        (dict(name="cr_str", coral_normalise=1), "config.objective.coral_normalise=1: give True or False"),
+        (dict(name="cr_str", cons_weight=True), "config.objective.cons_weight=True: give a number"),
+        (dict(name="cr_str", labels=None), "config.objective.labels=None: give a text"),
+        (dict(name="seqclr", size=2.5), "config.objective.size=2.5: give a whole number"),
+        (dict(name="cr_str", cons_weight=-1.0), "config.objective.cons_weight=-1.0 must be at least 0"),
+        (dict(name="cr_str", coral_weight=float("nan")), "config.objective.coral_weight=nan must be at least 0"),
+        (dict(name="cr_str", threshold=float("nan")), "config.objective.threshold=nan is a probability"),
+        (dict(name="mean_teacher", ramp_steps=-1), "config.objective.ramp_steps=-1 must be at least 0"),
+        (dict(name="semimtr", cons_weight=-1), "config.objective.cons_weight=-1 must be at least 0"),
+        (dict(name="seqclr", joint=True, contrast_weight=-1), "config.objective.contrast_weight=-1 must be at least 0"),
+        (dict(name="masked_lm"), "config.objective.name=masked_lm trains language models; set config.model.name"),
+    ],
+    ids=str,
+)
+def test_refused_options(row, message):
+    """One line that names the option as the user wrote it."""
+    with pytest.raises(InputError, match=message):
+        make_objective(row, ToyAttention(), ATTENTION)

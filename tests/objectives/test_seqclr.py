@@ -158,10 +158,10 @@ def test_joint_form():
     [
         ({"head": "lstm"}, "objective.head='lstm': choose one of none, linear, mlp, bilstm"),
         ({"mapping": "words"}, "mapping='words': choose one of all, window, frame"),
-        ({"size": 0}, "must be positive"),
+        ({"size": 0}, "config.objective.size=0 must be at least 1"),
         ({"temperature": 0.0}, "must be positive"),
         ({"centred": True, "mapping": "all"}, "one instance is its own mean"),
-        ({"temprature": 1.0}, "seqclr has no option temprature; it takes features, head"),
+        ({"temprature": 1.0}, "has no temprature .did you mean temperature.*; it takes features, head"),
         ({"features": "maps"}, "needs \\['maps'\\] of the model, which offers \\['frames'"),
     ],
 )

@@ -30,7 +30,7 @@ from jstr.core import (
     Variables,
 )
 from jstr.losses.consistency import DIVERGENCES, REDUCTIONS
-from jstr.messages import check_choice, check_probability
+from jstr.messages import check_at_least, check_choice, check_probability
 from jstr.objectives.parts.apply_model import Outputs, eval_logits, init_variables, train_forward
 from jstr.objectives.parts.character_coral import character_coral, character_features
 from jstr.objectives.parts.distance import LABELS, hard_distance, soft_distance
@@ -109,6 +109,8 @@ class Consistency:
         check_choice("annealing", self.annealing, ("none", *ANNEALING))
         check_probability("threshold", self.threshold)
         check_probability("coral_threshold", self.coral_threshold)
+        check_at_least("cons_weight", self.cons_weight, 0)
+        check_at_least("coral_weight", self.coral_weight, 0)
         if not self.temperature > 0:
             raise InputError(f"temperature={self.temperature} must be positive; 1 does not sharpen")
         if self.annealing != "none" and self.annealing_steps < 1:
@@ -151,10 +153,8 @@ class Consistency:
         supervised, metrics = self.supervised(labelled, tokens, step)
         distance = self.distance(teacher_logits, strong["logits"], reading, selection)
         consistency = REDUCTIONS[self.cons_reduction](*distance, selection.keep)
-        total, terms = (
-            supervised + self.cons_weight * consistency,
-            {"supervised": supervised, "consistency": consistency},
-        )
+        total = supervised + self.cons_weight * consistency
+        terms = {"supervised": supervised, "consistency": consistency}
         if self.coral_weight:
             terms["coral"] = selection.keep.any() * self.coral(labelled, strong)
             total += self.coral_weight * terms["coral"]
