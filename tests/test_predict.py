@@ -15,30 +15,40 @@ import pytest
 from PIL import Image
 from testing import REAL_WORDS, saved_run, tiny_config, write_folder
 
+import jstr
 from jstr import predict
 from jstr.data.sources.open import open_source
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
-    """Of a CTC reader with 31 frames, in which 15 characters can be told apart."""
-    return saved_run(tmp_path_factory.mktemp("run"), image=tiny_config().image.to_dict() | dict(size=(32, 128)))
+def loaded(tmp_path_factory):
+    """A CTC reader with 31 frames, in which 15 characters can be told apart."""
+    config = tiny_config().image.to_dict() | dict(size=(32, 128))
+    return jstr.load(saved_run(tmp_path_factory.mktemp("run"), image=config))
 
 
-def test_predict(workdir, tmp_path, capsys):
+@pytest.fixture(autouse=True)
+def reader(loaded, monkeypatch):
+    """What predict loads."""
+    reader = loaded.with_variables(loaded.variables)
+    monkeypatch.setattr(predict, "load", lambda *_: reader)
+    return reader
+
+
+def test_predict(tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("iiit5k_6_7.png", "svt_0138.jpg"):
         shutil.copy(REAL_WORDS / name, folder / name)
     (folder / "notes.txt").write_text("not an image")
-    assert predict.run([f"--workdir={workdir}", str(folder)]) == 0
+    assert predict.run([str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[0] for line in lines] == [str(folder / n) for n in ("iiit5k_6_7.png", "svt_0138.jpg")]
     assert all(0 <= float(line.split("\t")[2]) <= 1 for line in lines)
 
     bad = folder / "bad.png"
     bad.write_bytes(b"broken")
-    assert predict.run([f"--workdir={workdir}", "--json", str(folder), str(tmp_path / "none.jpg")]) == 1
+    assert predict.run(["--json", str(folder), str(tmp_path / "none.jpg")]) == 1
     captured = capsys.readouterr()
     assert [json.loads(line)["path"] for line in captured.out.splitlines()] == [line.split("\t")[0] for line in lines]
     assert captured.err.splitlines() == [
@@ -47,15 +57,15 @@ def test_predict(workdir, tmp_path, capsys):
     ]
 
 
-def test_an_empty_folder_does_not_hide_the_others(workdir, tmp_path, capsys):
+def test_an_empty_folder_does_not_hide_the_others(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     image = str(REAL_WORDS / "svt_0138.jpg")
-    assert predict.run([f"--workdir={workdir}", str(tmp_path / "empty"), image]) == 1
+    assert predict.run([str(tmp_path / "empty"), image]) == 1
     captured = capsys.readouterr()
     assert "empty holds no word images" in captured.err and captured.out.startswith(f"{image}\t")
 
 
-def test_a_folder_is_read_as_training_reads_it(workdir, tmp_path, capsys):
+def test_a_folder_is_read_as_training_reads_it(tmp_path, capsys):
     folder, other = tmp_path / "in", tmp_path / "other"
     folder.mkdir(), other.mkdir()
     word = REAL_WORDS / "svt_0063.jpg"
@@ -70,7 +80,7 @@ def test_a_folder_is_read_as_training_reads_it(workdir, tmp_path, capsys):
     (folder / "._a.jpg").write_bytes(b"\0\5\26\7")
     for name in (".DS_Store", "Thumbs.db", "notes.txt"):
         (folder / name).write_bytes(b"no image")
-    assert predict.run([f"--workdir={workdir}", str(folder)]) == 0
+    assert predict.run([str(folder)]) == 0
     captured = capsys.readouterr()
     read = [line.split("\t")[0] for line in captured.out.splitlines()]
     assert read == [f"{folder}/{name}" for name in [*names, "link/linked.jpg"]]
@@ -80,18 +90,18 @@ def test_a_folder_is_read_as_training_reads_it(workdir, tmp_path, capsys):
     assert "left out, a link to a folder above it: loop" in captured.err and ".db" in captured.err
 
 
-def test_other_sources_are_read_too(workdir, tmp_path, capsys):
+def test_other_sources_are_read_too(tmp_path, capsys):
     folder = write_folder(tmp_path / "words", ["ab", "cd"])
     (folder / "0001.png").write_bytes(b"broken")
     with tarfile.open(tmp_path / "words.tar", "w") as tar:
         tar.add(folder, "words")
-    assert predict.run([f"--workdir={workdir}", str(tmp_path / "words.tar")]) == 1
+    assert predict.run([str(tmp_path / "words.tar")]) == 1
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{tmp_path}/words.tar/words/0000.png\t")
     assert f"{tmp_path}/words.tar/words/0001.png: not an image that can be decoded" in captured.err
 
 
-def test_a_hostile_folder_ends_and_every_file_is_named(workdir, tmp_path, capsys):
+def test_a_hostile_folder_ends_and_every_file_is_named(tmp_path, capsys):
     good = (REAL_WORDS / "iiit5k_6_7.png").read_bytes()
     header = b"IHDR" + struct.pack(">II", 60000, 60000) + good[24:29]
     files = {
@@ -106,38 +116,37 @@ def test_a_hostile_folder_ends_and_every_file_is_named(workdir, tmp_path, capsys
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "gone.png").symlink_to("nowhere")
     (tmp_path / "folder.png").mkdir()
-    assert predict.run([f"--workdir={workdir}", str(tmp_path)]) == 1
+    assert predict.run([str(tmp_path)]) == 1
     captured = capsys.readouterr()
     assert [line.split("\t")[0] for line in captured.out.splitlines()] == [f"{tmp_path}/fine.png"]
     for name in ("empty", "huge", "text", "cut", "pipe", "gone", "folder"):
         assert sum(f"{name}.png" in line for line in captured.err.splitlines()) == 1, (name, captured.err)
     assert "pipe.png: not a regular file" in captured.err and "gone.png: No such file" in captured.err
-    assert predict.run([f"--workdir={workdir}", str(tmp_path / "pipe.png")]) == 1
+    assert predict.run([str(tmp_path / "pipe.png")]) == 1
     assert "pipe.png: not a regular file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "name", ["caf\udce9.png", "two\nlines.png", "tab\there.png", "\ud55c\uad6d.png", "e\u0301.png"]
-)
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_any_file_name_on_any_terminal(workdir, tmp_path, monkeypatch, name, encoding):
-    shutil.copy(REAL_WORDS / "iiit5k_6_7.png", tmp_path / name)
+def test_any_file_name_on_any_terminal(tmp_path, monkeypatch, encoding):
+    names = ["caf\udce9.png", "two\nlines.png", "tab\there.png", "\ud55c\uad6d.png", "e\u0301.png", "\u2028.png"]
+    for name in names:
+        shutil.copy(REAL_WORDS / "iiit5k_6_7.png", tmp_path / name)
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace")  # as jstr.cli.cli sets it
     monkeypatch.setattr(sys, "stdout", stream)
-    assert predict.run([f"--workdir={workdir}", str(tmp_path)]) == 0
-    assert predict.run([f"--workdir={workdir}", "--json", str(tmp_path)]) == 0
+    assert predict.run([str(tmp_path)]) == 0
+    assert predict.run(["--json", str(tmp_path)]) == 0
     stream.flush()
-    line, row = stream.buffer.getvalue().decode(encoding).splitlines()
-    assert len(line.split("\t")) == 3
-    assert json.loads(row)["path"] == f"{tmp_path}/{name}" and row.isascii()
+    lines = stream.buffer.getvalue().decode(encoding).splitlines()
+    assert len(lines) == 2 * len(names) and {len(line.split("\t")) for line in lines[: len(names)]} == {3}
+    rows = [json.loads(line) for line in lines[len(names) :]]
+    assert {row["path"] for row in rows} == {f"{tmp_path}/{name}" for name in names}
+    assert all(line.isascii() for line in lines[len(names) :])
 
 
 @pytest.mark.parametrize("confidence, named", [(0.1, [170, 400]), (0.9, [400])])
-def test_images_too_wide_for_the_reader_are_named(workdir, tmp_path, monkeypatch, capsys, confidence, named):
+def test_images_too_wide_for_the_reader_are_named(reader, tmp_path, monkeypatch, capsys, confidence, named):
     """Letters may be wide: where the reader is sure, only images of twice the width that it can read."""
-    reader = predict.load(workdir)
     monkeypatch.setattr(reader, "read_batch", lambda images: (["a"] * len(images), np.full(len(images), confidence)))
-    monkeypatch.setattr(predict, "load", lambda *_: reader)
     for width in (60, 160, 170, 400):
         cv2.imwrite(str(tmp_path / f"{width}.png"), np.zeros((32, width), np.uint8))
     assert predict.run([str(tmp_path)]) == 0
