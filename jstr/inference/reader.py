@@ -97,9 +97,11 @@ class Reader:
 
     def logits(self, images: Images, tokens: np.ndarray | None = None) -> np.ndarray:
         """Raw scores [N, T, C] float32: fed back greedily, or teacher-forced on tokens [N, max_length + 2]."""
-        pixels = np.stack(list(self.pixels(images)))
+        pixels = list(self.pixels(images))
+        if not pixels:
+            raise InputError("give at least one image")
         return np.asarray(
-            self._compiled.logits(self.variables, pixels, None if tokens is None else jnp.asarray(tokens))
+            self._compiled.logits(self.variables, np.stack(pixels), None if tokens is None else jnp.asarray(tokens))
         )
 
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -179,9 +181,16 @@ class Reader:
             raise InputError("a language model reads words, not images: use predict --words")
 
     def pixels(self, images: Images) -> Iterator[np.ndarray]:
-        """Model-sized uint8 [H, W, C] of each image of `read`."""
-        for image in [images] if is_one_image(images) else images:
-            yield self.spec.fit(self.spec.open(image))
+        """Model-sized uint8 [H, W, C] of each image of `read`. Raises InputError, which says which image is wrong."""
+        one = is_one_image(images)
+        if not one and not isinstance(images, Iterable):
+            raise InputError(f"cannot read {type(images).__name__}; give an image or several")
+        for number, image in enumerate([images] if one else images):
+            try:
+                pixels = self.spec.open(image)
+            except InputError as error:
+                raise error if one else InputError(f"images[{number}]: {error}") from error
+            yield self.spec.fit(pixels)
 
 
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:

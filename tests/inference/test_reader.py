@@ -3,9 +3,13 @@
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 from testing import REAL_WORDS, saved_run
 
 import jstr
+from jstr.core import InputError
+
+GOOD = np.zeros((20, 60, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +34,46 @@ def test_one_image_or_several(reader):
     assert len(texts) == 1 and confidences.shape == (1,)
     assert reader.read([path, str(path)])[0] == texts * 2
     assert reader.read([])[0] == [] and reader.read([])[1].shape == (0,)
+
+
+def test_every_kind_of_image_reads_as_the_file_does(reader):
+    path = sorted(REAL_WORDS.glob("*.png"))[0]
+    with open(path, "rb") as file, Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+        kinds = [path, str(path), path.read_bytes(), file, image, pixels, pixels / 255, pixels.astype(np.int64)]
+        kinds += [pixels.astype(np.uint16) * 256, jax.numpy.asarray(pixels), np.moveaxis(pixels, -1, 0)]
+        found = np.stack(list(reader.pixels(kinds))).astype(int)
+    assert np.abs(found - found[0]).max() <= 1  # decoders round grey differently
+
+
+def test_several_images(reader):
+    image = np.random.default_rng(0).integers(0, 256, (20, 60, 3), np.uint8)
+    for several in ([image, image], (image, image), np.stack([image, image]), (image for _ in range(2))):
+        assert len(reader.read(several)[0]) == 2
+    for none in ([], (), np.zeros((0, 20, 60, 3), np.uint8), iter(())):
+        texts, confidences = reader.read(none)
+        assert texts == [] and confidences.shape == (0,)
+    with pytest.raises(InputError, match="give at least one image"):
+        reader.logits([])
+
+
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        ([GOOD, b"broken"], r"images\[1\]: image: not an image that can be decoded"),
+        ([GOOD, "/no/such.png"], r"images\[1\]: /no/such.png: No such file"),
+        ([GOOD, None], r"images\[1\]: .*cannot read NoneType"),
+        ([GOOD, np.zeros((0, 5), np.uint8)], r"images\[1\]: an image must be"),
+        (np.zeros((2, 20, 60, 7), np.uint8), r"images\[0\]: an image must have 1, 3 or 4 channels, not 7"),
+        (np.zeros((2, 2, 20, 60, 3), np.uint8), r"images\[0\]: an image must be"),
+        (np.zeros(0), "an image must be"),
+        (np.full((20, 60), np.nan), "an image of float64"),
+        (None, "cannot read NoneType; give an image or several"),
+        (7, "cannot read int; give an image or several"),
+        (b"", "not an image that can be decoded"),
+    ],
+)
+def test_what_cannot_be_read_is_named(reader, images, message):
+    with pytest.raises(InputError, match=message) as caught:
+        reader.read(images)
+    assert "\n" not in str(caught.value)
