@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+import errno
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 
@@ -61,3 +64,37 @@ def check_at_least(name: str, value: float, least: float) -> None:
     """Raises InputError unless `value` is a number of at least `least`. name: as for `check_choice`."""
     if not value >= least:
         raise InputError(f"{name}={value} must be at least {least}")
+
+
+FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def disk_problem(error: BaseException | None) -> str | None:
+    """What an exception says about a disk that is full or read-only, whichever library raised it; None for others."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for number in FULL_OR_READ_ONLY:
+            if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+                return os.strerror(number)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@contextlib.contextmanager
+def writing(what: str, folder: str | os.PathLike) -> Iterator[None]:
+    """A context in which an error of the disk becomes an InputError: full, read-only, or a file of `folder` refused.
+
+    what: how the user named the place ("--workdir=DIR").
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        problem = disk_problem(error)
+        if isinstance(error, OSError) and str(error.filename).startswith(os.fspath(folder)):
+            problem = error.strerror
+        if problem is None:
+            raise
+        raise InputError(f"{what} cannot be written: {problem}; mend that and run the same command again") from error

@@ -91,12 +91,14 @@ def interrupted(make_train_step, call: int, number=signal.SIGTERM):
     return make
 
 
-def start(*arguments, **environment) -> subprocess.Popen:
-    """`python ARGUMENTS` in the repository root, output captured as text."""
+def start(*arguments, new_session=False, **environment) -> subprocess.Popen:
+    """`python ARGUMENTS` in the repository root, output captured as text; new_session: in its own process group."""
     pipe = subprocess.PIPE
     env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/tests"} | environment
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=new_session
+    )
 
 
 def call(*arguments, **environment) -> tuple[int, str, str]:

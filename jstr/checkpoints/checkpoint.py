@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from orbax.checkpoint import v1 as ocp
 
 from jstr.checkpoints import packed
 from jstr.core import InputError, ModelState, Params, TrainState
+from jstr.messages import disk_problem
 from jstr.text import self_contained
 
 
@@ -51,10 +54,21 @@ class Checkpoints:
 
         score: only for a checkpoint that is the best so far.
         """
-        step = int(state.step)
-        if step not in self.steps:
-            metrics = None if score is None else {"score": score}
-            self._checkpointer.save_checkpointables(step, _items(state), custom_metadata=meta, metrics=metrics)
+        step, steps = int(state.step), self.steps
+        if step not in steps:
+            metrics: Any = None if score is None else {"score": score}
+            try:
+                with _without_log():
+                    self._checkpointer.save_checkpointables(step, _items(state), custom_metadata=meta, metrics=metrics)
+            except Exception as error:  # orbax and tensorstore wrap those of the disk
+                problem = disk_problem(error)
+                if problem is None:
+                    raise
+                good = f"the last good checkpoint is step {steps[-1]}" if steps else "nothing was saved yet"
+                raise InputError(
+                    f"{self.folder}: {problem} while saving step {step}; {good}; "
+                    "make room and run the same command again"
+                ) from error
 
     def restore(self, state: TrainState) -> tuple[TrainState, dict] | None:
         """The newest checkpoint that can be read, laid out like `state`; None when there is none.
@@ -88,6 +102,18 @@ class Checkpoints:
 
     def close(self) -> None:
         self._checkpointer.close()
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """Orbax logs a failure in each of its threads, with tracebacks, and raises it, which is enough."""
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _items(state: TrainState) -> dict:

@@ -8,7 +8,7 @@ one number, and a run may resume with another number of workers or processes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from absl import flags
 
 from jstr.core import InputError
+from jstr.data import worker_processes
 from jstr.data.fields import BASE, BASE_SIZE, FILLED, image_views, make_fields
 from jstr.data.images import ImageSpec
 from jstr.data.sample_filter import FilteredSource, NumberedSamples
@@ -121,12 +122,14 @@ class TrainData:
 
     def batches(
         self, start: int, put: Callable = lambda arrays: arrays, process_index=0, process_count=1, workers=None
-    ) -> Iterator:
+    ) -> grain.DatasetIterator:
         """Endless batches from number `start` on: "arrays" (stream -> field -> array), "keys" and "broken" (strings).
 
         put: moves the arrays to the devices; it runs in a thread of its own, ahead of the training step. Each process
         gets its share of every global batch: together they see each sample once. workers: instead of
         config.num_workers.
+
+        The iterator is to be closed: `close` ends threads and worker processes.
         """
         streams = []
         for name, dataset in self.streams.items():
@@ -134,7 +137,8 @@ class TrainData:
             if size % process_count:
                 raise InputError(f"{where}={size} is not a multiple of {process_count} hosts")
             # Batches of a share; the shares of the processes, in their order, are the global batch.
-            dataset = dataset.batch(size // process_count, batch_fn=_stack)
+            # The slice, because Grain rounds the number of batches of an endless dataset up to more than len() can say.
+            dataset = dataset[: 2**62].batch(size // process_count, batch_fn=_stack)
             streams.append(dataset[process_index::process_count])
         merge = functools.partial(_merge, tuple(self.streams))
         length = min(map(len, streams))  # endless for each, but in batches of different sizes
@@ -144,11 +148,16 @@ class TrainData:
             if not flags.FLAGS.is_parsed():  # Grain's worker processes read flags, also in programs that have none
                 flags.FLAGS.mark_as_parsed()
             dataset = zipped.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
-            dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=4))
+            options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=4)
+            dataset = dataset.mp_prefetch(options, worker_processes.begin)
         else:
             dataset = zipped.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4))
         dataset = dataset.map(lambda batch: batch | {"arrays": put(batch["arrays"])})
-        return iter(grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=2))
+        batches = iter(grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=2))
+        if workers:
+            with worker_processes.signals_blocked():
+                batches.start_prefetch()
+        return batches
 
 
 def _reads_labels(spec: SourceSpec, fields: Sequence[str]) -> bool:

@@ -113,6 +113,15 @@ def broadcast_from_lead(value: float | None) -> float | None:
     return float(np.frombuffer(_of_lead(np.float64(value).tobytes()), np.float64)[0])
 
 
+def raise_from_lead(error: InputError | None) -> None:
+    """Raises the error of process 0, if it has one, on all processes."""
+    failed = broadcast_from_lead(0.0 if error is None else 1.0)
+    if error is not None:
+        raise error
+    if failed and not is_lead_host():
+        raise InputError("process 0 could not start")
+
+
 def check_same(text: str, what: str) -> None:
     """Raises InputError on all processes if `text` differs between them. what: the name of what differs."""
     if jax.process_count() == 1:

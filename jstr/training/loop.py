@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from itertools import islice
@@ -9,14 +10,17 @@ from itertools import islice
 import jax
 
 from jstr.core import Config
+from jstr.data import worker_processes
 from jstr.data.sample_filter import BrokenImageTracker
+from jstr.messages import writing
 from jstr.metrics import Score
 from jstr.parallel import distributed
+from jstr.training import workdir_lock
 from jstr.training.clock import Clock
 from jstr.training.device_cache import DeviceData
 from jstr.training.finish import finish
 from jstr.training.metric_writer import MetricWriter
-from jstr.training.setup import Parts, Start, make_step, open_parts, start_or_continue
+from jstr.training.setup import Parts, Start, check, make_step, open_parts, start_or_continue
 from jstr.training.stop_signal import Stop
 from jstr.training.tracker import Tracker
 
@@ -27,7 +31,13 @@ def run(config: Config, workdir: str) -> dict[str, Score]:
     Raises:
       InputError: the config or its data cannot be used. NonFinite: loss or gradient is no longer a number.
     """
-    parts = open_parts(config, workdir)
+    config, mesh = check(config, workdir)
+    with workdir_lock.hold(workdir), writing(f"--workdir={workdir}", workdir):
+        return _run(open_parts(config, workdir, mesh))
+
+
+def _run(parts: Parts) -> dict[str, Score]:
+    config, workdir = parts.config, parts.workdir
     start = start_or_continue(parts)
     clock = Clock(start.saved["seconds"] if start.saved else 0.0)
     writer = MetricWriter(workdir, config, start.schedule, clock, start.saved)
@@ -52,9 +62,8 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
     step = start.saved["step"] if start.saved else 0
     config, clock = parts.config, writer.clock
     train_step = make_step(config, parts.objective, start.optimizer, parts.mesh)
-    batches = _Batches(parts, step)
     stopping, any_requested = False, distributed.SyncedStop(parts.mesh)
-    with Stop() as stop:
+    with Stop() as stop, contextlib.closing(_Batches(parts, step)) as batches:
         while True:
             tracker.evaluate_and_save(state, step, stopping)
             if step >= config.steps or stopping:
@@ -84,9 +93,19 @@ class _Batches:
 
     def take(self, count: int) -> list[dict]:
         """The next `count` batches: "arrays", "keys" and "broken". Raises InputError: too many images are broken."""
-        batches = list(islice(self._batches, count))
+        try:
+            batches = list(islice(self._batches, count))
+        except RuntimeError as error:
+            explained = worker_processes.explain(error)
+            if explained is None:
+                raise
+            raise explained from error
         self._name_broken([key for batch in batches for key in batch["broken"]])
         return batches
+
+    def close(self) -> None:
+        """Ends the threads and worker processes that prepare batches."""
+        self._batches.close()
 
     def _name_broken(self, keys: list[str]) -> None:
         for key in self._broken.add(keys):

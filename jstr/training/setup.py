@@ -87,16 +87,25 @@ class Parts(NamedTuple):
     unread: Any
 
 
-def open_parts(config: Config, workdir: str) -> Parts:
-    """Opens and checks everything that can be wrong before training starts; prints what the user should know of it.
+def check(config: Config, workdir: str) -> tuple[Config, Mesh]:
+    """The config of a run, which no file can change any more, and its mesh. Makes the workdir.
 
     Raises:
-      InputError: the config, the workdir or the data cannot be used.
+      InputError: config or workdir cannot be used.
     """
     config = config.copy_and_resolve_references()
     config.charset = ConfigDict(self_contained(config.charset))  # the file of characters may change or go
     mesh = sharding.make_mesh(config.mesh)
     check_run(config, workdir, mesh)
+    return config, mesh
+
+
+def open_parts(config: Config, workdir: str, mesh: Mesh) -> Parts:
+    """Opens and checks what a run is made of; prints what the user should know of it.
+
+    Raises:
+      InputError: options or data cannot be used.
+    """
     print(f"jstr at commit {commit()}, {machine()}")
     reader, objective, frames, validation_objective = prepare(config)
     ema_teacher.check(config, objective.needs_teacher)

@@ -1,7 +1,8 @@
 """Checkpoints: what may be continued, what is refused, and weights of other runs."""
 
 import pytest
-from testing import tiny_config
+from orbax.checkpoint import v1 as ocp
+from testing import assert_same_weights, metric_rows, tiny_config
 
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError
@@ -31,3 +32,25 @@ def test_no_readable_checkpoint(tmp_path):
             file.write_bytes(b"")
     with pytest.raises(InputError, match="no checkpoint can be read"):
         loop.run(tiny_config(), str(tmp_path))
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(trained, tmp_path, monkeypatch):
+    config = tiny_config()
+    config.steps = 6
+    save = ocp.training.Checkpointer.save_checkpointables
+
+    def full(self, step, *args, **options):
+        if step == 4:
+            raise ValueError("RESOURCE_EXHAUSTED: Failed to write: No space left on device [os_error_code='28']")
+        return save(self, step, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.training.Checkpointer, "save_checkpointables", full)
+        message = (
+            "checkpoints: No space left on device while saving step 4; the last good checkpoint is step 2; make room"
+        )
+        with pytest.raises(InputError, match=message):
+            loop.run(config, str(tmp_path))
+    loop.run(config, str(tmp_path))
+    assert metric_rows(tmp_path) == metric_rows(trained)
+    assert_same_weights(tmp_path, trained)

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 
 import numpy as np
@@ -19,7 +20,8 @@ def data_of(config) -> TrainData:
 
 
 def take(data, start, count, **kwargs):
-    return list(itertools.islice(data.batches(start, **kwargs), count))
+    with contextlib.closing(data.batches(start, **kwargs)) as batches:
+        return list(itertools.islice(batches, count))
 
 
 def same(a, b):
@@ -49,6 +51,15 @@ def test_an_epoch_holds_every_sample_once(config):
     batches = take(data_of(config), 0, 5)
     keys = [key for batch in batches for key in batch["keys"]]
     assert len(set(keys)) == 40
+
+
+def test_a_batch_of_one(config):
+    """Also one row for each of several processes."""
+    expected = [key for batch in take(data_of(config), 0, 1) for key in batch["keys"]]
+    shares = [take(data_of(config), 0, 1, process_index=i, process_count=8)[0]["keys"] for i in range(8)]
+    assert [key for share in shares for key in share] == expected
+    config.streams.labelled.batch_size = 1
+    assert [batch["keys"] for batch in take(data_of(config), 0, 8)] == [[key] for key in expected]
 
 
 def test_workers_give_the_same_batches(config):

@@ -1,7 +1,9 @@
 """The loop: what a run writes, how it stops and continues."""
 
 import json
+import os
 import shutil
+import signal
 import time
 
 import numpy as np
@@ -80,6 +82,22 @@ def test_what_fails_late_is_checked_early(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--workdir=.*file is a file; give a folder"):
         loop.run(tiny_config(), str(tmp_path / "file"))
+
+
+def test_ctrl_c_to_workers_and_all_saves(trained, tmp_path):
+    """As a terminal sends it: to every process of the group."""
+    process = start(*COMMAND, f"--workdir={tmp_path}", "--config.steps=6", "--config.num_workers=2", new_session=True)
+    printed = next(line for line in process.stdout if line.startswith("step 2/6"))
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "stopped and saved at step" in printed + out or "trained 6 steps" in out
+    assert "leaked" not in err and "Traceback" not in err, err
+    config = tiny_config()
+    config.steps = 6
+    loop.run(config, str(tmp_path))
+    assert metric_rows(tmp_path) == metric_rows(trained)
+    assert_same_weights(tmp_path, trained)
 
 
 def test_non_finite_loss_is_named(tmp_path):
