@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jstr.core import InputError
+from jstr.messages import InputError, first_few
 
 NAMED = {
     "36": string.digits + string.ascii_lowercase,
@@ -120,10 +120,22 @@ class Charset:
 
     @classmethod
     def make(cls, characters: str, layout: str, max_length: int, **normalise: bool) -> Charset:
-        """From config values. Raises InputError for an unknown layout or bad characters."""
+        """From config values.
+
+        Raises:
+          InputError: an unknown layout, bad characters, or capitals that `lower` takes out of every label.
+        """
         if layout not in LAYOUTS:
             raise InputError(f"unknown token layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
-        return cls(read_characters(characters), LAYOUTS[layout], max_length, **normalise)
+        charset = cls(read_characters(characters), LAYOUTS[layout], max_length, **normalise)
+        known = set(charset.characters)
+        lost = [c for c in charset.characters if c.lower() != c and not known.issuperset(c.lower())]
+        if charset.lower and lost:
+            raise InputError(
+                "config.charset.lower=True makes labels lower-case, but the charset has only in upper case: "
+                f"{first_few(lost)}; set config.charset.lower=False, or give the charset lower-case letters"
+            )
+        return charset
 
     @property
     def num_classes(self) -> int:

@@ -35,6 +35,18 @@ def test_unknown_layout():
         Charset.make("36", "crnn", 25)
 
 
+@pytest.mark.parametrize("characters", [string.digits + string.ascii_uppercase, "abcX", "ΑΒ", "İi"])
+def test_capitals_that_no_label_would_have(characters):
+    with pytest.raises(InputError, match="config.charset.lower=True makes labels lower-case.*only in upper case"):
+        Charset.make(characters, "cr_ctc", 25, lower=True)
+    Charset.make(characters, "cr_ctc", 25, lower=False)
+
+
+@pytest.mark.parametrize("characters", ["36", "62", "94", "0123456789", "korean", "αβΑ", "ß한"])
+def test_charsets_that_go_with_lower(characters):
+    Charset.make(characters, "cr_ctc", 25, lower=True)
+
+
 # Index layout and class counts of the four published label converters.
 @pytest.mark.parametrize(
     "layout, characters, classes, tokens",
