@@ -17,7 +17,7 @@ from typing import Any
 from jstr.checkpoints import checkpoint, packed
 from jstr.cli import Parser, cli, path
 from jstr.core import InputError
-from jstr.data.sources.open import open_source
+from jstr.data.sources.open import open_source, source_notes
 from jstr.inference.attention import save_attention
 from jstr.inference.reader import WORDS_HELP, load
 from jstr.inference.score import as_json, remarks, score
@@ -67,9 +67,9 @@ def run(argv: list[str] | None = None) -> None:
     if args.attention and not reader.has_attention:
         raise InputError("--attention: this recogniser has no position attention to show; ABINet has")
     scores, start = {}, time.monotonic()
+    for line in source_notes(sources):
+        print(line, file=sys.stderr)
     for name, source in sources.items():
-        for note in source.notes:
-            print(f"{name}: {note}", file=sys.stderr)
         scores[name] = score(reader, source, name, args.protocol, args.batch_size)
         for line in remarks(name, scores[name]):
             print(line, file=sys.stderr)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,8 @@ def run(argv: list[str] | None = None) -> None:
     args = _parse(argv)
     reader = load(args.workdir, args.language_model)
     sources = [open_source(path, labelled=args.check) for path in args.data]
+    for source in sources:
+        print("".join(f"{note}\n" for note in source.notes), end="", file=sys.stderr)
     tar = Tar(args.out)
     total = sum(_label(reader, source, tar, args) for source in sources)
     if not total:

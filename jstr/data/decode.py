@@ -159,7 +159,7 @@ def _inspect_header(data: bytes) -> tuple[int, int, bool]:
         return *_jpeg_size(data), False
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         width, height = struct.unpack(">II", data[16:24])
-        return width, height, data[25] in (4, 6) or 0 < data.find(b"tRNS") < data.find(b"IDAT")
+        return width, height, data[25] in (4, 6) or data.find(b"tRNS", 0, data.find(b"IDAT")) > 0
     with Image.open(io.BytesIO(data)) as image:  # reads the header only
         return *image.size, image.has_transparency_data or image.format == "AVIF"
 

@@ -18,6 +18,7 @@ from jstr.core import Array, Config, InputError, Objective, TrainState
 from jstr.data.pipeline import TrainData, example_batch
 from jstr.data.source_config import eval_specs
 from jstr.data.sources.configured import open_images
+from jstr.data.sources.open import source_notes
 from jstr.inference import predictions_file, pseudo_labelling
 from jstr.inference.reader import Reader
 from jstr.models import example_input
@@ -116,9 +117,8 @@ def open_parts(config: Config, workdir: str, mesh: Mesh) -> Parts:
         print(line, flush=True)
     benchmarks = {name: open_images(spec, reader.charset) for name, spec in eval_specs(config).items()}
     unread = predictions_file.open_images(config)
-    for name, source in {**benchmarks, "config.images": unread}.items():
-        for note in getattr(source, "notes", ()):
-            print(f"{name}: {note}", flush=True)
+    for line in source_notes({**benchmarks, "config.images": unread}):
+        print(line, flush=True)
     return Parts(config, workdir, mesh, reader, objective, data, validation, benchmarks, unread)
 
 

@@ -271,7 +271,7 @@ def _json_pair(line: bytes) -> tuple[str | None, str | None]:
     try:
         row = json.loads(line)
         name, text = row["filename"], row["text"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None, None
     return (name, text) if isinstance(name, str) and isinstance(text, str) else (None, None)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -154,6 +154,11 @@ def _refuse_labels(path: str, labels: str | None, kind: str) -> None:
         raise InputError(f"labels={labels!r} is for folders and tars, but {path} is {kind}; leave it out")
 
 
+def source_notes(sources: Mapping[str, Source | None]) -> list[str]:
+    """What the user should know about sources, by name: a line each. Every command that reads a source prints them."""
+    return [f"{name}: {note}" for name, source in sources.items() if source is not None for note in source.notes]
+
+
 class ConcatSource:
     """Several sources one after the other. Keys get the name of their part in front."""
 
@@ -192,4 +197,4 @@ def _joined(path: str, parts: list[Source], names: list[str]) -> list[str]:
     return notes + held_out_notes(path, names)
 
 
-__all__ = ["ConcatSource", "FolderSource", "LmdbSource", "TarSource", "TfdsSource", "open_source"]
+__all__ = ["ConcatSource", "FolderSource", "LmdbSource", "TarSource", "TfdsSource", "open_source", "source_notes"]

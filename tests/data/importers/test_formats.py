@@ -1,0 +1,51 @@
+"""Readers of published sets: damaged and hostile files end in one line, and nothing is written."""
+
+import numpy as np
+import pytest
+from published import TREES
+
+from jstr.core import InputError
+from jstr.data.importers.formats import open_published
+from jstr.data.importers.tfds_builder import problem
+
+
+def read_all(name, src):
+    """The words of every split that can be used, and that cannot."""
+    reader = open_published(name, src)
+    words = [w for split in reader.index for entry in reader.entries(split) for w in reader.words(entry)]
+    return [word for word in words if problem(word, check=True) is None]
+
+
+TOKENS = (b"\0", b"\n", b"<", b'"', b"/", b"../", b"\t", b"9" * 30)
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name != "lmdb"])  # lmdb itself does not survive damage
+def test_damaged_files_of_every_format(name, tmp_path):
+    src, words, _ = TREES[name](tmp_path / "published")
+    assert len(read_all(name, src)) == sum(map(len, words.values()))
+    rng, before = np.random.default_rng(0), sorted(tmp_path.rglob("*"))
+    for file in open_published(name, src).files():
+        whole = file.read_bytes()
+        for _ in range(25):
+            at, length = int(rng.integers(len(whole) + 1)), int(rng.integers(1, 40))
+            noise = (
+                rng.bytes(length) if rng.integers(2) else rng.choice([b"\0", b"\n", b"<", b'"', b"/", b"../"]).tobytes()
+            )
+            damaged = whole[:at] + noise + whole[at + length :]
+            file.write_bytes(damaged if rng.integers(4) else whole[:at])
+            try:
+                read_all(name, src)
+            except InputError as error:
+                assert "\n" not in str(error) and len(str(error)) < 600
+        file.write_bytes(whole)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_names_that_lead_out_of_the_set(tmp_path):
+    """They are read where they are files, and never written."""
+    (tmp_path / "set").mkdir()
+    lines = ["/dev/zero", "../secret.png", "a\0b.png", "/proc/self/mem", "." * 5000]
+    rows = "".join(f'{{"filename": "{name}", "text": "x"}}\n'.replace("\0", "\\u0000") for name in lines)
+    (tmp_path / "set" / "train.jsonl").write_text(rows + '{"a":' * 100_000 + "\n")
+    before = sorted(tmp_path.rglob("*"))
+    assert read_all("union14m", tmp_path / "set") == [] and sorted(tmp_path.rglob("*")) == before
