@@ -63,7 +63,8 @@ def _parse(argv: list[str] | None) -> Namespace:
 
 def _import(args: Namespace, interruption: Interruption) -> None:
     from jstr.data.importers.formats import open_published
-    from jstr.data.importers.prepare import describe, is_finished, prepare
+    from jstr.data.importers.prepare import is_finished, prepare
+    from jstr.data.importers.report import describe
 
     reader = open_published(args.format, args.src, args.labels, args.crops)
     splits = args.split.split(",") if args.split else None

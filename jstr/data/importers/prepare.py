@@ -24,6 +24,7 @@ from typing import Any
 from jstr.core import InputError
 from jstr.data.importers import shards
 from jstr.data.importers.base import Reader
+from jstr.data.importers.report import make_report, nothing_usable
 from jstr.data.importers.shards import Interrupted, Progress
 from jstr.data.importers.targets import write_dataset, write_lmdbs
 from jstr.messages import first_few
@@ -66,25 +67,32 @@ def prepare(
     if done is not None:
         _check_left_out(reader, out, done)
         return done
-    partial = out / "partial"
     try:
-        with _locked(partial):
-            names = _write_shards(reader, source, partial, jobs or _cores(), interrupted)
-            counts = {split: [shards.finished(path) for path in paths] for split, paths in names.items()}
-            report = _report(reader, source, counts)
-            if not any(row["words"] for row in report["splits"].values()):
-                # Nothing is worth keeping, and what was missing may be there the next time.
-                shutil.rmtree(partial)
-                raise InputError(_nothing(reader, report))
-            usable = {split: parts for split, parts in counts.items() if report["splits"][split]["words"]}
-            if to == "array_record":
-                write_dataset(reader, out, usable, partial)
-            else:
-                write_lmdbs(out, usable, partial, interrupted)
-            shards.write_json(out / "report.json", report)
-        shutil.rmtree(partial)
+        with _locked(out / "partial"):
+            report = _import(reader, out, source, jobs or _cores(), interrupted)
+        shutil.rmtree(out / "partial")
     except OSError as error:
         raise InputError(f"{out}: {error.strerror or error}; see to it and run the same command again") from error
+    return report
+
+
+def _import(
+    reader: Reader, out: Path, source: dict[str, Any], jobs: int, interrupted: Callable[[], bool]
+) -> dict[str, Any]:
+    """Writes the shards that are missing, then the data set, then the report, which is returned."""
+    partial = out / "partial"
+    names = _write_shards(reader, source, partial, jobs, interrupted)
+    counts = {split: [shards.finished(path) for path in paths] for split, paths in names.items()}
+    report = make_report(reader, source, counts)
+    usable = {split: parts for split, parts in counts.items() if report["splits"][split]["words"]}
+    if not usable:  # nothing is worth keeping, and what was missing may be there the next time
+        shutil.rmtree(partial)
+        raise InputError(nothing_usable(reader, report))
+    if source["options"]["to"] == "array_record":
+        write_dataset(reader, out, usable, partial)
+    else:
+        write_lmdbs(out, usable, partial, interrupted)
+    shards.write_json(out / "report.json", report)
     return report
 
 
@@ -257,39 +265,3 @@ def _run_in_processes(
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
-
-
-def _report(reader: Reader, source: dict[str, Any], counts: dict[str, list[dict]]) -> dict[str, Any]:
-    report = {"source": source, "notes": sorted(set(reader.notes)), "splits": {}}
-    for split, parts in counts.items():
-        row = {name: sum(part[name] for part in parts) for name in ("entries", "words", "bytes")}
-        row |= {"left_out": {}, "notes": {}}
-        for part in parts:
-            shards.add_counts(row["left_out"], part["left_out"])
-            shards.add_counts(row["notes"], part["notes"])
-        report["splits"][split] = row
-    return report
-
-
-def _nothing(reader: Reader, report: dict[str, Any]) -> str:
-    reasons: dict[str, dict] = {}
-    for row in report["splits"].values():
-        shards.add_counts(reasons, row["left_out"])
-    said = "; ".join(_reason(*item) for item in reasons.items()) or "it has no entries"
-    return f"--src={reader.src}: no word can be used: {said}; check that the set is complete"
-
-
-def _reason(reason: str, row: dict[str, Any]) -> str:
-    shown = ", ".join(row["examples"]) + (", ..." if row["count"] > len(row["examples"]) else "")
-    return f"{reason}: {row['count']:,} ({shown})"
-
-
-def describe(report: dict[str, Any]) -> list[str]:
-    """A report as lines for people."""
-    lines = []
-    for split, row in report["splits"].items():
-        left_out = sum(reason["count"] for reason in row["left_out"].values())
-        lines.append(f"{split}: {row['words']:,} words, {left_out:,} left out, {row['bytes'] / 1e6:,.1f} MB")
-        lines += [f"  left out: {_reason(*item)}" for item in row["left_out"].items()]
-        lines += [f"  kept: {_reason(*item)}" for item in row["notes"].items()]
-    return lines + [f"note: {note}" for note in report["notes"]]

@@ -190,12 +190,9 @@ class HuggingFace(Reader):
         image_column, text_column, names = self._columns[path]
         row = sum(_row_groups(path)[:group])
         where = path.relative_to(self.root).as_posix()
-        batches = _open_parquet(path).iter_batches(256, row_groups=[group], columns=[image_column, text_column])
-        for batch in batches:
-            columns = (batch.column(name).to_pylist() for name in (image_column, text_column))
-            for image, label in zip(*columns, strict=True):
-                yield self._word(f"{where}:{row}", image, _class_name(label, names), path)
-                row += 1
+        for image, label in _rows(path, group, [image_column, text_column]):
+            yield self._word(f"{where}:{row}", image, _class_name(label, names), path)
+            row += 1
 
     def _word(self, key: str, image: Any, label: str | None, path: Path) -> Word:
         stored = image if isinstance(image, dict) else {"bytes": image}
@@ -216,6 +213,16 @@ def _open_parquet(path: Path) -> Any:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0][:200]
         raise InputError(f"{path} is not a readable Parquet file ({reason}); get it again") from error
+
+
+def _rows(path: Path, group: int, columns: list[str]) -> Iterator[tuple]:
+    """The rows of a row group. Raises InputError: it is damaged."""
+    try:
+        for batch in _open_parquet(path).iter_batches(256, row_groups=[group], columns=columns):
+            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+    except (ValueError, OSError, RuntimeError) as error:  # of pyarrow, and of text that is not UTF-8
+        reason = str(error).splitlines()[0][:200]
+        raise InputError(f"{path}: row group {group} cannot be read ({reason}); get it again") from error
 
 
 def _row_groups(path: Path) -> list[int]:

@@ -26,7 +26,8 @@ from jstr.data import prepare as command
 from jstr.data.importers import shards
 from jstr.data.importers.base import Lines, Numbered
 from jstr.data.importers.formats import FORMATS, open_published
-from jstr.data.importers.prepare import describe, is_finished, prepare
+from jstr.data.importers.prepare import is_finished, prepare
+from jstr.data.importers.report import describe
 from jstr.data.importers.tfds_builder import WordImages
 from jstr.data.sources.open import open_source
 
