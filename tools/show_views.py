@@ -19,6 +19,8 @@ from jstr.inference.reader import make_charset
 from jstr.training.device_augmentation import device_views, draw_views
 from jstr.visualize import view_sheet
 
+MOST = 10_000  # words on a sheet
+
 OUT = flags.DEFINE_string("out", "views.png", "the image to write")
 WORDS = flags.DEFINE_integer("words", 24, "number of words to show")
 STREAM = flags.DEFINE_string("stream", "", "stream to show; default: the first with views")
@@ -61,8 +63,8 @@ def _drawn(config, stream: str, found: list[dict], names: list[str]) -> list[dic
 
 def run() -> None:
     config, _ = parse(sys.argv, workdir_needed=False)
-    if WORDS.value < 1:
-        raise InputError(f"--words={WORDS.value}: give a positive number")
+    if not 1 <= WORDS.value <= MOST:
+        raise InputError(f"--words={WORDS.value}: give a number from 1 to {MOST:,}")
     shown, names = samples(config, STREAM.value, WORDS.value)
     try:
         Image.fromarray(view_sheet([[sample[name] for name in names] for sample in shown])).save(OUT.value)

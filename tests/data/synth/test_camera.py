@@ -145,3 +145,16 @@ def test_compression_keeps_colours_and_depends_on_quality():
         np.abs(taken(only(compressed=1.0, quality=(q, q)), noise) - noise.transpose(1, 2, 0)).mean() for q in (15, 85)
     ]
     assert wrong[0] > 1.5 * wrong[1]
+
+
+def test_occlusion_is_as_dense_as_its_kind(monkeypatch):
+    """A pole by 70 %, a leaf wholly, a scratch by 80 %, dirt by at most 55 %."""
+    monkeypatch.setattr(camera_module, "colour", lambda *_: np.zeros((3, 1, 1), np.float32))
+    left = {0.3: [], 0.6: [], 0.8: [], 1.0: []}  # by the end of the range of the draw that chooses the kind
+    for seed in range(300):
+        image = flat(100)
+        occlude(np.random.default_rng(seed), image, only())
+        end = next(end for end in left if np.random.default_rng(seed).random() < end)
+        left[end].append(image.min() / 100)
+    for values, least in zip(left.values(), (0.3, 0.0, 0.2, 0.45), strict=True):
+        assert min(values) == pytest.approx(least, abs=0.06) and min(values) >= least - 1e-3
