@@ -11,10 +11,12 @@ from jstr.core import Config, InputError
 from jstr.messages import check_choice
 from jstr.metrics import PROTOCOLS
 from jstr.parallel import distributed, sharding
+from jstr.training.config_values import check_values
 
 
 def check_run(config: Config, workdir: str, mesh: Mesh) -> None:
     """Checks what would otherwise fail late or silently. Raises InputError."""
+    check_values(config)
     intervals = ("steps", "log_every", "eval_every", "save_every")
     for name in (*intervals, "keep_checkpoints", "accumulate", "steps_per_dispatch"):
         if config[name] < 1:

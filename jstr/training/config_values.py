@@ -1,0 +1,85 @@
+"""Numbers and keys of a config that no run can do with, said before anything is opened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from numbers import Real
+from typing import Any
+
+from jstr.core import Config, InputError
+from jstr.messages import check_known
+
+# Keys without which a part of a config means nothing: `--config.optimizer={...}` replaces all of it.
+_NEEDED = {
+    "charset": ("characters", "layout", "max_length"),
+    "image": ("size", "channels", "keep_ratio", "backend"),
+    "model": ("name",),
+    "objective": ("name",),
+    "optimizer": ("name", "schedule", "clip_norm", "weight_decay"),
+    "optimizer.schedule": ("name", "peak"),
+    "streams.*": ("batch_size", "sources", "views"),
+    "held_back.*": ("batch_size", "batches", "sources", "views"),
+    "streams.*.sources.*": (),
+    "held_back.*.sources.*": (),
+    "streams.*.views.*": (),
+    "held_back.*.views.*": (),
+    "evals.*": (),
+    "optimizer.rules.*": (),
+}
+# The smallest value of a number, and whether it must be whole. NaN and infinity are never meant.
+_NUMBERS = {
+    "seed": (0, True),
+    "num_workers": (0, True),
+    "charset.max_length": (1, True),
+    "optimizer.schedule.peak": (0, False),
+    "optimizer.clip_norm": (0, False),
+    "optimizer.weight_decay": (0, False),
+    "teacher.decay": (0, False),
+    "language_model.weight": (0, False),
+    "language_model.width": (1, True),
+    "streams.*.batch_size": (1, True),
+    "held_back.*.batch_size": (1, True),
+    "held_back.*.batches": (1, True),
+}
+_LARGEST = 2**63 - 1  # of a whole number, as the seed of jax
+
+
+def check_values(config: Config) -> None:
+    """Raises InputError for a part that lacks a key, or a number that cannot be."""
+    for pattern, keys in _NEEDED.items():
+        for place, part in _find(config, pattern.split("."), "config"):
+            if not isinstance(part, Mapping) and not hasattr(part, "items"):
+                raise InputError(f"{place}={part!r} must be a dict{' with ' * bool(keys)}{', '.join(keys)}")
+            missing = [key for key in keys if key not in part]
+            if missing:
+                raise InputError(f"{place} lacks {', '.join(missing)}; it needs {', '.join(keys)}")
+    for pattern, (smallest, whole) in _NUMBERS.items():
+        for place, value in _find(config, pattern.split("."), "config"):
+            _check_number(place, value, smallest, whole)
+    size = config.image.size
+    if len(size) != 2 or not all(isinstance(n, int) and n >= 8 for n in size):
+        raise InputError(f"config.image.size={tuple(size)}: give (height, width) in pixels, at least 8 each")
+    check_known("config.language_model", config.get("language_model", {}), ("words", "weight", "width"))
+    for row in config.init_from:
+        if not (isinstance(row, tuple) and len(row) == 3 and all(isinstance(part, str) for part in row)):
+            raise InputError(f"config.init_from has {row!r}; its rows are ('TO_PREFIX', 'WORKDIR', 'FROM_PREFIX')")
+    if not all(isinstance(prefix, str) for prefix in config.init_allow_missing):
+        raise InputError(f"config.init_allow_missing={config.init_allow_missing} must be prefixes of parameters")
+
+
+def _find(part: Any, keys: list[str], place: str) -> Iterator[tuple[str, Any]]:
+    """(place, value) of what is there at `keys`, of which "*" is any."""
+    if not keys:
+        yield place, part
+    elif hasattr(part, "items"):
+        for key, value in part.items():
+            if keys[0] in (key, "*"):
+                yield from _find(value, keys[1:], f"{place}.{key}")
+
+
+def _check_number(place: str, value: Any, smallest: int, whole: bool) -> None:
+    kind = "a whole number" if whole else "a number"
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or (whole and (value != int(value) or value > _LARGEST)) or value < smallest:
+        raise InputError(f"{place}={value!r} must be {kind}, {smallest} or more")
