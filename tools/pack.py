@@ -10,6 +10,7 @@ from pathlib import Path
 from jstr.checkpoints import checkpoint, packed
 from jstr.cli import Parser, cli, path
 from jstr.core import InputError
+from jstr.inference.word_copy import packed_words
 
 KEPT = ("charset", "image", "model")  # what reading needs; paths of data stay where they are
 
@@ -18,7 +19,7 @@ def run(argv: list[str] | None = None) -> None:
     parser = Parser("python tools/pack.py", __doc__)
     parser.add_argument("--workdir", type=path, required=True)
     parser.add_argument("--out", type=path, required=True, metavar="FILE.npz")
-    parser.add_argument("--language_model", metavar="WORDS", help="a bundled word list, such as english, to read with")
+    parser.add_argument("--language_model", metavar="WORDS", help="a word list to read with, bundled or a file")
     args = parser.parse_args(argv)
     if not packed.is_packed(args.out):
         raise InputError(f"--out={args.out}: the name must end with {packed.SUFFIX}")
@@ -27,6 +28,8 @@ def run(argv: list[str] | None = None) -> None:
     meta = {"step": meta["step"], "commit": meta.get("commit"), "config": {k: meta["config"][k] for k in KEPT}}
     if args.language_model:
         meta["config"]["language_model"] = {"words": args.language_model}
+        if words := packed_words(meta["config"]):
+            meta["words"] = words
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     packed.save(args.out, {"model": saved["params"]["model"]}, saved["model_state"], meta)
     print(f"{args.out}: {Path(args.out).stat().st_size / 2**20:.1f} MB")

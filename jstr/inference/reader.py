@@ -20,6 +20,7 @@ from jstr.data.images import ImageSpec, is_one_image
 from jstr.data.synth.fonts import label_faces
 from jstr.decoding.lm_decoder import Search, make_search
 from jstr.decoding.ngram_lm import WordPrior
+from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded
 from jstr.messages import first_few
 from jstr.models import example_input, make_model
@@ -207,10 +208,10 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
         workdir = packed.BUNDLED
         if not workdir.is_file():
             raise InputError("no reader comes with this copy of jstr; give --workdir=DIR of a training run")
-    config = checkpoint.read_meta(workdir)["config"]
-    if language_model is not None:
-        config["language_model"] = (config.get("language_model") or {}) | {"words": language_model}
-    reader = Reader(config)
+    with word_copy.found_again(workdir, checkpoint.read_meta(workdir)) as config:
+        if language_model is not None:
+            config["language_model"] = (config.get("language_model") or {}) | {"words": language_model}
+        reader = Reader(config)
     example = example_input(reader.model)
     expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), example)
     saved = checkpoint.load_variables(workdir, config.get("eval_weights", "student"))

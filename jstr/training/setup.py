@@ -19,11 +19,11 @@ from jstr.data.pipeline import TrainData, example_batch
 from jstr.data.source_config import eval_specs
 from jstr.data.sources.configured import open_images
 from jstr.data.sources.open import source_notes
-from jstr.inference import predictions_file, pseudo_labelling
+from jstr.inference import predictions_file, pseudo_labelling, word_copy
 from jstr.inference.reader import Reader
 from jstr.models import example_input
 from jstr.objectives import make_objective
-from jstr.parallel import sharding
+from jstr.parallel import distributed, sharding
 from jstr.text import self_contained
 from jstr.training import ema_teacher
 from jstr.training.device_augmentation import on_device
@@ -158,6 +158,8 @@ def start_or_continue(parts: Parts) -> Start:
         print("".join(f"{line}\n" for line in lines), end="", flush=True)
         state = jax.device_put(state, sharding.layout(state, mesh))
     checkpoint.write_config(parts.workdir, config.to_dict())
+    if distributed.is_lead_host():
+        word_copy.keep(parts.workdir, config.to_dict())
     count = sum(x.size for x in jax.tree.leaves(state.params))
     print(f"{config.model.name}: {count:,} parameters, {mesh.size} {jax.default_backend()} device(s)", flush=True)
     return Start(state, optimizer, schedule, checkpoints, saved)
