@@ -11,7 +11,7 @@ from jstr.core import InputError, ModelConfig
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
 from jstr.objectives.parts import pseudo_labels
-from jstr.objectives.parts.apply_model import train_forward
+from jstr.objectives.parts.apply_model import eval_logits, train_forward
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 
 KEY = jax.random.PRNGKey(0)
@@ -284,6 +284,10 @@ def test_what_is_shown(kind):
     arrays = jax.device_get(quick_jit(objective.show)(params, state, teacher, batch))
     assert {"teacher", "student", "confidence", "kept"} == set(arrays) and len(arrays["kept"]) == 4
     assert set(arrays["kept"]) == {bool(c >= 0.5) for c in arrays["confidence"]}
+    model, facts = MODELS[kind]
+    logits = eval_logits(model, params, state, batch["unlabelled"]["strong"])
+    student = pseudo_labels.strings(pseudo_labels.read(logits, facts), facts)
+    np.testing.assert_array_equal(arrays["student"], student)
     arrays["kept"] = np.array([True, False, True, False])
 
     class Letters:

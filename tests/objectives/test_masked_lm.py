@@ -105,3 +105,50 @@ def test_refuses():
         masked_lm.Method(Toy(), facts).objective()
     with pytest.raises(InputError, match="input_smoothing=2"):
         masked_lm.Method(Model(facts), facts, input_smoothing=2).objective()
+
+
+class Answering:
+    """A language model that notes what it is given and answers with a fixed class."""
+
+    reads_text = True
+
+    def __init__(self):
+        self.passes = []
+
+    def apply(self, variables, ids, length=None, *, train, rngs=None):
+        self.passes.append((np.asarray(ids), length, train))
+        return {"logits": jnp.zeros((2, 4, 11)).at[..., 3].set(1.0)}
+
+
+def test_noised_words_are_read_and_clean_ones_are_the_targets():
+    model = Answering()
+    model_config = ModelConfig((32, 64), 1, 3, 11, **vars(LAYOUTS["abinet"]))
+    tokens, noised = np.array([[-1, 3, 3, 0, -1], [-1, 3, 4, 3, 0]]), np.array([[-1, 5, 0, -1, -1], [-1, 6, 4, 3, 0]])
+    batch = {"text": {"tokens": jnp.asarray(tokens), "noised": jnp.asarray(noised)}}
+    objective = masked_lm.Method(model, model_config).objective()
+    _, (_, metrics) = objective.loss({"model": {}}, {}, None, batch, jax.random.key(0), 0)
+    ((ids, length, train),) = model.passes
+    np.testing.assert_array_equal(ids, noised[:, 1:])
+    np.testing.assert_array_equal(length, [2, 4])
+    assert train and metrics["characters"] == (4, 7), "of the clean words"
+    model.passes.clear()
+    found = objective.measure({"model": {}}, {}, None, batch)
+    for (ids, _, train), field in zip(model.passes, (tokens, noised), strict=True):
+        np.testing.assert_array_equal(ids, field[:, 1:])
+        assert not train
+    assert found["clean/characters"] == found["noised/characters"] == (4, 7)
+    assert [name.split("/")[0] for name in found][::4] == ["clean", "noised"]
+
+
+def test_smoothed_words_are_distributions_drawn_anew():
+    model = Answering()
+    model_config = ModelConfig((32, 64), 1, 3, 11, **vars(LAYOUTS["abinet"]))
+    tokens = jnp.array([[-1, 3, 3, 0, -1], [-1, 3, 4, 3, 0]])
+    objective = masked_lm.Method(model, model_config, input_smoothing=0.3).objective()
+    for seed in (0, 1):
+        batch = {"text": {"tokens": tokens, "noised": tokens}}
+        objective.loss({"model": {}}, {}, None, batch, jax.random.key(seed), 0)
+    first, second = (ids for ids, *_ in model.passes)
+    assert first.shape == (2, 4, 11) and not np.allclose(first, second)
+    highest = first[0, :3].max(axis=-1)
+    assert (highest < 1).all() and (highest > 0.7).all()

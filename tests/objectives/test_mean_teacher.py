@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from scripted import scripted_step
+from scripted import STUDENT, TEACHER, scripted_step
 from toy import FACTS, Toy, toy_words
 
 from jstr.objectives import mean_teacher
@@ -41,3 +41,12 @@ def test_labelled_words_are_compared_too_and_the_teacher_uses_its_own_batch():
     expected = np.concatenate(squares).mean()
     assert float(mean(metrics["consistency"])) == pytest.approx(expected, rel=1e-4)
     assert expected != pytest.approx(squares[1].mean(), rel=1e-2)
+
+
+def test_the_teacher_says_where_a_word_ends():
+    """With `masked`, only the steps up to its end count: here two of the first word, three of the second."""
+    teacher = TEACHER.copy()
+    teacher[0, 1, 3] = 9
+    _, metrics, _ = scripted_step("mean_teacher", teacher, masked=True)
+    squares = np.square(jax.nn.softmax(teacher) - jax.nn.softmax(STUDENT)).mean(axis=-1)
+    assert metrics["consistency"] == pytest.approx(np.mean([*squares[0, :2], *squares[1, :3]]), rel=1e-4)

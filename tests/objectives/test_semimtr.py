@@ -11,6 +11,7 @@ from jstr.core import InputError, ModelConfig
 from jstr.losses import consistency
 from jstr.models.four_stage import Model as FourStage
 from jstr.objectives import semimtr
+from jstr.objectives.parts import pseudo_labels
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 
 CONFIG = ModelConfig((4, 4), 1, 2, 3, first_id=1, pad_id=-1, bos_id=-1, eos_id=0)
@@ -205,3 +206,18 @@ def test_autoregressive_recogniser_reads_first():
 def test_refuses(options, message):
     with pytest.raises(InputError, match=message):
         run(**options)
+
+
+def test_the_last_iteration_of_the_weak_view_teaches_all_of_the_strong_one():
+    """agreement compares the last iterations of both."""
+    rng = np.random.default_rng(0)
+    weak, strong = (tuple(jnp.asarray(rng.normal(size=(2, 3, 3)), jnp.float32) for _ in range(3)) for _ in range(2))
+    method = semimtr.Method(Fixed(), CONFIG, one_hot=False, threshold=0.4)
+    total, metrics = method.consistency({"fusion": weak}, {"fusion": strong})
+    mask = pseudo_labels.read(weak[-1], CONFIG).mask
+    options = dict(one_hot=False, kl=False, threshold=0.4)
+    values = [mean(consistency.thresholded_divergence(weak[-1], s, mask, **options)) for s in strong]
+    assert float(total) == pytest.approx(float(sum(values)), rel=1e-5)
+    same = (weak[-1].argmax(-1) == strong[-1].argmax(-1)) & mask
+    assert metrics["fusion/agreement"] == (same.sum(), mask.sum())
+    assert (same != ((weak[-1].argmax(-1) == strong[0].argmax(-1)) & mask)).any(), "the example tells them apart"

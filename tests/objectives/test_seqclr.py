@@ -94,6 +94,33 @@ def test_centred_instances_are_other_instances():
     assert plain[0] != pytest.approx(centred[0], rel=1e-3)
 
 
+def test_padding_of_maps():
+    """Where padding fills the right half, each row has its left half."""
+    method = seqclr.Method(Toy(), FACTS, features="maps", size=4)
+    maps = np.random.default_rng(0).normal(size=(2, 4, 12, 6)).astype(np.float32)
+    found, counts = method.instances({}, {"maps": jnp.asarray(maps)}, jnp.array([0.5, 1.0]))
+    assert counts.all()
+    np.testing.assert_allclose(found[0], maps[0, :, :6].mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(found[1], maps[1].mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_temperature(temperature):
+    z = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 3, 6)), jnp.float32)
+    found = seqclr.contrast_metrics(*z, jnp.ones((4, 3), bool), temperature)
+    expected = contrastive.nt_xent(*z.reshape(2, 12, 6), temperature).loss.mean()
+    assert float(found["contrast"][0] / found["contrast"][1]) == pytest.approx(float(expected), rel=1e-5)
+    other = value(*built(temperature=temperature))[0]
+    assert (other == pytest.approx(value(*built())[0], rel=1e-3)) is (temperature == 0.1)
+
+
+def test_both_views_are_shown():
+    objective, params, state, batch = built()
+    shown = objective.show(params, state, None, batch)["cosine"]
+    itself = np.einsum("knkn->kn", shown)
+    assert itself.min() < 0.999, "view 0 against view 1, not against itself"
+
+
 def test_maps_are_taken_row_by_row():
     """The windows of a feature map are bands of its rows, as in the code of SemiMTR."""
     objective, params, state, batch = built(features="maps", size=4)

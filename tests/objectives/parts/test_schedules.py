@@ -31,6 +31,8 @@ def test_training_signal_annealing(schedule, half):
     assert "released" not in off and off["supervised"] > 0
     sure = np.asarray(annealed_rows(jnp.asarray(STUDENT), np.full((2, 5), 3, np.int32), 0, schedule, 10**9, SCRIPTED))
     assert early["released"] == 1 - sure.mean()
+    _, late, _ = scripted_step("uda", step=10**9, annealing=schedule, annealing_steps=10**9)
+    assert late["released"] == 0 and late["supervised"] == pytest.approx(off["supervised"], rel=1e-6)
 
 
 def test_annealing_with_ctc_leaves_rows_out():
