@@ -1,8 +1,8 @@
 """Encoded images, PIL images and arrays to pixels, all read as the file would be.
 
-A turn noted in EXIF is applied, 16 bits are scaled to 8, and transparent images are laid on white, or on black where
-their ink is light. Files are refused that are not whole, or that would need more than MAX_PIXELS to decode: the size
-is read from the header first.
+A turn noted in EXIF is applied, 16 bits are scaled to 8 (unless all levels are of 8 bits already), and transparent
+images are laid on white, or on black where their ink is light. Files are refused that are not whole, or that would need
+more than MAX_PIXELS to decode: the size is read from the header first.
 """
 
 from __future__ import annotations
@@ -63,8 +63,10 @@ def from_pil(image: Image.Image, channels: int) -> np.ndarray:
     """Pixels uint8 [h, w, channels] of a PIL image of any mode. Raises InputError: values that are no grey levels."""
     if image.getexif().get(_ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        return from_array(_sixteen_bits(np.asarray(image)), channels)
+    if _has_wide_values(image):
+        return from_array(np.asarray(image), channels)
+    if image.mode in ("LAB", "La"):  # which Pillow does not turn into everything
+        image = image.convert("RGB" if image.mode == "LAB" else "LA")
     if image.has_transparency_data:
         return _to_channels(_compose(np.asarray(image.convert("RGBA"))), channels)
     pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
@@ -74,8 +76,8 @@ def from_pil(image: Image.Image, channels: int) -> np.ndarray:
 def from_array(image: Any, channels: int) -> np.ndarray:
     """Pixels uint8 [h, w, channels] of an array: [h, w], [h, w, 1], RGB [h, w, 3] or RGBA [h, w, 4], or channels first.
 
-    image: an array of any library, through `__array__`. bool; integers of 8 or, scaled to 8, 16 bits; floats from 0 to
-    1 or from 0 to 255.
+    image: an array of any library, through `__array__`. bool; integers from 0 to 255 or, scaled to 8 bits, of 16;
+    floats from 0 to 1 or from 0 to 255.
 
     Raises:
       InputError: not an image of that form.
@@ -123,9 +125,9 @@ def _as_uint8(pixels: np.ndarray) -> np.ndarray:
     raise InputError(f"an image of {pixels.dtype} from {low:g} to {high:g}: give 0 to 255, or floats from 0 to 1")
 
 
-def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
-    """Integers of a 16 bit file, however dark, as OpenCV scales them."""
-    return (pixels >> 8).astype(np.uint8) if pixels.dtype.kind in "iu" and pixels.max(initial=0) < 2**16 else pixels
+def _has_wide_values(image: Image.Image) -> bool:
+    """Whether a PIL image holds grey levels of 16 or 32 bits, or floats."""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def _compose(rgba: np.ndarray) -> np.ndarray:
@@ -153,15 +155,18 @@ def _cut_off(data: bytes) -> bool:
 def _inspect_header(data: bytes) -> tuple[int, int, bool]:
     """(width, height, whether Pillow must decode it) of an encoded file.
 
-    OpenCV ignores transparency, and the turn of AVIF. Raises any error for what is no image.
+    OpenCV ignores transparency, the turn of AVIF, and that 16 bits may hold levels of 8. Raises any error for what is
+    no image.
     """
     if data[:2] == b"\xff\xd8":
         return *_jpeg_size(data), False
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         width, height = struct.unpack(">II", data[16:24])
-        return width, height, data[25] in (4, 6) or data.find(b"tRNS", 0, data.find(b"IDAT")) > 0
+        transparent = data[25] in (4, 6) or data.find(b"tRNS", 0, data.find(b"IDAT")) > 0
+        return width, height, transparent or data[24:26] == b"\x10\0"
     with Image.open(io.BytesIO(data)) as image:  # reads the header only
-        return *image.size, image.has_transparency_data or image.format == "AVIF"
+        by_pillow = image.has_transparency_data or image.format == "AVIF" or _has_wide_values(image)
+        return *image.size, by_pillow
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:

@@ -74,7 +74,11 @@ class ImageSpec:
         if isinstance(image, str | os.PathLike):
             name, image = os.fspath(image), _read_file(image)
         elif hasattr(image, "read"):
-            name, image = str(getattr(image, "name", "open file")), image.read()
+            name = str(getattr(image, "name", "open file"))
+            try:
+                image = image.read()
+            except (OSError, ValueError) as error:  # ValueError: a closed file
+                raise InputError(f"{name}: cannot be read: {error}") from error
         if isinstance(image, bytes | bytearray | memoryview):
             pixels = self.decode(bytes(image))
             if pixels is None:

@@ -161,6 +161,9 @@ def test_sixteen_bits_are_scaled(spec):
         data = saved(Image.fromarray(wide), suffix)
         for form in (data, Image.open(io.BytesIO(data)), wide, wide.astype(np.int32)):
             np.testing.assert_array_equal(spec.open(form)[..., 0], grey)
+        narrow = saved(Image.fromarray(grey), suffix)  # levels of 8 bits
+        for form in (narrow, Image.open(io.BytesIO(narrow)), grey, Image.fromarray(grey.astype(np.uint8)).convert("I")):
+            np.testing.assert_array_equal(spec.open(form)[..., 0], grey)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -191,6 +194,26 @@ def test_arrays_of_any_library(spec):
         with pytest.raises(InputError) as error:
             spec.open(form)
         assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("mode", "1 L P RGB RGBA CMYK YCbCr LAB HSV I F LA La PA RGBa RGBX I;16".split())
+def test_pil_images_of_every_mode(mode):
+    grey = Image.fromarray(np.tile(np.arange(0, 180, 2, dtype=np.uint8), (40, 1)))
+    start = grey if mode in ("1", "I", "F", "I;16") else grey.convert("LA" if mode == "La" else "RGB")
+    for spec in SPECS:
+        difference = np.abs(spec.open(start.convert(mode)).astype(int) - np.asarray(grey)[..., None])
+        assert difference.mean() < {"1": 100, "P": 20, "PA": 20}.get(mode, 8), spec  # dithered
+
+
+def test_closed_and_damaged_images_are_one_line():
+    closed, whole = io.BytesIO(), encoded(".png")
+    closed.close()
+    image = Image.open(io.BytesIO(whole))
+    image.close()
+    for form in (closed, image, Image.open(io.BytesIO(whole[: len(whole) // 2]))):
+        with pytest.raises(InputError) as error:
+            GREY.open(form)
+        assert "\n" not in str(error.value)
 
 
 def test_one_image_or_several():

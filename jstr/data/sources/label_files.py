@@ -9,9 +9,9 @@
 | anything else  | file TAB label, or ICDAR's file, "label", line by line (gt.txt)                          |
 
 .tsv and .csv may start with a header that names the two columns (FILE_COLUMNS, LABEL_COLUMNS); other columns are then
-not read. Without a header, a third column that holds a number in every line (the confidence that `predict` prints) is
-not read either, and said. Text is UTF-8, or UTF-16 with a byte order mark. Lines end with LF, CRLF or CR; empty lines
-are skipped. Everything else is an InputError that names file, line and what was expected.
+not read. In a file without a header, a third column of numbers from 0 to 1 after a TAB (the confidence that `predict`
+prints) is not read either, and said. Text is UTF-8, or UTF-16 with a byte order mark. Lines end with LF, CRLF or CR;
+empty lines are skipped. Everything else is an InputError that names file, line and what was expected.
 
 Labels with which published sets mark words that nobody could read (label_notes.py) become None.
 """
@@ -159,7 +159,7 @@ def _pairs(rows: Iterator[_Row], name: str, notes: list[str]) -> Iterator[tuple[
     for row in itertools.chain(start, rows):
         if len(row.cells) != width:
             raise InputError(f"{_columns_of(row, name)}, where {by} has {width}{_hint(name)}")
-        if by == "the first line" and width == 3 and not _is_number(row.cells[2]):
+        if by == "the first line" and width == 3 and not _is_confidence(row.cells[2]):
             raise InputError(f"{_columns_of(row, name)}; {_two_columns(name)}")
         yield row.cells[columns[0]].strip(), row.cells[columns[1]]
 
@@ -198,10 +198,10 @@ def _is_file_name(cell: str) -> bool:
 
 
 def _width_without_header(row: _Row, name: str, notes: list[str]) -> int:
-    """2, or 3 where the third column is a number. Raises InputError: more columns."""
+    """2, or 3 where the third column is a confidence. Raises InputError: more columns."""
     if len(row.cells) == 2:
         return 2
-    if len(row.cells) == 3 and _is_number(row.cells[2]):
+    if len(row.cells) == 3 and _is_confidence(row.cells[2]) and not name.lower().endswith(".csv"):
         notes.append(f"{name}: the third column ({row.cells[2].strip()}, ...) is taken for a confidence and not read")
         return 3
     raise InputError(f"{_columns_of(row, name)}; {_two_columns(name)}")
@@ -222,8 +222,9 @@ def _two_columns(name: str) -> str:
     return f"write {form}, or a header line that names the columns filename and label"
 
 
-def _is_number(cell: str) -> bool:
-    return re.fullmatch(r"\s*\d+(\.\d+)?([eE][-+]?\d+)?%?\s*", cell) is not None
+def _is_confidence(cell: str) -> bool:
+    """Whether a cell is a number from 0 to 1 as `predict` writes it."""
+    return re.fullmatch(r"\s*(0(\.\d+)?|1(\.0+)?)\s*", cell) is not None
 
 
 # ---------------------------------------------------------------- JSON

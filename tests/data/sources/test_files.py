@@ -81,3 +81,14 @@ def test_files_that_are_no_images_are_counted(tmp_path):
         (tmp_path / name).write_bytes(b"?")
     (note,) = open_source(tmp_path, labelled=False).notes
     assert "3 files are not images by their suffix: 2 .heic, 1 without suffix" in note
+
+
+def test_folders_for_testing_among_others_are_warned_of(tmp_path):
+    for name in ("train", "test_words", "contest", "val/a"):
+        write_folder(tmp_path / name, count=1)
+    (warning,) = open_source(tmp_path, labelled=False).notes
+    assert "WARNING: test_words, val/a by name are for validation or testing" in warning
+    (tmp_path / "labels.tsv").write_text("train/0.png\ta\nval/a/0.png\tb\n")
+    assert "WARNING: val/a by name" in open_source(tmp_path).notes[0]
+    (tmp_path / "labels.tsv").write_text("val/a/0.png\tb\n")
+    assert "WARNING" not in "".join(open_source(tmp_path).notes), "that is all of them"

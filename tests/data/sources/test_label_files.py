@@ -109,6 +109,7 @@ def test_a_third_column_is_never_part_of_a_label():
     assert pairs == [("b.png", ""), ("a.png", "x")] and "third column (0.0000, ...)" in note
     assert "line 2: 3 columns in 'b.png\\ty\\tz'" in refused("a.png\tx\t0.5\nb.png\ty\tz\n")
     assert "line 2: 2 columns" in refused("a.png\tx\t0.5\nb.png\ty\n")
+    assert "line 1: 3 columns" in refused("a.png\tRoom\t101\nb.png\tRoom\t102\n")
     assert "line 2: 3 columns" in refused("a.png\tx\nb.png\ty\t0.5\n")
     assert "line 1: 4 columns" in refused("a.png\tx\t0.5\t7\n")
     assert "line 3: 3 columns" in refused("filename\tlabel\na.png\tx\nb.png\ty\t1\n")
@@ -119,6 +120,7 @@ def test_a_label_is_never_cut_at_a_comma():
     assert hint in refused("filename,words\na.png,music, hall\n", "labels.csv")
     assert "line 2: 3 columns in 'b.png,music, hall'" in refused("a.png,x\nb.png,music, hall\n", "labels.csv")
     assert "labels that hold commas in quotes" in refused("a.png,music, hall\nb.png,x\n", "labels.csv")
+    assert "line 1: 3 columns in 'a.png,Room, 1'" in refused("a.png,Room, 1\n", "labels.csv")
     assert parsed('a.png,"music, hall"\n', "labels.csv").pairs == [("a.png", "music, hall")]
 
 
