@@ -156,5 +156,7 @@ def test_occlusion_is_as_dense_as_its_kind(monkeypatch):
         occlude(np.random.default_rng(seed), image, only())
         end = next(end for end in left if np.random.default_rng(seed).random() < end)
         left[end].append(image.min() / 100)
+        if end == 0.3:
+            assert (image[0] < 90).sum(axis=1).max() <= 6, "a pole is narrow"
     for values, least in zip(left.values(), (0.3, 0.0, 0.2, 0.45), strict=True):
         assert min(values) == pytest.approx(least, abs=0.06) and min(values) >= least - 1e-3
