@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import math
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -98,3 +99,14 @@ def writing(what: str, folder: str | os.PathLike) -> Iterator[None]:
         if problem is None:
             raise
         raise InputError(f"{what} cannot be written: {problem}; mend that and run the same command again") from error
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a finite int or float; booleans are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def are_numbers(values: Any, count: int | None = None) -> bool:
+    """Whether `values` is a sequence of finite numbers, `count` of them."""
+    fits = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == (count or len(values))
+    return fits and all(map(is_number, values))

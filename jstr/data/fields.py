@@ -31,12 +31,12 @@ def image_fields(fields: Sequence[str]) -> list[str]:
 
 def image_views(where: str, fields: Sequence[str], given: Mapping[str, Any]) -> dict[str, dict]:
     """The view of each image of a stream, from its config. Raises InputError: an unknown field or operation."""
-    views = {field: dict(given.get(field, {})) for field in image_fields(fields)}
+    views = {field: given.get(field, {}) for field in image_fields(fields)}
     if set(given) - set(views):
         raise InputError(f"{where} has {sorted(given)}; the images of this stream are {sorted(views)}")
     for field, view in views.items():
         registry.check_view(f"{where.split('.')[-2]}.{field}", view)
-    return views
+    return {field: dict(view) for field, view in views.items()}
 
 
 def make_fields(

@@ -29,8 +29,14 @@ LONGEST = 4096  # pixels: OpenCV warps up to 32,767, and geometry enlarges the c
 
 
 def check_view(name: str, view: Mapping[str, Any]) -> None:
-    """Raises InputError when a view names an operation or a parameter that does not exist."""
-    check_operations(f"view {name!r}", "operation", view, OPS, given=("image", "rng"))
+    """Raises InputError when a view names an unknown operation or parameter, or gives one a value it cannot take."""
+    image = np.arange(32 * 48 * 3, dtype=np.uint16).astype(np.uint8).reshape(32, 48, 3)
+
+    def run(op: str, parameters: Mapping[str, Any]) -> None:
+        for seed in range(4):
+            OPS[op](image, np.random.default_rng(seed), **parameters)
+
+    check_operations(f"view {name!r}", "operation", view, OPS, ("image", "rng"), run)
 
 
 def apply_view(image: np.ndarray, rng: Generator, view: Mapping[str, Mapping[str, Any]]) -> np.ndarray:

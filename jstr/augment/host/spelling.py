@@ -77,5 +77,9 @@ TEXT_OPS: dict[str, Callable[..., str]] = {op.__name__: op for op in (one_edit, 
 
 
 def check_noise(where: str, noise: Mapping[str, Any]) -> None:
-    """Raises InputError when `noise` names an operation or a parameter that does not exist."""
-    check_operations(where, "text operation", noise, TEXT_OPS, given=("word", "rng", "letters", "max_length"))
+    """Raises InputError when `noise` names an unknown operation or parameter, or gives one a value it cannot take."""
+
+    def run(op: str, parameters: Mapping[str, Any]) -> None:
+        TEXT_OPS[op]("word", np.random.default_rng(0), "abc", 25, **parameters)
+
+    check_operations(where, "text operation", noise, TEXT_OPS, ("word", "rng", "letters", "max_length"), run)

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.random import Generator
 
 from jstr.core import InputError
+from jstr.messages import are_numbers, is_number
 
 Range = tuple[float, float]
 # Values that are neither shares nor ranges: their limits.
@@ -151,35 +152,25 @@ def _check(name: str, kind: str, value: Any) -> None:
     """Raises InputError when a field of Style has a value that it cannot take. kind: its annotation."""
     if kind == "float":
         low, high = _LIMITS.get(name, (0.0, 1.0))
-        good = _is_number(value) and low <= value <= high
+        good = is_number(value) and low <= value <= high
         wanted = f"a number from {low:g} to {high:g}"
     elif name == "sizes":
-        good = _are_numbers(value) and len(value) > 0 and all(isinstance(v, int) and 8 <= v <= 400 for v in value)
+        good = are_numbers(value) and len(value) > 0 and all(isinstance(v, int) and 8 <= v <= 400 for v in value)
         wanted = "whole numbers from 8 to 400"
     elif name == "hues":
         rows = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
-        good = rows and all(_are_numbers(row, 3) and row[0] >= 0 and row[2] >= 0 for row in value)
+        good = rows and all(are_numbers(row, 3) and row[0] >= 0 and row[2] >= 0 for row in value)
         wanted = "(share, mean, standard deviation) of each hue"
     elif name in ("kinds", "cases"):
-        good = _are_numbers(value, 3) and min(value) >= 0 and sum(value) > 0
+        good = are_numbers(value, 3) and min(value) >= 0 and sum(value) > 0
         wanted = "three shares, not all zero"
     else:
         low, high = _REACH.get(name, (0.0, math.inf))
-        good = _are_numbers(value, 2) and low <= value[0] <= value[1] <= high
+        good = are_numbers(value, 2) and low <= value[0] <= value[1] <= high
         good = good and ("int" not in kind or all(isinstance(v, int) for v in value))
         wanted = f"(lowest, highest), {'whole numbers ' if 'int' in kind else ''}from {low:g} to {high:g}"
     if not good:
         raise InputError(f"rendered style: {name}={value!r}; give {wanted}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _are_numbers(values: Any, count: int | None = None) -> bool:
-    """Whether `values` are numbers, `count` of them."""
-    fits = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == (count or len(values))
-    return fits and all(map(_is_number, values))
 
 
 def chance(rng: Generator, share: float) -> bool:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ml_collections import ConfigDict
 from views_testing import keeps_sequence
 
 from jstr.augment.host import registry
@@ -82,3 +83,41 @@ def test_operations_take_images_of_any_shape(name, shape, channels, seed):
 def test_images_that_opencv_cannot_warp_are_made_smaller(name, shape):
     view = registry.apply_view(np.zeros(shape, np.uint8), np.random.default_rng(3), {name: {}})
     assert max(view.shape) <= 4 * registry.LONGEST and view.shape[-1] == shape[-1]
+
+
+@pytest.mark.parametrize(
+    "view, message",
+    [
+        ("blur", "view 'v'='blur': give each operation"),
+        (dict(blur=None), "blur=None; give its parameters"),
+        (dict(blur=1.0), "blur=1.0; give its parameters"),
+        (dict(blur=dict(sigma="1")), "blur.sigma='1'; give a number"),
+        (dict(blur=dict(sigma=float("nan"))), "blur.sigma=nan; give a number"),
+        (dict(blur=dict(probability=1.5)), "blur.probability=1.5; give a number from 0 to 1"),
+        (dict(gaussian_blur=dict(sigma=1.0)), "gaussian_blur.sigma=1.0; give .lowest, highest."),
+        (dict(gaussian_blur=dict(sigma=(2, 1))), "gaussian_blur.sigma=.2, 1.; give .lowest, highest."),
+        (dict(gaussian_blur=dict(sigma=(1, 2, 3))), "give .lowest, highest."),
+        (dict(gaussian_blur=dict(sigma=(-3, -2))), "sigma=.*; give .lowest, highest., 0 or more"),
+        (dict(sharpen=dict(alpha=(0, 2))), "sharpen.alpha=.0, 2.; give .lowest, highest. from 0 to 1"),
+        (dict(seqclr=dict(low=3, high=2)), "seqclr does not run with"),
+        (dict(seqclr=dict(low=1.5)), "seqclr.low=1.5; give a whole number"),
+        (dict(cr_strong=dict(spatial=-1)), "cr_strong.spatial=-1; give a whole number, 0 or more"),
+        (dict(cr_strong=dict(cutout=True)), "cr_strong.cutout=True; give a number"),
+        (dict(motion_blur=dict(size=0)), "motion_blur does not run with"),
+        (dict(abinet=dict(colour=2)), "abinet.colour=2; give a number from 0 to 1"),
+    ],
+)
+def test_bad_views_are_one_clear_line(view, message):
+    with pytest.raises(InputError, match=message) as error:
+        registry.check_view("v", view)
+    assert "\n" not in str(error.value)
+
+
+def test_values_of_a_config_file_are_taken():
+    view = ConfigDict(
+        dict(gaussian_blur=dict(sigma=[1, 2]), affine=dict(rotate=5), cr_strong={}, abinet=dict(frozen=3))
+    )
+    registry.check_view("v", view)
+    registry.check_view("v", {name: {} for name in registry.OPS})
+    defaults = {name: op.__kwdefaults__ or {} for name, op in registry.OPS.items()}
+    registry.check_view("v", defaults)

@@ -1,41 +1,27 @@
-"""Spelling noise."""
+"""The check of spelling noise; its draws are tested where text streams are."""
 
-from collections import Counter
-
-import numpy as np
+import pytest
 
 from jstr.augment.host import spelling
-
-LETTERS = list("abcdefghij")
-
-
-def edit_kind(before, after):
-    if before == after:
-        return "none"
-    return {1: "insert", -1: "delete", 0: "replace"}[len(after) - len(before)]
+from jstr.core import InputError
 
 
-def test_one_edit():
-    rng = np.random.default_rng(0)
-    found = Counter(edit_kind("hide", spelling.one_edit("hide", rng, LETTERS, 25)) for _ in range(4000))
-    # A tenth of the replacing letters are the ones that were there.
-    for kind, share in (("none", 0.3 + 0.7 * 0.8 / 10 * 3 / 4), ("insert", 0.07), ("delete", 0.07)):
-        assert abs(found[kind] / 4000 - share) < 0.03, kind
-    for word in ("a", "12", "a1", ""):
-        assert all(spelling.one_edit(word, rng, LETTERS, 25) == word for _ in range(20))
-    assert all(len(spelling.one_edit("abcde", rng, LETTERS, 5, clean=0, insert=1)) == 5 for _ in range(20))
-    assert all(spelling.one_edit("a-", rng, LETTERS, 5, clean=0, insert=0, delete=1) in ("-", "a-") for _ in range(20))
+@pytest.mark.parametrize(
+    "noise, message",
+    [
+        ("spelling", "give each text operation"),
+        (dict(spelling=3), "spelling=3; give its parameters"),
+        (dict(spelling=dict(edits=())), "spelling.edits=.*; give numbers"),
+        (dict(spelling=dict(edits=0.5)), "spelling.edits=0.5; give numbers"),
+        (dict(one_edit=dict(clean="half")), "one_edit.clean='half'; give a number"),
+        (dict(one_edit=dict(clean=1.1)), "one_edit.clean=1.1; give a number from 0 to 1"),
+        (dict(one_edits={}), "unknown text operation 'one_edits'"),
+    ],
+)
+def test_bad_noise_is_one_clear_line(noise, message):
+    with pytest.raises(InputError, match=message):
+        spelling.check_noise("config.streams.text.views.noised", noise)
 
 
-def test_spelling_noise():
-    rng = np.random.default_rng(0)
-
-    def most(word, edits):
-        made = [spelling.spelling(word, rng, list("xyz"), 25, edits=edits, insert=0, delete=0) for _ in range(200)]
-        return {sum(a != b for a, b in zip(word, m, strict=True)) for m in made}
-
-    assert most("abcdef", (0, 0, 0, 1)) == {3} and most("abcde", (0, 0, 0, 1)) == {2}
-    assert most("abcd", (0, 0, 0, 1)) == {1} and most("a", (0, 1)) == {0} and most("12a", (0, 1)) == {0}
-    kept = sum(spelling.spelling("abcdef", rng, list("xyz"), 25) == "abcdef" for _ in range(2000)) / 2000
-    assert abs(kept - 0.7) < 0.03
-    assert spelling.spelling("ab", rng, list("xyz"), 25, edits=(0, 1), insert=0, delete=1) in ("a", "b")
+def test_good_noise_is_taken():
+    spelling.check_noise("x", dict(spelling=dict(edits=[0.2, 0.8]), one_edit=dict(clean=0)))
