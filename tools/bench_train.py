@@ -185,7 +185,7 @@ def measure(config) -> tuple[dict, list]:
     result |= about
     result["real"], result["input"] = real_windows(step, config, prepared, mesh, images)
     if PROFILE.value:
-        with jax.profiler.trace(PROFILE.value):
+        with jax.profiler.trace(str(Path(PROFILE.value).expanduser())):
             step.window(min(STEPS.value, 5))
     result |= {"program_memory_mib": program_memory_mib(step.program), "peak_memory_mib": peak_memory_mib()}
     return result, found
@@ -258,8 +258,8 @@ def run() -> None:
     before = None
     if COMPARE.value:
         try:
-            before = json.loads(Path(COMPARE.value).read_text())
-        except (OSError, ValueError) as error:
+            before = dict(json.loads(Path(COMPARE.value).expanduser().read_text()))
+        except (OSError, TypeError, ValueError) as error:
             raise InputError(f"--compare={COMPARE.value}: {error}; give a file that --json wrote") from error
     measuring.check_json()
     result, found = measure(config)

@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 os.environ |= dict(JAX_PLATFORMS="cpu", TPU_SKIP_MDS_QUERY="1", ALLOW_MULTIPLE_LIBTPU_LOAD="1")
 os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
 
+import measuring
 from absl import flags
 
 from jstr.cli import FLAGS, cli, parse
@@ -36,7 +37,7 @@ SCALING = flags.DEFINE_boolean("scaling", False, "communication against arithmet
 EFFORT = flags.DEFINE_float(
     "effort", 0.0, "XLA's search for a fast program: 0 as in training; -1 takes a fifth of the time", -1, 1
 )
-JSON = flags.DEFINE_string("json", None, "write the figures to this file")
+measuring.define_json()
 
 BFLOAT16 = "--config.model.dtype=bfloat16"
 METHODS = {name: f"configs/{name}.py" for name in ("trba", "seqclr", "cr_str", "semimtr")}
@@ -174,9 +175,9 @@ def about() -> dict:
     return {"commit": commit(), "versions": versions}
 
 
-def everything(topologies, effort: float, file: str | None) -> None:
+def everything(topologies, effort: float, file: Path | None) -> None:
     """--all: each compilation in its own process; the table at the end."""
-    rows = json.loads(Path(file).read_text())["rows"] if file and Path(file).is_file() else {}
+    rows = read_rows(file) if file and file.is_file() else {}
     now = about() | {"effort": effort}
     for topology in topologies:
         for method, path in METHODS.items():
@@ -194,9 +195,17 @@ def everything(topologies, effort: float, file: str | None) -> None:
                     raise InputError(f"{name} did not compile, see above")
                 rows[name] = json.loads(Path(out).read_text())
             if file:
-                Path(file).write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+                file.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     for line in table(rows):
         print(line)
+
+
+def read_rows(file: Path) -> dict[str, dict]:
+    """The rows of an earlier --all. Raises InputError: the file holds something else."""
+    try:
+        return dict(json.loads(file.read_text())["rows"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"--json={file}: it holds no rows of --all; give another file") from error
 
 
 def table(rows: dict[str, dict]) -> list[str]:
@@ -249,12 +258,13 @@ def run() -> None:
         FLAGS(sys.argv)
         if SCALING.value:
             return scaling()
-        return everything([TOPOLOGY.value] if TOPOLOGY.value else TOPOLOGIES, EFFORT.value, JSON.value)
+        measuring.check_json()
+        return everything([TOPOLOGY.value] if TOPOLOGY.value else TOPOLOGIES, EFFORT.value, measuring.json_file())
     config, _ = parse(sys.argv, workdir_needed=False)
+    measuring.check_json()
     row = compiled(config, TOPOLOGY.value or "v5e:2x4", EFFORT.value) | about()
     show(config.objective.name + " " + config.model.name, row)
-    if JSON.value:
-        Path(JSON.value).write_text(json.dumps(row, indent=1) + "\n")
+    measuring.write_json(row)
     return None if row["fits"] else 1
 
 

@@ -66,8 +66,9 @@ def numbers(flag: str, texts: Sequence[str], example: str) -> list[int]:
 
 def check_json() -> None:
     """Raises InputError when --json cannot be written, before anything is measured."""
-    if FLAGS.json and not Path(FLAGS.json).absolute().parent.is_dir():
-        raise InputError(f"--json={FLAGS.json}: its folder does not exist")
+    file = json_file()
+    if file and (not file.absolute().parent.is_dir() or file.is_dir()):
+        raise InputError(f"--json={FLAGS.json}: its folder does not exist, or it is a folder")
 
 
 def record() -> dict[str, Any]:
@@ -79,5 +80,10 @@ def record() -> dict[str, Any]:
 
 def write_json(result: dict[str, Any]) -> None:
     """Writes the result to the file of --json, if given."""
-    if FLAGS.json:
-        Path(FLAGS.json).write_text(json.dumps(result, indent=2) + "\n")
+    if file := json_file():
+        file.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def json_file() -> Path | None:
+    """The file of --json, if given."""
+    return Path(FLAGS.json).expanduser() if FLAGS.json else None

@@ -13,11 +13,23 @@ from jstr.core import InputError
 
 
 def read_rows(workdir: str) -> list[dict]:
-    """The rows of a workdir's metrics.jsonl. Raises InputError where there is none."""
-    path = Path(workdir) / "metrics.jsonl"
-    if not path.is_file():
+    """The rows of a workdir's metrics.jsonl. A last line that is still being written is left out.
+
+    Raises:
+      InputError: no such file, or a line that is not a row.
+    """
+    file = Path(workdir).expanduser() / "metrics.jsonl"
+    if not file.is_file():
         raise InputError(f"{workdir} holds no metrics.jsonl; give the workdir of a training run")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    lines = file.read_text(errors="replace").split("\n")
+    rows = []
+    for number, line in enumerate(lines[:-1], 1):  # behind the last line break there is nothing, or half a line
+        try:
+            rows.append(json.loads(line))
+            rows[-1]["step"], rows[-1]["seconds"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise InputError(f"{file}:{number}: not a row of metrics; remove the line") from error
+    return rows
 
 
 def curve(rows: list[dict], metric: str, minutes: bool) -> tuple[list[float], list[float]]:
@@ -57,7 +69,10 @@ def run(argv: list[str] | None = None) -> None:
         axes.grid(alpha=0.3)
         if len(runs) > 1:
             axes.legend()
-    figure.savefig(args.out)
+    try:
+        figure.savefig(args.out)
+    except ValueError as error:  # a suffix that matplotlib does not know
+        raise InputError(f"--out={args.out}: {error}") from error
     print(args.out)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jstr.cli import Parser, cli
+from jstr.cli import Parser, cli, path
 from jstr.core import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +81,7 @@ def draw_samples(cells, reader) -> None:
 
 def run(argv: list[str] | None = None) -> None:
     parser = Parser("python tools/plot_results.py", __doc__)
-    parser.add_argument("--out", default=str(ROOT / "configs/results/overview.png"), metavar="FILE.png")
+    parser.add_argument("--out", type=path, default=str(ROOT / "configs/results/overview.png"), metavar="FILE.png")
     args = parser.parse_args(argv)
     try:
         from matplotlib.figure import Figure

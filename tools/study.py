@@ -12,10 +12,11 @@ import fnmatch
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from jstr.cli import Parser, cli, path
 from jstr.core import InputError
@@ -28,34 +29,39 @@ class Arm(NamedTuple):
     options: list[str]
 
 
-def read_study(path: str) -> list[Arm]:
+def read_study(file: str) -> list[Arm]:
     """The arms of a file, one on each line. A line that begins with @NAME defines the options that @NAME stands for.
 
     Raises:
       InputError: no file, an arm without a config, a repeated arm, or one that needs an arm not defined above.
     """
     try:
-        lines = Path(path).read_text().splitlines()
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give a file such as configs/studies/reader.txt") from error
+        raise InputError(f"{file}: {error.strerror}; give a file such as configs/studies/reader.txt") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 text; give a file such as configs/studies/reader.txt") from error
     arms: dict[str, Arm] = {}
     shared: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):
-        words = shlex.split(line, comments=True)
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise InputError(f"{file}:{number}: {error}") from error
         if not words:
             continue
         name, *options = words[0], *(option for word in words[1:] for option in shared.get(word, [word]))
         if name.startswith("@"):
             shared[name] = options
             continue
-        if not options or name in arms:
-            raise InputError(f"{path}:{number}: expected a new name, a config and options")
+        if not options or name in arms or not re.fullmatch(r"[\w-]+", name):
+            raise InputError(f"{file}:{number}: expected a new name, a config and options")
         unknown = set(re.findall(r"{([\w-]+)}", " ".join(options))) - set(arms)
         if unknown:
-            raise InputError(f"{path}:{number}: {name} needs {', '.join(sorted(unknown))}, which no line above defines")
+            raise InputError(f"{file}:{number}: {name} needs {', '.join(sorted(unknown))}, which no line above defines")
         arms[name] = Arm(name, [f"--config={options[0]}", *options[1:]])
     if not arms:
-        raise InputError(f"{path} defines no arm")
+        raise InputError(f"{file} defines no arm")
     return list(arms.values())
 
 
@@ -67,8 +73,10 @@ def command(arm: Arm, root: Path, seed: int, more: list[str]) -> list[str]:
 
 def result(workdir: Path) -> dict | None:
     """The results of a finished run, otherwise None."""
-    file = workdir / "results.json"
-    return json.loads(file.read_text()) if file.exists() else None
+    try:
+        return json.loads((workdir / "results.json").read_text())
+    except (FileNotFoundError, ValueError):  # not there, or cut off: the run writes it again
+        return None
 
 
 def train(arm: Arm, root: Path, seed: int, more: list[str]) -> None:
@@ -78,9 +86,34 @@ def train(arm: Arm, root: Path, seed: int, more: list[str]) -> None:
     log = workdir / "log.txt"
     with log.open("a") as out:
         options = command(arm, root, seed, more)
-        failed = subprocess.run([sys.executable, "-m", "jstr.main", *options], stdout=out, stderr=out).returncode
+        failed = wait_for([sys.executable, "-m", "jstr.main", *options], out)
     if failed or result(workdir) is None:
-        raise InputError(f"{arm.name} of seed {seed} failed: {log.read_text().splitlines()[-1]} ({log})")
+        said = log.read_text(errors="replace").splitlines() or ["it printed nothing"]
+        raise InputError(f"{arm.name} of seed {seed} failed: {said[-1]} ({log})")
+
+
+def wait_for(arguments: list[str], out: IO[str]) -> int:
+    """The exit status of a command. Ctrl-C and SIGTERM are passed on to it, and it has the time to save.
+
+    Raises:
+      KeyboardInterrupt: afterwards, if there was one of them.
+    """
+    process = subprocess.Popen(arguments, stdout=out, stderr=out, start_new_session=True)
+    received: list[int] = []
+
+    def pass_on(number: int, _) -> None:
+        received.append(number)
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        raise KeyboardInterrupt
+    return status
 
 
 def line(name: str, found: dict) -> str:
@@ -94,7 +127,7 @@ def run(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     split = argv.index("--") if "--" in argv else len(argv)
     parser = Parser("python tools/study.py", __doc__)
-    parser.add_argument("study", help="such as configs/studies/reader.txt")
+    parser.add_argument("study", type=path, help="such as configs/studies/reader.txt")
     parser.add_argument("--out", type=path, required=True, help="a folder for the workdirs")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--only", default="*", help="arms to run, such as 'probe-*'")
@@ -103,7 +136,9 @@ def run(argv: list[str] | None = None) -> None:
     arms, more = read_study(args.study), argv[split + 1 :]
     if not re.fullmatch(r"\d+(,\d+)*", args.seeds):
         raise InputError(f"--seeds={args.seeds}: give numbers, such as 0,1")
-    rows = {}
+    if args.json and not Path(args.json).absolute().parent.is_dir():
+        raise InputError(f"--json={args.json}: its folder does not exist")
+    rows: dict[str, dict] = {}
     for seed in map(int, args.seeds.split(",")):
         root = Path(args.out) / f"seed{seed}"
         for arm in arms:

@@ -97,7 +97,7 @@ def run(command, **_):
     open(options["json"], "w").write(json.dumps(row))
     return Done
 compile_tpu.about, compile_tpu.subprocess.run = lambda: {"commit": COMMIT}, run
-compile_tpu.everything(["v5e:2x4", "v6e:2x4"], EFFORT, FILE)
+compile_tpu.everything(["v5e:2x4", "v6e:2x4"], EFFORT, compile_tpu.Path(FILE))
 """
 
 

@@ -3,10 +3,13 @@
 import ast
 import importlib
 import json
+import os
+import signal
+import time
 
 import pytest
 import study
-from testing import ROOT
+from testing import ROOT, start
 
 from jstr.core import InputError
 
@@ -32,10 +35,13 @@ def test_studies_name_configs_that_exist(name, tmp_path):
         ("a", "a config"),
         ("a x.py\na y.py", ":2: expected a new name"),
         ("a x.py:from={b}", "b, which"),
+        ("../a x.py", ":1: expected a new name"),
+        ('a x.py "b', ":1: No closing quotation"),
+        (b"a \xff.py", "not UTF-8"),
     ],
 )
 def test_invalid_studies(text, says, tmp_path):
-    (tmp_path / "study.txt").write_text(text)
+    (tmp_path / "study.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=says):
         study.read_study(tmp_path / "study.txt")
 
@@ -54,3 +60,47 @@ def test_arms_run_once_and_are_tabulated(tmp_path, capsys, monkeypatch):
     with pytest.raises(InputError, match="second of seed 0 failed: error: .*nothing"):
         study.run(arguments)
     assert (tmp_path / "runs/seed0/first/log.txt").read_text() == log
+
+
+RUN = """
+import signal, sys, time
+stopped = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: stopped.append(number))
+print("runs", flush=True)
+while not stopped:
+    time.sleep(0.01)
+time.sleep(1)
+print("saved", stopped[0], flush=True)
+"""
+STUDY = """
+import sys
+sys.path.insert(0, "tools")
+import study
+from jstr.cli import cli
+cli(lambda: study.wait_for([sys.executable, "-c", RUN], open(LOG, "w")))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_study_lets_its_run_save(number, tmp_path):
+    """Ctrl-C in a terminal goes to the whole group; the run hears it once, and is not killed while it saves."""
+    log = tmp_path / "log.txt"
+    process = start("-c", f"RUN, LOG = {RUN!r}, {str(log)!r}\n{STUDY}", new_session=True)
+    while not log.exists() or "runs" not in log.read_text():
+        time.sleep(0.02)
+        assert process.poll() is None
+    os.killpg(process.pid, number)
+    process.communicate(timeout=60)
+    assert process.returncode == 130 and log.read_text() == f"runs\nsaved {int(number)}\n"
+
+
+def test_results_that_are_cut_off_are_made_again(tmp_path):
+    (tmp_path / "results.json").write_text('{"step": 1')
+    assert study.result(tmp_path) is None and study.result(tmp_path / "nowhere") is None
+
+
+def test_the_folder_of_json_is_there_before_anything_trains(tmp_path):
+    (tmp_path / "study.txt").write_text("a quickstart:runlocal")
+    with pytest.raises(InputError, match="--json=.*its folder does not exist"):
+        study.run([str(tmp_path / "study.txt"), f"--out={tmp_path}", f"--json={tmp_path}/no/a.json"])
