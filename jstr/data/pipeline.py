@@ -35,8 +35,8 @@ class TrainData:
 
     fields: stream -> its fields, see jstr/data/fields.py; `noised` [B, N] int32, tokens with spelling noise, makes it a
     stream of text without images.
-    part: "streams", or another key of the config with rows in that form. read: "stream/source" -> labels of the rows
-    that have read_by; a row without any is left out.
+    part: "streams", or another key of the config with rows in that form. read: "stream/source" -> labels by key, of
+    the rows that have read_by; a row without any is left out.
     sources: "stream/source" -> the opened source.
     resident: of the streams that config.device_data names, all samples, with the fields of the stream; the batches then
     have the numbers of samples in their place: `row` [B] int32.
@@ -53,7 +53,7 @@ class TrainData:
         fields: Mapping[str, tuple[str, ...]],
         frames: int | None = None,
         part: str = "streams",
-        read: Mapping[str, Sequence[str | None]] | None = None,
+        read: Mapping[str, Mapping[str, str | None]] | None = None,
     ):
         self.config, self.charset, self.fields = config, charset, fields
         self.spec = ImageSpec.make(config.image)
@@ -108,7 +108,7 @@ class TrainData:
         for i, spec in enumerate(specs):
             key = f"{stream}/{spec.name}"
             read = self._read.get(key)
-            if read is not None and not any(read) and len(specs) > 1:
+            if read is not None and not any(read.values()) and len(specs) > 1:
                 self.notes.append(f"{spec.name}: left out, because no sample has a label")
                 continue
             if NOISED in fields:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,24 +27,23 @@ FOLDER = "read"  # in the workdir: a file for each source, so that a resumed run
 Texts = dict[str, tuple[str, float]]  # key of an image -> text and confidence; "" and 0 for a broken one
 
 
-def read_rows(config: Any, workdir: str) -> tuple[dict[str, list[str | None]], list[str]]:
-    """("stream/source" -> the label of each sample, None below the threshold; lines that say how many are used).
+def read_rows(config: Any, workdir: str) -> tuple[dict[str, dict[str, str | None]], list[str]]:
+    """("stream/source" -> key -> label, None below the threshold; lines that say how many are used).
 
     Raises:
       InputError: a reader that cannot be loaded, images that cannot be opened, or readings of other images.
     """
-    labels: dict[str, list[str | None]] = {}
+    labels: dict[str, dict[str, str | None]] = {}
     lines, load_once = [], functools.cache(load)
     for stream, row in config.streams.items():
         for spec in parse_sources(f"config.streams.{stream}", row.sources, config.data_root):
             if spec.read_by is None:
                 continue
             source = open_images(replace(spec, labelled=False), None)
-            keys = [source[i]["key"] for i in range(len(source))]
-            texts = _saved_or_read(Path(workdir) / FOLDER / f"{stream}_{spec.name}.tsv", spec, source, keys, load_once)
-            by, found = spec.read_by, [texts[key] for key in keys]
-            usable = [text if text and confidence >= by.threshold else None for text, confidence in found]
-            count = sum(label is not None for label in usable)
+            texts = _saved_or_read(Path(workdir) / FOLDER / f"{stream}_{spec.name}.tsv", spec, source, load_once)
+            by = spec.read_by
+            usable = {key: text if text and value >= by.threshold else None for key, (text, value) in texts.items()}
+            count = sum(label is not None for label in usable.values())
             lines.append(
                 f"{spec.name}: {count:,} of {len(usable):,} images read by {by.workdir} with confidence "
                 f"{by.threshold} or more"
@@ -53,9 +52,7 @@ def read_rows(config: Any, workdir: str) -> tuple[dict[str, list[str | None]], l
     return labels, lines
 
 
-def _saved_or_read(
-    file: Path, spec: SourceSpec, source: Any, keys: Sequence[str], load_reader: Callable[..., Reader]
-) -> Texts:
+def _saved_or_read(file: Path, spec: SourceSpec, source: Any, load_reader: Callable[..., Reader]) -> Texts:
     """The texts of a source, from `file`, or else read and written there.
 
     The first line of `file` says who read what: with another reader or other words the source is read again.
@@ -65,7 +62,7 @@ def _saved_or_read(
     if file.exists():
         found, texts = _load(file)
         if found == header:
-            _check_same_images(file, source, keys, texts)
+            _check_same_images(file, source, texts)
             return texts
     reader = load_reader(by.workdir, by.language_model)
     if distributed.is_lead_host():
@@ -104,13 +101,13 @@ def _load(file: Path) -> tuple[str, Texts]:
     return header, texts
 
 
-def _check_same_images(file: Path, source: Any, keys: Sequence[str], texts: Texts) -> None:
+def _check_same_images(file: Path, source: Any, texts: Texts) -> None:
     """Raises InputError unless the texts are those of the images of the source."""
-    now = set(keys)
+    keys = dict.fromkeys(source.keys())
     changes = []
     for what, names in (
         ("new", [key for key in keys if key not in texts]),
-        ("gone", [k for k in texts if k not in now]),
+        ("gone", [k for k in texts if k not in keys]),
     ):
         if names:
             changes.append(f"{len(names):,} {what}, such as {names[0]!r}")

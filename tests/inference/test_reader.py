@@ -43,7 +43,7 @@ def test_every_kind_of_image_reads_as_the_file_does(reader):
         kinds = [path, str(path), path.read_bytes(), file, image, pixels, pixels / 255, pixels.astype(np.int64)]
         kinds += [pixels.astype(np.uint16) * 256, jax.numpy.asarray(pixels), np.moveaxis(pixels, -1, 0)]
         found = np.stack(list(reader.pixels(kinds))).astype(int)
-    assert np.abs(found - found[0]).max() <= 1  # decoders round grey differently
+    assert np.abs(found - found[0]).max() <= 2  # decoders round grey differently
 
 
 def test_several_images(reader):

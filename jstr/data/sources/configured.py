@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -52,11 +52,12 @@ def open_filtered(
     charset: Charset,
     image: ImageSpec,
     frames: int | None,
-    labels_read: Sequence[str | None] | None = None,
+    labels_read: Mapping[str, str | None] | None = None,
 ) -> FilteredSource:
     """The samples of a data set or of rendered words that can be trained on.
 
-    frames: T of a CTC model, which labels must fit; None for others. labels_read: those that spec.read_by stands for.
+    frames: T of a CTC model, which labels must fit; None for others. labels_read: by key, those that spec.read_by
+    stands for.
 
     Raises:
       InputError: the source cannot be opened or has no usable sample.
@@ -133,9 +134,9 @@ def open_text(spec: SourceSpec, charset: Charset) -> TextWords:
 
 
 class RelabelledSource:
-    """A source with other labels; None where a sample has none."""
+    """A source with other labels, by key; None where a sample has none."""
 
-    def __init__(self, source: Any, labels: Sequence[str | None]):
+    def __init__(self, source: Any, labels: Mapping[str, str | None]):
         self.source, self.path, self._labels = source, source.path, labels
         self.notes = source.notes
 
@@ -143,23 +144,22 @@ class RelabelledSource:
         return len(self.source)
 
     def __getitem__(self, i: int) -> dict[str, Any]:
-        return self.source[i] | {"label": self._labels[i]}
+        sample = self.source[i]
+        return sample | {"label": self._labels.get(sample["key"])}
+
+    def keys(self) -> Iterator[str]:
+        """Every key in order."""
+        return self.source.keys()
 
     def labels(self) -> Iterator[str | None]:
         """Every label in order."""
-        return iter(self._labels)
+        return (self._labels.get(key) for key in self.source.keys())
 
 
-def _open_relabelled(spec: SourceSpec, charset: Charset, labels: Sequence[str | None] | None) -> Any:
+def _open_relabelled(spec: SourceSpec, charset: Charset, labels: Mapping[str, str | None] | None) -> Any:
     if labels is None:
         return open_images(spec, charset)
-    source = open_images(replace(spec, labelled=False), charset)
-    if len(labels) != len(source):
-        raise InputError(
-            f"{source.path} held {len(labels):,} images when they were read, and holds {len(source):,} now; "
-            "remove the folder `read` from the workdir"
-        )
-    return RelabelledSource(source, labels)
+    return RelabelledSource(open_images(replace(spec, labelled=False), charset), labels)
 
 
 def _render(spec: SourceSpec, charset: Charset | None, frames: int | None = None) -> RenderedWords:

@@ -137,6 +137,10 @@ class FileList:
     def _read(self, i: int) -> bytes | None:
         raise NotImplementedError
 
+    def keys(self) -> Iterator[str]:
+        """Every key in order; images are not read."""
+        return iter(self._keys)
+
     def labels(self) -> Iterator[str | None]:
         """Every label in order."""
         return iter(self._labels) if self._labels else (None for _ in self._keys)

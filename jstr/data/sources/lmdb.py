@@ -105,6 +105,10 @@ class LmdbSource:
             raise self._damaged(error) from error
         return {"image": image, "label": self._text(label, number), "key": f"image-{number:09d}"}
 
+    def keys(self) -> Iterator[str]:
+        """Every key in order; images are not read."""
+        return (f"image-{number:09d}" for number in range(1, self._length + 1))
+
     def labels(self) -> Iterator[str | None]:
         """Every label in order; images are not read."""
         if not self.labelled:

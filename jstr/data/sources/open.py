@@ -4,6 +4,7 @@ A source is small and can be pickled; files are opened where they are first used
 
   len(source), source[i] -> {"image": bytes | None, "label": str | None, "key": str}
   source.labels()        -> every label in order, without reading images
+  source.keys()          -> every key in order, without reading images
   source.path            where it came from
   source.notes           remarks for the user: what is missing, ignored or not used
 
@@ -178,6 +179,10 @@ class ConcatSource:
         part = self.parts[which]
         sample = part[i - self._ends[which] + len(part)]
         return {**sample, "key": f"{self.names[which]}/{sample['key']}"}
+
+    def keys(self) -> Iterator[str]:
+        """Every key in order; images are not read."""
+        return (f"{name}/{key}" for name, part in zip(self.names, self.parts, strict=True) for key in part.keys())
 
     def labels(self) -> Iterator[str | None]:
         """Every label in order."""

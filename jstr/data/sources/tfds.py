@@ -87,6 +87,10 @@ class TfdsSource:
         label = self._text(example[self._label]) if self._label else None
         return {"image": image or None, "label": label, "key": f"{self.split}/{i}"}
 
+    def keys(self) -> Iterator[str]:
+        """Every key in order; images are not read."""
+        return (f"{self.split}/{i}" for i in range(self._length))
+
     def labels(self) -> Iterator[str | None]:
         """Every label in order. Records are read whole, but images are not decoded."""
         records, _, parse = self._ready()
