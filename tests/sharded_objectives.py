@@ -13,7 +13,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 import jax
 import numpy as np
 from testing import quick_jit
-from toy import ATTENTION, FACTS, HEADED, Headed, Toy, ToyAttention, toy_views, toy_words
+from toy import ATTENTION, CTC, HEADED, Headed, Toy, ToyAttention, toy_views, toy_words
 
 from jstr.objectives import cr_str, semimtr, seqclr
 from jstr.parallel import sharding
@@ -23,7 +23,7 @@ def contrastive(joint: bool):
     batch = toy_views(8, joint)
     (rows,) = batch.values()
     rows["view0_filled"] = rows["view1_filled"] = np.linspace(0.3, 1, len(rows["view0"]), dtype=np.float32)
-    return seqclr.Method(Toy(), FACTS, joint=joint), batch
+    return seqclr.Method(Toy(), CTC, joint=joint), batch
 
 
 def consistent(model, model_config, threshold: float):
@@ -49,7 +49,7 @@ made = {
     "seqclr": lambda: contrastive(joint=False),
     "seqclr_joint": lambda: contrastive(joint=True),
     "cr_str": lambda: consistent(ToyAttention(), ATTENTION, 0.1),
-    "cr_str_ctc": lambda: consistent(Toy(), FACTS, 1e-7),
+    "cr_str_ctc": lambda: consistent(Toy(), CTC, 1e-7),
     "semimtr": lambda: (
         semimtr.Method(Headed(dropout=0.2), HEADED),
         {"mixed": toy_words(HEADED, unlabelled=8, hidden=True)["unlabelled"]},

@@ -11,13 +11,13 @@ from jstr.nn.dropout import Dropout
 from jstr.nn.images import normalise
 from jstr.nn.layers import ConvNorm
 
-FACTS = ModelConfig((8, 48), channels=1, max_length=4, num_classes=9, first_id=4, pad_id=1)  # CTC
+CTC = ModelConfig((8, 48), channels=1, max_length=4, num_classes=9, first_id=4, pad_id=1)
 
 
 class Toy(nn.Module):
     """Images [B, 8, W, 1] -> visual and frames [B, W // 4, 6], maps [B, 4, W // 4, 6], logits [B, W // 4, 9]."""
 
-    model_config: ModelConfig = FACTS
+    model_config: ModelConfig = CTC
 
     reads_text = False
     autoregressive = False
@@ -43,8 +43,8 @@ def toy_views(size: int = 8, joint: bool = False) -> dict:
     rows |= {f"{name}_filled": np.ones(size, np.float32) for name in ("view0", "view1")}
     if not joint:
         return {"unlabelled": rows}
-    tokens = np.full((size, 4), FACTS.pad_id, np.int32)
-    tokens[:, :2] = rng.integers(FACTS.first_id, FACTS.num_classes, (size, 2))
+    tokens = np.full((size, 4), CTC.pad_id, np.int32)
+    tokens[:, :2] = rng.integers(CTC.first_id, CTC.num_classes, (size, 2))
     return {"mixed": rows | {"tokens": tokens, "has_label": np.arange(size) % 2 == 0}}
 
 
@@ -106,10 +106,10 @@ class Headed(nn.Module):
         return outputs | {"heads": heads, "iterations": iterations}
 
 
-def toy_words(model_config: ModelConfig = FACTS, labelled: int = 8, unlabelled: int = 4, hidden: bool = False) -> dict:
+def toy_words(model_config: ModelConfig = CTC, labelled: int = 8, unlabelled: int = 4, hidden: bool = False) -> dict:
     """A batch of labelled words and of weak and strong views of others."""
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (n, 8, 48, 1), np.uint8) for n in (labelled, unlabelled)]
+    images = [rng.integers(0, 256, (n, 8, 48, 1), np.uint8) for n in (labelled, unlabelled)]
 
     def tokens(count):
         ids = rng.integers(model_config.first_id, model_config.num_classes, (count, 2))
@@ -119,7 +119,7 @@ def toy_words(model_config: ModelConfig = FACTS, labelled: int = 8, unlabelled: 
         words[:, 0], words[:, 3] = model_config.bos_id, model_config.eos_id
         return words
 
-    known, noise = tokens(labelled), rng.integers(0, 30, pictures[1].shape)
-    rows = {"weak": pictures[1], "strong": (0.85 * pictures[1] + noise).astype(np.uint8)}
+    known, noise = tokens(labelled), rng.integers(0, 30, images[1].shape)
+    rows = {"weak": images[1], "strong": (0.85 * images[1] + noise).astype(np.uint8)}
     rows |= {"tokens": tokens(unlabelled), "has_label": np.arange(unlabelled) % 2 == 0} if hidden else {}
-    return {"labelled": {"image": pictures[0], "tokens": known}, "unlabelled": rows}
+    return {"labelled": {"image": images[0], "tokens": known}, "unlabelled": rows}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from testing import quick_jit
-from toy import ATTENTION, FACTS, Toy, ToyAttention, toy_words
+from toy import ATTENTION, CTC, Toy, ToyAttention, toy_words
 
 from jstr.core import InputError, ModelConfig
 from jstr.nn.attention_decoder import Projection
@@ -15,14 +15,14 @@ from jstr.objectives.parts.apply_model import eval_logits, train_forward
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
 
 KEY = jax.random.PRNGKey(0)
-MODELS = {"attention": (ToyAttention(), ATTENTION), "ctc": (Toy(), FACTS)}
+MODELS = {"attention": (ToyAttention(), ATTENTION), "ctc": (Toy(), CTC)}
 
 
 def built(kind="attention", hidden=False, seed=7, **options):
     """(objective, params, model_state, teacher, batch); the teacher is not the student."""
-    model, facts = MODELS[kind]
-    objective = cr_str.Method(model, facts, hidden_labels=hidden, **options).objective()
-    batch = toy_words(facts, hidden=hidden)
+    model, model_config = MODELS[kind]
+    objective = cr_str.Method(model, model_config, hidden_labels=hidden, **options).objective()
+    batch = toy_words(model_config, hidden=hidden)
     init = quick_jit(objective.init)
     return objective, *init(KEY, batch), init(jax.random.PRNGKey(seed), batch), batch
 
@@ -93,9 +93,9 @@ CORAL_GRADIENTS = {
 def test_loss_and_gradient_are_those_of_the_published_code(divergence):
     """Its KLDivLoss, CrossEntropyLoss and coral_loss on the same numbers. Gradients: sum of sizes, and a product."""
     params, teacher, batch = played()
-    facts, model = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3), Played()
+    model_config, model = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3), Played()
     variant = {"labels": "hard", "confidence": "minimum"} if divergence == "ce" else {}
-    objective = cr_str.Method(model, facts, divergence=divergence, **variant).objective()
+    objective = cr_str.Method(model, model_config, divergence=divergence, **variant).objective()
     metrics = objective.loss(params, {}, teacher, batch, KEY, 0)[1][1]
     np.testing.assert_array_equal(
         model.tokens,
@@ -121,8 +121,8 @@ def test_loss_and_gradient_are_those_of_the_published_code(divergence):
 
 def test_a_word_that_is_left_out_is_as_good_as_deleted():
     """Word 1, which the teacher is not sure of: value and gradient, but for the share of words that are kept."""
-    facts = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3)
-    objective = cr_str.Method(Played(), facts, coral_weight=0.0, cons_weight=2.0).objective()
+    model_config = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3)
+    objective = cr_str.Method(Played(), model_config, coral_weight=0.0, cons_weight=2.0).objective()
     params, teacher, batch = played()
 
     def consistency_of(student, teacher):
@@ -141,7 +141,7 @@ def test_a_word_that_is_left_out_is_as_good_as_deleted():
 def test_classic_coral_of_the_characters_that_count():
     """By NumPy: covariances over the characters before the end, of words whose product reaches 0.6 and 0.5."""
     params, teacher, batch = played()
-    facts, covariances = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3), []
+    model_config, covariances = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3), []
     for name, threshold in (("known", 0.6), ("student", 0.5)):
         characters = []
         for logits, glimpses in zip(params["model"][name], params["model"][f"{name}_glimpses"], strict=True):
@@ -151,7 +151,7 @@ def test_classic_coral_of_the_characters_that_count():
                 characters += list(glimpses[:end])
         assert 2 < len(characters) < 24
         covariances.append(np.cov(np.array(characters, np.float64).T))
-    objective = cr_str.Method(Played(), facts, coral_normalise=True).objective()
+    objective = cr_str.Method(Played(), model_config, coral_normalise=True).objective()
     metrics = objective.loss(params, {}, teacher, batch, KEY, 0)[1][1]
     distance = np.square(covariances[0] - covariances[1]).sum() / (4 * 4**2)
     assert float(mean(metrics["coral"])) == pytest.approx(distance, rel=1e-4)
@@ -187,8 +187,8 @@ def test_a_batch_without_a_confident_word(kind, labels):
 def test_no_coral_where_the_teacher_is_sure_of_nothing():
     """However sure the student is of the strong views."""
     params, teacher, batch = played()
-    facts = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3)
-    objective = cr_str.Method(Played(), facts).objective()
+    model_config = ModelConfig((1, 1), 1, 4, 9, first_id=5, pad_id=0, bos_id=2, eos_id=3)
+    objective = cr_str.Method(Played(), model_config).objective()
     sure, unsure = (
         objective.loss(params, {}, t, batch, KEY, 0)[1][1] for t in (teacher, jax.tree.map(lambda x: 0.01 * x, teacher))
     )
@@ -205,7 +205,7 @@ def test_the_student_does_not_change_the_confidence():
 @pytest.mark.parametrize("kind", sorted(MODELS))
 def test_equal_readings_cost_nothing(kind):
     """Same weights, same view, no projection, temperature 1; in training mode the views differ by batch norm."""
-    model, facts = MODELS[kind]
+    model, model_config = MODELS[kind]
     if kind == "attention":
         model = ToyAttention(projection="none")
 
@@ -217,8 +217,8 @@ def test_equal_readings_cost_nothing(kind):
             outputs = model.apply(variables, images, tokens, train=False)
             return (outputs, {}) if train else outputs
 
-    objective = cr_str.Method(Still(), facts, temperature=1.0, threshold=0.0, coral_weight=0.0).objective()
-    batch = toy_words(facts)
+    objective = cr_str.Method(Still(), model_config, temperature=1.0, threshold=0.0, coral_weight=0.0).objective()
+    batch = toy_words(model_config)
     batch["unlabelled"]["strong"] = batch["unlabelled"]["weak"]
     params, state = quick_jit(objective.init)(KEY, batch)
     total, _, metrics, gradient, _ = value(objective, params, state, (params, state), batch)
@@ -258,15 +258,17 @@ def test_hidden_labels_are_for_people(kind):
     objective, params, state, teacher, batch = built(kind, hidden=True, threshold=0.0)
     assert objective.streams["unlabelled"] == ("weak", "strong", "tokens", "has_label")
     first = value(objective, params, state, teacher, batch)
-    facts, rows = MODELS[kind][1], dict(batch["unlabelled"])
+    model_config, rows = MODELS[kind][1], dict(batch["unlabelled"])
     variables = {"params": teacher[0]["model"], **teacher[1]}
-    read = pseudo_labels.read(MODELS[kind][0].apply(variables, rows["weak"], train=False)["logits"], facts)
-    texts = np.asarray(pseudo_labels.strings(read, facts))
-    truth = np.full_like(rows["tokens"], facts.pad_id)
-    start = int(not facts.is_ctc)
-    texts = np.where(texts >= facts.first_id, texts, facts.pad_id)[:, : truth.shape[1] - start]
+    read = pseudo_labels.read(MODELS[kind][0].apply(variables, rows["weak"], train=False)["logits"], model_config)
+    texts = np.asarray(pseudo_labels.strings(read, model_config))
+    truth = np.full_like(rows["tokens"], model_config.pad_id)
+    start = int(not model_config.is_ctc)
+    texts = np.where(texts >= model_config.first_id, texts, model_config.pad_id)[:, : truth.shape[1] - start]
     truth[:, start:] = texts
-    truth[0, start] = facts.first_id + (truth[0, start] == facts.first_id)  # word 0 is misread, the rest is right
+    truth[0, start] = model_config.first_id + (
+        truth[0, start] == model_config.first_id
+    )  # word 0 is misread, the rest is right
     rows |= {"tokens": truth, "has_label": np.array([True, True, False, True])}
     second = value(objective, params, state, teacher, batch | {"unlabelled": rows})
     assert first[0] == second[0] == pytest.approx(without[0], rel=1e-6)
@@ -284,9 +286,9 @@ def test_what_is_shown(kind):
     arrays = jax.device_get(quick_jit(objective.show)(params, state, teacher, batch))
     assert {"teacher", "student", "confidence", "kept"} == set(arrays) and len(arrays["kept"]) == 4
     assert set(arrays["kept"]) == {bool(c >= 0.5) for c in arrays["confidence"]}
-    model, facts = MODELS[kind]
+    model, model_config = MODELS[kind]
     logits = eval_logits(model, params, state, batch["unlabelled"]["strong"])
-    student = pseudo_labels.strings(pseudo_labels.read(logits, facts), facts)
+    student = pseudo_labels.strings(pseudo_labels.read(logits, model_config), model_config)
     np.testing.assert_array_equal(arrays["student"], student)
     arrays["kept"] = np.array([True, False, True, False])
 

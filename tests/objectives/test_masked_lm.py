@@ -18,7 +18,7 @@ from jstr.text import LAYOUTS, Charset
 from jstr.training.setup import make_state
 from jstr.training.validation import Validation
 
-FACTS = ModelConfig((32, 64), 1, 5, 21, **vars(LAYOUTS["abinet"]))
+MODEL_CONFIG = ModelConfig((32, 64), 1, 5, 21, **vars(LAYOUTS["abinet"]))
 
 
 def config(tmp_path, **views):
@@ -43,7 +43,8 @@ def test_accuracies():
     logits[1, 0, [4, 5, 6, 7]], logits[1, 0, 3], logits[1, 1, 0] = 2, 1, 1  # right among five, right length
     logits[2, 0, [1, 2, 3, 5, 6]], logits[2, 1, 0] = 2, 1  # wrong
     metrics = {
-        k: (float(a), float(b)) for k, (a, b) in masked_lm.spelling_metrics(jnp.asarray(logits), targets, FACTS).items()
+        k: (float(a), float(b))
+        for k, (a, b) in masked_lm.spelling_metrics(jnp.asarray(logits), targets, MODEL_CONFIG).items()
     }
     assert metrics == {"characters": (5, 7), "words": (1, 3), "characters_top5": (6, 7), "words_top5": (2, 3)}
 
@@ -61,9 +62,12 @@ def test_a_model_learns_to_spell_and_is_watched(tmp_path):
     made, mesh = config(tmp_path), sharding.make_mesh()
     made.optimizer = common.adam(1e-2, "constant")
     model = Model(
-        FACTS := ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"])), width=1 / 16, num_layers=2, dropout=0.0
+        MODEL_CONFIG := ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"])),
+        width=1 / 16,
+        num_layers=2,
+        dropout=0.0,
     )
-    objective = masked_lm.Method(model, FACTS, input_smoothing=0.1).objective()
+    objective = masked_lm.Method(model, MODEL_CONFIG, input_smoothing=0.1).objective()
     charset = Charset.make(**made.charset)
     batches = TrainData(made, charset, objective.streams).batches(0)
     batch = next(batches)["arrays"]
@@ -87,8 +91,8 @@ def test_a_model_learns_to_spell_and_is_watched(tmp_path):
 
 
 def test_words_of_one_letter_and_none_have_finite_gradients():
-    facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
-    objective = masked_lm.Method(Model(facts, width=1 / 32, num_layers=1), facts).objective()
+    model_config = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
+    objective = masked_lm.Method(Model(model_config, width=1 / 32, num_layers=1), model_config).objective()
     tokens = jnp.array([[-1, 3, 0, -1, -1, -1, -1], [-1, 0, -1, -1, -1, -1, -1]])
     batch = {"text": {"tokens": tokens, "noised": tokens}}
     params, state = quick_jit(objective.init)(jax.random.key(0), batch)
@@ -100,11 +104,11 @@ def test_words_of_one_letter_and_none_have_finite_gradients():
 
 
 def test_refuses():
-    facts = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
+    model_config = ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"]))
     with pytest.raises(InputError, match="trains language models"):
-        masked_lm.Method(Toy(), facts).objective()
+        masked_lm.Method(Toy(), model_config).objective()
     with pytest.raises(InputError, match="input_smoothing=2"):
-        masked_lm.Method(Model(facts), facts, input_smoothing=2).objective()
+        masked_lm.Method(Model(model_config), model_config, input_smoothing=2).objective()
 
 
 class Answering:

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from scripted import STUDENT, TEACHER, scripted_step
-from toy import FACTS, Toy, toy_words
+from toy import CTC, Toy, toy_words
 
 from jstr.objectives import mean_teacher
 from jstr.objectives.parts.supervised_loss import mean
@@ -21,7 +21,7 @@ def test_ramp(step, weight):
 
 def test_labelled_words_are_compared_too_and_the_teacher_uses_its_own_batch():
     """All 12 words count alike, whatever the teacher's running statistics say."""
-    objective, words = mean_teacher.Method(Toy(), FACTS).objective(), toy_words(FACTS, labelled=8, unlabelled=4)
+    objective, words = mean_teacher.Method(Toy(), CTC).objective(), toy_words(CTC, labelled=8, unlabelled=4)
     images, others = words["labelled"]["image"], words["unlabelled"]
     batch = {
         "labelled": {"view0": images, "view1": images[::-1], "tokens": words["labelled"]["tokens"]},

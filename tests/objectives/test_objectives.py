@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scripted import METHODS, Recording
 from testing import ROOT, quick_jit
-from toy import ATTENTION, FACTS, HEADED, Headed, Toy, ToyAttention, toy_words
+from toy import ATTENTION, CTC, HEADED, Headed, Toy, ToyAttention, toy_words
 
 from jstr.core import InputError
 from jstr.nn.images import normalise
@@ -19,7 +19,7 @@ KEY = jax.random.PRNGKey(0)
 # What the recognisers of the package share with these two is the form of their outputs. CRNN and TRBA themselves run
 # in test_configs.py, each method with one of them. ABINet: its vision model takes no decoder inputs, and
 # its fusion has three outputs to compare, which is what jstr/objectives/semimtr.py does.
-RECOGNISERS = {"ctc (CRNN)": (Toy(), FACTS), "attention (TRBA)": (ToyAttention(), ATTENTION)}
+RECOGNISERS = {"ctc (CRNN)": (Toy(), CTC), "attention (TRBA)": (ToyAttention(), ATTENTION)}
 
 
 def batch_for(objective, model_config, unlabelled=4):
@@ -36,13 +36,13 @@ def batch_for(objective, model_config, unlabelled=4):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_method_with_every_recogniser(method, recogniser):
     """One step: finite, the student learns, the teacher does not."""
-    model, facts = RECOGNISERS[recogniser]
-    objective = make_objective(METHODS[method], model, facts)
-    batch = batch_for(objective, facts)
+    model, model_config = RECOGNISERS[recogniser]
+    objective = make_objective(METHODS[method], model, model_config)
+    batch = batch_for(objective, model_config)
     params, state = quick_jit(objective.init)(KEY, batch)
     teacher = jax.tree.map(lambda x: 1.5 * x, (params, state)) if objective.needs_teacher else None
     if teacher:  # untrained networks write special tokens that pseudo-labelling refuses, and hardly ever EOS
-        decoder, end = teacher[0]["model"]["decoder"], facts.eos_id or 0
+        decoder, end = teacher[0]["model"]["decoder"], model_config.eos_id or 0
         name = "classifier_bias" if "classifier_bias" in decoder else "bias"
         decoder[name] = decoder[name].at[end].add(9.0)
     assert objective.needs_teacher == (method not in ("uda", "fixmatch"))

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import FACTS, Toy, toy_views
+from toy import CTC, Toy, toy_views
 
 from jstr.core import InputError, ModelConfig
 from jstr.losses import consistency
@@ -19,7 +19,7 @@ TEACHER = np.array([[[3, 0, 0], [0, 2, 0], [2.5, 0, 0]], [[0, 0, 1], [1.5, 0, 0.
 STUDENT = np.array([[[1, 0.5, 0], [0.2, 1, 0.3], [1, 0, 0]], [[0, 0.3, 0.6], [0.9, 0, 0.1], [0, 0, 0]]])
 TOKENS = np.array([[-1, 1, 0, -1], [-1, 2, 1, 0]])  # BOS, characters, EOS, padding
 WEAK, STRONG = np.full((2, 4, 4, 1), -1.0, np.float32), np.ones((2, 4, 4, 1), np.float32)
-FACTS_CTC = ModelConfig((32, 32), 1, 3, 8, first_id=1, pad_id=0)
+CTC_WIDE = ModelConfig((32, 32), 1, 3, 8, first_id=1, pad_id=0)
 HEADS = {"vision": 1, "language": 3, "fusion": 3}
 
 
@@ -165,7 +165,7 @@ def test_moving_average_teaches():
 def test_ctc_recogniser_with_one_modality():
     rows = toy_views(joint=True)["mixed"]
     rows = {"weak": rows["view0"], "strong": rows["view1"], "tokens": rows["tokens"], "has_label": rows["has_label"]}
-    objective = semimtr.Method(Toy(), FACTS).objective()
+    objective = semimtr.Method(Toy(), CTC).objective()
     params, state = objective.init(jax.random.key(0), {"mixed": rows})
     (loss, (after, metrics)), grads = jax.jit(jax.value_and_grad(objective.loss, has_aux=True))(
         params, state, None, {"mixed": rows}, jax.random.key(1), 0
@@ -191,9 +191,9 @@ def test_autoregressive_recogniser_reads_first():
     for context in inputs[1:]:
         assert context.tolist() == [[-1, 1, 0, -1], [-1, 2, 0, -1]]
     np.testing.assert_allclose(loss, run(Fixed(heads=()), has_label=(True, False))[0], rtol=1e-6)
-    facts = ModelConfig((32, 32), 1, 3, 8, first_id=5, pad_id=0, bos_id=2, eos_id=3)
-    assert FourStage(facts, prediction="attention").autoregressive
-    assert not FourStage(FACTS_CTC).autoregressive
+    model_config = ModelConfig((32, 32), 1, 3, 8, first_id=5, pad_id=0, bos_id=2, eos_id=3)
+    assert FourStage(model_config, prediction="attention").autoregressive
+    assert not FourStage(CTC_WIDE).autoregressive
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from testing import contrastive_config, quick_jit, tiny_config
-from toy import FACTS, HEADED, Headed, Toy, toy_views
+from toy import CTC, HEADED, Headed, Toy, toy_views
 
 from jstr.checkpoints import checkpoint
 from jstr.core import InputError
@@ -23,7 +23,7 @@ KEY = jax.random.PRNGKey(0)
 
 def built(images=8, **options):
     """(objective, params, model_state, batch) of seqclr on the toy recogniser."""
-    objective = seqclr.Method(Toy(), FACTS, **options).objective()
+    objective = seqclr.Method(Toy(), CTC, **options).objective()
     batch = toy_views(images, options.get("joint", False))
     return objective, *quick_jit(objective.init)(KEY, batch), batch
 
@@ -96,7 +96,7 @@ def test_centred_instances_are_other_instances():
 
 def test_padding_of_maps():
     """Where padding fills the right half, each row has its left half."""
-    method = seqclr.Method(Toy(), FACTS, features="maps", size=4)
+    method = seqclr.Method(Toy(), CTC, features="maps", size=4)
     maps = np.random.default_rng(0).normal(size=(2, 4, 12, 6)).astype(np.float32)
     found, counts = method.instances({}, {"maps": jnp.asarray(maps)}, jnp.array([0.5, 1.0]))
     assert counts.all()
@@ -137,8 +137,8 @@ def test_maps_are_taken_row_by_row():
 def test_identical_images_and_single_ones_stay_finite(mapping, images):
     objective, params, state, batch = built(images, mapping=mapping)
     rows = batch["unlabelled"]
-    for picture in (0, 128):
-        rows["view0"] = rows["view1"] = np.full_like(rows["view0"], picture)
+    for level in (0, 128):
+        rows["view0"] = rows["view1"] = np.full_like(rows["view0"], level)
         rows["view0_filled"] = rows["view1_filled"] = np.full(images, 0.01, np.float32)
         loss, _, metrics, gradient = value(objective, params, state, batch)
         assert np.isfinite(loss) and all(map(np.isfinite, metrics.values()))
@@ -172,7 +172,7 @@ def test_joint_form():
     assert moving(gradient["model"]["decoder"])
     assert {"contrast", "supervised", "unalignable"} <= set(metrics)
     assert total == pytest.approx(metrics["contrast"] + 2 * metrics["supervised"], rel=1e-5)
-    weighted = seqclr.Method(Toy(), FACTS, joint=True, contrast_weight=0.5).objective()
+    weighted = seqclr.Method(Toy(), CTC, joint=True, contrast_weight=0.5).objective()
     assert value(weighted, params, state, batch)[0] == pytest.approx(total - metrics["contrast"] / 2, rel=1e-5)
     rows["tokens"] = np.where(rows["has_label"][:, None], rows["tokens"], 7)  # what stands there must not matter
     assert value(objective, params, state, batch)[0] == pytest.approx(total, rel=1e-6)

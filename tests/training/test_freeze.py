@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from testing import quick_jit
-from toy import FACTS, Toy, toy_views
+from toy import CTC, Toy, toy_views
 
 from jstr.objectives import supervised
 from jstr.objectives.parts.supervised_loss import supervised_metrics
@@ -25,7 +25,7 @@ def moving(tree) -> bool:
 
 
 def test_frozen_parts_neither_learn_nor_use_batch_statistics():
-    objective = supervised.Method(Toy(), FACTS).objective()
+    objective = supervised.Method(Toy(), CTC).objective()
     rows = toy_views(joint=True)["mixed"]
     batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
     params, state = quick_jit(objective.init)(KEY, batch)
@@ -38,7 +38,7 @@ def test_frozen_parts_neither_learn_nor_use_batch_statistics():
     jax.tree.map(np.testing.assert_array_equal, after, state)
     variables = {"params": params["model"], **state}
     logits = Toy().apply(variables, rows["view0"], train=False)["logits"]
-    still = supervised_metrics(logits, rows["tokens"], FACTS)["loss"]
+    still = supervised_metrics(logits, rows["tokens"], CTC)["loss"]
     assert loss == pytest.approx(float(still[0] / still[1]), rel=1e-5)
     moved = value(freeze(objective, ("model/decoder",)), params, state, batch)
     assert moved[0] != pytest.approx(loss, rel=1e-3) and not moving(moved[2]["model"]["decoder"])

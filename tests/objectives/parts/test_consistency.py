@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scripted import METHODS, STUDENT, TEACHER, scripted_step
-from toy import FACTS, Toy
+from toy import CTC, Toy
 
 from jstr.core import InputError
 from jstr.objectives import make_objective
@@ -51,8 +51,8 @@ def test_each_character_may_be_gated_by_itself(threshold, counted):
 
 def test_characters_of_a_ctc_string_are_not_gated():
     with pytest.raises(InputError, match="per_character: CTC learns whole strings"):
-        make_objective(METHODS["fixmatch"] | dict(per_character=True), Toy(), FACTS)
-    make_objective(METHODS["uda"] | dict(per_character=True), Toy(), FACTS)
+        make_objective(METHODS["fixmatch"] | dict(per_character=True), Toy(), CTC)
+    make_objective(METHODS["uda"] | dict(per_character=True), Toy(), CTC)
 
 
 def test_decoder_inputs_of_every_forward_pass():
@@ -73,6 +73,6 @@ def test_decoder_inputs_of_every_forward_pass():
 
 def test_no_option_of_another_method():
     with pytest.raises(InputError, match="uda has no coral_weight .*; it takes temperature"):
-        make_objective(METHODS["uda"] | dict(coral_weight=1.0), Toy(), FACTS)
+        make_objective(METHODS["uda"] | dict(coral_weight=1.0), Toy(), CTC)
     with pytest.raises(InputError, match="config.objective.context='mine': choose one of shared, own"):
-        make_objective(METHODS["uda"] | dict(context="mine"), Toy(), FACTS)
+        make_objective(METHODS["uda"] | dict(context="mine"), Toy(), CTC)

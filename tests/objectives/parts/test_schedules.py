@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scripted import METHODS, SCRIPTED, STUDENT, scripted_step
-from toy import FACTS, Toy
+from toy import CTC, Toy
 
 from jstr.core import InputError, ModelConfig
 from jstr.objectives import make_objective
@@ -42,11 +42,11 @@ def test_annealing_with_ctc_leaves_rows_out():
     for row, p in ((0, 0.9), (1, 0.3)):
         logits[row] = np.log((1 - p) / 8)
         logits[row, [0, 1, 2], [3, 4, 4]] = np.log(p)
-    facts = ModelConfig((1, 1), 1, 3, 9, first_id=1, pad_id=0)
-    rows = annealed_rows(logits, tokens, 5, "linear", 10, facts)
+    model_config = ModelConfig((1, 1), 1, 3, 9, first_id=1, pad_id=0)
+    rows = annealed_rows(logits, tokens, 5, "linear", 10, model_config)
     assert np.asarray(rows).tolist() == [False, True, True, True]
-    found = supervised_metrics(jnp.asarray(logits), jnp.asarray(tokens), facts, rows)
-    rest = supervised_metrics(jnp.asarray(logits[1:]), jnp.asarray(tokens[1:]), facts)
+    found = supervised_metrics(jnp.asarray(logits), jnp.asarray(tokens), model_config, rows)
+    rest = supervised_metrics(jnp.asarray(logits[1:]), jnp.asarray(tokens[1:]), model_config)
     assert float(mean(found["loss"])) == pytest.approx(float(mean(rest["loss"])), rel=1e-5)
     assert float(mean(found["unalignable"])) == pytest.approx(1 / 3)
 
@@ -54,4 +54,4 @@ def test_annealing_with_ctc_leaves_rows_out():
 @pytest.mark.parametrize("options", [dict(annealing="cos"), dict(annealing="log")])
 def test_annealing_that_cannot_be(options):
     with pytest.raises(InputError, match="config.objective.annealing"):
-        make_objective(METHODS["uda"] | options, Toy(), FACTS)
+        make_objective(METHODS["uda"] | options, Toy(), CTC)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import ATTENTION, FACTS
+from toy import ATTENTION, CTC
 
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics, supervised_outputs
 
@@ -18,7 +18,7 @@ def logits_and_tokens(model_config):
     return logits, np.array([[2, 5, 6, 3], [2, 7, 3, 0], [2, 3, 0, 0], [2, 8, 9, 3]], np.int32)
 
 
-@pytest.mark.parametrize("model_config", [ATTENTION, FACTS], ids=["attention", "ctc"])
+@pytest.mark.parametrize("model_config", [ATTENTION, CTC], ids=["attention", "ctc"])
 def test_rows_without_a_label_are_as_good_as_deleted(model_config):
     logits, tokens = logits_and_tokens(model_config)
     found = supervised_metrics(jnp.asarray(logits), jnp.asarray(tokens), model_config, jnp.asarray(HAS_LABEL))
