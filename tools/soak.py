@@ -200,7 +200,9 @@ def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
         "memory_growth_mib": round(growth(whole["memory"]), 1),
         "shared_memory_left": len(shared_memory() - before),
     }
-    good = all(found[name] for name in ("finished", "metrics_equal", "weights_equal"))
+    good = (
+        all(found[name] for name in ("finished", "metrics_equal", "weights_equal")) and not found["shared_memory_left"]
+    )
     return found | {"good": good and all(k["good"] for k in killed) and found["memory_growth_mib"] < GROWTH_MIB}
 
 

@@ -8,6 +8,7 @@ one number, and a run may resume with another number of workers or processes.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -148,6 +149,9 @@ class TrainData:
             if not flags.FLAGS.is_parsed():  # Grain's worker processes read flags, also in programs that have none
                 flags.FLAGS.mark_as_parsed()
             dataset = zipped.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
+            # Through pipes: shared memory is 64 MB in many containers, and a killed run leaves it behind.
+            pipes = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+            dataset = grain.experimental.WithOptionsIterDataset(dataset, pipes)
             options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=4)
             dataset = dataset.mp_prefetch(options, worker_processes.begin)
         else:

@@ -11,7 +11,6 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import re
-import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from multiprocessing import resource_tracker
 from jstr.messages import InputError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SHARED_MEMORY = "/dev/shm"
 
 
 @contextlib.contextmanager
@@ -58,13 +56,6 @@ def explain(error: RuntimeError) -> InputError | None:
     if not found:
         return None
     number = -int(found[1])
-    if number == signal.SIGBUS:
-        size, _, free = (x / 2**20 for x in shutil.disk_usage(SHARED_MEMORY))
-        return InputError(
-            f"no room in {SHARED_MEMORY} ({size:,.0f} MiB, {free:,.0f} free), through which the workers of "
-            "config.num_workers hand over batches; give the container more (docker run --shm-size=2g), or use fewer: "
-            "--config.num_workers=0 needs none"
-        )
     names = {int(s): s.name for s in signal.Signals}
     name = names.get(number, f"exit code {-number}")
     reason = ", often for lack of memory" if number == signal.SIGKILL else ""

@@ -73,7 +73,6 @@ def _runs(pid: int) -> bool:
 @pytest.mark.parametrize(
     "code, says",
     [
-        (-signal.SIGBUS, r"no room in /dev/shm \([\d,]+ MiB, [\d,]+ free\).*--shm-size=2g.*--config.num_workers=0"),
         (-signal.SIGKILL, "ended by SIGKILL, often for lack of memory; use fewer"),
         (1, "ended by exit code 1; use fewer"),
     ],
