@@ -82,5 +82,8 @@ def _lines(path: str | os.PathLike | None) -> Iterator[tuple[int, str]]:
                 number += part.endswith("\n")
             if rest:
                 yield number, rest
+    except FileNotFoundError as error:
+        names = ", ".join(sorted(p.name.split(".")[0] for p in WORDS.glob("*.txt*") if "LICENSE" not in p.name))
+        raise InputError(f"words: there is no file {file}; give a file of words, or one of {names}") from error
     except (OSError, UnicodeDecodeError, lzma.LZMAError, zlib.error, EOFError) as error:
         raise InputError(f"words {file} cannot be read: {error}") from error

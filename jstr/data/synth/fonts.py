@@ -16,7 +16,7 @@ from PIL import ImageFont, features
 from jstr.core import InputError
 
 BUNDLED = Path(__file__).parents[1] / "fonts"
-NAMED = {"bundled": BUNDLED, "korean": BUNDLED.parent / "fonts_korean"}
+NAMED = {"bundled": BUNDLED} | {p.name.removeprefix("fonts_"): p for p in sorted(BUNDLED.parent.glob("fonts_*"))}
 SUFFIXES = (".ttf", ".otf", ".ttc")
 LATIN = str(BUNDLED / "Arimo-Regular.ttf")  # draws texts that no font covers, as code points
 # Scripts, handwriting, blackletter, stencils and the like among the bundled fonts: rarer on signs than the others.
@@ -37,7 +37,7 @@ _NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it draw
 def font_files(fonts: str | os.PathLike | Sequence[str | os.PathLike] | None) -> list[str]:
     """Font files of a folder, of several folders or files, or the bundled ones.
 
-    "bundled" names the folder `fonts` beside this file, any other NAME a folder `fonts_NAME` there, if it exists.
+    "bundled" names the folder jstr/data/fonts, any other NAME the folder jstr/data/fonts_NAME, if it exists.
 
     Raises:
       InputError: a folder without fonts, or a path that is not there.
@@ -47,21 +47,15 @@ def font_files(fonts: str | os.PathLike | Sequence[str | os.PathLike] | None) ->
     if not isinstance(entries, Sequence) or not all(isinstance(e, (str, os.PathLike)) for e in entries):
         raise InputError(f"fonts: {fonts!r} is not a folder, a file or a list of them")
     for entry in entries:
-        named = BUNDLED.with_name(f"fonts_{entry}") if str(entry).isidentifier() else BUNDLED
-        folder = (
-            BUNDLED
-            if entry == "bundled"
-            else named
-            if named != BUNDLED and named.is_dir()
-            else Path(entry).expanduser()
-        )
+        folder = NAMED.get(str(entry)) or Path(entry).expanduser()
         if folder.is_file():
             paths.append(str(folder))
             continue
         found = sorted(str(p) for p in folder.rglob("*") if _is_font(p))
         if not found:
             missing = "holds no font file" if folder.is_dir() else "does not exist"
-            raise InputError(f"fonts: {folder} {missing} ({', '.join(SUFFIXES)}); give a folder of fonts")
+            wanted = f"give a folder of fonts, or one of {', '.join(NAMED)}"
+            raise InputError(f"fonts: {folder} {missing} ({', '.join(SUFFIXES)}); {wanted}")
         paths += found
     return paths
 
@@ -219,7 +213,7 @@ def label_faces(texts: Sequence[str], fonts: Sequence[str] = (), size: int = 14)
 
     fonts: files, tried first; the bundled ones follow. A text that no single font covers becomes its code points.
     """
-    named = sorted(str(p) for p in BUNDLED.parent.glob("fonts_*/*") if p.suffix in SUFFIXES)
+    named = [path for name in NAMED if name != "bundled" for path in font_files(name)]
     paths = list(dict.fromkeys([*fonts, LATIN, *named]))
     wanted = sorted({c for text in texts for c in text if not c.isspace() and (_simple(c) or features.check("raqm"))})
     known = Fonts(paths, "".join(wanted), case_sensitive=False)

@@ -66,7 +66,7 @@ def test_words_that_do_not_fit_are_counted_and_named(tmp_path):
         source(tmp_path, "xyz")
     with pytest.raises(InputError, match="line 2: 'often' is not the logarithm"):
         source(tmp_path, "bad\t1\ndad\toften\n")
-    with pytest.raises(InputError, match="words .*none.txt cannot be read"):
+    with pytest.raises(InputError, match="there is no file .*none.txt"):
         TextWords("w", CHARSET, str(tmp_path / "none.txt"))
 
 

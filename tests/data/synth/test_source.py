@@ -95,7 +95,11 @@ def test_bad_input_is_one_clear_line(tmp_path):
         (dict(fonts=["bundled", 5]), "not a folder, a file or a list"),
         (dict(fonts=tmp_path / "broken"), "broken.ttf cannot be read"),
         (dict(words=["слово"]), "none of the given words fits"),
-        (dict(words=tmp_path / "absent.txt"), "cannot be read"),
+        (
+            dict(words=tmp_path / "absent.txt"),
+            "there is no file .*absent.txt; give a file of words, or one of english, korean",
+        ),
+        (dict(fonts="koreen"), "koreen does not exist .*; give a folder of fonts, or one of bundled, korean"),
         (dict(words=tmp_path / "bad.txt"), "line 1"),
         (dict(words=tmp_path / "infinite.txt"), "line 2: 'inf' is not the logarithm"),
         (dict(characters="abc가"), "has '가'"),
