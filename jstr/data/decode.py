@@ -11,6 +11,7 @@ import io
 import os
 import stat
 import struct
+import warnings
 from typing import Any
 
 import cv2
@@ -19,11 +20,13 @@ from PIL import Image, ImageOps
 
 from jstr.core import InputError
 
-MAX_PIXELS = 100_000_000  # decoded, they take 300 MB
+MAX_PIXELS = 2**26  # decoded, they take 200 MB, and up to 1 GB on the way
 _MAX_BYTES = 1 << 28  # of a file
 _ORIENTATION = 0x0112  # EXIF
+_STRIPE = 64  # rows that are computed at a time, for memory
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV and Pillow have it
 
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # on files that are damaged a little
 cv2.setNumThreads(0)  # the pipeline runs many decoders side by side; threads inside each would only fight
 cv2.utils.logging.setLogLevel(0)  # a broken image is counted and named by the pipeline, not printed by the decoder
 
@@ -68,7 +71,8 @@ def from_pil(image: Image.Image, channels: int) -> np.ndarray:
     if image.mode in ("LAB", "La"):  # which Pillow does not turn into everything
         image = image.convert("RGB" if image.mode == "LAB" else "LA")
     if image.has_transparency_data:
-        return _to_channels(_compose(np.asarray(image.convert("RGBA"))), channels)
+        rgba = np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
+        return _to_channels(_compose(rgba), channels)
     pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels[..., None] if channels == 1 else pixels
 
@@ -135,12 +139,17 @@ def _compose(rgba: np.ndarray) -> np.ndarray:
 
     An image that is transparent everywhere is taken without its transparency.
     """
-    rgb, alpha = rgba[..., :3], rgba[..., 3:].astype(np.float32) / 255
-    if alpha.all() and alpha.min() == 1 or not alpha.any():
+    rgb, alpha = rgba[..., :3], rgba[..., 3]
+    if alpha.min() == 255 or not alpha.any():
         return np.ascontiguousarray(rgb)
-    ink = float((rgb @ _GREY * alpha[..., 0]).sum() / alpha.sum())
-    ground = 255.0 if ink < 127.5 else 0.0
-    return np.round(rgb * alpha + ground * (1 - alpha)).astype(np.uint8)
+    stripes = [slice(row, row + _STRIPE) for row in range(0, len(rgba), _STRIPE)]
+    weighted = sum(float((rgb[rows] @ _GREY * alpha[rows]).sum(dtype=np.float64)) for rows in stripes)
+    ground = 255.0 if weighted / float(alpha.sum(dtype=np.float64)) < 127.5 else 0.0
+    out = np.empty(rgb.shape, np.uint8)
+    for rows in stripes:
+        share = alpha[rows, :, None].astype(np.float32) / 255
+        out[rows] = np.round(rgb[rows] * share + ground * (1 - share))
+    return out
 
 
 def _cut_off(data: bytes) -> bool:

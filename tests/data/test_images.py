@@ -133,6 +133,8 @@ def test_transparent_images_lie_on_a_ground_that_differs_from_their_ink(spec, in
     for form in [*images, tmp_path / "a.png", str(tmp_path / "a.png")]:
         pixels = spec.open(form)
         assert np.abs(pixels[ink].astype(int) - ink_level).max() <= 1 and (pixels[~ink] == ground).all()
+    tall = np.tile(rgba, (4, 1, 1))  # more rows than are computed at a time
+    np.testing.assert_array_equal(spec.open(tall), np.tile(spec.open(rgba), (4, 1, 1)))
     opaque = np.dstack([colour, np.full_like(colour[..., :1], 255)])
     np.testing.assert_array_equal(spec.open(opaque), spec.open(colour))
     colour, _ = word()

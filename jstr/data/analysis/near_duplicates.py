@@ -11,6 +11,7 @@ import numpy as np
 
 from jstr.data.analysis.fingerprints import DIFFERENCE, LIKE, candidates, copies, similarity, small
 from jstr.data.images import ImageSpec
+from jstr.text import escape
 
 _EXAMPLES = 10  # of two sets, in the text
 _COLOUR = ImageSpec((32, 100), 3)
@@ -95,7 +96,7 @@ class NearDuplicates:
                 f"{kinds['other_label']:18,}{'' if a == b else '  <- in both sets'}"
             )
             for pair in self.pairs(_EXAMPLES, (a, b)):
-                ends = [f"{key} {label!r}" for key, label in zip(pair.keys, pair.labels, strict=True)]
+                ends = [f"{escape(key)} {label!r}" for key, label in zip(pair.keys, pair.labels, strict=True)]
                 lines.append(f"    {pair.kind}: {' and '.join(ends)}{'  <- labels differ' if pair.other_label else ''}")
         if self.unseen:
             lines.append(f"  {self.unseen:,} more pairs of similar images were not compared (see --compare)")

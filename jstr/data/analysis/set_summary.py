@@ -21,7 +21,7 @@ from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import is_suspicious, label_notes
 from jstr.data.sources.open import Source, open_source
 from jstr.messages import first_few
-from jstr.text import Charset, LabelReport
+from jstr.text import Charset, LabelReport, escape
 
 COLOUR = ImageSpec((32, 100), 3)
 _CHUNK = 128
@@ -166,7 +166,7 @@ def warnings_of(report: SetSummary) -> list[str]:
     ):
         places = np.flatnonzero(which)
         if len(places):
-            keys = first_few([report.source[int(i)]["key"] for i in places[:3]])
+            keys = first_few([escape(report.source[int(i)]["key"]) for i in places[:3]])
             found.append(f"{len(places):,} images are {what} ({keys}{', ...' if len(places) > 3 else ''})")
     return found
 
@@ -227,7 +227,7 @@ def _sizes(report: SetSummary) -> dict[str, list[float]]:
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return ", ".join(map(escape, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _wrap(head: str, items: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from jstr.core import InputError
 from jstr.data.decode import read_regular_file
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, parse_labels
-from jstr.data.sources.label_notes import conflicts, held_out_notes, is_suspicious, label_notes
+from jstr.data.sources.label_notes import conflicts, few_names, held_out_notes, is_suspicious, label_notes
 from jstr.messages import first_few
 
 # What decode_file can decode, and people have. Other files are read where they are named one by one.
@@ -62,15 +62,14 @@ def _cannot_list(error: OSError, root: str, left_out: Callable[[str, str], None]
 
 
 def _leads_back(root: str, folder: str, name: str) -> bool:
-    """Whether `name` links to a folder between `root` and itself: following it would never end."""
-    link = os.path.join(folder, name)
-    if not os.path.islink(link):
+    """Whether `name` is, through links, a folder between `root` and itself: following it would never end."""
+    way = [root]
+    for part in os.path.relpath(os.path.join(folder, name), root).split(os.sep):
+        way.append(os.path.join(way[-1], part))
+    if not any(map(os.path.islink, way[1:])):
         return False
-    way = [os.path.realpath(root)]
-    for part in os.path.relpath(folder, root).split(os.sep):
-        root = os.path.join(root, part)
-        way.append(os.path.realpath(root))
-    return os.path.realpath(link) in way
+    *above, last = map(os.path.realpath, way)
+    return last in above
 
 
 class FileList:
@@ -92,12 +91,10 @@ class FileList:
         if self.labelled:
             unreadable = [file for file, label in pairs if label is None]
             if unreadable:
-                self.notes.append(
-                    f"{name}: {len(unreadable):,} words are marked unreadable: {first_few(unreadable, 3)}"
-                )
+                self.notes.append(f"{name}: {len(unreadable):,} words are marked unreadable: {few_names(unreadable)}")
             suspicious = Counter(label for _, label in pairs if is_suspicious(label))
             self.notes += [f"{name}: {note}" for note in label_notes(suspicious, len(pairs))]
-            self.notes += conflicts(((posixpath.normpath(file), label) for file, label in pairs), name)
+            self.notes += conflicts(((_plain(file), label) for file, label in pairs), name)
 
     def _set_images(self, images: list[str]) -> None:
         if not images:
@@ -118,13 +115,13 @@ class FileList:
             )
         if missing:
             what = "files that it names do not exist"
-            self.notes.append(f"{name}: {len(missing):,} {what}: {first_few([m[:80] for m in missing], 3)}")
+            self.notes.append(f"{name}: {len(missing):,} {what}: {few_names(missing)}")
         found = set(places)
         self.notes += held_out_notes(self.path, {posixpath.dirname(place) or "." for place in found if place})
         unused = [image for image in images if image not in found]
         if unused:
             what = f"{len(unused):,} images have no line in {name} and are not used"
-            self.notes.append(f"{self.path}: {what}: {first_few(unused, 3)}")
+            self.notes.append(f"{self.path}: {what}: {few_names(unused)}")
         return places
 
     def __len__(self) -> int:
@@ -147,6 +144,11 @@ class FileList:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r}, samples={len(self)}, labelled={self.labelled})"
+
+
+def _plain(file: str) -> str:
+    """The normal form of a name; the same string where it is that already, for memory."""
+    return posixpath.normpath(file) if "./" in file or "//" in file else file
 
 
 def choose_label_file(
@@ -199,7 +201,7 @@ class FolderSource(FileList):
             if others:
                 self.notes.append(f"{path}: {len(others):,} files are not images by their suffix: {by_suffix(others)}")
             for why, names in left_out.items():
-                self.notes.append(f"{path}: left out, {why}: {first_few(names, 3)}")
+                self.notes.append(f"{path}: left out, {why}: {few_names(names)}")
             self._set_images(images)
             self.notes += held_out_notes(path, {os.path.dirname(image) or "." for image in images})
             self._places: list[str | None] = list(images)
@@ -227,10 +229,10 @@ class FolderSource(FileList):
     def _note_other_sources(self, files: Sequence[str], name: str | None) -> None:
         stores = [f for f in files if os.path.basename(f) == "data.mdb"]
         if stores:
-            self.notes.append(f"{self.path}: {len(stores):,} LMDBs below are not read: {first_few(stores, 3)}")
+            self.notes.append(f"{self.path}: {len(stores):,} LMDBs below are not read: {few_names(stores)}")
         deeper = [f for f in files if os.path.dirname(f) and os.path.basename(f) in LABEL_FILES and f != name]
         if deeper and name is not None:
-            self.notes.append(f"{self.path}: {len(deeper):,} label files below are not read: {first_few(deeper, 3)}")
+            self.notes.append(f"{self.path}: {len(deeper):,} label files below are not read: {few_names(deeper)}")
 
     def _read(self, i: int) -> bytes | None:
         place = self._places[i]

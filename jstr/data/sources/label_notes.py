@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from jstr.messages import first_few
+from jstr.text import escape
 
 UNREADABLE = frozenset(["###", "don't care", "dont care", "do not care", "don’t care"])
 # Labels that may be words but often stand for none; they are kept, and counted in a note where they are frequent.
@@ -40,7 +41,9 @@ def held_out_notes(path: str, folders: Iterable[str]) -> list[str]:
     held_out = [name for name in names if _HELD_OUT.search(name.lower())]
     if not held_out or len(held_out) == len(names):
         return []
-    return [f"{path}: WARNING: {_few(held_out)} by name are for validation or testing and are joined to the others"]
+    return [
+        f"{path}: WARNING: {few_names(held_out)} by name are for validation or testing and are joined to the others"
+    ]
 
 
 def conflicts(pairs: Iterable[tuple[str, str | None]], name: str) -> list[str]:
@@ -52,8 +55,11 @@ def conflicts(pairs: Iterable[tuple[str, str | None]], name: str) -> list[str]:
             different.setdefault(file, f"{file} ({first[file]!r}, {label!r})")
     if not different:
         return []
-    return [f"{name}: {len(different):,} files have several labels, all of which are used: {_few(different.values())}"]
+    return [
+        f"{name}: {len(different):,} files have several labels, all of which are used: {few_names(different.values())}"
+    ]
 
 
-def _few(items: Iterable[str]) -> str:
-    return first_few([item[:80] for item in items], 3)
+def few_names(names: Iterable[str], count: int = 3) -> str:
+    """The first of some names of files, in a form that stays on one line."""
+    return first_few([escape(name[:80]) for name in names], count)

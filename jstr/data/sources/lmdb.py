@@ -125,13 +125,10 @@ class LmdbSource:
         if label is None:
             return None
         try:
-            text = label.decode()
+            return readable(label.decode())
         except UnicodeDecodeError:
-            text = "\0"
-        if "\0" in text:
             name = f"label-{number:09d}"
             raise InputError(f"LMDB {self.path}: {name} is not UTF-8: {label[:40]!r}; write it again") from None
-        return readable(text)
 
     def _damaged(self, error: Exception) -> InputError:
         return InputError(f"LMDB {self.path} is damaged ({error}); copy or make it again")

@@ -23,7 +23,7 @@ from typing import Any
 from jstr.core import InputError
 from jstr.data.sources.files import FolderSource, by_suffix, check_index, images_in, walk
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels
-from jstr.data.sources.label_notes import held_out_notes
+from jstr.data.sources.label_notes import few_names, held_out_notes
 from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
 from jstr.data.sources.tar import TarSource
 from jstr.data.sources.tfds import TfdsSource, tfds_folders
@@ -123,13 +123,13 @@ def _beside_lmdb(path: str) -> list[str]:
     """Notes on what else lies in the folder of an LMDB and is not read."""
     files = walk(path)
     others = [f for f in _lmdbs(path, files) if f]
-    notes = [f"{path}: {len(others):,} more LMDBs below are not read: {first_few(others, 3)}"] if others else []
+    notes = [f"{path}: {len(others):,} more LMDBs below are not read: {few_names(others)}"] if others else []
     return notes + _label_files_beside(path, files)
 
 
 def _label_files_beside(path: str, files: list[str]) -> list[str]:
     texts = [f for f in files if os.path.basename(f) in LABEL_FILES]
-    return [f"{path}: {first_few(texts, 3)} beside the LMDB data.mdb is not read"] if texts else []
+    return [f"{path}: {few_names(texts)} beside the LMDB data.mdb is not read"] if texts else []
 
 
 def _nothing_found(path: str, files: list[str]) -> InputError:
@@ -197,7 +197,7 @@ def _joined(path: str, parts: list[Source], names: list[str]) -> list[str]:
     """Notes on which parts are joined, and on those that by their names are not for training."""
     if len(parts) < 2:
         return []
-    counts = first_few([f"{name} ({len(part):,})" for name, part in zip(names, parts, strict=True)], 20)
+    counts = few_names([f"{name} ({len(part):,})" for name, part in zip(names, parts, strict=True)], 20)
     notes = [f"{path}: {len(parts):,} LMDBs are joined: {counts}"]
     return notes + held_out_notes(path, names)
 

@@ -10,7 +10,7 @@ import threading
 from jstr.core import InputError
 from jstr.data.sources.files import FileList, choose_label_file, image_folders, images_in
 from jstr.data.sources.label_files import TEXT_SUFFIXES
-from jstr.messages import first_few
+from jstr.data.sources.label_notes import few_names
 
 _lock = threading.Lock()
 _MAX_LINKS = 10  # that lead from one member to another
@@ -110,9 +110,7 @@ def _index_tar(path: str, notes: list[str]) -> dict[str, tuple[int, int]]:
             links[name] = ""  # sparse files and devices: no image can be read from them
     lost = _follow_links(places, links)
     if lost:
-        notes.append(
-            f"{path}: {len(lost):,} links and special files lead to no file in the archive: {first_few(lost, 3)}"
-        )
+        notes.append(f"{path}: {len(lost):,} links and special files lead to no file in the archive: {few_names(lost)}")
     return {name: place for name, place in places.items() if not _is_hidden(name)}
 
 

@@ -66,6 +66,23 @@ def test_names_with_other_separators_links_and_absolute_paths(tmp_path):
     assert [s["image"] for s in open_source(tmp_path / "a", labelled=False)] == [image(0), None]
 
 
+def test_notes_stay_on_one_line_whatever_the_names(tmp_path):
+    write_folder(tmp_path, "0.png\ta\n", count=1)
+    for name in (b"a\nb.png", b"\xff.png", "\u2028.png".encode()):
+        with open(os.fsencode(tmp_path) + b"/" + name, "wb") as stream:
+            stream.write(image(1))
+    (note,) = open_source(tmp_path).notes
+    assert "3 images have no line" in note and len(note.splitlines()) == 1 and note.encode()
+
+
+def test_links_around_a_folder_end(tmp_path):
+    write_folder(tmp_path / "a" / "b", count=1)
+    for name, target in (("up", ".."), ("b/top", "../.."), ("b/self", ".")):
+        (tmp_path / "a" / name).symlink_to(target)
+    keys = [s["key"] for s in open_source(tmp_path / "a", labelled=False)]
+    assert keys == ["b/0.png"]
+
+
 def test_label_files_in_folders_below(tmp_path):
     write_folder(tmp_path / "train", tsv())
     write_folder(tmp_path / "test", '{"file_name": "0.png", "text": "x"}', "metadata.jsonl")
