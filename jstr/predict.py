@@ -74,7 +74,7 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
     failed = 0
     for note in named.source.notes:
         print(note, file=sys.stderr)
-    for reading in read_source(reader, named.source, heads=args.heads):
+    for reading in read_source(reader, named.source, heads=args.heads, checked=True):
         where = named.prefix + reading.key
         if reading.answer is None:
             failed += 1

@@ -55,7 +55,7 @@ def write(reader: Reader, source: Any, workdir: str) -> list[str]:
 def _read_sorted(reader: Reader, source: Any) -> tuple[list[str], list[Reading]]:
     """(keys of broken images, the other readings by confidence); only those that may be shown keep their image."""
     broken, readings, kept = [], [], []
-    for reading in read_source(reader, source):
+    for reading in read_source(reader, source, checked=True):
         if reading.answer is None:
             broken.append(reading.key)
             continue

@@ -47,15 +47,16 @@ def read_source(
     batch_size: int | None = None,
     *,
     heads: bool = False,
+    checked: bool = False,
     read: Callable[[np.ndarray], Iterable[Answer]] | None = None,
 ) -> Iterator[Reading]:
     """Every sample of a source once, in order.
 
     All batches have `batch_size` images, the last one padded with zeros, so that the model is compiled once.
-    heads: also says what each head reads, where the recogniser has several. read: another way to read a batch
-    [B, H, W, C], of which only the first answers may be used.
+    heads: also says what each head reads, where the recogniser has several. checked: see Reader.read_checked.
+    read: another way to read a batch [B, H, W, C], of which only the first answers may be used.
     """
-    read = read or (lambda images: read_batch(reader, images, heads))
+    read = read or (lambda images: read_batch(reader, images, heads, checked))
     size = min(batch_size or default_batch_size(), 1 << max(len(source) - 1, 0).bit_length())
     blank = np.zeros((*reader.spec.size, reader.spec.channels), np.uint8)
     for samples in chunks(decoded(source, reader.spec, 2 * size), size):
@@ -65,10 +66,11 @@ def read_source(
             yield sample if sample.image is None else sample._replace(answer=answer)
 
 
-def read_batch(reader: Reader, images: np.ndarray, heads: bool = False) -> list[Answer]:
+def read_batch(reader: Reader, images: np.ndarray, heads: bool = False, checked: bool = False) -> list[Answer]:
     """The answers of a reader for images uint8 [B, H, W, C]."""
     if not (heads and reader.heads):
-        return [Answer(text, float(value)) for text, value in zip(*reader.read_batch(images), strict=True)]
+        found = reader.read_checked(images) if checked else reader.read_batch(images)
+        return [Answer(text, float(value)) for text, value in zip(*found, strict=True)]
     found = reader.read_heads(images)
     rows = [{name: (texts[i], float(values[i])) for name, (texts, values) in found.items()} for i in range(len(images))]
     return [Answer(*row[reader.heads[-1]], row) for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from jstr.checkpoints import checkpoint, packed
 from jstr.core import InputError, ModelState, Params
 from jstr.data.images import ImageSpec, is_one_image
 from jstr.data.synth.fonts import label_faces
+from jstr.decoding.beam_search import BONUS
 from jstr.decoding.lm_decoder import Search, make_search
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.inference import word_copy
@@ -26,8 +28,12 @@ from jstr.messages import first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
+LANGUAGE_WEIGHT = 0.5
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
 PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs
+# Words read with a confidence between these are also tried upside down. Below, nothing is believed anyway; few words
+# that stand upright are read with less than the upper one, and nearly all that do not.
+UNSURE = (0.5, 0.999)
 T = TypeVar("T")
 Images = Iterable[Any] | str | os.PathLike | np.ndarray | Image.Image  # one image or several
 
@@ -60,6 +66,7 @@ class Reader:
         self.heads = self.model.heads
         self.has_attention = self.model.has_attention_maps
         self.variables = variables
+        self._weight = float((config.get("language_model") or {}).get("weight", LANGUAGE_WEIGHT))
         self.prior, self._search = self._make_search(**(config.get("language_model") or {}))
         self._compiled = CompiledModel(self.model)
 
@@ -91,7 +98,7 @@ class Reader:
         """
         texts, confidences = [], []
         for batch in chunks(self.pixels(images), default_batch_size()):
-            some_texts, some_confidences = self.read_batch(np.stack(batch))
+            some_texts, some_confidences = self.read_checked(np.stack(batch))
             texts += some_texts
             confidences.append(some_confidences)
         return texts, np.concatenate(confidences) if confidences else np.zeros(0, np.float32)
@@ -117,6 +124,28 @@ class Reader:
         else:
             answer = self._compiled.decode(self.variables, padded)
         return self._text(jax.device_get(answer), len(images))
+
+    def read_checked(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """The same, with less confidence in words that read better upside down. For readers with a prior over texts.
+
+        The confidence is multiplied by exp(score - score upside down) where that is below 1. A score is, as in the beam
+        search, log confidence + weight * (log P(text) + BONUS * length).
+        """
+        texts, confidences = self.read_batch(images)
+        unsure = (UNSURE[0] < confidences) & (confidences < UNSURE[1])
+        if self.prior is None or not unsure.any():
+            return texts, confidences
+        turned = np.where(unsure[:, None, None, None], images[:, ::-1, ::-1], 0)  # as many, which is compiled already
+        others, values = self.read_batch(turned)
+        for i in np.flatnonzero(unsure):
+            less = self._score(texts[i], confidences[i]) - self._score(others[i], values[i])
+            confidences[i] *= math.exp(min(0.0, less))
+        return texts, confidences
+
+    def _score(self, text: str, confidence: float) -> float:
+        if not text or confidence <= 0:
+            return -math.inf
+        return math.log(confidence) + self._weight * (self.prior.log_whole(text) + BONUS * len(text))
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""
@@ -164,7 +193,7 @@ class Reader:
             raise InputError(f"word {word[:40]!r}: give 1 to {most} characters")
 
     def _make_search(
-        self, words: str = "", weight: float = 0.5, width: int = 8
+        self, words: str = "", weight: float = LANGUAGE_WEIGHT, width: int = 8
     ) -> tuple[WordPrior | None, Search | None]:
         """(prior, search) of config.language_model, or Nones. Raises InputError."""
         if words in ("", "none"):

@@ -17,6 +17,8 @@ class FallingReader:
     def read_batch(images):
         return [f"w{i}" for i in range(len(images))], np.linspace(1, 0.5, len(images))
 
+    read_checked = read_batch
+
 
 def image_folder(folder, names):
     """Real words under other names; b"broken" where a name starts with "broken"."""
@@ -39,7 +41,9 @@ def test_broken_images_come_first_then_the_least_confident(tmp_path):
 def test_only_the_least_confident_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(predictions_file, "SHOWN", 3)
     drawn = []
-    monkeypatch.setattr(predictions_file, "word_sheet", lambda images, texts: drawn.append(texts) or images[0][..., 0])
+    monkeypatch.setattr(
+        predictions_file, "word_sheet", lambda images, texts, **_: drawn.append(texts) or images[0][..., 0]
+    )
     source = image_folder(tmp_path / "images", [f"{i}.png" for i in range(8)])
     predictions_file.write(FallingReader, source, str(tmp_path))
     rows = [line.split("\t") for line in (tmp_path / "predictions.tsv").read_text().splitlines()]
