@@ -46,7 +46,7 @@ def convert(
     size, max_length = tuple(image_size or (32, 128)), _max_length(state)
     spec = CHARACTERS if charset is None else charset
     characters = Charset.make(spec, "abinet", max_length)
-    classes = len(need(state, PARTS[name][0] + "cls.weight"))
+    classes = len(need(state, PARTS[name][0] + "cls.weight", 2))
     if classes != characters.num_classes:
         raise InputError(
             f"a charset of {len(characters.characters)} characters makes {characters.num_classes} classes, but the "
@@ -99,7 +99,7 @@ def _network(state: State) -> tuple[str, State]:
 def _fields(name: str, state: State) -> dict[str, Any]:
     """Fields of the model, read from the names and shapes of tensors."""
     first = "proj.weight" if name == "abinet_language" else "cls.weight"
-    shape = need(state, PARTS[name][0] + first).shape
+    shape = need(state, PARTS[name][0] + first, 2).shape
     fields: dict[str, Any] = {"width": shape[0 if name == "abinet_language" else 1] / 512}
     if name != "abinet_language":
         stages = (_count(state, f"{VISION}backbone.resnet.layer{n}.") for n in range(1, len(BLOCKS) + 1))
@@ -119,9 +119,10 @@ def _count(state: State, prefix: str) -> int:
 
 def _max_length(state: State) -> int:
     """Characters in the longest word, by the tensors that have a row for each position."""
-    for key in (LANGUAGE + "pos_encoder.pe", VISION + "attention.pos_encoder.pe", VISION + "attention.we.weight"):
+    codes = [(LANGUAGE + "pos_encoder.pe", 3), (VISION + "attention.pos_encoder.pe", 3)]
+    for key, rank in [*codes, (VISION + "attention.we.weight", 2)]:
         if key in state:
-            return len(state[key]) - 1
+            return len(need(state, key, rank)) - 1
     raise InputError(f"the checkpoint lacks {VISION}attention.pos_encoder.pe, which tells the longest word")
 
 
@@ -129,8 +130,12 @@ def _check_position_codes(state: State, size: tuple[int, int]) -> set[str]:
     """Names of the buffers of position codes. Raises InputError if they differ from ours or do not fit the images."""
     found = {key for key in state if key.endswith(".pe")}
     for key in sorted(found):
-        length, width = state[key].shape[0], state[key].shape[-1]
-        if not np.allclose(state[key].reshape(length, width), sinusoid(length, width), atol=1e-4):
+        length, _, width = need(state, key, 3).shape
+        if (
+            state[key].shape[1] != 1
+            or width % 2
+            or not np.allclose(state[key][:, 0], sinusoid(length, width), atol=1e-4)
+        ):
             raise InputError(f"{key} does not hold the sines and cosines of its positions")
         if key == VISION + "backbone.pos_encoder.pe" and length != size[0] * size[1] // 16:
             raise InputError(f"image_size is {size[0]}x{size[1]}, but {key} has {length} cells of 4x4 pixels")

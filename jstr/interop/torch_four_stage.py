@@ -50,7 +50,7 @@ def convert(
         raise InputError(f"this checkpoint has {fields['token_embedding']} token embeddings: use format {other!r}")
     size = _image_size(state, image_size)
     characters = _charset(state, f"{format}_{fields['prediction']}", charset, max_length)
-    channels = int(need(state, _first_convolution(fields["features"])).shape[1])
+    channels = need(state, _first_convolution(fields["features"]), 4).shape[1]
     layout = LAYOUTS[characters["layout"]]
     model = Model(ModelConfig(size, channels, max_length, _num_classes(state), **vars(layout)), **fields)
     variables = make_variables(state, leaves(fields), model, dtype, unused=(GRID + "P_hat", GRID + "inv_delta_C"))
@@ -72,20 +72,20 @@ def model_fields(state: State) -> dict[str, Any]:
         "features": features,
         "sequence": "bilstm" if bilstm else "none",
         "prediction": "attention" if attention else "ctc",
-        "output_channels": int(state[_LAST_CONVOLUTION[features]].shape[0]),
+        "output_channels": need(state, _LAST_CONVOLUTION[features], 4).shape[0],
         "projection": _projection(state),
     }
     if bilstm or attention:
         key = CELL + "rnn.weight_hh" if attention else "SequenceModeling.0.rnn.weight_hh_l0"
-        fields["hidden_size"] = int(need(state, key).shape[1])
+        fields["hidden_size"] = need(state, key, 2).shape[1]
     if tps:
-        fields["num_fiducials"] = need(state, LOCALIZATION + "localization_fc2.bias").size // 2
-        fields["localization_channels"] = int(need(state, LOCALIZATION + "conv.12.weight").shape[0])
+        fields["num_fiducials"] = need(state, LOCALIZATION + "localization_fc2.bias", 1).size // 2
+        fields["localization_channels"] = need(state, LOCALIZATION + "conv.12.weight", 4).shape[0]
     if attention:
-        embedding = state.get("Prediction.char_embeddings.weight")
-        fields["token_embedding"] = "one_hot" if embedding is None else "learned"
-        if embedding is not None and embedding.shape[1] != fields["hidden_size"]:
-            fields["embedding_size"] = int(embedding.shape[1])
+        embedding = "Prediction.char_embeddings.weight"
+        fields["token_embedding"] = "learned" if embedding in state else "one_hot"
+        if embedding in state and (size := need(state, embedding, 2).shape[1]) != fields["hidden_size"]:
+            fields["embedding_size"] = size
     return fields
 
 
@@ -109,25 +109,29 @@ def _projection(state: State) -> str:
 
 def _num_classes(state: State) -> int:
     key = "Prediction.generator.weight" if CELL + "i2h.weight" in state else "Prediction.weight"
-    return int(need(state, key).shape[0])
+    return need(state, key, 2).shape[0]
 
 
 def _image_size(state: State, wanted: tuple[int, int] | None) -> tuple[int, int]:
     """(height, width) from the spline's buffers, which must equal ours; without them, what is wanted or 32x100."""
     if GRID + "P_hat" not in state:
         return tuple(wanted or (32, 100))
-    basis = state[GRID + "P_hat"]
+    basis = need(state, GRID + "P_hat", 2)
     corner = 1.0 + basis[0, 1:3].astype(np.float64)  # half a pixel
-    width, height = (int(round(1.0 / max(x, 1e-9))) for x in corner)
+    width, height = (int(round(1.0 / max(x, 1e-9))) for x in np.resize(corner, 2))
     count = basis.shape[1] - 3
-    if height * width != len(basis) or not np.allclose(basis, pixel_basis(count, height, width), atol=1e-4):
+    if height * width != len(basis) or count < 4 or count % 2 or not _close(basis, pixel_basis(count, height, width)):
         raise InputError(f"{GRID}P_hat is not the basis of a spline with {count} points")
     inverse = state.get(GRID + "inv_delta_C")
-    if inverse is not None and not np.allclose(inverse, inverse_system(count), rtol=1e-4, atol=1e-4):
+    if inverse is not None and not _close(inverse, inverse_system(count)):
         raise InputError(f"{GRID}inv_delta_C is not the inverse system of a spline with {count} points")
     if wanted is not None and tuple(wanted) != (height, width):
         raise InputError(f"image_size is {wanted[0]}x{wanted[1]}, but the spline was made for {height}x{width}")
     return height, width
+
+
+def _close(found: np.ndarray, expected: np.ndarray) -> bool:
+    return found.shape == expected.shape and np.allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def _charset(state: State, layout: str, spec: str | None, max_length: int) -> dict[str, Any]:

@@ -40,27 +40,38 @@ def state_dict(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       InputError: something other than tensors is in it, or nothing.
     """
+    if not isinstance(checkpoint, Mapping):
+        raise InputError(f"not a state dict of tensors, but a {type(checkpoint).__name__}")
     for key in ENVELOPES:
         if isinstance(checkpoint.get(key), Mapping):
             checkpoint = checkpoint[key]
     others = [key for key, value in checkpoint.items() if not hasattr(value, "shape")]
     if others or not checkpoint:
         raise InputError(f"not a state dict of tensors: it holds {', '.join(map(repr, others[:5])) or 'nothing'}")
-    if all(key.startswith("module.") for key in checkpoint):
+    if all(str(key).startswith("module.") for key in checkpoint):
         return {key.removeprefix("module."): value for key, value in checkpoint.items()}
     return dict(checkpoint)
 
 
 def arrays_of(checkpoint: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The tensors of `state_dict` as arrays, without empty ones and the counters of batch normalisation."""
-    arrays = {key: np.asarray(value) for key, value in state_dict(checkpoint).items()}
+    """The tensors of `state_dict` as arrays, without empty ones and the counters of batch normalisation.
+
+    Raises:
+      InputError: as `state_dict`, or a tensor that does not hold real numbers.
+    """
+    arrays = {str(key): np.asarray(value) for key, value in state_dict(checkpoint).items()}
+    others = [key for key, x in arrays.items() if x.dtype.kind not in "fiub"]
+    if others:
+        raise InputError(f"the checkpoint holds tensors of other things than real numbers: {first_few(others)}")
     return {key: x for key, x in arrays.items() if x.size and not key.endswith("num_batches_tracked")}
 
 
-def need(state: State, key: str) -> np.ndarray:
-    """The tensor of that name. Raises InputError if there is none."""
+def need(state: State, key: str, rank: int) -> np.ndarray:
+    """The tensor of that name. Raises InputError if there is none, or if it has not `rank` axes."""
     if key not in state:
         raise InputError(f"the checkpoint lacks {key}")
+    if state[key].ndim != rank:
+        raise InputError(f"the checkpoint has {key} {list(state[key].shape)} where {rank} axes are expected")
     return state[key]
 
 
@@ -82,7 +93,7 @@ def make_variables(
         tensors = [state[key].astype(dtype) for key in leaf.keys]
         try:
             arrays[leaf.path] = leaf.make(*tensors)
-        except ValueError:  # ranks or shapes that do not go together
+        except (ValueError, IndexError):  # ranks or shapes that do not go together
             arrays[leaf.path] = np.zeros(0)
         if arrays[leaf.path].shape != expected[leaf.path].shape:
             misshapen += [f"{key} {list(tensor.shape)}" for key, tensor in zip(leaf.keys, tensors, strict=True)]

@@ -82,6 +82,14 @@ def test_envelopes_and_prefixes():
         (lambda s: s.update(extra=np.zeros(2)), r"holds unknown 1 tensor\(s\): vision.extra"),
         (lambda s: s.update({"attention.project.weight": np.zeros((128, 9))}), "unexpected shapes in .*project.weight"),
         (lambda s: s.update({"attention.pos_encoder.pe": np.zeros((26, 1, 128))}), "sines and cosines"),
+        (lambda s: s.update({"attention.pos_encoder.pe": np.zeros(())}), r"pos_encoder.pe \[\] where 3 axes"),
+        (lambda s: s.update({"backbone.pos_encoder.pe": np.zeros((256, 2, 128))}), "sines and cosines"),
+        (lambda s: s.update({"cls.weight": np.zeros(128)}), r"cls.weight \[128\] where 2 axes"),
+        (lambda s: s.update({"cls.bias": np.array(["a"] * 37)}), "other things than real numbers: cls.bias"),
+        (
+            lambda s: s.update({"backbone.transformer.layers.0.self_attn.in_proj_weight": np.ones(())}),
+            "unexpected shapes",
+        ),
         (lambda s: s.update({"cls.weight": np.zeros((38, 128)), "cls.bias": np.zeros(38)}), "checkpoint has 38"),
     ],
 )

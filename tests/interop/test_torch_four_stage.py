@@ -147,6 +147,13 @@ def without(state, *parts):
         (rectified, {"image_size": (32, 128)}, "32x128, but the spline was made for 32x100"),
         (lambda: rectified() | {GRID + "inv_delta_C": np.eye(23)}, {}, "inv_delta_C is not"),
         (lambda: rectified() | {GRID + "P_hat": np.ones((3200, 23))}, {}, "P_hat is not"),
+        (lambda: rectified() | {GRID + "P_hat": np.ones((3200, 2))}, {}, "P_hat is not"),
+        (lambda: rectified() | {GRID + "P_hat": np.ones(3)}, {}, r"P_hat \[3\] where 2 axes"),
+        (lambda: rectified() | {GRID + "inv_delta_C": np.eye(3)}, {}, "inv_delta_C is not"),
+        (lambda: crnn() | {"Prediction.weight": np.ones(37)}, {}, r"Prediction.weight \[37\] where 2 axes"),
+        (lambda: crnn() | {"SequenceModeling.0.rnn.weight_hh_l0": np.ones(4)}, {}, "weight_hh_l0"),
+        (lambda: crnn() | {"FeatureExtraction.ConvNet.0.weight": np.ones(())}, {}, "ConvNet.0.weight"),
+        (lambda: [1, 2], {}, "not a state dict of tensors, but a list"),
     ],
 )
 def test_errors(make, kwargs, message):
