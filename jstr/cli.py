@@ -47,10 +47,21 @@ def cli(run: Callable[[], int | None]) -> NoReturn:
         status = _status(run)
         sys.stdout.flush()
     except BrokenPipeError:
+        if not _nobody_reads():
+            raise
         # Whoever read the output has gone, such as `head`. Python flushes once more when it ends: not to there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141  # as a shell says of a program that SIGPIPE ends
     sys.exit(status or 0)
+
+
+def _nobody_reads() -> bool:
+    """Whether the other end of stdout is closed; other pipes are a bug."""
+    try:
+        sys.stdout.flush()
+        return False
+    except BrokenPipeError:
+        return True
 
 
 def _status(run: Callable[[], int | None]) -> int | None:
@@ -65,13 +76,15 @@ def _status(run: Callable[[], int | None]) -> int | None:
         if not message:
             raise
     except OSError as error:
-        if error.filename is None or isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError):
             raise
-        message, status = f"{os.fsdecode(error.filename)}: {error.strerror}", 2
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        message, status = f"{place}{error.strerror or error}", 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    print(f"error: {message}", file=sys.stderr)
+    line = message.replace("\r", "\\r").replace("\n", "\\n")  # a file name may hold them
+    print(f"error: {line}", file=sys.stderr)
     return status
 
 

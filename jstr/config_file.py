@@ -6,6 +6,7 @@ import difflib
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -56,7 +57,7 @@ def find_config(spec: str) -> Path:
         likely = difflib.get_close_matches(name, names(), 1)
         there = f"did you mean {likely[0]}?" if likely else f"choose one of {', '.join(names())}, or give a path"
         raise InputError(f"--config={spec}: there is no config {name}; {there}")
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     try:
         is_file, is_folder = path.is_file(), path.is_dir()
     except (OSError, ValueError) as error:  # a name that no file can have, or a folder that may not be entered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 import unicodedata
@@ -67,7 +68,7 @@ def read_characters(spec: str) -> str:
     if spec.startswith("literal:"):
         characters = spec.removeprefix("literal:")
     elif spec.startswith("file:") or spec in shipped:
-        path = shipped.get(spec) or Path(spec.removeprefix("file:")).expanduser()
+        path = shipped.get(spec) or Path(os.path.expanduser(spec.removeprefix("file:")))
         try:
             characters = "".join(path.read_text(encoding="utf-8-sig").splitlines())
         except (OSError, UnicodeDecodeError) as error:

@@ -107,3 +107,48 @@ def test_unknown_model_fields_and_objectives(tmp_path):
     config.objective.name = "supervisd"
     with pytest.raises(InputError, match="choose one of .*supervised"):
         loop.run(config, str(tmp_path))
+
+
+def program(raised):
+    """(exit status, stderr) of a command that raises this."""
+    code = (
+        f"import errno, os; from jstr.cli import cli\nfrom jstr.messages import *\ndef run():\n    {raised}\ncli(run)"
+    )
+    status, out, err = call("-c", code)
+    assert not out
+    return status, err
+
+
+@pytest.mark.parametrize(
+    "raised, says",
+    [
+        ("raise InputError('a\\nb is not there')", "error: a\\nb is not there\n"),
+        ("open('/proc/nothing')", "error: /proc/nothing: No such file or directory\n"),
+        ("open(b'/proc/no\\xff')", "error: /proc/no\\udcff: No such file or directory\n"),
+        ("raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))", "error: No space left on device\n"),
+    ],
+)
+def test_errors_of_programs_are_one_line(raised, says):
+    assert program(raised) == (2, says)
+
+
+def test_bugs_keep_their_traceback():
+    for raised in ("raise RuntimeError('bug')", "assert False", "raise BrokenPipeError"):
+        status, err = program(raised)
+        assert status == 1 and "Traceback" in err
+
+
+def test_output_of_any_script_and_a_reader_that_leaves():
+    code = "from jstr.cli import cli; cli(lambda: print('caf\\udce9 \\ud55c'))"
+    assert call("-c", code, PYTHONIOENCODING="cp1252")[:2] == (0, "caf\\udce9 \\ud55c\n")
+    many = (
+        "import os; from jstr.cli import cli; os.close(READ); cli(lambda: [print('x' * 99) for _ in range(9999)] and 0)"
+    )
+    pipe = "import os, sys; READ, write = os.pipe(); os.dup2(write, 1)\n" + many
+    status, out, err = call("-c", pipe)
+    assert (status, out, err) == (141, "", "")
+
+
+def test_a_home_that_is_not_there(tmp_path):
+    status, _, err = call("-m", "jstr.main", "--config=~nobody_here/x.py", f"--workdir={tmp_path}")
+    assert status == 2 and "there is no such file" in one_line(err)

@@ -152,7 +152,7 @@ def resolve(path: str, data_root: str) -> str:
     """
     root = data_root or os.environ.get("JSTR_DATA", "")
     path = os.path.expanduser(path)
-    return path if path.startswith("tfds:") or not root else str(Path(root).expanduser() / path)
+    return path if path.startswith("tfds:") or not root else str(Path(os.path.expanduser(root)) / path)
 
 
 def _number(where: str, row: Mapping[str, Any], key: str, default: float) -> float:

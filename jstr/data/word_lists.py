@@ -23,7 +23,7 @@ def word_file(words: str | os.PathLike | None) -> Path:
     """The file of a bundled list ("english", the default; a name without a folder or suffix), or the given path."""
     name = "english" if words is None else str(words)
     bundled = sorted(WORDS.glob(f"{name}.txt*")) if name.isidentifier() else []
-    return bundled[0] if bundled else Path(name).expanduser()
+    return bundled[0] if bundled else Path(os.path.expanduser(name))
 
 
 def count_words(path: str | os.PathLike | None, phrase: int = 0) -> Mapping[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,6 @@ def save_attention(reader: Reader, source: Any, file: str) -> None:
     if image is None:
         raise InputError(f"--attention: no image of {source.path} can be read")
     try:
-        Image.fromarray(image).save(Path(file).expanduser())
+        Image.fromarray(image).save(Path(os.path.expanduser(file)))
     except (OSError, ValueError) as error:
         raise InputError(f"--attention={file}: {error}") from error

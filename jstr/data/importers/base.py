@@ -54,7 +54,7 @@ class Reader:
     words_per_entry: float = 1  # about; decides how many entries make a shard
 
     def __init__(self, src: str | os.PathLike, labels: str | None = None, crops: str = "jpg"):
-        self.src, self.labels, self.crops = Path(src).expanduser(), labels, crops
+        self.src, self.labels, self.crops = Path(os.path.expanduser(src)), labels, crops
         if not self.src.exists():
             raise InputError(f"--src={src} does not exist; check the path")
         if crops not in CROPS:

@@ -57,7 +57,7 @@ def prepare(
       InputError: an option that cannot be, `out` holds something else or another import, or nothing can be used.
       Interrupted: `interrupted` said so. The same call continues.
     """
-    out = Path(out).expanduser()
+    out = Path(os.path.expanduser(out))
     if to not in TARGETS:
         raise InputError(f"--to={to} is not known; choose one of {', '.join(TARGETS)}")
     if limit is not None and limit < 1 or jobs is not None and jobs < 1:
@@ -162,7 +162,7 @@ def _compare(out: Path, stored: dict[str, Any], source: dict[str, Any], hint: st
 
 def is_finished(out: str | os.PathLike) -> bool:
     """Whether `out` holds an import that is complete: `prepare` then does nothing."""
-    return (Path(out).expanduser() / "report.json").is_file()
+    return (Path(os.path.expanduser(out)) / "report.json").is_file()
 
 
 def _check_left_out(reader: Reader, out: Path, report: dict[str, Any]) -> None:

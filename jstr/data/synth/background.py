@@ -85,7 +85,7 @@ class Photographs:
     WINDOW, PER_WINDOW = 64, 2048  # consecutive elements share a few photographs, which stay decoded
 
     def __init__(self, folder: str | os.PathLike):
-        self.folder = Path(folder).expanduser()
+        self.folder = Path(os.path.expanduser(folder))
         found = sorted(p for p in self.folder.rglob("*") if _is_photograph(p))
         left_out = [p for p in found[:CHECKED] if _pixels(p) is None]
         self.paths = sorted(set(found) - set(left_out))

@@ -47,7 +47,7 @@ def font_files(fonts: str | os.PathLike | Sequence[str | os.PathLike] | None) ->
     if not isinstance(entries, Sequence) or not all(isinstance(e, (str, os.PathLike)) for e in entries):
         raise InputError(f"fonts: {fonts!r} is not a folder, a file or a list of them")
     for entry in entries:
-        folder = NAMED.get(str(entry)) or Path(entry).expanduser()
+        folder = NAMED.get(str(entry)) or Path(os.path.expanduser(entry))
         if folder.is_file():
             paths.append(str(folder))
             continue
