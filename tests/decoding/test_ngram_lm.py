@@ -88,3 +88,19 @@ def test_extreme_frequencies_leave_every_text_possible(counts):
     assert all(-100 < prior.log_whole(word) < 0 for word in ("zebra", "zoo", "qx", ""))
     frequent, rare = sorted(counts, key=counts.get, reverse=True)
     assert prior.log_whole(frequent) > prior.log_whole(rare) + 5
+
+
+def test_numbers_and_arbitrary_strings_by_hand():
+    """A number has 9 digits to 1 mark; both kinds end with probability 1/4 after each character."""
+    prior, text = WordPrior({"a": 1}, "abc1."), "1.1.1.1.1"
+    number = 0.1 * 0.75**9 * 0.9**5 * 0.1**4 * 0.25
+    arbitrary = 0.05 * (0.75 / 5) ** 9 * 0.25
+    assert prior.log_whole(text) == pytest.approx(np.log(number + arbitrary), abs=0.02)
+
+
+def test_words_count_by_the_root_of_their_frequency():
+    """The most frequent spelling of a word counts, and a word 16 times as frequent weighs 4 times as much."""
+    prior = WordPrior({"ab": 16, "Ab": 1, "b": 1}, "ab")
+    words = NGram([[0, 1], [1]], np.array([4.0, 1.0]), 2).following((2,))
+    expected = [np.log((0.85 * words[i] + 0.05 * 0.75 / 2) / 0.9) for i in range(2)]
+    np.testing.assert_allclose([prior.log_prefix(c) for c in "ab"], expected)
