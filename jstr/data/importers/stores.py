@@ -72,7 +72,7 @@ def _lmdb(path: str) -> LmdbSource:
 
 
 class Folder(Reader):
-    """Images with a label file in the forms of `jstr.data.sources`: labels.tsv, gt.txt, labels.csv, or an only .tsv
+    """Images with a label file in the forms of jstr/data/sources/label_files.py: one of LABEL_FILES, or the only .tsv
     or .csv file of another name; --labels=FILE chooses. A tar of this form will do. Folders called train, val and
     test (or as above) that hold such a file each are splits; else all is `train`.
     """
@@ -121,6 +121,7 @@ class Folder(Reader):
         split, i = entry
         sample = _folder(*self.index[split])[i]
         problem = "missing file" if sample["image"] is None else None
+        problem = "marked unreadable" if problem is None and sample["label"] is None else problem
         yield Word(sample["key"], sample["label"], sample["image"], problem)
 
 

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from hypothesis import given
 from hypothesis import strategies as st
 from published import TREES, cells, folder, huggingface, iam, icdar, iiit5k, mjsynth, png, put, svt
-from source_files import write_lmdb
+from source_files import write_folder, write_lmdb
 from testing import ROOT, call
 
 from jstr.core import InputError
@@ -268,6 +268,12 @@ def test_a_finished_import_notices_images_that_are_there_now(tmp_path, capsys):
     put(src / "train/new.png", png(1))
     with pytest.raises(InputError, match="finished import.*missing file.; some are there now: new.png; delete"):
         prepare(open_published("folder", src), out, jobs=1)
+
+
+def test_unreadable_words_of_a_folder_are_left_out(tmp_path):
+    write_folder(tmp_path / "set", "0.png\ta\n1.png\t###\n2.png\t \n", count=3)
+    report = prepare(open_published("folder", tmp_path / "set"), tmp_path / "out", jobs=1)
+    assert left_out(report) == {"marked unreadable": 1, "empty label": 1} and report["splits"]["train"]["words"] == 1
 
 
 def test_notes_of_an_lmdb_are_reported(tmp_path):
