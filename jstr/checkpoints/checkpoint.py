@@ -93,11 +93,11 @@ class Checkpoints:
         loaded = self._checkpointer.load_checkpointables(step, jax.tree.map(_abstract, _items(state)))
         return TrainState(**loaded["variables"], **loaded["train"]), _read_meta(self.folder / str(step))
 
-    def newest_config(self) -> dict | None:
-        """The config of the newest checkpoint whose metadata can be read; None when there is none."""
+    def newest_meta(self) -> dict | None:
+        """The metadata of the newest checkpoint that has them; None when there is none."""
         for step in reversed(self.steps):
             with contextlib.suppress(InputError):
-                return _read_meta(self.folder / str(step))["config"]
+                return _read_meta(self.folder / str(step))
         return None
 
     def close(self) -> None:

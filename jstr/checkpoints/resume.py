@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from flax import traverse_util
@@ -17,8 +17,10 @@ FIXED = ("charset", "image", "model", "objective", "streams", "teacher", "seed")
 CHARACTERS, NONE = "charset.characters", "(none)"
 
 
-def check_resume(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+def check_resume(saved: Mapping[str, Any], config: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
     """Lines that name what changed since the checkpoint and may change.
+
+    free: keys that may change although they lie below one of FIXED.
 
     Raises:
       InputError: something changed that the saved state depends on (FIXED).
@@ -27,7 +29,7 @@ def check_resume(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[st
     changed = {k: (old.get(k, NONE), new.get(k, NONE)) for k in old | new if old.get(k) != new.get(k)}
     if _same_characters(*changed.get(CHARACTERS, (NONE, NONE))):
         changed.pop(CHARACTERS, None)
-    fixed = [_describe(k, *pair) for k, pair in changed.items() if k.split(".")[0] in FIXED]
+    fixed = [_describe(k, *pair) for k, pair in changed.items() if k.split(".")[0] in FIXED and k not in free]
     if fixed:
         raise InputError(
             f"the workdir holds a run with another config ({'; '.join(fixed)}); "

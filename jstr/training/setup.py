@@ -25,7 +25,7 @@ from jstr.models import example_input
 from jstr.objectives import make_objective
 from jstr.parallel import distributed, sharding
 from jstr.text import self_contained
-from jstr.training import ema_teacher
+from jstr.training import data_fingerprint, ema_teacher
 from jstr.training.device_augmentation import on_device
 from jstr.training.freeze import freeze
 from jstr.training.initial_weights import with_other_weights
@@ -74,7 +74,7 @@ class Parts(NamedTuple):
     """What a run is made of, apart from its state.
 
     benchmarks: the sources of config.evals by name. unread: config.images, which are read when training has ended; or
-    None.
+    None. fingerprints: see data_fingerprint.
     """
 
     config: Config
@@ -86,6 +86,7 @@ class Parts(NamedTuple):
     validation: Validation
     benchmarks: dict[str, Any]
     unread: Any
+    fingerprints: dict[str, list[int]]
 
 
 def check(config: Config, workdir: str) -> tuple[Config, Mesh]:
@@ -116,10 +117,10 @@ def open_parts(config: Config, workdir: str, mesh: Mesh) -> Parts:
     for line in lines + data.notes + validation.notes:
         print(line, flush=True)
     benchmarks = {name: open_images(spec, reader.charset) for name, spec in eval_specs(config).items()}
-    unread = predictions_file.open_images(config)
+    unread, fingerprints = predictions_file.open_images(config), data_fingerprint.fingerprints(data)
     for line in source_notes({**benchmarks, "config.images": unread}):
         print(line, flush=True)
-    return Parts(config, workdir, mesh, reader, objective, data, validation, benchmarks, unread)
+    return Parts(config, workdir, mesh, reader, objective, data, validation, benchmarks, unread, fingerprints)
 
 
 class Start(NamedTuple):
@@ -145,9 +146,11 @@ def start_or_continue(parts: Parts) -> Start:
     example = example_batch(config, parts.objective.streams, parts.reader.spec, parts.reader.charset)
     state, optimizer, schedule = make_state(config, parts.objective, example, mesh)
     checkpoints = checkpoint.Checkpoints(parts.workdir, config.keep_checkpoints, bool(config.keep_best))
-    saved_config = checkpoints.newest_config()
-    if saved_config:
-        for line in check_resume(saved_config, config.to_dict()):
+    newest = checkpoints.newest_meta()
+    if newest:
+        data = newest.get("data", {})
+        lines = check_resume(newest["config"], config.to_dict(), data_fingerprint.moved(data, parts.fingerprints))
+        for line in lines + data_fingerprint.changes(data, parts.fingerprints):
             print(line)
     restored, saved = checkpoints.restore(state), None
     if restored:

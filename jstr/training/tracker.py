@@ -58,7 +58,7 @@ class Tracker:
     def _save(self, state: TrainState, step: int, improved: bool) -> None:
         with self._writer.pause():
             meta = {"config": self._parts.config.to_dict(), "step": step, "seconds": self._writer.clock.total}
-            meta |= {"sums": self._writer.sums, "commit": commit(), "best": self.best}
+            meta |= {"sums": self._writer.sums, "commit": commit(), "best": self.best, "data": self._parts.fingerprints}
             self._checkpoints.save(state, meta, self.best["value"] if improved and self.best else None)
         self._writer.last_saved = step
 

@@ -1,0 +1,30 @@
+"""What a continued run says of data that have changed or moved."""
+
+import pytest
+from testing import tiny_config, write_folder
+
+from jstr.core import InputError
+from jstr.training import loop
+
+WORDS = [f"word{i:02d}" for i in range(20)]
+
+
+def test_moved_and_changed_data(tmp_path, capsys):
+    first = write_folder(tmp_path / "first", WORDS)
+    config = tiny_config(words=dict(path=str(first)))
+    config.steps, config.evals = 2, {}
+    loop.run(config, str(tmp_path / "run"))
+    second = first.rename(tmp_path / "second")
+    config.streams.labelled.sources.words.path, config.steps = str(second), 3
+    loop.run(config, str(tmp_path / "run"))
+    out = capsys.readouterr().out
+    assert f"changed since the checkpoint: config.streams.labelled.sources.words.path: {first} -> {second}" in out
+    assert "continuing from step 2" in out
+    labels = second / "labels.tsv"
+    labels.write_text(labels.read_text().replace("word03", "ward03"))
+    config.steps = 4
+    loop.run(config, str(tmp_path / "run"))
+    assert "labelled/words: other labels or samples; the run continues with the data" in capsys.readouterr().out
+    config.streams.labelled.sources.words.path = str(write_folder(tmp_path / "third", WORDS[:19]))
+    with pytest.raises(InputError, match="streams.labelled.sources.words.path: .*second -> .*third"):
+        loop.run(config, str(tmp_path / "run"))
