@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from numbers import Real
 from typing import Any
 
 from jstr.core import Config, InputError
@@ -80,6 +79,6 @@ def _find(part: Any, keys: list[str], place: str) -> Iterator[tuple[str, Any]]:
 
 def _check_number(place: str, value: Any, smallest: int, whole: bool) -> None:
     kind = "a whole number" if whole else "a number"
-    is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not is_number or (whole and (value != int(value) or value > _LARGEST)) or value < smallest:
         raise InputError(f"{place}={value!r} must be {kind}, {smallest} or more")
