@@ -156,7 +156,7 @@ class AttentionDecoder(nn.Module):
         return jax.lax.scan(body, start, None, length=self.steps)[1]
 
 
-def scan_until(body: Callable, start: tuple, steps: int, stop_id: int):
+def scan_until(body: Callable, start: tuple, steps: int, stop_id: int) -> Any:
     """`jax.lax.scan(body, start, None, steps)[1]` that stops when every row has had the token `stop_id`.
 
     The carry of body is (state, tokens [B]). The outputs of the steps that it skips are 0.

@@ -17,21 +17,21 @@ class ProjectionHead(nn.Module):
     """Frames [B, S, D] -> [B, S, D]; discarded after pre-training. Aberdam et al. 2021 (SeqCLR), section 3.2.
 
     kind: `linear` and `mlp` (one hidden layer, ReLU) map each frame by itself, `bilstm` reads the whole word; `none` is
-      the identity.
+    the identity.
     """
 
     kind: str = "none"
 
     @nn.compact
     def __call__(self, frames: Array) -> Array:
-        width = frames.shape[-1]
+        size = frames.shape[-1]
         if self.kind == "none":
             return frames
         if self.kind == "mlp":
-            frames = nn.relu(dense(width, name="hidden")(frames))
+            frames = nn.relu(dense(size, name="hidden")(frames))
         if self.kind == "bilstm":
-            frames = BiLSTM(width, name="lstm")(frames)
-        return dense(width, name="linear")(frames)
+            frames = BiLSTM(size, name="lstm")(frames)
+        return dense(size, name="linear")(frames)
 
 
 def frame_mask(filled: Array, frames: int) -> Array:
