@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import select
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -57,11 +58,9 @@ def cli(run: Callable[[], int | None]) -> NoReturn:
 
 def _nobody_reads() -> bool:
     """Whether the other end of stdout is closed; other pipes are a bug."""
-    try:
-        sys.stdout.flush()
-        return False
-    except BrokenPipeError:
-        return True
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors are told unasked
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _status(run: Callable[[], int | None]) -> int | None:
