@@ -1,5 +1,8 @@
 """LSTMs: values of the published code, filled by rule, in float64."""
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import torch_layout
 from torch_layout import check, converted
 
@@ -11,3 +14,12 @@ def test_bilstm_values(double):
     out = rnn.BiLSTMBlock(256).apply({"params": params}, torch_layout.signal(1, 26, 512))
     assert out.shape == (1, 26, 256)
     check(out, -0.000017, 0.007093, [0.010372, 0.005882, -0.003608], -0.008615)
+
+
+def test_initial_weights():
+    """Kaiming normal in each direction by itself, by its own fan-in, and biases of 0."""
+    params = rnn.BiLSTM(64).init(jax.random.key(0), jnp.zeros((1, 3, 200)))["params"]
+    for name, fan_in in (("input_kernel", 200), ("recurrent_kernel", 64)):
+        np.testing.assert_allclose(params[name].std(axis=(1, 2)), np.sqrt(2 / fan_in), rtol=0.05)
+        assert not np.allclose(params[name][0], params[name][1])
+    assert not params["bias"].any()

@@ -73,3 +73,27 @@ def test_sampling_repeats_the_border_without_gradient():
     gradient = jax.grad(lambda g: tps.bilinear_sample(image, g).sum())(grid)
     assert gradient[0, 0, 0, 0] == 0 and gradient[0, 0, 1, 0] == 0 and gradient[0, 0, 2, 1] == 0
     assert gradient[0, 0, 2, 0] != 0
+
+
+def test_an_untrained_network_predicts_the_slanted_points():
+    """Whatever the image: the last layer has no weights yet."""
+    module = tps.Localization(6, channels=16)
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 16, 24, 1)), jnp.float32)
+    variables = module.init(jax.random.key(0), images, train=False)
+    found = module.apply(variables, images, train=False)
+    np.testing.assert_array_equal(found, np.stack([tps.initial_fiducials(6).astype(np.float32)] * 2))
+
+
+def test_the_grid_is_summed_term_by_term():
+    """In float32, rounded after every product and every sum in the published order, bit by bit, as compiled."""
+    points = (tps.fiducials(20) + np.random.default_rng(0).normal(size=(20, 2)) / 20).astype(np.float32)
+    basis, system = (x.astype(np.float32) for x in tps.constants(20, 32, 100))
+
+    def product(matrix, x):
+        total = matrix[:, :1] * x[0]
+        for k in range(1, len(x)):
+            total = total + matrix[:, k : k + 1] * x[k]
+        return total
+
+    grid = jax.jit(lambda p: tps.sampling_grid(p, 32, 100))(jnp.asarray(points)[None])
+    np.testing.assert_array_equal(grid.reshape(-1, 2), product(basis, product(system, points)))
