@@ -11,7 +11,7 @@ from jstr.data.sources.open import open_source
 
 
 def test_folder_missing_unused_and_repeated_files(tmp_path):
-    path = write_folder(tmp_path, "0.png\ta\nnot.png\tb\n./1.png\tc\n0.png\td\n", count=4)
+    path = write_folder(tmp_path, "0.png\ta\nnot.png\tb\n./1.png\tc\n./0.png\td\n", count=4)
     source = open_source(path)
     assert list(source.labels()) == ["a", "b", "c", "d"]
     assert [s["image"] for s in source] == [image(0), None, image(1), image(0)]

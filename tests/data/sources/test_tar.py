@@ -74,7 +74,9 @@ def add(archive, name, data=b"", **fields):
 
 def test_links_absolute_and_repeated_members(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        lines = "".join(f"{name}.png\t{name}\n" for name in ("old", "hard", "soft", "chain", "root", "lost", "up"))
+        lines = "".join(
+            f"{name}.png\t{name}\n" for name in ("old", "hard", "soft", "chain", "root", "lost", "up", "late")
+        )
         add(archive, "./set/labels.tsv", lines.encode())
         add(archive, "set/old.png", image(1))
         add(archive, "/set/root.png", image(2))
@@ -86,12 +88,14 @@ def test_links_absolute_and_repeated_members(tmp_path):
         add(archive, "../set/up.png", image(3))
         add(archive, "set/pipe.png", type=tarfile.FIFOTYPE)
         add(archive, "set/old.png", image(4))
+        add(archive, "set/late.png", type=tarfile.LNKTYPE, linkname="set/old.png")
+        add(archive, "set/late.png", image(5))
     source = open_source(tmp_path / "a.tar")
-    assert [s["image"] for s in source] == [image(4), image(4), image(2), image(2), image(2), None, None]
+    assert [s["image"] for s in source] == [image(4), image(4), image(2), image(2), image(2), None, None, image(5)]
     lost, missing, unused = source.notes
     assert "3 links and special files lead to no file in the archive: set/lost.png, set/loop.png, set/pipe.png" in lost
     assert "2 files that it names do not exist: lost.png, up.png" in missing and "../set/up.png" in unused
-    assert len(open_source(tmp_path / "a.tar", labelled=False)) == 6
+    assert len(open_source(tmp_path / "a.tar", labelled=False)) == 7
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
