@@ -118,6 +118,11 @@ def path(text: str) -> str:
     return os.path.expanduser(text)
 
 
+def config_help(name: str) -> str:
+    """What a config that comes with jstr says about itself."""
+    return config_file.docstring(name)
+
+
 def parse(argv: list[str], workdir_needed: bool = True, about: str | None = None) -> tuple[ConfigDict, str | None]:
     """(config, workdir) of a command line, whose first element is the program; `--help` prints and exits.
 

@@ -11,9 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jstr.messages import InputError as InputError
-from jstr.messages import NonFinite as NonFinite
-
 Array = jax.Array
 Params = Mapping[str, Any]
 ModelState = Mapping[str, Any]  # {"batch_stats": ...} or {}

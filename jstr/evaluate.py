@@ -14,13 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jstr.checkpoints import checkpoint, packed
 from jstr.cli import Parser, cli, path
-from jstr.core import InputError
-from jstr.data.sources.open import open_source, source_notes
 from jstr.inference.attention import save_attention
-from jstr.inference.reader import WORDS_HELP, load
-from jstr.inference.score import as_json, remarks, score
+from jstr.inference.reader import WORDS_HELP, Reader, load
+from jstr.inference.score import as_json, open_sets, remarks, score
+from jstr.messages import InputError
 from jstr.metrics import PROTOCOLS, Score, table
 
 
@@ -63,11 +61,11 @@ def run(argv: list[str] | None = None) -> None:
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise InputError(f"--json={args.json}: its folder does not exist")
     reader = load(args.workdir, args.language_model)
-    sources = {name: open_source(where, labels=args.labels) for name, where in sets.items()}
+    sources, notes = open_sets(sets, args.labels)
     if args.attention and not reader.has_attention:
         raise InputError("--attention: this recogniser has no position attention to show; ABINet has")
     scores, start = {}, time.monotonic()
-    for line in source_notes(sources):
+    for line in notes:
         print(line, file=sys.stderr)
     for name, source in sources.items():
         scores[name] = score(reader, source, name, args.protocol, args.batch_size)
@@ -77,13 +75,13 @@ def run(argv: list[str] | None = None) -> None:
     if args.attention:
         save_attention(reader, next(iter(sources.values())), args.attention)
     if args.json:
-        _write_json(args, scores, time.monotonic() - start)
+        _write_json(args, reader, scores, time.monotonic() - start)
 
 
-def _write_json(args: argparse.Namespace, scores: Mapping[str, Score], seconds: float) -> None:
+def _write_json(args: argparse.Namespace, reader: Reader, scores: Mapping[str, Score], seconds: float) -> None:
     about: dict[str, Any] = {
         "workdir": args.workdir or "bundled",
-        "step": checkpoint.read_meta(args.workdir or packed.BUNDLED)["step"],
+        "step": reader.step,
         "language_model": args.language_model or "as the config says",
         "protocol": args.protocol,
         "labels": args.labels or "labels.tsv",

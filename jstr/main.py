@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import sys
 
-from jstr.cli import COORDINATOR, NUM_PROCESSES, PROCESS_ID, Parser, cli, parse, path
-from jstr.config_file import docstring
+from jstr.cli import COORDINATOR, NUM_PROCESSES, PROCESS_ID, Parser, cli, config_help, parse, path
 
 
 def run(argv: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     config, workdir = parse([sys.argv[0], *arguments], about=__doc__)
-    from jstr.parallel import distributed
-    from jstr.training import loop  # after the flags: a typo should not wait for jax
+    from jstr.training import launch  # after the flags: a typo should not wait for jax
 
-    distributed.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-    with distributed.abort_on_failure():
-        loop.run(config, workdir)
+    launch.run(config, workdir, COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
 
 
 def adapt(argv: list[str] | None = None) -> None:
     """`jstr adapt FOLDER --workdir=DIR`: the config `adapt`, with the images of FOLDER."""
-    parser = Parser("jstr adapt", docstring("adapt"))
+    parser = Parser("jstr adapt", config_help("adapt"))
     parser.add_argument("images", type=path, metavar="FOLDER", help="or LMDB, tar, TFDS: images of single words")
     parser.add_argument("--workdir", type=path, required=True, metavar="DIR", help="where everything is written")
     parser.add_argument(

@@ -7,6 +7,7 @@ import difflib
 import errno
 import math
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -110,3 +111,21 @@ def are_numbers(values: Any, count: int | None = None) -> bool:
     """Whether `values` is a sequence of finite numbers, `count` of them."""
     fits = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == (count or len(values))
     return fits and all(map(is_number, values))
+
+
+def escape(field: str) -> str:
+    """`field` without what would break a line of a tab-separated UTF-8 file; `unescape` is the inverse.
+
+    Backslashes, control characters, Unicode's line ends and surrogates (bytes of file names that are not UTF-8) become
+    Python's escapes, such as \\t.
+    """
+    return _BREAKS_LINES.sub(lambda match: match[0].encode("unicode_escape").decode(), field)
+
+
+def unescape(field: str) -> str:
+    """What `escape` was given. Any other backslash is left alone."""
+    return _ESCAPES.sub(lambda match: match[0].encode().decode("unicode_escape"), field)
+
+
+_BREAKS_LINES = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ESCAPES = re.compile(r"\\(?:[\\tnr]|x[0-9a-f]{2}|u[0-9a-f]{4})")

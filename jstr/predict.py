@@ -12,12 +12,11 @@ import json
 import sys
 
 from jstr.cli import Parser, cli, path
-from jstr.core import InputError
 from jstr.inference.attention import save_attention
 from jstr.inference.image_files import Named, find_images, why_broken
 from jstr.inference.read_source import Answer, read_source
 from jstr.inference.reader import WORDS_HELP, Reader, load
-from jstr.text import escape
+from jstr.messages import InputError, escape
 
 CHARACTER_ASPECT = 0.35  # width / height of an image with one narrow character, such as a digit
 DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters rather than many

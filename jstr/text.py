@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import string
 import unicodedata
 from collections import Counter
@@ -184,24 +183,6 @@ class Charset:
             if i >= self.layout.first_id:
                 characters.append(self.characters[i - self.layout.first_id])
         return "".join(characters)
-
-
-def escape(field: str) -> str:
-    """`field` without what would break a line of a tab-separated UTF-8 file; `unescape` is the inverse.
-
-    Backslashes, control characters, Unicode's line ends and surrogates (bytes of file names that are not UTF-8) become
-    Python's escapes, such as \\t.
-    """
-    return _BREAKS_LINES.sub(lambda match: match[0].encode("unicode_escape").decode(), field)
-
-
-def unescape(field: str) -> str:
-    """What `escape` was given. Any other backslash is left alone."""
-    return _ESCAPES.sub(lambda match: match[0].encode().decode("unicode_escape"), field)
-
-
-_BREAKS_LINES = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_ESCAPES = re.compile(r"\\(?:[\\tnr]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 
 
 def frames_needed(text: str) -> int:

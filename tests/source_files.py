@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jstr.core import InputError
 from jstr.data.sources.open import open_source
+from jstr.messages import InputError
 
 WORDS = ["Coffee", "7", 'a "b"', "Größe", "x,y"]
 

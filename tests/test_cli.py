@@ -7,7 +7,7 @@ import pytest
 from testing import call, saved_run, tiny_config, write_folder
 
 from jstr import evaluate
-from jstr.core import InputError
+from jstr.messages import InputError
 from jstr.training import loop
 
 MAIN = ["-m", "jstr.main", "--config=tests/tiny.py"]

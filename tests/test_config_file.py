@@ -9,7 +9,7 @@ from testing import ROOT
 
 from jstr import config_file
 from jstr.config_file import load_config
-from jstr.core import InputError
+from jstr.messages import InputError
 
 
 def write(path, text):

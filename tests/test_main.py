@@ -8,7 +8,7 @@ from testing import call
 
 from jstr import __main__ as command
 from jstr import __version__, main
-from jstr.core import InputError
+from jstr.messages import InputError
 
 
 def run(monkeypatch, *arguments):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jstr.core import InputError
-from jstr.text import LAYOUTS, Charset, LabelReport, escape, read_characters, unescape
+from jstr.messages import InputError, escape, unescape
+from jstr.text import LAYOUTS, Charset, LabelReport, read_characters
 
 
 def test_named_charsets_are_the_fields():

@@ -21,8 +21,8 @@ def run() -> None:
     config, _ = parse(sys.argv, workdir_needed=False)
     import jax
 
-    from jstr.core import InputError
     from jstr.data.pipeline import TrainData
+    from jstr.messages import InputError
     from jstr.training import setup
     from jstr.training.device_augmentation import device_views
 

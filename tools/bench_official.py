@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from jstr.cli import Parser, cli, path
-from jstr.core import InputError
+from jstr.messages import InputError
 
 STAGES = {"trba": ("TPS", "ResNet", "BiLSTM", "Attn"), "crnn": ("None", "VGG", "BiLSTM", "CTC")}
 

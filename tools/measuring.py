@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from jstr.core import InputError
+from jstr.messages import InputError
 
 FLAGS = flags.FLAGS
 

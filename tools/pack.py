@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jstr.checkpoints import checkpoint, packed
 from jstr.cli import Parser, cli, path
-from jstr.core import InputError
 from jstr.inference.word_copy import packed_words
+from jstr.messages import InputError
 
 KEPT = ("charset", "image", "model")  # what reading needs; paths of data stay where they are
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.sources.open import open_source
+from jstr.messages import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 # The project's own dependencies that accelerator images lack, and theirs.

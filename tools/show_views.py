@@ -12,10 +12,10 @@ from absl import flags
 from PIL import Image
 
 from jstr.cli import cli, parse
-from jstr.core import InputError
 from jstr.data.fields import BASE, BASE_SIZE
 from jstr.data.pipeline import TrainData
 from jstr.inference.reader import make_charset
+from jstr.messages import InputError
 from jstr.training.device_augmentation import device_views, draw_views
 from jstr.visualize import view_sheet
 

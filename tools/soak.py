@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from jstr.cli import Parser, cli
-from jstr.core import InputError
+from jstr.messages import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = {

@@ -22,8 +22,8 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from jstr.checkpoints import packed
-from jstr.core import InputError, ModelState, Params, TrainState
-from jstr.messages import disk_problem
+from jstr.core import ModelState, Params, TrainState
+from jstr.messages import InputError, disk_problem
 from jstr.text import self_contained
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from flax import traverse_util
 
-from jstr.core import InputError, ModelState, Params
+from jstr.core import ModelState, Params
+from jstr.messages import InputError
 from jstr.text import self_contained
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "reader.npz"

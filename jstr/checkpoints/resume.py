@@ -9,7 +9,7 @@ from typing import Any
 
 from flax import traverse_util
 
-from jstr.core import InputError
+from jstr.messages import InputError
 from jstr.text import read_characters
 
 # The saved state depends on these. Everything else may change between restarts and is only reported.

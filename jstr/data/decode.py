@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from jstr.core import InputError
+from jstr.messages import InputError
 
 MAX_PIXELS = 2**26  # decoded, they take 200 MB, and up to 1 GB on the way
 _MAX_BYTES = 1 << 28  # of a file

@@ -14,8 +14,8 @@ import grain
 import numpy as np
 
 from jstr.augment.host import registry
-from jstr.core import InputError
 from jstr.data.images import ImageSpec
+from jstr.messages import InputError
 from jstr.text import Charset
 
 LABEL_FIELDS = ("tokens", "has_label")

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jstr.core import InputError
 from jstr.data.decode import decode_file, from_array, from_pil, read_regular_file
-from jstr.messages import check_choice
+from jstr.messages import InputError, check_choice
 
 SHRINK_FROM = 8  # times the model's size
 GREY = 128  # what is zero once images are in -1..1

@@ -18,11 +18,11 @@ import numpy as np
 from PIL import Image
 
 from jstr.cli import Parser, cli, path
-from jstr.core import InputError
 from jstr.data.analysis.fingerprints import BITS, DIFFERENCE, LARGE_GROUP, LIKE
 from jstr.data.analysis.near_duplicates import NearDuplicates
 from jstr.data.analysis.set_summary import COLOUR, SetSummary, describe, open_set, scan
 from jstr.data.preview import contact_sheet
+from jstr.messages import InputError
 from jstr.text import Charset
 
 _SHEET = 50  # images of a set, and pairs, on the contact sheet

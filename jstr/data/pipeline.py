@@ -17,7 +17,6 @@ import grain
 import numpy as np
 from absl import flags
 
-from jstr.core import InputError
 from jstr.data import worker_processes
 from jstr.data.fields import BASE, BASE_SIZE, FILLED, image_views, make_fields
 from jstr.data.images import ImageSpec
@@ -25,7 +24,7 @@ from jstr.data.sample_filter import FilteredSource, NumberedSamples
 from jstr.data.source_config import SourceSpec, parse_sources
 from jstr.data.sources.configured import open_filtered, open_text
 from jstr.data.sources.text_corpus import NOISED, TextWords, text_stream
-from jstr.messages import check_known
+from jstr.messages import InputError, check_known
 from jstr.text import Charset
 
 STREAM_KEYS = ("batch_size", "sources", "views", "batches")

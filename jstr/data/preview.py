@@ -12,12 +12,12 @@ from PIL import Image
 
 from jstr.cli import Parser, path
 from jstr.config_file import load_config
-from jstr.core import InputError
 from jstr.data.images import ImageSpec
 from jstr.data.source_config import EVAL_KEYS, SourceSpec, parse_source
 from jstr.data.sources.configured import open_images
 from jstr.data.synth.fonts import label_faces
 from jstr.data.synth.source import RenderedWords
+from jstr.messages import InputError
 from jstr.text import Charset
 from jstr.visualize import one_line, word_sheet
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.images import ImageSpec
-from jstr.messages import first_few
+from jstr.messages import InputError, first_few
 
 MAX_BROKEN_IN_A_ROW = 1000
 BROKEN_LIMIT = 0.01

@@ -25,8 +25,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jstr.core import InputError
-from jstr.messages import check_known
+from jstr.messages import InputError, check_known
 
 Kind = Literal["path", "rendered", "words"]
 KINDS: tuple[Kind, ...] = ("path", "rendered", "words")

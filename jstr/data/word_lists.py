@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from jstr.core import InputError
+from jstr.messages import InputError
 
 WORDS = Path(__file__).parent / "words"
 PART = 2**20  # characters of a line that are read at once: some corpora are one line

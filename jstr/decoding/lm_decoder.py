@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jstr.core import InputError, ModelConfig, Recognizer
+from jstr.core import ModelConfig, Recognizer
 from jstr.data.word_lists import count_words
 from jstr.decoding.beam_search import attention_search, ctc_search, position_search
 from jstr.decoding.ngram_lm import WordPrior
+from jstr.messages import InputError
 
 Search = Callable[[dict, np.ndarray], list[tuple[str, float]]]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jstr.core import InputError
+from jstr.messages import InputError
 
 ORDER = 6  # characters in the longest n-gram
 POWER = 0.5  # applied to word frequencies, because rare words are more common on signs than in running text

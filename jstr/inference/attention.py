@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jstr.core import InputError
 from jstr.inference.read_source import decoded
 from jstr.inference.reader import Reader, default_batch_size
+from jstr.messages import InputError
 
 SHOWN = 16
 

@@ -12,8 +12,7 @@ from jstr.data.sources import configured
 from jstr.data.synth.fonts import label_faces
 from jstr.inference.read_source import Reading, read_source
 from jstr.inference.reader import Reader
-from jstr.messages import first_few
-from jstr.text import escape
+from jstr.messages import escape, first_few
 from jstr.visualize import word_sheet
 
 NAME, SHEET = "predictions.tsv", "doubtful.png"
@@ -31,7 +30,7 @@ def open_images(config: Any) -> Any:
 def write(reader: Reader, source: Any, workdir: str) -> list[str]:
     """Reads every image of a source; returns lines that say what was done.
 
-    workdir/predictions.tsv: path, text and confidence (0..1) with tabs between (the path escaped, see text.escape),
+    workdir/predictions.tsv: path, text and confidence (0..1) with tabs between (the path escaped, see messages.escape),
     lowest confidence first. Images that
     cannot be read come before all others, without text, at confidence 0. workdir/doubtful.png: the first 60 words.
     """

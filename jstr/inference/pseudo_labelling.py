@@ -14,13 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jstr.core import InputError
 from jstr.data.source_config import SourceSpec, parse_sources
 from jstr.data.sources.configured import open_images
 from jstr.inference.read_source import read_source
 from jstr.inference.reader import Reader, load
+from jstr.messages import InputError, escape, unescape
 from jstr.parallel import distributed
-from jstr.text import escape, unescape
 
 FOLDER = "read"  # in the workdir: a file for each source, so that a resumed run has the labels it began with
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from jstr import visualize
 from jstr.checkpoints import checkpoint, packed
-from jstr.core import InputError, ModelState, Params
+from jstr.core import ModelState, Params
 from jstr.data.images import ImageSpec, is_one_image
 from jstr.data.synth.fonts import label_faces
 from jstr.decoding.beam_search import BONUS
@@ -24,7 +24,7 @@ from jstr.decoding.lm_decoder import Search, make_search
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded
-from jstr.messages import first_few
+from jstr.messages import InputError, first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
@@ -66,6 +66,7 @@ class Reader:
         self.heads = self.model.heads
         self.has_attention = self.model.has_attention_maps
         self.variables = variables
+        self.step: int | None = None
         self._weight = float((config.get("language_model") or {}).get("weight", LANGUAGE_WEIGHT))
         self.prior, self._search = self._make_search(**(config.get("language_model") or {}))
         self._compiled = CompiledModel(self.model)
@@ -237,7 +238,8 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
         workdir = packed.BUNDLED
         if not workdir.is_file():
             raise InputError("no reader comes with this copy of jstr; give --workdir=DIR of a training run")
-    with word_copy.found_again(workdir, checkpoint.read_meta(workdir)) as config:
+    meta = checkpoint.read_meta(workdir)
+    with word_copy.found_again(workdir, meta) as config:
         if language_model is not None:
             config["language_model"] = (config.get("language_model") or {}) | {"words": language_model}
         reader = Reader(config)
@@ -246,7 +248,8 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
     saved = checkpoint.load_variables(workdir, config.get("eval_weights", "student"))
     variables = model_variables(saved["params"], saved["model_state"])
     _check_same_shapes(workdir, expected, variables)
-    return reader.with_variables(variables)
+    reader.variables, reader.step = variables, meta["step"]
+    return reader
 
 
 def model_variables(params: Params, model_state: ModelState) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from jstr.data.sources.open import open_source, source_notes
 from jstr.inference.read_source import read_source
 from jstr.inference.reader import Reader
 from jstr.messages import InputError, check_choice, first_few
@@ -20,6 +21,12 @@ LOSSY = "labels lose letters that this reader knows; --protocol=exact (protocol 
 LOWERED = "labels compared in lower case, as this reader was trained"
 REPEATED = "images listed more than once, each scored every time"
 CONFLICTING = "images listed with different labels"
+
+
+def open_sets(paths: Mapping[str, str], labels: str | None = None) -> tuple[dict[str, Any], list[str]]:
+    """(sources by name, notes on them) of name -> path. labels: the label file to read in each. Raises InputError."""
+    sources = {name: open_source(path, labels=labels) for name, path in paths.items()}
+    return sources, list(source_notes(sources))
 
 
 def score(reader: Reader, source: Any, name: str, protocol: str = "alnum36", batch_size: int | None = None) -> Score:

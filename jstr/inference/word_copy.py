@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jstr.core import InputError
 from jstr.data.word_lists import WORDS, count_words, word_file
+from jstr.messages import InputError
 
 STEM = "language_model_words.txt"
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
 from jstr.interop.torch_abinet_names import FUSION, LANGUAGE, PARTS, VISION, leaves
 from jstr.interop.torch_tensors import Converted, State, arrays_of, make_variables, need
+from jstr.messages import InputError
 from jstr.models import abinet, abinet_language, abinet_vision
 from jstr.nn.resnet45 import BLOCKS
 from jstr.nn.transformer import sinusoid

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
 from jstr.interop.torch_four_stage_names import CELL, EXTRACTOR, GRID, LOCALIZATION, leaves
 from jstr.interop.torch_tensors import Converted, State, arrays_of, make_variables, need
-from jstr.messages import check_choice
+from jstr.messages import InputError, check_choice
 from jstr.models.four_stage import Model
 from jstr.nn.tps import inverse_system, pixel_basis
 from jstr.text import LAYOUTS, NAMED, Charset

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from jstr.core import InputError, Recognizer
-from jstr.messages import first_few
+from jstr.core import Recognizer
+from jstr.messages import InputError, first_few
 from jstr.models import example_input
 
 State = Mapping[str, np.ndarray]

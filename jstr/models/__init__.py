@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jstr.core import InputError, ModelConfig, Recognizer
-from jstr.messages import check_choice, check_known
+from jstr.core import ModelConfig, Recognizer
+from jstr.messages import InputError, check_choice, check_known
 from jstr.text import Charset
 
 

@@ -11,8 +11,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.core import Array, ModelConfig, Prediction
 from jstr.decoding import greedy
+from jstr.messages import InputError
 from jstr.models import abinet_language, abinet_vision
 from jstr.models.abinet_vision import check_common, classify, compute_dtype
 from jstr.nn.layers import dense, torch_default

@@ -11,9 +11,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jstr.core import Array, InputError, ModelConfig, Prediction, at_least_float32
+from jstr.core import Array, ModelConfig, Prediction, at_least_float32
 from jstr.decoding import greedy
-from jstr.messages import check_choice
+from jstr.messages import InputError, check_choice
 from jstr.nn.dropout import Dropout
 from jstr.nn.images import normalise
 from jstr.nn.layers import dense, torch_default

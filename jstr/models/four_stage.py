@@ -11,9 +11,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.core import Array, ModelConfig, Prediction
 from jstr.decoding import greedy
-from jstr.messages import check_choice
+from jstr.messages import InputError, check_choice
 from jstr.nn import features as extractors
 from jstr.nn.attention_decoder import AttentionDecoder, CTCHead
 from jstr.nn.images import normalise

@@ -13,9 +13,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array, InputError, ModelConfig, Prediction
+from jstr.core import Array, ModelConfig, Prediction
 from jstr.decoding import greedy
-from jstr.messages import check_choice
+from jstr.messages import InputError, check_choice
 from jstr.nn.depthwise import Depthwise
 from jstr.nn.images import normalise
 from jstr.nn.layers import batch_norm

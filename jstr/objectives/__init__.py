@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from jstr.core import InputError, ModelConfig, Objective, Recognizer
-from jstr.messages import check_choice, check_known
+from jstr.core import ModelConfig, Objective, Recognizer
+from jstr.messages import InputError, check_choice, check_known
 
 # Annotations of options: the types of their values, and what to tell the user.
 TYPES = {

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from jstr.core import (
     Array,
     Batch,
-    InputError,
     LossAndMetrics,
     Metrics,
     ModelConfig,
@@ -26,7 +25,7 @@ from jstr.core import (
 )
 from jstr.decoding.greedy import word_length
 from jstr.losses.supervised import sequence_cross_entropy
-from jstr.messages import check_probability
+from jstr.messages import InputError, check_probability
 from jstr.objectives.parts.supervised_loss import mean
 
 TOP = 5

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from jstr.core import (
     Array,
     Batch,
-    InputError,
     LossAndMetrics,
     Metrics,
     ModelConfig,
@@ -28,7 +27,7 @@ from jstr.core import (
     at_least_float32,
 )
 from jstr.losses.consistency import thresholded_divergence
-from jstr.messages import check_at_least, check_choice
+from jstr.messages import InputError, check_at_least, check_choice
 from jstr.objectives.parts.apply_model import Outputs, init_variables, train_forward
 from jstr.objectives.parts.pseudo_labels import decoder_inputs, read
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs

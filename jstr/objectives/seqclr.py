@@ -18,7 +18,6 @@ import numpy as np
 from jstr.core import (
     Array,
     Batch,
-    InputError,
     LossAndMetrics,
     Metrics,
     ModelConfig,
@@ -29,7 +28,7 @@ from jstr.core import (
     Variables,
 )
 from jstr.losses import contrastive
-from jstr.messages import check_at_least, check_choice
+from jstr.messages import InputError, check_at_least, check_choice
 from jstr.nn.images import normalise
 from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, center_instances, frame_mask, map_frames
 from jstr.objectives.parts.apply_model import Outputs, train_forward

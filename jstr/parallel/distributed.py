@@ -23,7 +23,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from jstr.core import InputError
+from jstr.messages import InputError
 from jstr.parallel import sharding
 
 # Steps between a request to stop and the stop: by then the device has computed the answer, so nothing waits for it.

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jstr.core import Config, InputError
-from jstr.messages import check_known
+from jstr.core import Config
+from jstr.messages import InputError, check_known
 
 # Keys without which a part of a config means nothing: `--config.optimizer={...}` replaces all of it.
 _NEEDED = {

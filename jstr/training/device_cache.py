@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jstr.core import Array, Batch, InputError
+from jstr.core import Array, Batch
 from jstr.data.pipeline import TrainData
+from jstr.messages import InputError
 from jstr.parallel import sharding
 
 SHARE = 0.8  # of the free memory; the training step needs the rest

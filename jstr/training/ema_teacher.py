@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from jstr.checkpoints.init_from import init_from
-from jstr.core import Array, Config, InputError, ModelState, Params, TrainState, Variables
-from jstr.messages import check_choice, check_known
+from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
+from jstr.messages import InputError, check_choice, check_known
 
 WEIGHTS = ("student", "teacher")
 UPDATES = ("after", "before")

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jstr.checkpoints import checkpoint
-from jstr.core import InputError, TrainState
+from jstr.core import TrainState
 from jstr.inference import score
 from jstr.inference.attention import attention_images
 from jstr.inference.reader import model_variables
+from jstr.messages import InputError
 from jstr.metrics import Score
 from jstr.parallel import sharding
 from jstr.training.setup import Parts

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 from tensorboardX import SummaryWriter
 
-from jstr.core import Config, Metrics, NonFinite
-from jstr.messages import duration, first_few
+from jstr.core import Config, Metrics
+from jstr.messages import NonFinite, duration, first_few
 from jstr.metrics import Score
 from jstr.parallel import distributed
 from jstr.training.clock import Clock

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from jstr.core import Config, InputError, Params, is_under
-from jstr.messages import check_choice
+from jstr.core import Config, Params, is_under
+from jstr.messages import InputError, check_choice
 
 
 def one_cycle(

@@ -14,13 +14,14 @@ from ml_collections import ConfigDict
 from jstr.checkpoints import checkpoint
 from jstr.checkpoints.provenance import commit, machine
 from jstr.checkpoints.resume import check_resume
-from jstr.core import Array, Config, InputError, Objective, TrainState
+from jstr.core import Array, Config, Objective, TrainState
 from jstr.data.pipeline import TrainData, example_batch
 from jstr.data.source_config import eval_specs
 from jstr.data.sources.configured import open_images
 from jstr.data.sources.open import source_notes
 from jstr.inference import predictions_file, pseudo_labelling, word_copy
 from jstr.inference.reader import Reader
+from jstr.messages import InputError
 from jstr.models import example_input
 from jstr.objectives import make_objective
 from jstr.parallel import distributed, sharding

@@ -7,8 +7,8 @@ from pathlib import Path
 from jax.sharding import Mesh
 
 from jstr.checkpoints.provenance import commit
-from jstr.core import Config, InputError
-from jstr.messages import check_choice
+from jstr.core import Config
+from jstr.messages import InputError, check_choice
 from jstr.metrics import PROTOCOLS
 from jstr.parallel import distributed, sharding
 from jstr.training.config_values import check_values

@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jstr.core import Array, Batch, InputError, Metrics, Objective, TrainState
+from jstr.core import Array, Batch, Metrics, Objective, TrainState
 from jstr.data.pipeline import TrainData
+from jstr.messages import InputError
 from jstr.parallel import sharding
 from jstr.text import Charset
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from jstr.core import InputError
+from jstr.messages import InputError
 from jstr.parallel import distributed
 
 NAME = ".lock"

@@ -13,8 +13,8 @@ from testing import REAL_WORDS, ROOT, quick_jit, tiny_config
 import jstr
 from jstr.checkpoints import checkpoint, packed
 from jstr.checkpoints.init_from import init_from
-from jstr.core import InputError
 from jstr.inference.reader import Reader
+from jstr.messages import InputError
 
 sys.path.insert(0, str(ROOT / "tools"))
 import pack  # noqa: E402

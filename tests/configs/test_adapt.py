@@ -11,7 +11,7 @@ from testing import call, tiny_config
 from configs import adapt
 from configs.adapt import get_config
 from jstr.checkpoints import packed
-from jstr.core import InputError
+from jstr.messages import InputError
 from jstr.training import loop
 
 SMALL = (

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jstr.augment.host.registry import check_view
-from jstr.core import InputError
 from jstr.data import decode
 from jstr.data.decode import from_array
 from jstr.data.images import ImageSpec, is_one_image
+from jstr.messages import InputError
 
 GREY = ImageSpec((32, 100), 1)
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from testing import REAL_WORDS, call, write_folder
 
-from jstr.core import InputError
 from jstr.data import inspect
 from jstr.data.sources.open import open_source
+from jstr.messages import InputError
 
 
 def picture(name):

@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 from testing import ROOT, call, write_folder
 
-from jstr.core import InputError
 from jstr.data import preview
 from jstr.data.preview import contact_sheet
 from jstr.data.sources.open import open_source
 from jstr.data.synth.fonts import font_files, label_faces
 from jstr.data.synth.source import RenderedWords
+from jstr.messages import InputError
 from jstr.text import NAMED
 
 

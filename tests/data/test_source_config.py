@@ -3,8 +3,8 @@
 import pytest
 from ml_collections import ConfigDict
 
-from jstr.core import InputError
 from jstr.data.source_config import EVAL_KEYS, ReadBy, Share, parse_source, parse_sources, resolve
+from jstr.messages import InputError
 
 WHERE = "config.streams.labelled.sources.mj"
 

@@ -6,9 +6,9 @@ import pytest
 from testing import quick_jit, saved_run, tiny_config
 
 import jstr
-from jstr.core import InputError
 from jstr.decoding.beam_search import attention_search, ctc_search, position_search
 from jstr.inference.reader import Reader
+from jstr.messages import InputError
 
 RNG = np.random.default_rng(0)
 

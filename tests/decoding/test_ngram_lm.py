@@ -5,9 +5,9 @@ import string
 import numpy as np
 import pytest
 
-from jstr.core import InputError
 from jstr.data.word_lists import count_words
 from jstr.decoding.ngram_lm import NGram, WordPrior
+from jstr.messages import InputError
 
 RNG = np.random.default_rng(0)
 

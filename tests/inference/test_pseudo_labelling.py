@@ -8,9 +8,9 @@ import pytest
 from testing import saved_run, tiny_config
 
 import jstr
-from jstr.core import InputError
 from jstr.data.pipeline import TrainData
 from jstr.inference.pseudo_labelling import read_rows
+from jstr.messages import InputError
 from jstr.training import loop, setup
 
 COUNT = 40

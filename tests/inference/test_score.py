@@ -5,10 +5,10 @@ import pytest
 from testing import REAL_WORDS, saved_run, tiny_config
 
 import jstr
-from jstr.core import InputError
 from jstr.data.images import ImageSpec
 from jstr.data.sources.open import open_source
 from jstr.inference.score import remarks, score
+from jstr.messages import InputError
 from jstr.text import Charset
 
 

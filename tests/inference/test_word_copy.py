@@ -4,9 +4,9 @@ import pytest
 from testing import tiny_config
 
 from jstr.checkpoints import packed
-from jstr.core import InputError
 from jstr.inference import word_copy
 from jstr.inference.reader import Reader
+from jstr.messages import InputError
 
 
 def config_of(words) -> dict:

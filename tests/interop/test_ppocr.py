@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
 from jstr.interop import ppocr
+from jstr.messages import InputError
 from jstr.models.ppocr import Model
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[test]'")

@@ -16,9 +16,10 @@ from testing import REAL_WORDS, write_folder
 
 from jstr import evaluate, predict
 from jstr.checkpoints import checkpoint
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
 from jstr.inference.reader import Reader, load
 from jstr.interop import torch_abinet
+from jstr.messages import InputError
 from jstr.models import make_model
 from jstr.text import LAYOUTS, Charset
 

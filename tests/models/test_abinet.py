@@ -9,8 +9,9 @@ from abinet_layout import state
 from testing import quick_jit
 from torch_layout import check, count
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
 from jstr.interop import torch_abinet
+from jstr.messages import InputError
 from jstr.models import abinet, abinet_language, abinet_vision
 from jstr.models.abinet_vision import MEAN, STD
 from jstr.nn import dropout, transformer

@@ -9,7 +9,8 @@ import pytest
 from testing import quick_jit
 from torch_layout import count
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
+from jstr.messages import InputError
 from jstr.models.four_stage import Model
 
 ATTENTION = ModelConfig((32, 100), 1, 25, 38, first_id=2, pad_id=0, bos_id=0, eos_id=1)

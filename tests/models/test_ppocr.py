@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from testing import quick_jit
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
+from jstr.messages import InputError
 from jstr.models.ppocr import Model
 
 CONFIG = ModelConfig((48, 64), channels=3, max_length=10, num_classes=7, first_id=1, pad_id=0)

@@ -7,7 +7,8 @@ import pytest
 from testing import quick_jit
 from toy import ATTENTION, CTC, Toy, ToyAttention, toy_words
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
+from jstr.messages import InputError
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
 from jstr.objectives.parts import pseudo_labels

@@ -9,8 +9,9 @@ from testing import quick_jit
 from toy import Toy
 
 from configs import common
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
 from jstr.data.pipeline import TrainData
+from jstr.messages import InputError
 from jstr.models.abinet_language import Model
 from jstr.objectives import masked_lm
 from jstr.parallel import sharding

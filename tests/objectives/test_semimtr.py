@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from toy import CTC, Toy, toy_views
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
 from jstr.losses import consistency
+from jstr.messages import InputError
 from jstr.models.four_stage import Model as FourStage
 from jstr.objectives import semimtr
 from jstr.objectives.parts import pseudo_labels

@@ -12,8 +12,8 @@ from testing import contrastive_config, quick_jit, tiny_config
 from toy import CTC, HEADED, Headed, Toy, toy_views
 
 from jstr.checkpoints import checkpoint
-from jstr.core import InputError
 from jstr.losses import contrastive
+from jstr.messages import InputError
 from jstr.nn.instances import map_frames
 from jstr.objectives import seqclr
 from jstr.training import loop, setup

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from testing import call, start, tiny_config
 
-from jstr.core import InputError
 from jstr.data.pipeline import TrainData
+from jstr.messages import InputError
 from jstr.parallel import distributed
 from jstr.training import setup
 

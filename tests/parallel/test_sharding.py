@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from testing import call
 
-from jstr.core import InputError
+from jstr.messages import InputError
 from jstr.parallel import sharding
 
 

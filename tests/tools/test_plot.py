@@ -5,7 +5,7 @@ import json
 import plot
 import pytest
 
-from jstr.core import InputError
+from jstr.messages import InputError
 
 
 def write(folder, text):

@@ -10,7 +10,8 @@ from toy import ATTENTION, ToyAttention, toy_words
 
 import jstr
 from jstr.checkpoints import checkpoint
-from jstr.core import InputError, TrainState
+from jstr.core import TrainState
+from jstr.messages import InputError
 from jstr.objectives import cr_str
 from jstr.parallel import sharding
 from jstr.training import loop, setup

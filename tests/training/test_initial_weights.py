@@ -3,7 +3,7 @@
 import pytest
 from testing import tiny_config
 
-from jstr.core import InputError
+from jstr.messages import InputError
 from jstr.training import loop
 from jstr.training.initial_weights import other_characters
 

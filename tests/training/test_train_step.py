@@ -9,8 +9,9 @@ from testing import interrupted, metric_rows, quick_jit, tiny_config
 
 from configs import common
 from jstr.checkpoints import checkpoint
-from jstr.core import InputError, Objective, TrainState
+from jstr.core import Objective, TrainState
 from jstr.data.pipeline import example_batch
+from jstr.messages import InputError
 from jstr.nn import platform
 from jstr.parallel import sharding
 from jstr.training import loop, setup

@@ -11,7 +11,7 @@ import numpy as np
 
 from jstr.data.analysis.fingerprints import DIFFERENCE, LIKE, candidates, copies, similarity, small
 from jstr.data.images import ImageSpec
-from jstr.text import escape
+from jstr.messages import escape
 
 _EXAMPLES = 10  # of two sets, in the text
 _COLOUR = ImageSpec((32, 100), 3)

@@ -13,15 +13,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.analysis.fingerprints import fingerprint, label_key
 from jstr.data.images import ImageSpec
 from jstr.data.sources.configured import SLOW_PIXELS
 from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import is_suspicious, label_notes
 from jstr.data.sources.open import Source, open_source
-from jstr.messages import first_few
-from jstr.text import Charset, LabelReport, escape
+from jstr.messages import InputError, escape, first_few
+from jstr.text import Charset, LabelReport
 
 COLOUR = ImageSpec((32, 100), 3)
 _CHUNK = 128

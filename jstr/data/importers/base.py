@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.decode import fits_in_memory, read_regular_file
+from jstr.messages import InputError
 
 CROPS = ("jpg", "png")
 _SMALLEST = 2  # pixels: a side of a cut-out word

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jstr.core import InputError
+from jstr.messages import InputError
 
 
 def load_mat(path: Path, names: list[str]) -> dict[str, np.ndarray]:

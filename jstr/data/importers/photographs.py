@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.importers.base import Reader, Word, cut_words, first_folder, read_file
 from jstr.data.importers.matlab import load_mat, mat_text
+from jstr.messages import InputError
 
 
 class SynthText(Reader):

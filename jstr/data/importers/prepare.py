@@ -21,13 +21,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from jstr.core import InputError
 from jstr.data.importers import shards
 from jstr.data.importers.base import Reader
 from jstr.data.importers.report import make_report, nothing_usable
 from jstr.data.importers.shards import Interrupted, Progress
 from jstr.data.importers.targets import write_dataset, write_lmdbs
-from jstr.messages import first_few
+from jstr.messages import InputError, first_few
 
 TARGETS = ("array_record", "lmdb")
 

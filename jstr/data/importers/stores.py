@@ -9,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jstr.core import InputError
 from jstr.data.importers.base import Numbered, Reader, Word, file_word
 from jstr.data.sources.files import walk
 from jstr.data.sources.label_files import LABEL_FILES
 from jstr.data.sources.lmdb import LmdbSource
 from jstr.data.sources.open import open_source
+from jstr.messages import InputError
 
 _SPLITS = {
     "train": "train",

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from jstr.core import InputError
 from jstr.data.importers.base import Lines, Reader, Word, file_word, first_folder, read_file, read_text
 from jstr.data.importers.matlab import load_mat, mat_text
 from jstr.data.sources.label_files import parse_labels
 from jstr.data.sources.label_notes import conflicts
+from jstr.messages import InputError
 
 
 class MjSynth(Reader):

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.decode import image_size
 from jstr.data.images import ImageSpec
 from jstr.data.sample_filter import FilteredSource
@@ -21,7 +20,7 @@ from jstr.data.sources.open import open_source
 from jstr.data.sources.text_corpus import TextWords
 from jstr.data.synth.source import RenderedWords, Style
 from jstr.data.word_lists import word_file
-from jstr.messages import check_known
+from jstr.messages import InputError, check_known
 from jstr.text import Charset, LabelReport
 
 SLOW_PIXELS = 1_000_000  # decoded in about 10 ms on one core

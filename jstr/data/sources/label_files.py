@@ -27,9 +27,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jstr.core import InputError
 from jstr.data.sources.label_notes import readable
-from jstr.messages import first_few
+from jstr.messages import InputError, first_few
 
 LABEL_FILES = ("labels.tsv", "gt.txt", "labels.csv", "metadata.jsonl", "metadata.csv", "labels.json")
 TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")

@@ -20,14 +20,13 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
-from jstr.core import InputError
 from jstr.data.sources.files import FolderSource, by_suffix, check_index, images_in, walk
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels
 from jstr.data.sources.label_notes import few_names, held_out_notes
 from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
 from jstr.data.sources.tar import TarSource
 from jstr.data.sources.tfds import TfdsSource, tfds_folders
-from jstr.messages import first_few
+from jstr.messages import InputError, first_few
 
 Sample = dict[str, Any]
 Source = Any  # any class of this package

@@ -15,8 +15,8 @@ import grain
 import numpy as np
 
 from jstr.augment.host import spelling
-from jstr.core import InputError
 from jstr.data.word_lists import count_words
+from jstr.messages import InputError
 from jstr.text import Charset, LabelReport
 
 BLOCK = 4096

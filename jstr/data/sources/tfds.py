@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from jstr.core import InputError
 from jstr.data.sources.files import check_index
 from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import readable
+from jstr.messages import InputError
 
 _LABELS = ("label", "text")
 _CHUNK = 512

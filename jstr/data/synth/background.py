@@ -15,10 +15,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jstr.core import InputError
 from jstr.data.synth.glyphs import PAD
 from jstr.data.synth.style import Style, chance, uniform
-from jstr.messages import first_few
+from jstr.messages import InputError, first_few
 
 _LUMA = (0.299, 0.587, 0.114)
 PLANE = (160, 1024)  # textures and noise are crops of planes of this size, made once per process

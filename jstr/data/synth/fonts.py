@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageFont, features
 
-from jstr.core import InputError
+from jstr.messages import InputError
 
 BUNDLED = Path(__file__).parents[1] / "fonts"
 NAMED = {"bundled": BUNDLED} | {p.name.removeprefix("fonts_"): p for p in sorted(BUNDLED.parent.glob("fonts_*"))}

@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.synth.background import Photographs
 from jstr.data.synth.compose import Scene
 from jstr.data.synth.fonts import Fonts, font_files
 from jstr.data.synth.style import Style
 from jstr.data.synth.text_sampler import TextSampler
-from jstr.messages import first_few
+from jstr.messages import InputError, first_few
 from jstr.text import frames_needed
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from numpy.random import Generator
 
-from jstr.core import InputError
-from jstr.messages import are_numbers, is_number
+from jstr.messages import InputError, are_numbers, is_number
 
 Range = tuple[float, float]
 # Values that are neither shares nor ranges: their limits.

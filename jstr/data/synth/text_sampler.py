@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from jstr.core import InputError
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import count_words
+from jstr.messages import InputError
 
 # d: a digit, D: a digit but zero, L: a letter; anything else stands for itself. Common forms are repeated.
 NUMBERS = (

@@ -19,7 +19,6 @@ import numpy as np
 from jstr.core import (
     Array,
     Batch,
-    InputError,
     LossAndMetrics,
     Metrics,
     ModelConfig,
@@ -30,7 +29,7 @@ from jstr.core import (
     Variables,
 )
 from jstr.losses.consistency import DIVERGENCES, REDUCTIONS
-from jstr.messages import check_at_least, check_choice, check_probability
+from jstr.messages import InputError, check_at_least, check_choice, check_probability
 from jstr.objectives.parts.apply_model import Outputs, eval_logits, init_variables, train_forward
 from jstr.objectives.parts.character_coral import character_coral, character_features
 from jstr.objectives.parts.distance import LABELS, hard_distance, soft_distance

@@ -3,7 +3,7 @@
 import pytest
 
 from jstr.augment.host import spelling
-from jstr.core import InputError
+from jstr.messages import InputError
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from published import TREES
 
-from jstr.core import InputError
 from jstr.data.importers.formats import open_published
 from jstr.data.importers.tfds_builder import problem
+from jstr.messages import InputError
 
 
 def read_all(name, src):

@@ -21,7 +21,6 @@ from published import TREES, cells, folder, huggingface, iam, icdar, iiit5k, mjs
 from source_files import write_folder, write_lmdb
 from testing import ROOT, call
 
-from jstr.core import InputError
 from jstr.data import prepare as command
 from jstr.data.importers import shards
 from jstr.data.importers.base import Lines, Numbered
@@ -30,6 +29,7 @@ from jstr.data.importers.prepare import is_finished, prepare
 from jstr.data.importers.report import describe
 from jstr.data.importers.tfds_builder import WordImages
 from jstr.data.sources.open import open_source
+from jstr.messages import InputError
 
 
 def same(image, expected):

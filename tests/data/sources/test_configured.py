@@ -6,10 +6,10 @@ import pytest
 from ml_collections import ConfigDict
 from source_files import tsv, write_folder, write_lmdb
 
-from jstr.core import InputError
 from jstr.data.images import ImageSpec
 from jstr.data.source_config import parse_source
 from jstr.data.sources.configured import open_filtered, open_images, open_text
+from jstr.messages import InputError
 from jstr.text import Charset, frames_needed
 
 CHARSET = Charset.make("36", "cr_ctc", 25, lower=True)

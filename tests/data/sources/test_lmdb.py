@@ -15,9 +15,9 @@ from source_files import (
     write_lmdb,
 )
 
-from jstr.core import InputError
 from jstr.data.sources.lmdb import LmdbSource
 from jstr.data.sources.open import open_source
+from jstr.messages import InputError
 
 
 def test_lmdb_missing_entries(tmp_path):

@@ -18,8 +18,8 @@ from source_files import (
     write_tar,
 )
 
-from jstr.core import InputError
 from jstr.data.sources.open import open_source
+from jstr.messages import InputError
 
 
 def test_tar_choice_of_labels(tmp_path):

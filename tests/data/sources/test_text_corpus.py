@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from configs import common
-from jstr.core import InputError
 from jstr.data.pipeline import TrainData
 from jstr.data.sources.text_corpus import TextWords
 from jstr.data.word_lists import count_words
+from jstr.messages import InputError
 from jstr.text import Charset
 
 CHARSET = Charset.make("abcdefghij0123456789", "abinet", 5, lower=True, drop_outside=True)

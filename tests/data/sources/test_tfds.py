@@ -13,9 +13,9 @@ from source_files import (
     write_tfds,
 )
 
-from jstr.core import InputError
 from jstr.data.sources.open import open_source
 from jstr.data.sources.tfds import TfdsSource
+from jstr.messages import InputError
 
 
 def test_tfds_splits(tmp_path):

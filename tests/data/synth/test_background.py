@@ -8,11 +8,11 @@ import pytest
 from synth_testing import SHARES
 from testing import write_folder
 
-from jstr.core import InputError
 from jstr.data.synth import background
 from jstr.data.synth.background import Photographs
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
+from jstr.messages import InputError
 from jstr.text import NAMED
 
 

@@ -7,10 +7,10 @@ import pytest
 from PIL import features
 from synth_testing import ONLY_WORDS, SMALL_FONTS
 
-from jstr.core import InputError
 from jstr.data.synth import fonts
 from jstr.data.synth.fonts import BUNDLED, DECORATIVE, Fonts, font_files
 from jstr.data.synth.source import RenderedWords
+from jstr.messages import InputError
 from jstr.text import NAMED
 
 

@@ -11,10 +11,10 @@ import pytest
 from synth_testing import ONLY_WORDS, SHARES, SMALL_FONTS, TEXT_SHARES
 from testing import ROOT, write_folder
 
-from jstr.core import InputError
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import word_file
+from jstr.messages import InputError
 from jstr.text import NAMED, frames_needed
 
 

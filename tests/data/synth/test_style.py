@@ -6,8 +6,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from jstr.core import InputError
 from jstr.data.synth.style import Style, chance, skewed_uniform, uniform
+from jstr.messages import InputError
 
 
 @pytest.mark.parametrize(

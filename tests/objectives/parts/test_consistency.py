@@ -5,7 +5,7 @@ import pytest
 from scripted import METHODS, STUDENT, TEACHER, scripted_step
 from toy import CTC, Toy
 
-from jstr.core import InputError
+from jstr.messages import InputError
 from jstr.objectives import make_objective
 
 

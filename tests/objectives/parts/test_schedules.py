@@ -6,7 +6,8 @@ import pytest
 from scripted import METHODS, SCRIPTED, STUDENT, scripted_step
 from toy import CTC, Toy
 
-from jstr.core import InputError, ModelConfig
+from jstr.core import ModelConfig
+from jstr.messages import InputError
 from jstr.objectives import make_objective
 from jstr.objectives.parts.schedules import annealed_rows
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
