@@ -94,3 +94,10 @@ def test_config_keys_of_the_pages_exist():
     for page in PAGES:
         for path in re.findall(r"--config\.([\w.]+)", page.read_text()):
             assert path.split(".")[0] in known, f"{page.name}: {path}"
+
+
+def test_every_result_is_listed():
+    """Each file of configs/results is linked from its page."""
+    page = ROOT / "configs/results/README.md"
+    links = set(LINK.findall(page.read_text()))
+    assert {p.name for p in page.parent.iterdir() if p.suffix in (".json", ".png")} <= links
