@@ -12,6 +12,7 @@ from jstr.checkpoints.checkpoint import read_meta
 from jstr.checkpoints.init_from import Row, init_from
 from jstr.core import Config, TrainState
 from jstr.inference.reader import Reader, make_charset
+from jstr.messages import InputError
 from jstr.models import example_input
 from jstr.text import literal
 from jstr.training import ema_teacher
@@ -44,7 +45,10 @@ def other_characters(config: Config, rows: Iterable[Row]) -> dict[str, set[str]]
     """
     own, found = make_charset(config.charset), {}
     for _, workdir, _ in rows:
-        other = make_charset(read_meta(workdir)["config"]["charset"])
+        try:
+            other = make_charset(read_meta(workdir)["config"]["charset"])
+        except InputError:  # an old run, whose file of characters is gone: shapes must do
+            continue
         if (other.characters, other.layout) != (own.characters, own.layout):
             found[str(workdir)] = _sized_by_characters(config)
     return found
