@@ -77,7 +77,7 @@ def test_positions_are_read_with_words_too():
 
 def test_refuses(tmp_path):
     run = saved_run(tmp_path / "run")
-    with pytest.raises(InputError, match="language_model=nothing.*cannot be read"):
+    with pytest.raises(InputError, match="language_model=nothing.*there is no file"):
         jstr.load(run, "nothing")
     config = tiny_config()
     config.charset.layout, config.model = "abinet", dict(name="abinet_language", width=0.0625, num_layers=1)
