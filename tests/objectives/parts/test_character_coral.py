@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scripted import SCRIPTED
+from scripted import SCRIPTED, Scripted
 
 from jstr.losses.coral import coral
+from jstr.objectives import cr_str
 from jstr.objectives.parts.character_coral import character_coral
 from jstr.objectives.parts.pseudo_labels import product, read
 
@@ -26,3 +27,13 @@ def test_characters_of_confident_words_count(thresholds, words):
     expected = coral(rows[0], keep[0], rows[1], keep[1])
     found = character_coral(labelled, strong, thresholds, SCRIPTED)
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_thresholds_of_a_method():
+    """coral_threshold is that of labelled words, threshold that of the others."""
+    logits = jax.nn.one_hot(IDS, 7) * jnp.array([5.5, 2.5])[:, None, None]
+    glimpses = np.random.default_rng(0).normal(size=(2, 2, 4, 3)).astype(np.float32)
+    labelled, strong = ({"logits": logits, "glimpses": jnp.asarray(x)} for x in glimpses)
+    method = cr_str.Method(Scripted(), SCRIPTED, threshold=0.1, coral_threshold=0.6)
+    assert method.coral(labelled, strong) == character_coral(labelled, strong, (0.6, 0.1), SCRIPTED)
+    assert method.coral(labelled, strong) != character_coral(labelled, strong, (0.1, 0.6), SCRIPTED)
