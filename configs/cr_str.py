@@ -17,13 +17,13 @@ validation. Measured results: configs/results/cr.json. Options:
                    words=english adds a word list, which makes these readings much better
 """
 
-from configs import common
+from configs import common, common_semi
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, **common.SEMI, init="", projection="mlp", labels="soft", weak=False)
+    options = common.arguments(arg, **common_semi.SEMI, init="", projection="mlp", labels="soft", weak=False)
     framewise = options.decoder == "ctc" and options.labels == "soft"
-    config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if framewise else None)
+    config = common_semi.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if framewise else None)
     config.model.projection = options.projection
     config.objective = dict(
         name="cr_str",

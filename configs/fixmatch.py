@@ -9,12 +9,14 @@ get a grey square. Options `compact`, `decoder` and `hidden` as in configs/cr_st
 configs/results/cr.json.
 """
 
-from configs import common
+from configs import common, common_semi
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, **common.SEMI, shared=False, cutout=0.0)
-    config = common.semi_supervised(options, dict(cr_strong=dict(cutout=options.cutout)) if options.cutout else None)
+    options = common.arguments(arg, **common_semi.SEMI, shared=False, cutout=0.0)
+    config = common_semi.semi_supervised(
+        options, dict(cr_strong=dict(cutout=options.cutout)) if options.cutout else None
+    )
     config.objective = dict(
         name="fixmatch",
         confidence="minimum",

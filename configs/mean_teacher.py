@@ -7,14 +7,14 @@ the first 80,000 steps (compact: a third of the run). Options `compact` and `dec
 results: configs/results/cr.json.
 """
 
-from configs import common
+from configs import common, common_semi
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
     options = common.arguments(arg, compact=False, decoder="attention", masked=False)
-    config = common.semi_supervised(options)
+    config = common_semi.semi_supervised(options)
     config.objective = dict(name="mean_teacher", cons_weight=1.0, ramp_steps=0, masked=options.masked)
-    both = dict(view0=common.fewer_labels_view(), view1=common.fewer_labels_view())
+    both = dict(view0=common_semi.fewer_labels_view(), view1=common_semi.fewer_labels_view())
     for rows in (config.streams, config.held_back):
         for row in rows.values():
             row.views = both

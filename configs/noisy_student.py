@@ -9,15 +9,15 @@ confident strings from the strong view. For a student of another size, label off
 Measured results: configs/results/cr.json.
 """
 
-from configs import common
+from configs import common, common_semi
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, **common.SEMI, teacher="", labels="hard")
+    options = common.arguments(arg, **common_semi.SEMI, teacher="", labels="hard")
     if not options.teacher and not options.runlocal:
         raise ValueError("give the config argument teacher=WORKDIR")
     framewise = options.decoder == "ctc" and options.labels == "soft"
-    config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if framewise else None)
+    config = common_semi.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if framewise else None)
     config.model.dropout = 0.1
     config.objective = dict(
         name="pseudo_label",

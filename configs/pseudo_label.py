@@ -15,21 +15,21 @@ Options `compact`, `decoder` and `hidden` as in configs/cr_str.py. Measured resu
 
 from pathlib import Path
 
-from configs import common
+from configs import common, common_semi
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, **common.SEMI, teacher="", kept="")
+    options = common.arguments(arg, **common_semi.SEMI, teacher="", kept="")
     if bool(options.teacher) == bool(options.kept) and not options.runlocal:
         raise ValueError("give the config argument teacher=WORKDIR, or kept=FILE of tools/pseudo_label.py")
-    config = common.semi_supervised(options)
+    config = common_semi.semi_supervised(options)
     if options.kept:
         config.streams.labelled = common.stream(
             config.streams.labelled.batch_size + config.streams.unlabelled.batch_size,
             with_kept(config.streams.labelled.sources.to_dict(), str(Path(options.kept).resolve())),
-            common.fewer_labels_view(),
+            common_semi.fewer_labels_view(),
         )
-        config.held_back.labelled.views.image = common.fewer_labels_view()
+        config.held_back.labelled.views.image = common_semi.fewer_labels_view()
         del config.streams.unlabelled, config.held_back.unlabelled
     else:
         config.objective = dict(
@@ -44,8 +44,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
             hidden_labels=options.hidden,
         )
         for rows in (config.streams, config.held_back):
-            rows.labelled.views.image = common.fewer_labels_view()
-            rows.unlabelled.views = dict(strong=common.fewer_labels_view())
+            rows.labelled.views.image = common_semi.fewer_labels_view()
+            rows.unlabelled.views = dict(strong=common_semi.fewer_labels_view())
         config.teacher = dict(decay=1.0, warmup=False, update="after", workdir=options.teacher)
     config.optimizer = common.adam(5e-4)
     return common.apply(config, "runlocal" if options.runlocal else "")

@@ -9,18 +9,18 @@ instead of the strong one. `real`: the unlabelled words too, with their true lab
 as in configs/cr_str.py. Measured results: configs/results/cr.json.
 """
 
-from configs import common
+from configs import common, common_semi
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, **common.SEMI, weak=False, real=False)
+    options = common.arguments(arg, **common_semi.SEMI, weak=False, real=False)
     if options.real and options.reader:
         raise ValueError("config arguments real and reader: choose one")
-    config = common.semi_supervised(options)
+    config = common_semi.semi_supervised(options)
     labelled, others = config.streams.labelled, config.streams.unlabelled
     if options.real:
         sources = {name: {**row, "labelled": True} for name, row in others.sources.to_dict().items()}
-        labelled.sources.update(common.others_labelled(sources, (labelled.batch_size, others.batch_size)))
+        labelled.sources.update(common_semi.others_labelled(sources, (labelled.batch_size, others.batch_size)))
     if options.real or options.reader:
         labelled.batch_size += others.batch_size
     del config.streams.unlabelled, config.held_back.unlabelled

@@ -7,12 +7,12 @@ Training signal annealing: --config.objective.annealing=log (or linear, exp) --c
 Options `compact`, `decoder` and `hidden` as in configs/cr_str.py. Measured results: configs/results/cr.json.
 """
 
-from configs import common
+from configs import common, common_semi
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, **common.SEMI, shared=False)
-    config = common.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if options.decoder == "ctc" else None)
+    options = common.arguments(arg, **common_semi.SEMI, shared=False)
+    config = common_semi.semi_supervised(options, dict(cr_strong=dict(spatial=0)) if options.decoder == "ctc" else None)
     config.objective = dict(
         name="uda",
         temperature=0.4,

@@ -19,7 +19,7 @@ from jstr.messages import InputError
 # In the repository the configs stand beside the package; a wheel carries them inside it.
 _PLACES = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
 FOLDER = next((place for place in _PLACES if (place / "common.py").is_file()), _PLACES[0])
-_SHARED = ("__init__", "common", "common_abinet")  # what configs import: no configs themselves
+_SHARED = ("__init__", "common", "common_abinet", "common_semi")  # what configs import: no configs themselves
 
 _OPTIONAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 

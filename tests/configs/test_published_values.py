@@ -277,6 +277,7 @@ OWN = {
     "__init__",
     "common",
     "common_abinet",
+    "common_semi",
     "adapt",
     "crnn_real",
     "korean",
