@@ -83,7 +83,7 @@ def test_lmdb_truncated(tmp_path):
         folder.mkdir(parents=True)
         (folder / "data.mdb").write_bytes(whole[:size])
     code = (
-        "import sys; from jstr.data.sources import open_source; from jstr.core import InputError\n"
+        "import sys; from jstr.data.sources.open import open_source; from jstr.messages import InputError\n"
         "for path in sys.argv[1:]:\n"
         "  try: list(open_source(path).labels())\n"
         "  except InputError as error: print(error)\n"
