@@ -144,7 +144,7 @@ def test_workdir_of_a_full_network_reads_head_by_head(full):
     assert texts_too == texts and maps.shape == (3, 26, 8, 32)
     np.testing.assert_allclose(maps.sum(axis=(2, 3)), 1, atol=1e-5)
     sheet = reader.attention_sheet(images, 3)
-    assert sheet.dtype == np.uint8 and sheet.shape == (3 * (24 + 26), 100 * (1 + max(map(len, texts))), 3)
+    assert sheet.dtype == np.uint8 and sheet.shape == (3 * (24 + 28), 100 * (1 + max(map(len, texts))), 3)
     with pytest.raises(InputError, match="reads images, not words"):
         reader.correct(["a"])
 
@@ -161,7 +161,7 @@ def test_commands_show_heads_and_where_they_look(full, tmp_path, monkeypatch, ca
     said = [re.fullmatch(r"vision (\w*) -> language (\w*) -> fusion (\w*)", line[1]).groups() for line in lines]
     assert [fusion for *_, fusion in said] == texts
     with Image.open(tmp_path / "seen.png") as picture:
-        assert picture.size[1] == 4 * (24 + 26) and len(picture.getcolors(1 << 20)) > 100
+        assert picture.size[1] == 4 * (24 + 28) and len(picture.getcolors(1 << 20)) > 100
     assert predict.run(["--heads", "--json", *paths]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [tuple(row["heads"].values()) for row in rows] == said and [row["text"] for row in rows] == texts
