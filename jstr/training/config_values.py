@@ -55,7 +55,8 @@ def check_values(config: Config) -> None:
                 raise InputError(f"{place} lacks {', '.join(missing)}; it needs {', '.join(keys)}")
     for pattern, (smallest, whole) in _NUMBERS.items():
         for place, value in _find(config, pattern.split("."), "config"):
-            _check_number(place, value, smallest, whole)
+            if value is not None or pattern != "optimizer.clip_norm":  # None: gradients are not clipped
+                _check_number(place, value, smallest, whole)
     size = config.image.size
     if len(size) != 2 or not all(isinstance(n, int) and n >= 8 for n in size):
         raise InputError(f"config.image.size={tuple(size)}: give (height, width) in pixels, at least 8 each")
