@@ -45,7 +45,7 @@ def test_every_config_passes(name):
         ("language_model.weight=nan", "config.language_model.weight=nan must be"),
         ("language_model.width=0", "config.language_model.width=0 must be a whole number, 1 or more"),
         ("language_model={'word': 'english'}", "config.language_model has no word"),
-        ("streams.labelled={}", "config.streams.labelled lacks batch_size, sources, views"),
+        ("streams.labelled={}", "config.streams.labelled lacks batch_size, sources; it needs"),
         ("streams.labelled.batch_size=-8", "config.streams.labelled.batch_size=-8 must be"),
         ("streams.labelled.sources={'a': 3}", "config.streams.labelled.sources.a=3 must be a dict"),
         ("streams.labelled.views={'image': 3}", "config.streams.labelled.views.image=3 must be a dict"),
