@@ -125,7 +125,7 @@ def test_where_it_starts(started, tmp_path, monkeypatch):
         get_config(f"start={tmp_path / 'junk.npz'}")
     saved["model"] = dict(name="abinet", width=1.0)
     (tmp_path / "config.json").write_text(json.dumps(saved))
-    with pytest.raises(ValueError, match="is abinet; only recognisers of four stages"):
+    with pytest.raises(ValueError, match="is abinet; only four-stage recognisers"):
         get_config(f"start={tmp_path}")
     saved["model"] = dict(name="four_stage", prediction="attention", projection="linear")
     (tmp_path / "config.json").write_text(json.dumps(saved))
