@@ -67,7 +67,7 @@ def test_a_folder_becomes_predictions(started, images, tmp_path):
     confidences = [float(r[2]) for r in rows]
     assert confidences == sorted(confidences)
     assert all(set(r[1]) <= set("abcdefghij") for r in rows)
-    assert cv2.imread(str(workdir / "doubtful.png")).shape[:2] == (8 * 70, 4 * 220)
+    assert cv2.imread(str(workdir / "doubtful.png")).shape[:2] == (8 * 72, 4 * 240)
     saved = json.loads((workdir / "config.json").read_text())
     assert saved["charset"]["characters"] == "abcdefghij" and saved["model"]["width"] == 0.0625
     assert saved["streams"]["labelled"]["sources"]["varied"]["rendered"]["words"] == str(words)
