@@ -99,7 +99,7 @@ def writing(what: str, folder: str | os.PathLike) -> Iterator[None]:
             problem = error.strerror
         if problem is None:
             raise
-        raise InputError(f"{what} cannot be written: {problem}; mend that and run the same command again") from error
+        raise InputError(f"{what} cannot be written: {problem}; fix that and run the same command again") from error
 
 
 def is_number(value: Any) -> bool:

@@ -108,7 +108,7 @@ def _exists(pid: object) -> bool:
 
 
 def _beats(path: Path) -> bool:
-    """Whether an owner writes into the lock. Opening a file anew is what makes network file systems look again."""
+    """Whether an owner writes into the lock. Opening a file again is what makes network file systems look again."""
     print(f"{path} is of another machine; waiting {PATIENCE:.0f} s to see whether it is in use ...", flush=True)
     first, end = _owner(path), time.monotonic() + PATIENCE
     while time.monotonic() < end:

@@ -21,7 +21,7 @@ ARGUMENTS = Namespace(official=None, language=None)
 
 
 def in_process(self, *arguments, limit=None):
-    """Run.command without a new process: importing jax anew for each command would be most of the time."""
+    """Run.command without a new process: importing jax again for each command would be most of the time."""
     arguments = list(map(str, arguments))
     if arguments[0] == "-m":
         module, rest = {"jstr.main": main, "jstr.evaluate": evaluate}[arguments[1]], arguments[2:]

@@ -102,7 +102,7 @@ class Recorded(np.random.Generator):
 
 
 def test_numbers_are_distributed_as_the_hosts():
-    """Kolmogorov-Smirnov: a range that is a tenth off would be found among so many numbers."""
+    """Kolmogorov-Smirnov: detects a range that is off by a tenth."""
     host, image, count = Recorded(0), np.zeros((4, 4, 1), np.uint8), 1000
     draws = jax.device_get(quick_jit(lambda: seqclr.draw(KEY, 4000))())
 
