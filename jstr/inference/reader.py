@@ -54,6 +54,7 @@ class Reader:
     variables: {"params": ..., "batch_stats": ...} of the model. heads: names of the model's heads, of which the last
     gives the answer; () where there is only one. has_attention: whether `attention_maps` has something to show.
     prior: config.language_model as a prior over texts, used in a beam search; None: texts are decoded greedily.
+    step: how many training steps the variables have behind them; None where it is not known.
 
     Raises:
       InputError: a language model that cannot be read, or one for a recogniser that has its own.
