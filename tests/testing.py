@@ -140,3 +140,19 @@ def saved_run(folder, **changes):
     state = {"batch_stats": variables["batch_stats"]}
     checkpoint.save_variables(folder, {"model": variables["params"]}, state, {"config": config, "step": 0})
     return str(folder)
+
+
+def language_config(tmp_path, **views):
+    """A language model of a few thousand parameters on a list of seven words. views: of the stream `text`."""
+    path = tmp_path / "list.txt"
+    path.write_text("bad\ncafe\nbee\nhide\nfade\ndeaf\na\n")
+    config = common.base()
+    config.charset = dict(
+        characters="abcdefghij", layout="abinet", max_length=5, lower=True, nfkc=False, drop_outside=True
+    )
+    config.model = dict(name="abinet_language", width=1 / 16, num_layers=2, dropout=0.0)
+    config.objective = dict(name="masked_lm")
+    row = dict(batch_size=16, sources=dict(list=dict(words=dict(path=str(path)))), views=views)
+    config.streams.text = row
+    config.held_back.text = row | dict(batches=1, views=dict(noised=dict(one_edit=dict(clean=0.0))))
+    return config

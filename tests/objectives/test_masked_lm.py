@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from testing import quick_jit
+from testing import language_config, quick_jit
 from toy import Toy
 
 from configs import common
@@ -20,21 +20,6 @@ from jstr.training.setup import make_state
 from jstr.training.validation import Validation
 
 MODEL_CONFIG = ModelConfig((32, 64), 1, 5, 21, **vars(LAYOUTS["abinet"]))
-
-
-def config(tmp_path, **views):
-    path = tmp_path / "list.txt"
-    path.write_text("bad\ncafe\nbee\nhide\nfade\ndeaf\na\n")
-    config = common.base()
-    config.charset = dict(
-        characters="abcdefghij", layout="abinet", max_length=5, lower=True, nfkc=False, drop_outside=True
-    )
-    config.model = dict(name="abinet_language", width=1 / 16, num_layers=2, dropout=0.0)
-    config.objective = dict(name="masked_lm")
-    row = dict(batch_size=16, sources=dict(list=dict(words=dict(path=str(path)))), views=views)
-    config.streams.text = row
-    config.held_back.text = row | dict(batches=1, views=dict(noised=dict(one_edit=dict(clean=0.0))))
-    return config
 
 
 def test_accuracies():
@@ -60,7 +45,7 @@ def test_smoothing_keeps_distributions_and_their_first_choice():
 
 def test_a_model_learns_to_spell_and_is_watched(tmp_path):
     """Of seven words every letter is known from the others; watched on clean and on misspelt words."""
-    made, mesh = config(tmp_path), sharding.make_mesh()
+    made, mesh = language_config(tmp_path), sharding.make_mesh()
     made.optimizer = common.adam(1e-2, "constant")
     model = Model(
         MODEL_CONFIG := ModelConfig((32, 64), 1, 5, 11, **vars(LAYOUTS["abinet"])),

@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from testing import language_config
 
-from configs import common
 from jstr.data.pipeline import TrainData
 from jstr.data.sources.text_corpus import TextWords
 from jstr.data.word_lists import count_words
@@ -70,23 +70,8 @@ def test_words_that_do_not_fit_are_counted_and_named(tmp_path):
         TextWords("w", CHARSET, str(tmp_path / "none.txt"))
 
 
-def config(tmp_path, **views):
-    path = tmp_path / "list.txt"
-    path.write_text("bad\ncafe\nbee\nhide\nfade\ndeaf\na\n")
-    config = common.base()
-    config.charset = dict(
-        characters="abcdefghij", layout="abinet", max_length=5, lower=True, nfkc=False, drop_outside=True
-    )
-    config.model = dict(name="abinet_language", width=1 / 16, num_layers=2, dropout=0.0)
-    config.objective = dict(name="masked_lm")
-    row = dict(batch_size=16, sources=dict(list=dict(words=dict(path=str(path)))), views=views)
-    config.streams.text = row
-    config.held_back.text = row | dict(batches=1, views=dict(noised=dict(one_edit=dict(clean=0.0))))
-    return config
-
-
 def test_stream_of_text(tmp_path):
-    made = config(tmp_path, noised=dict(spelling=dict(edits=(0.0, 1.0))))
+    made = language_config(tmp_path, noised=dict(spelling=dict(edits=(0.0, 1.0))))
     charset = Charset.make(**made.charset)
     data = TrainData(made, charset, {"text": ("tokens", "noised")})
     batch = next(data.batches(0))
@@ -98,13 +83,15 @@ def test_stream_of_text(tmp_path):
     assert changed.any() and not any(c for c, w in zip(changed, words, strict=True) if w == "a")
     again = next(TrainData(made, charset, {"text": ("tokens", "noised")}).batches(0))
     np.testing.assert_array_equal(again["arrays"]["text"]["noised"], noised)
-    clean = next(TrainData(config(tmp_path), charset, {"text": ("tokens", "noised")}).batches(0))["arrays"]["text"]
+    clean = next(TrainData(language_config(tmp_path), charset, {"text": ("tokens", "noised")}).batches(0))["arrays"][
+        "text"
+    ]
     np.testing.assert_array_equal(clean["tokens"], clean["noised"])
     assert any("7 of 7 different words used" in note for note in data.notes)
 
 
 def test_share_of_the_words(tmp_path):
-    first, second = config(tmp_path), config(tmp_path)
+    first, second = language_config(tmp_path), language_config(tmp_path)
     first.streams.text.sources["list"].share = 0.5
     second.streams.text.sources["list"].update(share=0.5, share_start=0.5)
     charset = Charset.make(**first.charset)
@@ -124,7 +111,7 @@ def test_share_of_the_words(tmp_path):
     ],
 )
 def test_stream_refuses(tmp_path, change, message):
-    made = config(tmp_path)
+    made = language_config(tmp_path)
     with made.unlocked():
         change(made.streams.text)
     with pytest.raises(InputError, match=message):
@@ -132,6 +119,6 @@ def test_stream_refuses(tmp_path, change, message):
 
 
 def test_stream_of_pictures_refuses_text(tmp_path):
-    made = config(tmp_path)
+    made = language_config(tmp_path)
     with pytest.raises(InputError, match="text without images"):
         TrainData(made, Charset.make(**made.charset), {"text": ("image", "tokens")})
