@@ -23,3 +23,14 @@ def test_initial_weights():
         np.testing.assert_allclose(params[name].std(axis=(1, 2)), np.sqrt(2 / fan_in), rtol=0.05)
         assert not np.allclose(params[name][0], params[name][1])
     assert not params["bias"].any()
+
+
+def test_a_step_with_gates_and_cells_of_any_size():
+    """By the definition (Hochreiter and Schmidhuber 1997, with a forget gate), where no tanh is nearly the identity."""
+    rng = np.random.default_rng(0)
+    gates, cell = rng.normal(size=(5, 12)) * 3, rng.normal(size=(5, 3)) * 3
+    hidden, after = rnn.lstm_update(jnp.asarray(gates), jnp.asarray(cell))
+    i, f, o = (1 / (1 + np.exp(-gates[:, k : k + 3])) for k in (0, 3, 9))
+    expected = f * cell + i * np.tanh(gates[:, 6:9])
+    np.testing.assert_allclose(after, expected, rtol=1e-5)
+    np.testing.assert_allclose(hidden, o * np.tanh(expected), rtol=1e-5)
