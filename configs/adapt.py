@@ -8,6 +8,7 @@ as labelled words. The checkpoint is chosen without labels, by `trust` on a tent
 see. runs/mine/predictions.tsv holds what is read, the least confident words first. 16 to 46 minutes on one core.
 
     --config=configs/adapt.py:start=WORKDIR  start from that run (or packed file), with its charset, size and recogniser
+    --config=configs/adapt.py:start=ppocrv6-small  start from that published reader (see `jstr predict --help`)
     --config=configs/adapt.py:start=none     start from random weights; then give --config.charset.characters too
     --config=configs/adapt.py:labels_only    train on rendered words and confident readings only, without consistency,
                                              in half the time; the last checkpoint is used
@@ -28,6 +29,7 @@ from ml_collections import config_dict
 from configs import common
 
 BUNDLED = common.BUNDLED
+ADAPTABLE = ("four_stage", *common.PUBLISHED.values())
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
@@ -43,7 +45,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
     else:  # not for a trained start: a new layer with random weights would first teach it that layer's noise
         config.model.projection = "mlp"
     streams(config, scratch)
-    config.objective = consistency(attention=config.model.prediction == "attention")
+    config.objective = consistency(attention=config.model.get("prediction") == "attention")
     config.teacher = dict(decay=0.999, warmup=True, update="after", workdir="")
     config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
     config.keep_best = "held_back/trust"
@@ -101,10 +103,10 @@ def consistency(attention: bool) -> dict:
 def start_from(config: common.ConfigDict, start: str) -> None:
     """Takes charset, image, model and weights of a run or packed file. Raises ValueError: it cannot be adapted."""
     saved = saved_config(start)
-    if saved["model"]["name"] != "four_stage":
+    if saved["model"]["name"] not in ADAPTABLE:
         raise ValueError(
             f"config argument start={start} is {saved['model']['name']}; only four-stage recognisers, "
-            "such as CRNN and TRBA, can be adapted (ABINet: configs/semimtr.py)"
+            "such as CRNN and TRBA, and PP-OCR's can be adapted (ABINet: configs/semimtr.py)"
         )
     for name in ("charset", "image", "model"):
         config[name] = config_dict.ConfigDict({k: tuple(v) if k == "size" else v for k, v in saved[name].items()})
@@ -112,7 +114,9 @@ def start_from(config: common.ConfigDict, start: str) -> None:
 
 
 def saved_config(start: str) -> dict:
-    """The config of a run or packed file. Raises ValueError: there is none."""
+    """The config of a run or packed file; of a published reader, what `start_from` takes. Raises ValueError: none."""
+    if start in common.PUBLISHED:
+        return common.ppocr(common.PUBLISHED[start])
     try:
         if not start.endswith(".npz"):
             return json.loads((Path(start) / "config.json").read_text())

@@ -16,7 +16,7 @@ from typing import Any
 
 from jstr.cli import Parser, cli, path
 from jstr.inference.attention import save_attention
-from jstr.inference.reader import WORDS_HELP, Reader, load
+from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.inference.score import as_json, open_sets, remarks, score
 from jstr.messages import InputError
 from jstr.metrics import PROTOCOLS, Score, table
@@ -24,9 +24,7 @@ from jstr.metrics import PROTOCOLS, Score, table
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("python -m jstr.evaluate", __doc__)
-    parser.add_argument(
-        "--workdir", type=path, help="a run, converted weights or a packed file; default: the bundled reader"
-    )
+    parser.add_argument("--workdir", type=path, help=WORKDIR_HELP)
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")

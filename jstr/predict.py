@@ -15,7 +15,7 @@ from jstr.cli import Parser, cli, path
 from jstr.inference.attention import save_attention
 from jstr.inference.image_files import Named, find_images, why_broken
 from jstr.inference.read_source import Answer, read_source
-from jstr.inference.reader import WORDS_HELP, Reader, load
+from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.messages import InputError, escape
 
 CHARACTER_ASPECT = 0.35  # width / height of an image with one narrow character, such as a digit
@@ -24,9 +24,7 @@ DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters ra
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("python -m jstr.predict", __doc__)
-    parser.add_argument(
-        "--workdir", type=path, help="a run, converted weights or a packed file; default: the bundled reader"
-    )
+    parser.add_argument("--workdir", type=path, help=WORKDIR_HELP)
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
     parser.add_argument("--heads", action="store_true", help="ABINet: show what vision, language and fusion read")

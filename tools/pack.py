@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jstr.checkpoints import checkpoint, packed
+from jstr.checkpoints import packed
 from jstr.cli import Parser, cli, path
 from jstr.inference.word_copy import packed_words
+from jstr.interop import weights
 from jstr.messages import InputError
 
 KEPT = ("charset", "image", "model")  # what reading needs; paths of data stay where they are
@@ -23,8 +24,8 @@ def run(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not packed.is_packed(args.out):
         raise InputError(f"--out={args.out}: the name must end with {packed.SUFFIX}")
-    meta = checkpoint.read_meta(args.workdir)
-    saved = checkpoint.load_variables(args.workdir, meta["config"].get("eval_weights", "student"))
+    meta = weights.read_meta(args.workdir)
+    saved = weights.load_variables(args.workdir, meta["config"].get("eval_weights", "student"))
     meta = {"step": meta["step"], "commit": meta.get("commit"), "config": {k: meta["config"][k] for k in KEPT}}
     if args.language_model:
         meta["config"]["language_model"] = {"words": args.language_model}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import jax
 from flax import traverse_util
@@ -21,6 +21,7 @@ def init_from(
     rows: Iterable[Row],
     allow_missing: Collection[str] = (),
     other_characters: Mapping[str, Collection[str]] | None = None,
+    load: Callable[[str | os.PathLike], dict] = load_variables,
 ) -> tuple[Params, ModelState, list[str]]:
     """Replaces parameters by those of other runs.
 
@@ -28,7 +29,7 @@ def init_from(
     parameters of "model". Every parameter must be found in a row, with its shape; under the prefixes of
     `allow_missing` what cannot be used starts fresh.
     other_characters: workdir -> parameters that belong to its characters, which are not the characters of this run, so
-    that they cannot be used whatever their shape.
+    that they cannot be used whatever their shape. load: returns {"params", "model_state"} of a workdir.
 
     Returns:
       params, model_state, and lines that say what was loaded and what was not.
@@ -40,7 +41,7 @@ def init_from(
     excused = [prefix for p in allow_missing for prefix in (f"params/{p}", _statistics(p))]
     fresh, lines = set(flat), []
     for to, workdir, source in rows:
-        saved = traverse_util.flatten_dict(load_variables(workdir), sep="/")
+        saved = traverse_util.flatten_dict(load(workdir), sep="/")
         foreign = {f"params/{name}" for name in (other_characters or {}).get(str(workdir), ())}
         for a, b in ((f"params/{to}", f"params/{source}"), (_statistics(to), _statistics(source))):
             fresh -= _copy(flat, saved, a, b, str(workdir), excused, foreign)

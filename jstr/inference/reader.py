@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 
 from jstr import visualize
-from jstr.checkpoints import checkpoint, packed
 from jstr.core import ModelState, Params
 from jstr.data.images import ImageSpec, is_one_image
 from jstr.data.synth.fonts import label_faces
@@ -24,11 +23,13 @@ from jstr.decoding.lm_decoder import Search, make_search
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded
+from jstr.interop import weights
 from jstr.messages import InputError, first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
 LANGUAGE_WEIGHT = 0.5
+WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the bundled reader"
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
 PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs
 # Words read with a confidence between these are also tried upside down. Below, nothing is believed anyway; few words
@@ -226,7 +227,7 @@ class Reader:
 
 
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:
-    """The reader of a training run, of converted weights or of a packed file.
+    """The reader of a training run, of converted weights, of a packed file, or one of weights.NAMES.
 
     workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. None: the reader that
     comes with the package. language_model: replaces config.language_model; a word list ("english", "korean", or a file)
@@ -235,18 +236,15 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
     Raises:
       InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.
     """
-    if workdir is None:
-        workdir = packed.BUNDLED
-        if not workdir.is_file():
-            raise InputError("no reader comes with this copy of jstr; give --workdir=DIR of a training run")
-    meta = checkpoint.read_meta(workdir)
+    workdir = weights.BUNDLED if workdir is None else workdir
+    meta = weights.read_meta(workdir)
     with word_copy.found_again(workdir, meta) as config:
         if language_model is not None:
             config["language_model"] = (config.get("language_model") or {}) | {"words": language_model}
         reader = Reader(config)
     example = example_input(reader.model)
     expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), example)
-    saved = checkpoint.load_variables(workdir, config.get("eval_weights", "student"))
+    saved = weights.load_variables(workdir, config.get("eval_weights", "student"))
     variables = model_variables(saved["params"], saved["model_state"])
     _check_same_shapes(workdir, expected, variables)
     reader.variables, reader.step = variables, meta["step"]

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jstr.checkpoints.init_from import init_from
 from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
+from jstr.interop.weights import load_variables
 from jstr.messages import InputError, check_choice, check_known
 
 WEIGHTS = ("student", "teacher")
@@ -66,7 +67,7 @@ def start(
         return state.replace(teacher=(params, model_state)), [f"teacher: {kind}, starts as the student"]
     # A recogniser that was trained without a projection layer lacks it; a teacher never uses it.
     rows, excused = (("model", row.workdir, "model"),), ("model/decoder/projection",)
-    params, model_state, lines = init_from(params, model_state, rows, excused, other_characters)
+    params, model_state, lines = init_from(params, model_state, rows, excused, other_characters, load_variables)
     return state.replace(teacher=(params, model_state)), [f"teacher: {kind}; {line}" for line in lines]
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import jax
 from flax import traverse_util
 
-from jstr.checkpoints.checkpoint import read_meta
 from jstr.checkpoints.init_from import Row, init_from
 from jstr.core import Config, TrainState
 from jstr.inference.reader import Reader, make_charset
+from jstr.interop import weights
 from jstr.messages import InputError
 from jstr.models import example_input
 from jstr.text import literal
@@ -28,7 +28,12 @@ def with_other_weights(config: Config, state: TrainState) -> tuple[TrainState, l
     if config.init_from:
         foreign = other_characters(config, config.init_from)
         params, model_state, lines = init_from(
-            state.params, state.model_state, config.init_from, config.init_allow_missing, foreign
+            state.params,
+            state.model_state,
+            config.init_from,
+            config.init_allow_missing,
+            foreign,
+            weights.load_variables,
         )
         state = state.replace(params=params, model_state=model_state)
     if config.teacher:
@@ -46,7 +51,7 @@ def other_characters(config: Config, rows: Iterable[Row]) -> dict[str, set[str]]
     own, found = make_charset(config.charset), {}
     for _, workdir, _ in rows:
         try:
-            other = make_charset(read_meta(workdir)["config"]["charset"])
+            other = make_charset(weights.read_meta(workdir)["config"]["charset"])
         except InputError:  # an old run, whose file of characters is gone: shapes must do
             continue
         if (other.characters, other.layout) != (own.characters, own.layout):

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from configs import common
 from jstr.core import ModelConfig
 from jstr.interop import ppocr
 from jstr.messages import InputError
@@ -94,6 +95,9 @@ def test_a_charset_takes_its_classes_and_the_space_counts_as_blank(made, file):
     kernel = made["params"]["classifier"]["kernel"]
     np.testing.assert_array_equal(converted.params["classifier"]["kernel"], kernel[:, [0, 2, 4, 6]])
     assert converted.config["model"]["space_as_blank"] and converted.config["charset"]["characters"] == "aé"
+    config = converted.config
+    shared = common.ppocr() | {"charset": common.ppocr()["charset"] | {"characters": "aé"}}
+    assert {name: config[name] for name in shared} == shared, "configs start from the same"
     spaced = ppocr.convert(file, "a 0")
     np.testing.assert_array_equal(spaced.params["classifier"]["kernel"], kernel[:, [0, 2, 6, 1]])
     assert not spaced.config["model"]["space_as_blank"]

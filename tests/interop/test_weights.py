@@ -1,0 +1,88 @@
+"""Names of published readers, from made-up packages with a made-up file."""
+
+import importlib
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import jstr
+from configs import common
+from configs.adapt import get_config
+from jstr.checkpoints import packed
+from jstr.interop import weights
+from jstr.messages import InputError
+
+NAME = weights.STRONGEST
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of the name that `rapidocr` has, which must not be imported; its folder of models."""
+    root = tmp_path / "site" / "rapidocr"
+    (root / "models").mkdir(parents=True)
+    (root / "__init__.py").write_text("raise AssertionError('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    importlib.invalidate_caches()
+    return root / "models"
+
+
+def test_a_name_is_found_in_its_package(package, capsys):
+    file = package / "PP-OCRv6_rec_small.onnx"
+    file.write_bytes(b"another file")
+    assert weights.onnx_file(NAME) == file
+    assert "SHA-256 differs" in capsys.readouterr().err
+    with pytest.raises(InputError, match="not an ONNX file|another model|onnx"):
+        weights.read_meta(NAME)
+
+
+def test_a_file_whose_digest_is_known_is_read_in_silence(package, monkeypatch, capsys):
+    (package / "a.onnx").write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    monkeypatch.setitem(weights.PLACES, NAME, (weights.Place("rapidocr", "rapidocr", "models/a.onnx", digest),))
+    assert weights.onnx_file(NAME) == package / "a.onnx" and not capsys.readouterr().err
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(weights.PLACES, NAME, (weights.Place("rapidocr", "no_such_package", "a.onnx", ""),))
+    for use in (weights.read_meta, weights.load_variables, jstr.load):
+        with pytest.raises(InputError, match="pip install --no-deps rapidocr .*opencv-python"):
+            use(NAME)
+
+
+def test_bundled_and_other_files(tmp_path, monkeypatch):
+    assert weights.read_meta("bundled") == weights.read_meta(packed.BUNDLED)
+    jax.tree.map(
+        np.testing.assert_array_equal, weights.load_variables("bundled"), weights.load_variables(packed.BUNDLED)
+    )
+    with pytest.raises(InputError, match="none.onnx: No such file"):
+        weights.read_meta(tmp_path / "none.onnx")
+    with pytest.raises(InputError, match="not a workdir"):
+        weights.read_meta(tmp_path)
+    monkeypatch.setattr(packed, "BUNDLED", tmp_path / "none.npz")
+    with pytest.raises(InputError, match="no reader comes with this copy"):
+        weights.load_variables("bundled")
+
+
+def test_an_onnx_file_is_read_once_for_meta_and_variables(tmp_path, monkeypatch):
+    file, calls = tmp_path / "a.onnx", []
+    file.write_bytes(b"x")
+    made = weights.Converted({"charset": {"characters": "ab"}}, {"a": 1}, {"b": 2})
+    monkeypatch.setattr(weights.ppocr, "convert", lambda path: calls.append(path) or made)
+    assert weights.read_meta(file) == {"config": made.config, "step": 0}
+    assert weights.load_variables(str(file)) == {
+        "params": {"model": {"a": 1}},
+        "model_state": {"batch_stats": {"b": 2}},
+    }
+    assert calls == [file]
+    file.write_bytes(b"changed")
+    weights.read_meta(file)
+    assert len(calls) == 2
+
+
+def test_configs_know_the_published_readers():
+    assert set(common.PUBLISHED) == set(weights.PLACES)
+    for name, model in common.PUBLISHED.items():
+        config = get_config(f"start={name}")
+        assert config.init_from == (("model", name, "model"),) and config.model.name == model
