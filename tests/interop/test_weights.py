@@ -1,7 +1,6 @@
 """Names of published readers, from made-up packages with a made-up file."""
 
 import importlib
-import json
 
 import jax
 import numpy as np
