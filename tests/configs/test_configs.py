@@ -60,7 +60,7 @@ def test_what_the_third_stage_starts_from():
     assert parts == (("model/vision", "a", "model"), ("model/language", "b", "model"))
     for whole in ("start=a", "vision_only,vision=a", "vision_only,start=a"):
         assert get_config(f"compact,{whole}").init_from == (("model", "a", "model"),)
-    with pytest.raises(ValueError, match="start brings vision and language"):
+    with pytest.raises(ValueError, match="start includes vision and language"):
         get_config("compact,start=a,vision=b")
 
 

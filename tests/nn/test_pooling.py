@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from testing import AS_SHIPPED
 
 from jstr.nn.layers import ConvNorm
 from jstr.nn.pooling import max_pool, max_pool_overlapping
@@ -60,7 +61,7 @@ def test_what_is_not_a_number_stays_visible():
         assert jnp.isnan(pool(x)).any() and jnp.isnan(jax.vjp(pool, x)[0]).any()
 
 
-@pytest.mark.parametrize("options", [{}, {"xla_backend_optimization_level": 0}, {"xla_cpu_enable_fast_math": True}])
+@pytest.mark.parametrize("options", [{}, AS_SHIPPED, AS_SHIPPED | {"xla_cpu_enable_fast_math": True}])
 @pytest.mark.parametrize("name", ["2x2", "overlapping"])
 def test_the_gradient_does_not_depend_on_the_compiler(name, options, double):
     """After a convolution and a scale, which XLA computes once for the maximum and again for its gradient."""
@@ -79,7 +80,7 @@ def test_the_gradient_does_not_depend_on_the_compiler(name, options, double):
         np.testing.assert_allclose((gradient * direction).sum(), numeric, rtol=tolerance)
 
 
-@pytest.mark.parametrize("options", [{}, {"xla_cpu_experimental_ynn_fusion_type": ""}])
+@pytest.mark.parametrize("options", [{}, AS_SHIPPED, AS_SHIPPED | {"xla_cpu_experimental_ynn_fusion_type": ""}])
 def test_the_gradient_through_a_normalised_convolution(options):
     """The last pooling of CRNN on 16 images, compiled as a training step is, and operation by operation."""
     x = jnp.asarray(np.random.default_rng(0).normal(size=(16, 4, 25, 128)), jnp.float32)

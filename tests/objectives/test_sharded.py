@@ -8,8 +8,7 @@ from testing import call
 
 @pytest.mark.parametrize("name", ["seqclr", "seqclr_joint", "cr_str", "cr_str_ctc", "semimtr"])
 def test_eight_devices_equal_one(name):
-    flags = "--xla_force_host_platform_device_count=8"
-    status, out, err = call("tests/sharded_objectives.py", name, XLA_FLAGS=flags)
+    status, out, err = call("tests/sharded_objectives.py", name, JAX_NUM_CPU_DEVICES="8")
     assert status == 0, err
     found = json.loads(out.splitlines()[-1])
     assert found["devices"] == 8 and max(found["differences"].values()) < 1e-5, found

@@ -17,9 +17,7 @@ def test_eight_devices_equal_one(name):
     """Loss and parameters after three steps, batch statistics included, in a process with eight fake devices."""
     outputs = []
     for devices in (1, 8):
-        status, out, err = call(
-            "tests/parallel/sharded.py", name, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}"
-        )
+        status, out, err = call("tests/parallel/sharded.py", name, JAX_NUM_CPU_DEVICES=str(devices))
         assert status == 0, err
         outputs.append(json.loads(out.splitlines()[-1]))
     one, eight = outputs
@@ -32,13 +30,7 @@ def test_eight_devices_equal_one(name):
 
 
 def test_batch_must_divide_over_devices():
-    status, _, err = call(
-        "-m",
-        "jstr.main",
-        "--config=tests/tiny.py",
-        "--workdir=/nowhere",
-        XLA_FLAGS="--xla_force_host_platform_device_count=3",
-    )
+    status, _, err = call("-m", "jstr.main", "--config=tests/tiny.py", "--workdir=/nowhere", JAX_NUM_CPU_DEVICES="3")
     assert status == 2
     assert err.strip().endswith("batch_size=8 must be a positive multiple of the 3 devices")
 

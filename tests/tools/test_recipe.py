@@ -69,7 +69,7 @@ def test_a_command_ends_within_its_limit_and_may_save_first(tmp_path, monkeypatc
 
 
 def test_steps_fit_what_is_left(tmp_path, monkeypatch):
-    """100 ms a step and 20 s around the steps: of 200 s, 1.2 * 20 are kept for what is around."""
+    """100 ms a step and 20 s around the steps: of 201 s, 1.2 * 20 are kept for what is around."""
     run = Run("reader", 300, tmp_path / "out", None, tiny=False)
 
     def timed(self, *arguments, limit=None):
@@ -81,8 +81,8 @@ def test_steps_fit_what_is_left(tmp_path, monkeypatch):
         return Command(0, 24.0, "")
 
     monkeypatch.setattr(Run, "command", timed)
-    steps, about = run._fitting_steps("arm", [], time.monotonic() + 200)
-    assert steps == int((200 - 24) / 0.1) // 20 * 20 and about["overhead_seconds"] == pytest.approx(20)
+    steps, about = run._fitting_steps("arm", [], time.monotonic() + 201)
+    assert steps == 1760 and about["overhead_seconds"] == pytest.approx(20)
     run.close()
     assert "waits for data" in (tmp_path / "out/log.txt").read_text()
 

@@ -84,7 +84,6 @@ def test_only_streams_with_operations_change_and_unknown_ones_are_refused():
 
 def test_four_devices_equal_one():
     """Views of a batch split over devices, and rows kept split over them."""
-    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
-    status, out, err = call("tests/training/sharded_views.py", XLA_FLAGS=flags)
+    status, out, err = call("tests/training/sharded_views.py", JAX_NUM_CPU_DEVICES="4")
     assert status == 0, err
     assert out.split() == ["devices", "4", "views", "equal", "rows", "equal"]
