@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -32,7 +33,8 @@ class NGram:
         self.start, self.end, self._base = size, size + 1, size + 2
         self.order = max(1, min(order, int(62 / math.log2(self._base))))  # an n-gram is one int64
         lengths = np.array([len(word) + 2 for word in words])
-        symbols = np.array([s for word in words for s in (self.start, *word, self.end)], np.int64)
+        flat = itertools.chain.from_iterable((self.start, *word, self.end) for word in words)
+        symbols = np.fromiter(flat, np.int64, lengths.sum())
         place = np.arange(len(symbols)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         weight, keys = np.repeat(weights, lengths), np.zeros(len(symbols), np.int64)
         self._tables = []
@@ -81,8 +83,9 @@ class WordPrior:
         variants = np.bincount(self._symbols)[self._symbols]
         self._log_variants = np.log(np.append(variants, 1))
         words: dict[tuple[int, ...], float] = {}
+        known_as = {c: symbol_of.get(_fold(c)) for c in set().union(*counts)}
         for word, count in counts.items():
-            known = tuple(symbol_of[c] for c in map(_fold, word) if c in symbol_of)
+            known = tuple(symbol for c in word if (symbol := known_as[c]) is not None)
             if known:
                 words[known] = max(words.get(known, 0.0), count)
         if not words:
