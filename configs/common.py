@@ -87,6 +87,9 @@ def base() -> ConfigDict:
             keep_best="",  # "held_back/METRIC" or "SET/METRIC": reading uses the checkpoint where it is highest
             # words: a list of likely words (english, korean, or a file) for beam search; "": greedy decoding.
             language_model=dict(words="", weight=0.5, width=8),
+            # What all texts follow. checksum: luhn, iso6346, ean13 or iban, of all expressions or one of each. allow:
+            # the only characters that are read. none: the share of crops that follow nothing. Default: any text.
+            pattern=dict(regex=(), weights=(), checksum=(), allow="", none=0.01),
             eval_weights="student",  # or "teacher"; weights= in a row of evals overrides it
             evals=dict(),
             images="",  # a folder or other source of word images to read at the end of the run: predictions.tsv

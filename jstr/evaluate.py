@@ -16,6 +16,7 @@ from typing import Any
 
 from jstr.cli import Parser, cli, path
 from jstr.inference.attention import save_attention
+from jstr.inference.guide import add_options, with_options
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.inference.score import as_json, open_sets, remarks, score
 from jstr.messages import InputError
@@ -26,6 +27,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("python -m jstr.evaluate", __doc__)
     parser.add_argument("--workdir", type=path, help=WORKDIR_HELP)
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
+    add_options(parser)
     parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
@@ -58,7 +60,7 @@ def run(argv: list[str] | None = None) -> None:
         raise InputError(f"--batch_size={args.batch_size}: give a positive number")
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise InputError(f"--json={args.json}: its folder does not exist")
-    reader = load(args.workdir, args.language_model)
+    reader = with_options(load(args.workdir, args.language_model), args)
     sources, notes = open_sets(sets, args.labels)
     if args.attention and not reader.has_attention:
         raise InputError("--attention: this recogniser has no position attention to show; ABINet has")
@@ -81,6 +83,7 @@ def _write_json(args: argparse.Namespace, reader: Reader, scores: Mapping[str, S
         "workdir": args.workdir or "bundled",
         "step": reader.step,
         "language_model": args.language_model or "as the config says",
+        **({"pattern": args.pattern, "allow": args.allow, "checksum": args.checksum} if reader.guide.pattern else {}),
         "protocol": args.protocol,
         "labels": args.labels or "labels.tsv",
         "seconds": round(seconds, 1),

@@ -13,6 +13,7 @@ import sys
 
 from jstr.cli import Parser, cli, path
 from jstr.inference.attention import save_attention
+from jstr.inference.guide import add_options, with_options
 from jstr.inference.image_files import Named, find_images, why_broken
 from jstr.inference.read_source import Answer, read_source
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
@@ -26,6 +27,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("python -m jstr.predict", __doc__)
     parser.add_argument("--workdir", type=path, help=WORKDIR_HELP)
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
+    add_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
     parser.add_argument("--heads", action="store_true", help="ABINet: show what vision, language and fusion read")
     parser.add_argument(
@@ -39,7 +41,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def run(argv: list[str] | None = None) -> int:
     """Exit status: 0, or 1 when a file could not be read."""
     args = _parse(argv)
-    reader = load(args.workdir, args.language_model)
+    reader = with_options(load(args.workdir, args.language_model), args)
     if args.words:
         return _correct(reader, args.paths)
     if args.heads and not reader.heads:

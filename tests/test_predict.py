@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import sys
@@ -17,7 +18,9 @@ from testing import REAL_WORDS, saved_run, tiny_config, write_folder
 
 import jstr
 from jstr import predict
+from jstr.data.patterns.checksums import luhn
 from jstr.data.sources.open import open_source
+from jstr.messages import InputError
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,18 @@ def test_predict(tmp_path, capsys):
         f"{bad}: not an image that can be decoded",
         f"{tmp_path}/none.jpg: No such file or directory",
     ]
+
+
+def test_texts_follow_a_pattern(capsys):
+    image = str(REAL_WORDS / "iiit5k_6_7.png")
+    assert predict.run(["--pattern=[A-Z]{2}[0-9]", "--pattern=[0-9]{4}", "--pattern_weights=1,2", image]) == 0
+    text = capsys.readouterr().out.split("\t")[1]
+    assert re.fullmatch("[A-Z]{2}[0-9]|[0-9]{4}", text)
+    assert predict.run(["--allow=01.", "--checksum=luhn", image]) == 0
+    captured = capsys.readouterr()
+    assert luhn(captured.out.split("\t")[1]) and "does not know ." in captured.err
+    with pytest.raises(InputError, match="need a --pattern"):
+        predict.run(["--no_code=0.1", image])
 
 
 def test_an_empty_folder_does_not_hide_the_others(tmp_path, capsys):

@@ -1,52 +1,89 @@
-"""Beam search with a prior over texts (shallow fusion), for CTC and for decoders that end words with EOS."""
+"""Beam search with a prior over texts (shallow fusion), for CTC and for decoders that end words with EOS.
+
+With a pattern, only texts that can still follow it stay in the beam.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
+from jstr.data.patterns.pattern import Pattern, State
+from jstr.decoding.candidates import MARGIN, Candidates, Frame, allowed, ctc_frames, rows_of
 from jstr.decoding.ngram_lm import WordPrior
+from jstr.decoding.ranking import Ranked, Scores, ranked
 
 BONUS = 2.0  # per character, in units of the prior's weight: about what a character of a word costs in the prior
-MARGIN = 8.0  # characters and texts less probable than exp(-MARGIN) are pruned
-MAX_CANDIDATES = 8  # characters tried per frame
+WIDER = 8  # times the width, where texts are refused at their end only: checksums are right once in 10 to 97 texts
 IMPOSSIBLE = -math.inf
-BELIEVABLE = 0.01  # texts that the image alone makes less probable lose confidence: the prior has invented them
 
 
 def ctc_search(
-    probabilities: np.ndarray, characters: str, prior: WordPrior, weight: float, width: int
+    probabilities: np.ndarray,
+    characters: str,
+    prior: WordPrior | None,
+    weight: float,
+    width: int,
+    pattern: Pattern | None = None,
 ) -> tuple[str, float]:
     """(text, confidence) for probabilities [T, 1 + V] of the blank and of `characters` (Hannun et al. 2014).
 
     The text maximises log P(text | frames) + weight * (log P(text) + BONUS * length), where P(text | frames) sums over
-    the paths within the beam. Its confidence is the share of exp(score) among the texts of the final beam, lowered
-    where P(text | frames) is below BELIEVABLE; 0 for an empty text. width: texts kept after each frame.
+    the paths within the beam. Its confidence is the probability that `ranked` gives it. width: texts kept after each
+    frame. prior: None stands for one that finds all texts alike. With a pattern, the logarithm of the weight of what
+    the text follows is added; ("", 0.0) where the beam holds no text that follows it.
     """
+    return ranked(ctc_texts(probabilities, characters, prior, weight, width, pattern), pattern)[0]
 
-    def fused(item) -> float:
-        text, (blank, other) = item
-        return _log_add(blank, other) + weight * (prior.log_prefix(text) + BONUS * len(text))
 
-    beam = {"": (0.0, IMPOSSIBLE)}  # text -> log probability of its paths that end with a blank, and of the others
-    for blank, candidates in _frames(probabilities, characters):
-        beam = _ctc_step(beam, blank, candidates)
-        if len(beam) > width:
-            beam = dict(sorted(beam.items(), key=fused, reverse=True)[:width])
-    logs = {text: _log_add(*paths) for text, paths in beam.items()}
-    return _best({t: (log + weight * (prior.log_whole(t) + BONUS * len(t)), log) for t, log in logs.items()})
+def ctc_texts(
+    probabilities: np.ndarray,
+    characters: str,
+    prior: WordPrior | None,
+    weight: float,
+    width: int,
+    pattern: Pattern | None = None,
+) -> Scores:
+    """The final beam of `ctc_search`. Where nothing in it follows the pattern, less is cut, then the beam is wider."""
+    if pattern is None:
+        return _ctc_texts(ctc_frames(probabilities, characters, None), prior, weight, width, None)
+    width *= WIDER if pattern.has_checksum else 1
+    for margin, more in ((MARGIN, 1), (math.inf, 1), (math.inf, WIDER)):
+        frames = ctc_frames(probabilities, characters, pattern, margin)
+        if texts := _ctc_texts(frames, prior, weight, width * more, pattern):
+            return texts
+    return {}
 
 
 def position_search(
-    probabilities: np.ndarray, characters: str, prior: WordPrior, weight: float, width: int
+    probabilities: np.ndarray,
+    characters: str,
+    prior: WordPrior | None,
+    weight: float,
+    width: int,
+    pattern: Pattern | None = None,
 ) -> tuple[str, float]:
     """`ctc_search` for probabilities [T, 1 + V] of EOS and of `characters` at positions that are independent."""
-    beam, ended = [("", 0.0, 0)], {}
-    for left, row in zip(range(len(probabilities) - 1, -1, -1), _frames(probabilities, characters), strict=True):
-        beam = _extend(beam, [row] * len(beam), ended, prior, weight, width if left else 0)
-    return _best(ended)
+    return ranked(position_texts(probabilities, characters, prior, weight, width, pattern), pattern)[0]
+
+
+def position_texts(
+    probabilities: np.ndarray,
+    characters: str,
+    prior: WordPrior | None,
+    weight: float,
+    width: int,
+    pattern: Pattern | None = None,
+) -> Scores:
+    """The texts that `position_search` chooses from."""
+    beam, search = [("", 0.0, 0)], _Endings(prior, weight, pattern)
+    width *= WIDER if pattern is not None and pattern.has_checksum else 1
+    rows = rows_of(probabilities, characters, pattern)
+    for left, row in zip(range(len(probabilities) - 1, -1, -1), rows, strict=True):
+        beam = search.extend(beam, [row] * len(beam), width, left)
+    return search.ended
 
 
 def attention_search(
@@ -54,9 +91,10 @@ def attention_search(
     advance: Callable[[np.ndarray, np.ndarray], np.ndarray],
     steps: int,
     characters: str,
-    prior: WordPrior,
+    prior: WordPrior | None,
     weight: float,
     width: int,
+    pattern: Pattern | None = None,
 ) -> list[tuple[str, float]]:
     """`ctc_search` for B words at once and an autoregressive decoder, which is re-run after each prefix.
 
@@ -64,75 +102,155 @@ def attention_search(
     advance(parents, written), both [width, B] int32, returns probabilities [width, B, 1 + V] after each of the `width`
     texts of a word. Each is the text that was at index `parent` of its beam, followed by character number `written`.
     """
+    found = attention_texts(probabilities, advance, steps, characters, prior, weight, width, pattern)
+    return [texts[0] for texts in found]
+
+
+def attention_texts(
+    probabilities: np.ndarray,
+    advance: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    steps: int,
+    characters: str,
+    prior: WordPrior | None,
+    weight: float,
+    width: int,
+    pattern: Pattern | None = None,
+) -> list[Ranked]:
+    """The texts that `attention_search` chooses from, of each word."""
     index_of = {c: i for i, c in enumerate(characters)}
-    beams, ended = [[("", 0.0, 0)] for _ in probabilities], [{} for _ in probabilities]
+    beams = [[("", 0.0, 0)] for _ in probabilities]
+    searches = [_Endings(prior, weight, pattern) for _ in probabilities]
     probabilities = probabilities[None]
     for left in range(steps - 1, -1, -1):
         parents, written = np.zeros((2, width, len(beams)), np.int32)
         for word, beam in enumerate(beams):
-            rows = list(_frames(probabilities[: len(beam), word], characters))
-            beams[word] = _extend(beam, rows, ended[word], prior, weight, width if left else 0) if beam else []
+            rows = list(rows_of(probabilities[: len(beam), word], characters, pattern))
+            beams[word] = searches[word].extend(beam, rows, width, left) if beam else []
             for i, (text, _, parent) in enumerate(beams[word]):
                 parents[i, word], written[i, word] = parent, index_of[text[-1]]
         if not left or not any(beams):
             break
         probabilities = advance(parents, written)
-    return [_best(scores) for scores in ended]
+    return [ranked(search.ended, pattern) for search in searches]
 
 
-def _extend(beam: list, rows: list, ended: dict, prior: WordPrior, weight: float, width: int) -> list:
-    """The best `width` texts of `beam` plus one character: (text, log probability, index of its prefix in `beam`).
+class _Endings:
+    """The texts of one word that a decoder has ended, and what may follow the others.
 
-    rows: the result of `_frames` for each of them. width: 0 at the last step. Adds to `ended` the score of each text
-    that may end here and its log probability without the prior. A text whose end is as improbable as a character that
-    is pruned may not: a heavy prior would otherwise cut long numbers short.
+    ended: the score of each text and its log probability without the prior.
     """
-    longer = []
-    for parent, ((text, log, _), (end, candidates)) in enumerate(zip(beam, rows, strict=True)):
-        if end >= -MARGIN or not candidates or not width:
-            ended[text] = log + end + weight * (prior.log_whole(text) + BONUS * len(text)), log + end
-        for c, more in candidates:
-            score = log + more + weight * (prior.log_prefix(text + c) + BONUS * (len(text) + 1))
-            longer.append((score, text + c, log + more, parent))
-    least = max((score for score, _ in ended.values()), default=IMPOSSIBLE) - MARGIN
-    return [tuple(rest) for score, *rest in sorted(longer, reverse=True)[:width] if score > least]
+
+    def __init__(self, prior: WordPrior | None, weight: float, pattern: Pattern | None):
+        self._prior, self._weight, self._pattern = prior, weight, pattern
+        self._states: dict[str, State] = {} if pattern is None else {"": pattern.start}
+        self.ended: Scores = {}
+
+    def extend(self, beam: list, rows: list, width: int, left: int) -> list:
+        """The best `width` texts of `beam` plus a character: (text, log probability, index of its prefix in `beam`).
+
+        rows: the result of `rows_of` for each of them. left: how many steps there are after this one. Adds to `ended`
+        the texts that may end here. A text whose end is as improbable as a character that is pruned may not, where it
+        can go on: a heavy prior would otherwise cut long numbers short.
+        """
+        longer = []
+        for parent, ((text, log, _), (end, candidates)) in enumerate(zip(beam, rows, strict=True)):
+            candidates = self._fitting(text, candidates, left)
+            if end >= -MARGIN or not candidates or not left:
+                self._end(text, log + end)
+            for c, _, more in candidates if left else ():
+                score = log + more + _prefix_score(self._prior, self._weight, text + c)
+                if self._pattern is not None:
+                    score += self._pattern.log_live(self._states[text + c])
+                longer.append((score, text + c, log + more, parent))
+        least = max((score for score, _ in self.ended.values()), default=IMPOSSIBLE) - MARGIN
+        return [tuple(rest) for score, *rest in sorted(longer, reverse=True)[:width] if score > least]
+
+    def _end(self, text: str, log: float) -> None:
+        score = log + _whole_score(self._prior, self._weight, text)
+        if self._pattern is not None:
+            score += self._pattern.log_weight(text, self._states[text])
+        if score > IMPOSSIBLE:
+            self.ended[text] = score, log
+
+    def _fitting(self, text: str, candidates: Candidates, left: int) -> Candidates:
+        """The characters that may follow `text` with a pattern; `left` more steps must suffice for the rest of it."""
+        if self._pattern is None:
+            return candidates
+        state, found = self._states[text], []
+        for c, i, log in allowed(candidates, state.characters):
+            after = self._pattern.step(state, i)
+            if after.need < left:
+                self._states[text + c] = after
+                found.append((c, i, log))
+        return found
 
 
-def _best(texts: dict[str, tuple[float, float]]) -> tuple[str, float]:
-    """The text with the highest score and its confidence. texts: (score, log probability without the prior) of each."""
-    text = max(texts, key=lambda text: texts[text][0])
-    best, log = texts[text]
-    share = 1 / sum(math.exp(score - best) for score, _ in texts.values())
-    return text, share * min(1.0, math.exp(log) / BELIEVABLE) if text else 0.0
+def _prefix_score(prior: WordPrior | None, weight: float, text: str) -> float:
+    return 0.0 if prior is None else weight * (prior.log_prefix(text) + BONUS * len(text))
 
 
-def _frames(probabilities: np.ndarray, characters: str) -> Iterator[tuple[float, list[tuple[str, float]]]]:
-    """Of each row of [T, 1 + V]: log of the first probability, and the most probable characters with theirs."""
-    order = np.argsort(-probabilities[:, 1:], axis=1)[:, :MAX_CANDIDATES]
-    logs = np.log(np.maximum(np.take_along_axis(probabilities[:, 1:], order, axis=1), 1e-30))
-    firsts = np.log(np.maximum(probabilities[:, 0], 1e-30))
-    for first, row_order, row_logs in zip(firsts.tolist(), order.tolist(), logs.tolist(), strict=True):
-        yield first, [(characters[i], log) for i, log in zip(row_order, row_logs, strict=True) if log >= -MARGIN]
+def _whole_score(prior: WordPrior | None, weight: float, text: str) -> float:
+    return 0.0 if prior is None else weight * (prior.log_whole(text) + BONUS * len(text))
 
 
-def _ctc_step(beam: dict, blank: float, candidates: list[tuple[str, float]]) -> dict:
-    """All texts after one more frame, whose blank and characters have these log probabilities."""
+def _ctc_texts(
+    frames: list[tuple[Frame, int]], prior: WordPrior | None, weight: float, width: int, pattern: Pattern | None
+) -> Scores:
+    """The texts that are left after the last frame."""
+    states = {} if pattern is None else {"": pattern.start}
+
+    def fused(item) -> float:
+        text, (blank, other) = item
+        score = _log_add(blank, other) + _prefix_score(prior, weight, text)
+        return score if pattern is None else score + pattern.log_live(states[text])
+
+    beam = {"": (0.0, IMPOSSIBLE)}  # text -> log probability of its paths that end with a blank, and of the others
+    numbers = {"": -1}  # of the last character of each text
+    for frame, left in frames:
+        beam = _ctc_step(beam, frame, numbers, states, pattern)
+        if pattern is not None:
+            beam = {text: paths for text, paths in beam.items() if states[text].need <= left}
+        if len(beam) > width:
+            beam = dict(sorted(beam.items(), key=fused, reverse=True)[:width])
+    scores = {}
+    for text, paths in beam.items():
+        log = _log_add(*paths)
+        score = log + _whole_score(prior, weight, text)
+        if pattern is not None:
+            score += pattern.log_weight(text, states[text])
+        if score > IMPOSSIBLE or pattern is None:
+            scores[text] = score, log
+    return scores
+
+
+def _ctc_step(
+    beam: dict[str, tuple[float, float]],
+    frame: Frame,
+    numbers: dict[str, int],
+    states: dict[str, State],
+    pattern: Pattern | None,
+) -> dict[str, tuple[float, float]]:
+    """All texts after one more frame. Adds the new ones to `numbers` and, with a pattern, to `states`."""
+    blank, candidates, row = frame
+    if not row:
+        return {text: (_log_add(*paths) + blank, IMPOSSIBLE) for text, paths in beam.items()}
     result: dict[str, tuple[float, float]] = {}
     for text, (ends_blank, ends_other) in beam.items():
-        both = _log_add(ends_blank, ends_other)
-        known = result.get(text, (IMPOSSIBLE, IMPOSSIBLE))
-        result[text] = _log_add(known[0], both + blank), known[1]
-        for c, log in candidates:
-            if text[-1:] == c:  # a repeat without a blank in between is the same character
-                known = result[text]
-                result[text] = known[0], _log_add(known[1], ends_other + log)
-                log += ends_blank
-            else:
-                log += both
+        both, last = _log_add(ends_blank, ends_other), numbers[text]
+        again = ends_other + row[last] if text else IMPOSSIBLE  # a repeat without a blank in between is the same
+        known = result.get(text)
+        stays = both + blank
+        result[text] = (stays, again) if known is None else (_log_add(known[0], stays), _log_add(known[1], again))
+        for c, i, log in candidates if pattern is None else allowed(candidates, states[text].characters):
+            log += ends_blank if i == last else both
             if log > IMPOSSIBLE:
                 longer = text + c
-                known = result.get(longer, (IMPOSSIBLE, IMPOSSIBLE))
-                result[longer] = known[0], _log_add(known[1], log)
+                known = result.get(longer)
+                result[longer] = (IMPOSSIBLE, log) if known is None else (known[0], _log_add(known[1], log))
+                if longer not in numbers:
+                    numbers[longer] = i
+                    if pattern is not None:
+                        states[longer] = pattern.step(states[text], i)
     return result
 
 

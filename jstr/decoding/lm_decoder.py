@@ -1,38 +1,73 @@
-"""Decoding with a language model: beam search over the output of a recogniser, with a prior made of a word list."""
+"""Beam search over the output of a recogniser, with a prior made of a word list, a pattern, both or neither."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jstr.core import ModelConfig, Recognizer
+from jstr.data.patterns.pattern import Pattern
 from jstr.data.word_lists import count_words
-from jstr.decoding.beam_search import attention_search, ctc_search, position_search
+from jstr.decoding.beam_search import WIDER, attention_texts, ctc_texts, position_texts
 from jstr.decoding.ngram_lm import WordPrior
+from jstr.decoding.ranking import Ranked, ranked
 from jstr.messages import InputError
 
-Search = Callable[[dict, np.ndarray], list[tuple[str, float]]]
+
+class Found(NamedTuple):
+    """What a search finds in an image. texts: with their probabilities, the best first, at least one.
+
+    rows [T, 1 + V]: probabilities of the blank or EOS and of the characters; None for autoregressive recognisers.
+    """
+
+    texts: Ranked
+    rows: np.ndarray | None = None
 
 
-def make_search(model: Recognizer, characters: str, words: str, weight: float, width: int) -> tuple[WordPrior, Search]:
-    """(prior, search) for config.language_model; search(variables, images [B, H, W, C]) returns B (text, confidence).
+Search = Callable[[dict, np.ndarray], list[Found]]
 
-    characters: of the charset, in the order of their ids. words: a word list, as for `count_words`.
+
+def make_prior(words: str, characters: str) -> WordPrior | None:
+    """The prior of a word list, as for `count_words`; "" or "none": None. Raises InputError: it cannot be used."""
+    if words in ("", "none"):
+        return None
+    try:
+        return WordPrior(count_words(words), characters)
+    except InputError as error:
+        raise InputError(f"language_model={words}: {error}") from error
+
+
+def make_search(
+    model: Recognizer,
+    characters: str,
+    prior: WordPrior | None,
+    weight: float,
+    width: int,
+    pattern: Pattern | None = None,
+    steps: tuple | None = None,
+) -> Search:
+    """search(variables, images [B, H, W, C]), which returns what is found in each.
+
+    characters: of the charset, in the order of their ids. prior, weight, width, pattern: as for `ctc_search`.
+    steps: the result of `compiled_steps`, so that several searches share what is compiled.
 
     Raises:
-      InputError: a word list that cannot be read, or an invalid weight or width.
+      InputError: an invalid weight or width.
     """
     if weight < 0 or width < 1:
         raise InputError(f"config.language_model: weight={weight} must be at least 0 and width={width} at least 1")
-    try:
-        prior = WordPrior(count_words(words), characters)
-    except InputError as error:
-        raise InputError(f"language_model={words}: {error}") from error
     make = _step_by_step if model.autoregressive else _in_one_pass
-    return prior, make(model, (characters, prior, weight, width))
+    return make(model.model_config, steps or compiled_steps(model), (characters, prior, weight, width, pattern))
+
+
+def compiled_steps(model: Recognizer) -> tuple:
+    """The jitted functions of a recogniser that a search calls: one, or two for an autoregressive one."""
+    return _decoder_steps(model) if model.autoregressive else (_probabilities_of(model),)
 
 
 def _probabilities(logits: jax.Array, model_config: ModelConfig) -> jax.Array:
@@ -42,24 +77,34 @@ def _probabilities(logits: jax.Array, model_config: ModelConfig) -> jax.Array:
     return jnp.concatenate([all_classes[..., first : first + 1], all_classes[..., model_config.first_id :]], axis=-1)
 
 
-def _in_one_pass(model: Recognizer, rules: tuple) -> Search:
-    """For recognisers whose probabilities do not depend on the characters before."""
-    model_config = model.model_config
-    search_one = ctc_search if model_config.is_ctc else position_search
+def _probabilities_of(model: Recognizer) -> Callable:
+    """(variables, images) -> [B, T, 1 + V]."""
 
     @jax.jit
     def probabilities_of(variables, images):
-        return _probabilities(model.apply(variables, images, train=False)["logits"], model_config)
+        return _probabilities(model.apply(variables, images, train=False)["logits"], model.model_config)
 
-    return lambda variables, images: [search_one(p, *rules) for p in np.asarray(probabilities_of(variables, images))]
+    return probabilities_of
 
 
-def _step_by_step(model: Recognizer, rules: tuple) -> Search:
-    """For autoregressive recognisers: the device computes probabilities, the host chooses texts after every step."""
-    model_config, width = model.model_config, rules[-1]
+def _in_one_pass(model_config: ModelConfig, steps: tuple, rules: tuple) -> Search:
+    """For recognisers whose probabilities do not depend on the characters before."""
+    (probabilities_of,), pattern = steps, rules[-1]
+    search_one = ctc_texts if model_config.is_ctc else position_texts
 
-    @jax.jit
-    def begin(variables, images):
+    def search(variables, images):
+        rows = np.asarray(probabilities_of(variables, images))
+        return [Found(ranked(search_one(row, *rules), pattern), row) for row in rows]
+
+    return search
+
+
+def _decoder_steps(model: Recognizer) -> tuple[Callable, Callable]:
+    """(variables, images, width) -> frames, state and probabilities of the first step; and a step after it."""
+    model_config = model.model_config
+
+    @functools.partial(jax.jit, static_argnums=2)
+    def begin(variables, images, width):
         frames = model.apply(variables, images, train=False)["frames"]
         tokens = jnp.full(len(frames), model_config.bos_id)
         logits, state = model.apply(variables, frames, tokens, method="advance")
@@ -74,14 +119,23 @@ def _step_by_step(model: Recognizer, rules: tuple) -> Search:
         logits, state = jax.vmap(advance)(tokens, state)  # vmap does not repeat the frames and their projection
         return state, _probabilities(logits, model_config)
 
+    return begin, follow
+
+
+def _step_by_step(model_config: ModelConfig, steps: tuple, rules: tuple) -> Search:
+    """For autoregressive recognisers: the device computes probabilities, the host chooses texts after every step."""
+    (begin, follow), (*rules, width, pattern) = steps, rules
+    width *= WIDER if pattern is not None and pattern.has_checksum else 1
+
     def search(variables, images):
-        frames, state, probabilities = begin(variables, images)
+        frames, state, probabilities = begin(variables, images, width)
 
         def advance(parents, written):
             nonlocal state
             state, probabilities = follow(variables, frames, state, parents, written + model_config.first_id)
             return np.asarray(probabilities)
 
-        return attention_search(np.asarray(probabilities), advance, model_config.max_length + 1, *rules)
+        most = model_config.max_length + 1
+        return [Found(t) for t in attention_texts(np.asarray(probabilities), advance, most, *rules, width, pattern)]
 
     return search

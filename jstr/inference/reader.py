@@ -17,18 +17,17 @@ from PIL import Image
 from jstr import visualize
 from jstr.core import ModelState, Params
 from jstr.data.images import ImageSpec, is_one_image
+from jstr.data.patterns.pattern import PatternSpec
 from jstr.data.synth.fonts import label_faces
 from jstr.decoding.beam_search import BONUS
-from jstr.decoding.lm_decoder import Search, make_search
-from jstr.decoding.ngram_lm import WordPrior
 from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded
+from jstr.inference.guide import make_guide, pattern_spec
 from jstr.interop import weights
 from jstr.messages import InputError, first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
-LANGUAGE_WEIGHT = 0.5
 WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the bundled reader"
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
 PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs
@@ -54,7 +53,7 @@ class Reader:
 
     variables: {"params": ..., "batch_stats": ...} of the model. heads: names of the model's heads, of which the last
     gives the answer; () where there is only one. has_attention: whether `attention_maps` has something to show.
-    prior: config.language_model as a prior over texts, used in a beam search; None: texts are decoded greedily.
+    guide: what texts are expected, by config.language_model and config.pattern. prior: that over words, or None.
     step: how many training steps the variables have behind them; None where it is not known.
 
     Raises:
@@ -69,14 +68,20 @@ class Reader:
         self.has_attention = self.model.has_attention_maps
         self.variables = variables
         self.step: int | None = None
-        self._weight = float((config.get("language_model") or {}).get("weight", LANGUAGE_WEIGHT))
-        self.prior, self._search = self._make_search(**(config.get("language_model") or {}))
+        self.guide = make_guide(self.model, self.charset, config)
+        self.prior = self.guide.prior
         self._compiled = CompiledModel(self.model)
 
     def with_variables(self, variables: Mapping[str, Any]) -> Reader:
         """The same reader with other variables; both share what is compiled."""
         other = copy.copy(self)
         other.variables = variables
+        return other
+
+    def guided(self, spec: PatternSpec) -> Reader:
+        """The same reader with another pattern; both share what is compiled. Raises InputError: see Pattern."""
+        other = copy.copy(self)
+        other.guide = self.guide.with_pattern(spec)
         return other
 
     @functools.cached_property
@@ -90,15 +95,17 @@ class Reader:
             limits.append(outputs["logits"].shape[1] // FRAMES_PER_CHARACTER)
         return min(limits)
 
-    def read(self, images: Images) -> tuple[list[str], np.ndarray]:
+    def read(self, images: Images, **pattern: Any) -> tuple[list[str], np.ndarray]:
         """(texts, confidences [N] in 0..1) of images, of any kind that ImageSpec.open takes.
 
         These are paths, bytes of files, open files, PIL images, and arrays [H, W] or RGB [H, W, 3]. A single image is
-        read as a list of one.
+        read as a list of one. pattern: what the texts are to follow, as for `pattern_spec`.
 
         Raises:
-          InputError: a file that is not an image, or an array of another form.
+          InputError: a file that is not an image, an array of another form, or a pattern that cannot be used.
         """
+        if pattern:
+            return self.guided(pattern_spec(**pattern)).read(images)
         texts, confidences = [], []
         for batch in chunks(self.pixels(images), default_batch_size()):
             some_texts, some_confidences = self.read_checked(np.stack(batch))
@@ -119,9 +126,8 @@ class Reader:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
         self._check_reads_images()
         padded = _pad_to_power_of_two(images)
-        if self._search:
-            found = self._search(self.variables, padded)[: len(images)]
-            return [text for text, _ in found], np.array([value for _, value in found], np.float32)
+        if self.guide.search:
+            return self.guide.read(self.variables, padded, len(images))
         if self.has_attention:  # compiled once for everything that such a recogniser is asked
             answer, _, _ = self._compiled.decode_with_attention(self.variables, padded)
         else:
@@ -148,7 +154,7 @@ class Reader:
     def _score(self, text: str, confidence: float) -> float:
         if not text or confidence <= 0:
             return -math.inf
-        return math.log(confidence) + self._weight * (self.prior.log_whole(text) + BONUS * len(text))
+        return math.log(confidence) + self.guide.weight * (self.prior.log_whole(text) + BONUS * len(text))
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""
@@ -194,16 +200,6 @@ class Reader:
             raise InputError(f"word {word[:40]!r}: {outside[0]!r} is outside of the charset")
         if not 0 < len(word) <= most:
             raise InputError(f"word {word[:40]!r}: give 1 to {most} characters")
-
-    def _make_search(
-        self, words: str = "", weight: float = LANGUAGE_WEIGHT, width: int = 8
-    ) -> tuple[WordPrior | None, Search | None]:
-        """(prior, search) of config.language_model, or Nones. Raises InputError."""
-        if words in ("", "none"):
-            return None, None
-        if self.heads or self.model.reads_text:
-            raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
-        return make_search(self.model, self.charset.characters, words, weight, width)
 
     def _text(self, found: Decoded, count: int) -> tuple[list[str], np.ndarray]:
         ids, confidences = found

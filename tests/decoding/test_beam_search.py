@@ -7,9 +7,11 @@ import string
 import numpy as np
 import pytest
 
+from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.word_lists import count_words
-from jstr.decoding.beam_search import BONUS, attention_search, ctc_search, position_search
+from jstr.decoding.beam_search import BONUS, attention_search, ctc_search, ctc_texts, position_search
 from jstr.decoding.ngram_lm import WordPrior
+from jstr.decoding.ranking import ranked
 
 RNG = np.random.default_rng(0)
 
@@ -170,3 +172,99 @@ def test_a_text_longer_than_the_steps_is_not_believed():
     prior = WordPrior({"aaaaa": 1, "aaa": 1}, "ab")
     text, confidence = position_search(rows, "ab", prior, 0.5, 8)
     assert text == "aaa" and confidence < 0.05
+
+
+def pattern_of(regex, characters="ab", **more) -> Pattern:
+    return Pattern(PatternSpec.make(regex, **more), characters)
+
+
+PATTERNS = [
+    dict(regex="(ab|ba)+"),
+    dict(regex="a{2}b?"),
+    dict(regex="[ab]{3}", none=0.2),
+    dict(regex=["a+", "b.*"], weights=[1, 3]),
+    dict(regex=".+", checksum=lambda text: text.count("a") == 2),
+    dict(regex=(), allow="b", none=0.0),
+]
+
+
+def expected_with_pattern(logs: dict[str, float], prior, weight: float, pattern: Pattern):
+    """Every text that follows the pattern by its probability, from those of all texts: [(text, probability)]."""
+    scores, mass, s = {}, 0.0, pattern.spec.none
+    for text, log in logs.items():
+        if text and pattern.matches(text):
+            state = pattern.start
+            for c in text:
+                state = pattern.step(state, "ab".index(c))
+            more = weight * (prior.log_whole(text) + BONUS * len(text)) if prior else 0.0
+            scores[text] = log + more + pattern.log_weight(text, state)
+            mass += math.exp(log)
+    total = sum(map(math.exp, scores.values()))
+    code = (1 - s) * mass / ((1 - s) * mass + s * (1 - mass))
+    found = {t: math.exp(v) / total * code * min(1.0, math.exp(logs[t]) / mass / 0.01) for t, v in scores.items()}
+    return sorted(found.items(), key=lambda item: -scores[item[0]])
+
+
+@pytest.mark.parametrize("options", PATTERNS, ids=str)
+@pytest.mark.parametrize("weight", [None, 0.7])
+def test_search_with_a_pattern_finds_the_best_that_follows_it(options, weight):
+    """Against all texts, for frames and for positions; every probability, not only the first."""
+    prior = None if weight is None else WordPrior({"ab": 5, "ba": 1, "aab": 1}, "ab")
+    for _ in range(6):
+        probabilities, pattern = frames(5), pattern_of(**options)
+        logs = {text: math.log(p) for text, p in sums(probabilities).items()}
+        expected = expected_with_pattern(logs, prior, weight or 0.0, pattern)
+        rules = ("ab", prior, weight or 0.0, 1000, pattern)
+        found = ranked(ctc_texts(probabilities, *rules), pattern)
+        assert [t for t, _ in found] == [t for t, _ in expected]
+        np.testing.assert_allclose([p for _, p in found], [p for _, p in expected], rtol=1e-6)
+        assert sum(p for _, p in found) <= 1 + 1e-9 and ctc_search(probabilities, *rules) == found[0]
+        assert ctc_search(probabilities, "ab", prior, weight or 0.0, 8, pattern)[0] == found[0][0]
+        logs = {}
+        for length in range(5):
+            for text in map("".join, itertools.product("ab", repeat=length)):
+                rows = [row[1 + "ab".index(c)] for row, c in zip(probabilities, text, strict=False)]
+                logs[text] = sum(map(math.log, [*rows, probabilities[length][0]]))
+        expected = expected_with_pattern(logs, prior, weight or 0.0, pattern)
+        text, confidence = position_search(probabilities, *rules)
+        assert text == expected[0][0] and confidence == pytest.approx(expected[0][1], rel=0.01)
+
+
+def test_a_pattern_that_the_image_contradicts_is_followed_without_confidence():
+    """Clear letters for a pattern of digits; and frames that are too few for it."""
+    characters = string.digits + string.ascii_lowercase
+    rows = np.full((9, 37), 1e-9)
+    rows[::2, 0] = 1
+    for place, c in zip((1, 3, 5, 7), "word", strict=True):
+        rows[place, 1 + characters.index(c)] = 1
+    digits = pattern_of("[0-9]{4}", characters)
+    text, confidence = ctc_search(rows, characters, None, 0.0, 8, digits)
+    assert digits.matches(text) and confidence < 1e-6
+    more = pattern_of("[a-z]{4}[0-9]{2}", characters)  # found only where blanks were certain
+    text, confidence = ctc_search(rows, characters, None, 0.0, 8, more)
+    assert more.matches(text) and confidence < 1e-6
+    assert ctc_search(rows, characters, None, 0.0, 8, pattern_of("[0-9]{10}", characters)) == ("", 0.0)
+    clear, certain = ctc_search(rows, characters, None, 0.0, 8, pattern_of("[a-z]{4}", characters))
+    assert clear == "word" and certain > 0.99
+
+
+def test_a_pattern_decides_between_similar_characters():
+    """0 or o and 1 or l, where the image says the wrong one with 97 %."""
+    characters = string.digits + string.ascii_lowercase
+    rows = np.full((8, 37), 1e-6)
+    rows[1::2, 0] = 1
+    for place, (wrong, right) in zip((0, 2, 4, 6), ("0o", "lk", "o0", "l1"), strict=True):
+        rows[place, 1 + characters.index(wrong)], rows[place, 1 + characters.index(right)] = 0.97, 0.03
+    pattern = pattern_of("[A-Z]{2}[0-9]{2}", characters)
+    text, confidence = ctc_search(rows, characters, None, 0.0, 8, pattern)
+    assert pattern.written(text) == "OL01" and 0.001 < confidence < 0.9
+
+
+def test_an_autoregressive_decoder_follows_a_pattern():
+    probabilities = frames(4)
+    steps = iter(probabilities[1:])
+    pattern = pattern_of("a[ab]b|b")
+    found = attention_search(
+        probabilities[:1], lambda p, _: np.tile(next(steps), (*p.shape, 1)), 4, "ab", None, 0.0, 8, pattern
+    )
+    assert found == [position_search(probabilities, "ab", None, 0.0, 8, pattern)] and pattern.matches(found[0][0])

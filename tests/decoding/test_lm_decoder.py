@@ -1,11 +1,14 @@
 """Reading with a language model, through all three kinds of recognisers."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
 from testing import quick_jit, saved_run, tiny_config
 
 import jstr
+from jstr.data.patterns.pattern import PatternSpec
 from jstr.decoding.beam_search import attention_search, ctc_search, position_search
 from jstr.inference.reader import Reader
 from jstr.messages import InputError
@@ -24,6 +27,22 @@ def test_reader_reads_with_the_words_it_is_given(tmp_path):
     expected = [ctc_search(row, plain.charset.characters, language.prior, 20.0, 8) for row in np.asarray(rows)]
     assert texts == [text for text, _ in expected] != plain.read(images)[0]
     np.testing.assert_allclose(confidences, [value for _, value in expected], rtol=1e-3)
+
+
+def test_a_pattern_is_followed_and_its_case_given_back(tmp_path):
+    """With words and without; readers with different patterns share what is compiled."""
+    run = saved_run(tmp_path / "run", pattern=dict(regex=["[A-Z]{2}[0-9]"]))
+    image = RNG.integers(0, 255, (32, 64), np.uint8)
+    reader = jstr.load(run)
+    (text,), (confidence,) = reader.read(image)
+    assert re.fullmatch("[A-Z]{2}[0-9]", text) and 0 <= confidence <= 1
+    plain = jstr.load(run, "english")
+    for options in (dict(pattern="[0-9]{3}|x"), dict(allow="ab"), dict(regex=["a", "[b-d]+"], weights=[1, 9])):
+        (text,), _ = plain.read([image], **options)
+        assert re.fullmatch("[0-9]{3}|x|[a-d]+", text)
+    assert plain.guided(PatternSpec.make("a")).guide.steps is plain.guide.steps
+    with pytest.raises(InputError, match="pattern has no alow"):
+        plain.read(image, alow="ab")
 
 
 @pytest.mark.parametrize("layout", ["cr_attention", "dtrb_attention"])

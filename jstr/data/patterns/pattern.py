@@ -1,0 +1,250 @@
+"""Patterns of codes: which texts can still become one, how they are written, and random ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jstr.data.patterns.checksums import Checksum, find_checksum
+from jstr.data.patterns.nfa import LONGEST, NFA, written_forms
+from jstr.messages import InputError, first_few
+
+MAX_STATES = 20_000  # kept; more are found again when they are needed
+NONE_SHARE = 0.01  # of texts that follow no pattern
+TRIES = 10_000  # of a random text, until its checksum is right
+
+
+@dataclass(frozen=True)
+class PatternSpec:
+    """What a user asks for; config.pattern has the same keys.
+
+    regex: expressions, of which the whole text must follow one; () with `allow`: any text. weights: of each, by default
+    equal. checksum: a name or a function of the text for all of them, or one of each ("": none).
+    allow: the only characters that may occur; "": all. none: the share of crops that follow no pattern.
+    """
+
+    regex: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    checksum: tuple[str | Checksum, ...] = ()
+    allow: str = ""
+    none: float = NONE_SHARE
+
+    @classmethod
+    def make(cls, regex=(), weights=(), checksum=(), allow="", none=NONE_SHARE) -> PatternSpec:
+        """The same of single values too. Raises InputError: other types."""
+        regex, checksum = ((x,) if isinstance(x, str) or callable(x) else tuple(x or ()) for x in (regex, checksum))
+        try:
+            weights, none = tuple(float(w) for w in weights or ()), float(none)
+        except (TypeError, ValueError):
+            raise InputError(f"pattern: weights={weights!r}, none={none!r}: give numbers") from None
+        return cls(regex, weights, tuple(c for c in checksum if c) and checksum, allow or "", none)
+
+    def __bool__(self) -> bool:
+        return bool(self.regex or self.allow or self.checksum)
+
+
+class State:
+    """What is known of a text so far. Two texts with the same state can go on in the same ways.
+
+    nodes: of the NFA. characters: numbers of those that may follow, as bits. need: the fewest that must follow.
+    live, ends: numbers of the patterns that it may become, and of those that it follows as it is.
+    """
+
+    __slots__ = ("nodes", "characters", "need", "live", "ends", "next")
+
+    def __init__(self, nodes: frozenset[int], nfa: NFA, bits: list[int]):
+        self.nodes, self.next = nodes, {}
+        self.need = min((nfa.need[node] for node in nodes), default=LONGEST + 1)
+        self.live = frozenset(nfa.owner[node] for node in nodes)
+        self.ends = frozenset(nfa.owner[node] for node in nodes if node in nfa.accept_set)
+        self.characters = 0
+        for kind in {nfa.kind[node] for node in nodes} - {-1}:
+            self.characters |= bits[kind]
+
+
+class Pattern:
+    """One or several patterns with weights, over the characters of a charset.
+
+    A charset with one case stands for both: [A-Z] matches the lower-case letters of a reader that knows no others, and
+    `written` gives the capitals back.
+
+    notes: what the user should know, a line each. numbers: of all characters that its texts have, an array.
+
+    Raises:
+      InputError: an expression that is no regular one or too large, that no text of the charset follows, or another
+        invalid value.
+    """
+
+    def __init__(self, spec: PatternSpec, characters: str, longest: int = LONGEST):
+        _check(spec)
+        self.spec, self._forms = spec, written_forms(characters)
+        forms, self.notes = self._allowed(spec.allow)
+        regex = spec.regex or (".+",)
+        weights = np.array(spec.weights or [1.0] * len(regex))
+        self._log_weights = np.log(weights / weights.sum())
+        checks = [find_checksum(c) for c in spec.checksum] or [None]
+        self._checks = checks * (len(regex) if len(checks) == 1 else 1)
+        self._nfa = NFA(regex, forms)
+        self._bits = [sum(1 << number for number in members) for members in self._nfa.sets]
+        self.numbers = np.array(sorted({n for members in self._nfa.sets for n in members}), np.int64)
+        self._longest = min(longest, LONGEST)
+        self._check_possible(regex, characters)
+        self._live_logs: dict[frozenset[int], float] = {}
+        self._clear()
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether some complete texts are refused that the automaton accepts."""
+        return any(self._checks)
+
+    def _allowed(self, allow: str) -> tuple[dict[str, int], list[str]]:
+        """(forms of the characters that may occur, a note on those that the charset lacks)."""
+        if not allow:
+            return self._forms, []
+        unknown = [c for c in dict.fromkeys(allow) if c not in self._forms]
+        if len(unknown) == len(set(allow)):
+            raise InputError(f"allow={allow[:40]!r}: this reader knows none of these characters")
+        numbers = {self._forms[c] for c in allow if c in self._forms}
+        notes = (
+            [f"allow: this reader does not know {first_few(unknown, 20, ' ')}, so it never reads it"] if unknown else []
+        )
+        return {c: n for c, n in self._forms.items() if n in numbers}, notes
+
+    def _check_possible(self, regex: Sequence[str], characters: str) -> None:
+        """Raises InputError unless a text that is not empty follows each pattern."""
+        nfa = self._nfa
+        written = {nfa.owner[n] for n, kind in enumerate(nfa.kind) if kind >= 0 and nfa.need[n] <= self._longest}
+        for number, (start, _) in enumerate(nfa.edges[0]):
+            if nfa.need[start] > self._longest:
+                known = characters if len(characters) <= 100 else characters[:97] + "..."
+                why = f"no text of up to {self._longest} characters of {known!r} follows it"
+            elif number not in written:
+                why = "only the empty text follows it"
+            else:
+                continue
+            raise InputError(f"pattern {regex[number][:60]!r}: {why}")
+
+    def _clear(self) -> None:
+        self._states: dict[frozenset[int], State] = {}
+        self._start = self._state([0])
+
+    @property
+    def start(self) -> State:
+        """The state of the empty text."""
+        if len(self._states) > MAX_STATES:
+            self._clear()
+        return self._start
+
+    def _state(self, nodes: Sequence[int]) -> State:
+        """The state of these nodes and of those that are reached without a character."""
+        nfa, seen, kept, todo = self._nfa, set(nodes), set(), list(nodes)
+        while todo:
+            node = todo.pop()
+            if nfa.kind[node] >= 0 or node in nfa.accept_set:
+                kept.add(node)
+            for target, _ in nfa.edges[node]:
+                if target not in seen and nfa.need[target] <= LONGEST:
+                    seen.add(target)
+                    todo.append(target)
+        key = frozenset(kept)
+        found = self._states.get(key)
+        if found is None:
+            found = self._states[key] = State(key, nfa, self._bits)
+        return found
+
+    def step(self, state: State, character: int) -> State:
+        """The state after one more character, which must be one of state.characters."""
+        found = state.next.get(character)
+        if found is None:
+            nfa, bit = self._nfa, 1 << character
+            nodes = [nfa.after[n] for n in state.nodes if nfa.kind[n] >= 0 and self._bits[nfa.kind[n]] & bit]
+            found = state.next[character] = self._state([n for n in nodes if nfa.need[n] <= LONGEST])
+        return found
+
+    def log_live(self, state: State) -> float:
+        """Logarithm of the weight of the patterns that a text with this state may become."""
+        found = self._live_logs.get(state.live)
+        if found is None:
+            weights = self._log_weights[list(state.live)]
+            found = self._live_logs[state.live] = float(np.logaddexp.reduce(weights))
+        return found
+
+    def log_weight(self, text: str, state: State) -> float:
+        """Logarithm of the weight of the patterns that a text follows, with their checksums; -inf: of none."""
+        followed = [n for n in state.ends if self._checks[n] is None or self._checks[n](self.written(text))]
+        return float(np.logaddexp.reduce(self._log_weights[followed])) if followed else -math.inf
+
+    def matches(self, text: str) -> bool:
+        """Whether a text, in the charset or as it is written, follows a pattern and its checksum."""
+        state = self.start
+        for c in text:
+            number = self._forms.get(c, -1)
+            if number < 0 or not state.characters >> number & 1:
+                return False
+            state = self.step(state, number)
+        return self.log_weight(text, state) > -math.inf
+
+    def written(self, text: str) -> str:
+        """A text that follows a pattern, with the case that the pattern asks for; others as they are."""
+        nfa = self._nfa
+        ways = {node: "" for node in self.start.nodes}
+        for c in text:
+            reached: dict[int, str] = {}
+            for node, before in ways.items():
+                for form in self._likeliest(node, c):
+                    for target in self._state([nfa.after[node]]).nodes:
+                        reached.setdefault(target, before + form)
+            ways = reached
+        return next((way for node, way in sorted(ways.items()) if node in nfa.accept_set), text)
+
+    def _likeliest(self, node: int, c: str) -> list[str]:
+        """How a node writes a character: as it is where it may; [] where it cannot."""
+        kind = self._nfa.kind[node]
+        forms = self._nfa.sets[kind].get(self._forms.get(c, -1), []) if kind >= 0 else []
+        return [c] if c in forms else forms[:1]
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """A random text as it is written: uniform over every choice (patterns by their weights), its checksum right.
+
+        Raises:
+          InputError: no text with the right checksum is found.
+        """
+        for _ in range(TRIES):
+            number = int(rng.choice(len(self._checks), p=np.exp(self._log_weights)))
+            text = self._walk(rng, number)
+            if text and (self._checks[number] is None or self._checks[number](text)):
+                return text
+        raise InputError(f"pattern {self.spec.regex}: none of {TRIES:,} random texts has the right checksum")
+
+    def _walk(self, rng: np.random.Generator, number: int) -> str:
+        nfa, node, text = self._nfa, self._nfa.edges[0][number][0], []
+        while node != nfa.accepts[number]:
+            left = self._longest - len(text)
+            if nfa.kind[node] >= 0:
+                members = nfa.sets[nfa.kind[node]]
+                forms = [form for some in members.values() for form in some]
+                text.append(forms[int(rng.integers(len(forms)))])
+                node = nfa.after[node]
+                continue
+            edges = [(target, weight) for target, weight in nfa.edges[node] if nfa.need[target] <= left]
+            pick = rng.random() * sum(weight for _, weight in edges)
+            for node, weight in edges:  # noqa: B007
+                pick -= weight
+                if pick < 0:
+                    break
+        return "".join(text)
+
+
+def _check(spec: PatternSpec) -> None:
+    """Raises InputError for values that do not fit each other."""
+    if not spec:
+        raise InputError("pattern: it is empty; give a regular expression such as [A-Z]{3}[0-9]{4}")
+    if spec.weights and (len(spec.weights) != len(spec.regex) or not all(0 < w < math.inf for w in spec.weights)):
+        raise InputError(f"pattern: {len(spec.regex)} patterns need as many positive weights, not {spec.weights}")
+    if len(spec.checksum) not in (0, 1, max(1, len(spec.regex))):
+        raise InputError(f"pattern: give one checksum, or one for each of the {len(spec.regex)} patterns")
+    if not 0 <= spec.none < 1:
+        raise InputError(f"pattern: none={spec.none} is the share of crops without a code, from 0 to below 1")

@@ -1,0 +1,83 @@
+"""From the scores of a beam of texts to probabilities, and where each character of the best one is certain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from jstr.data.patterns.pattern import Pattern
+
+BELIEVABLE = 0.01  # texts that the image alone makes less probable lose confidence: the prior has invented them
+
+Scores = dict[str, tuple[float, float]]  # text -> score, and log probability without the prior
+Ranked = list[tuple[str, float]]  # texts and their probabilities, the best first
+
+
+def ranked(texts: Scores, pattern: Pattern | None = None) -> Ranked:
+    """The texts of a beam by their scores, with probabilities that sum to at most 1; [("", 0.0)] for none.
+
+    A probability is the share of exp(score) in the beam, lowered where P(text | image) is below BELIEVABLE; 0 for an
+    empty text. With a pattern, P(text | image) is that among the texts that follow it, and all are multiplied by the
+    probability that this is no other text: (1 - s) Z / ((1 - s) Z + s (1 - Z)), where Z sums P(text | image) over the
+    texts that follow the pattern and s is the share of crops that do not.
+    """
+    if not texts:
+        return [("", 0.0)]
+    best = max(score for score, _ in texts.values())
+    shares = {text: math.exp(score - best) for text, (score, _) in texts.items()}
+    total, mass, code = sum(shares.values()), 1.0, 1.0
+    if pattern is not None:
+        mass = min(1.0, max(sum(math.exp(log) for _, log in texts.values()), 1e-300))
+        within, others = (1 - pattern.spec.none) * mass, pattern.spec.none * (1 - mass)
+        code = within / (within + others)
+
+    def probability(text: str) -> float:
+        believed = min(1.0, math.exp(texts[text][1]) / mass / BELIEVABLE)
+        return shares[text] / total * believed * code if text else 0.0
+
+    return [(text, probability(text)) for text in sorted(texts, key=lambda text: -texts[text][0])]
+
+
+def character_probabilities(text: str, texts: Ranked) -> list[float]:
+    """Of each character of `text`: the summed probabilities of the texts that agree in it.
+
+    A text agrees in the characters that an alignment with the fewest edits leaves alone.
+    """
+    sums = [0.0] * len(text)
+    for other, probability in texts:
+        for i in kept_characters(text, other):
+            sums[i] += probability
+    return sums
+
+
+def kept_characters(text: str, other: str) -> list[int]:
+    """Places of the characters of `text` that stay when it is turned into `other` with the fewest edits.
+
+    Of several such alignments, that which keeps the leftmost characters.
+    """
+    if text == other:
+        return list(range(len(text)))
+    cost = [[0] * (len(other) + 1) for _ in range(len(text) + 1)]  # of what comes after i and j
+    for i in range(len(text), -1, -1):
+        for j in range(len(other), -1, -1):
+            if i == len(text) or j == len(other):
+                cost[i][j] = len(text) - i + len(other) - j
+            else:
+                differs = text[i] != other[j]
+                cost[i][j] = min(cost[i + 1][j + 1] + differs, cost[i + 1][j] + 1, cost[i][j + 1] + 1)
+    return _trace(text, other, cost)
+
+
+def _trace(text: str, other: str, cost: Sequence[Sequence[int]]) -> list[int]:
+    kept, i, j = [], 0, 0
+    while i < len(text) and j < len(other):
+        differs = text[i] != other[j]
+        if cost[i][j] == cost[i + 1][j + 1] + differs:
+            if not differs:
+                kept.append(i)
+            i, j = i + 1, j + 1
+        elif cost[i][j] == cost[i + 1][j] + 1:
+            i += 1
+        else:
+            j += 1
+    return kept

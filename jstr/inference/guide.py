@@ -1,0 +1,109 @@
+"""What texts a reader expects: a prior made of a word list, and a pattern that they follow."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from jstr.core import Recognizer
+from jstr.data.patterns.checksums import CHECKSUMS
+from jstr.data.patterns.nfa import LONGEST
+from jstr.data.patterns.pattern import NONE_SHARE, Pattern, PatternSpec
+from jstr.decoding.lm_decoder import Search, compiled_steps, make_prior, make_search
+from jstr.decoding.ngram_lm import WordPrior
+from jstr.messages import InputError, check_known
+from jstr.text import Charset
+
+LANGUAGE_WEIGHT = 0.5
+WIDTH = 8
+
+
+@dataclass(frozen=True)
+class Guide:
+    """prior and pattern, each None where nothing is expected, and the search that uses them.
+
+    weight, width: of config.language_model. search: None: texts are decoded greedily. steps: see `compiled_steps`.
+    """
+
+    model: Recognizer
+    charset: Charset
+    prior: WordPrior | None
+    pattern: Pattern | None
+    weight: float
+    width: int
+    steps: tuple
+    search: Search | None = None
+
+    def with_pattern(self, spec: PatternSpec) -> Guide:
+        """The same with another pattern; an empty spec stands for none. Raises InputError: see Pattern."""
+        if spec and self.model.reads_text:
+            raise InputError("pattern: a language model reads words, not images")
+        model_config = self.model.model_config
+        longest = LONGEST if model_config.is_ctc else self.charset.max_length
+        pattern = Pattern(spec, self.charset.characters, longest) if spec else None
+        return replace(self, pattern=pattern, search=self._search(pattern))
+
+    def _search(self, pattern: Pattern | None) -> Search | None:
+        if self.prior is None and pattern is None:
+            return None
+        characters = self.charset.characters
+        return make_search(self.model, characters, self.prior, self.weight, self.width, pattern, self.steps)
+
+    def read(self, variables: Mapping[str, Any], images: np.ndarray, count: int) -> tuple[list[str], np.ndarray]:
+        """Texts and confidences of the first `count` images."""
+        answers = [found.texts[0] for found in self.search(variables, images)[:count]]
+        return [self.written(text) for text, _ in answers], np.array([value for _, value in answers], np.float32)
+
+    def written(self, text: str) -> str:
+        """A text in the case that the pattern asks for."""
+        return text if self.pattern is None else self.pattern.written(text)
+
+
+def make_guide(model: Recognizer, charset: Charset, config: Mapping[str, Any]) -> Guide:
+    """From config.language_model and config.pattern. Raises InputError: one that cannot be used with this model."""
+    options = dict(words="", weight=LANGUAGE_WEIGHT, width=WIDTH) | dict(config.get("language_model") or {})
+    words, weight, width = options["words"], float(options["weight"]), options["width"]
+    if words not in ("", "none") and (model.heads or model.reads_text):
+        raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
+    prior = make_prior(words, charset.characters)
+    steps = () if model.reads_text else compiled_steps(model)
+    guide = Guide(model, charset, prior, None, weight, width, steps)
+    return guide.with_pattern(pattern_spec(**(config.get("pattern") or {})))
+
+
+def pattern_spec(**options: Any) -> PatternSpec:
+    """From the keys of PatternSpec, of which `pattern` is another name of `regex`. Raises InputError: another key."""
+    options = {"regex" if key == "pattern" else key: value for key, value in options.items()}
+    check_known("pattern", options, [field.name for field in fields(PatternSpec)])
+    return PatternSpec.make(**options)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that say which texts are expected."""
+    group = parser.add_argument_group("codes and other texts of a known form")
+    more = dict(action="append", default=[])
+    group.add_argument("--pattern", metavar="REGEX", help="regular expression of all texts; may be repeated", **more)
+    group.add_argument("--pattern_weights", metavar="W,W", help="of several patterns; default: equal")
+    group.add_argument("--allow", metavar="CHARACTERS", default="", help="no other characters are read")
+    group.add_argument("--checksum", help=f"{', '.join(CHECKSUMS)}: of all patterns, or one each", **more)
+    group.add_argument("--no_code", type=float, metavar="SHARE", help=f"of crops that are none; default: {NONE_SHARE}")
+
+
+def with_options(reader: Any, args: argparse.Namespace) -> Any:
+    """The reader with what `add_options` was given; notes on it go to stderr. Raises InputError."""
+    given = dict(regex=args.pattern, allow=args.allow, checksum=args.checksum)
+    if not any(given.values()):
+        if args.pattern_weights or args.no_code is not None:
+            raise InputError("--pattern_weights and --no_code need a --pattern")
+        return reader
+    weights = args.pattern_weights.split(",") if args.pattern_weights else ()
+    none = NONE_SHARE if args.no_code is None else args.no_code
+    reader = reader.guided(PatternSpec.make(**given, weights=weights, none=none))
+    for note in reader.guide.pattern.notes:
+        print(note, file=sys.stderr)
+    return reader

@@ -1,0 +1,176 @@
+"""Patterns against Python's re, over all short texts, and hostile ones."""
+
+import itertools
+import re
+import time
+
+import numpy as np
+import pytest
+
+from jstr.data.patterns.pattern import Pattern, PatternSpec
+from jstr.messages import InputError
+
+RNG = np.random.default_rng(0)
+TEXTS = ["".join(t) for n in range(5) for t in itertools.product("abB1.", repeat=n)]
+
+
+def make(regex, characters="abB1.", **more) -> Pattern:
+    return Pattern(PatternSpec.make(regex, **more), characters)
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        "ab1",
+        "[ab]{2}[0-9]",
+        "a*b+1?",
+        "(a|b1)*",
+        "(ab|a)(b1|1)?",
+        r"\d+|\w\.\w",
+        "[^a]{1,3}",
+        "(?:a{2}|b){2,3}",
+        "a{0,2}?b{,2}",
+        "(a?){3}b",
+        "((a|b)*)*1",
+        "(?i)ab|1",
+        "(?i:b)1",
+        "^a.b$",
+        r"\Aa\.+\Z",
+        "[^\\d.]+",
+        "(|a)b",
+        "a(?:)b|(ab)+",
+        "(?x) a  b # comment",
+    ],
+)
+def test_matches_what_re_matches(regex):
+    pattern, compiled = make(regex), re.compile(regex)
+    wrong = [t for t in TEXTS if pattern.matches(t) != (compiled.fullmatch(t) is not None)]
+    assert not wrong
+    prefixes = {t[:i] for t in TEXTS if compiled.fullmatch(t) for i in range(len(t) + 1)}
+    for text in TEXTS:
+        state = pattern.start
+        for c in text:
+            number = "abB1.".index(c)
+            if not state.characters >> number & 1:
+                assert text not in prefixes
+                break
+            state = pattern.step(state, number)
+        else:
+            full = [t for t in TEXTS if t.startswith(text) and compiled.fullmatch(t)]
+            assert not full or state.need == min(map(len, full)) - len(text)
+
+
+def test_one_case_stands_for_both_and_is_given_back():
+    pattern = make("[A-Z]{3}[0-9]{2}|x[a-z]{3}", "0123456789abcdefghijklmnopqrstuvwxyz")
+    assert pattern.matches("abc12") and pattern.matches("ABC12") and not pattern.matches("ab12")
+    assert pattern.written("abc12") == "ABC12" and pattern.written("xabc") == "xabc"
+    assert pattern.written("nothing") == "nothing"
+    assert make("[A-Z]b", "abB1").written("Bb") == "Bb" and not make("[A-Z]b", "abB1").matches("bb")
+    lower = make("[^A-C].", "abcd")
+    assert lower.matches("da") and not lower.matches("ad")
+    assert make("[가-힣]{2}", "가나다a").matches("가다")
+
+
+def test_allow_and_checksum():
+    assert make((), allow="1a").matches("1aa1") and not make((), allow="1a").matches("1b")
+    assert not make("[ab]+", allow="1a").matches("b")
+    pattern = make((), allow="1-")
+    assert "-" in pattern.notes[0]
+    digits = make("[0-9]{4,8}", "0123456789", checksum="luhn")
+    assert not digits.matches("0000019") and digits.matches("0000018")
+    own = make("[ab]+", checksum=lambda text: text.count("a") == 2)
+    assert own.matches("aba") and not own.matches("ab")
+
+
+def test_weights_of_patterns():
+    pattern = make(["a+", "b"], weights=[3, 1])
+    after = {c: pattern.step(pattern.start, "abB1.".index(c)) for c in "ab"}
+    assert [pattern.log_live(after[c]) for c in "ab"] == pytest.approx(np.log([0.75, 0.25]))
+    assert pattern.log_weight("", pattern.start) == -np.inf
+    drawn = [pattern.draw(RNG)[0] for _ in range(400)]
+    assert 0.65 < np.mean([c == "a" for c in drawn]) < 0.85
+
+
+@pytest.mark.parametrize("regex", ["[ab]{2,4}1?", "(a|bb|1\\.)+", "a{0,3}|b{2}"])
+def test_draws_follow_the_pattern(regex):
+    pattern = make(regex)
+    drawn = [pattern.draw(RNG) for _ in range(300)]
+    assert all(re.fullmatch(regex, text) for text in drawn) and len(set(drawn)) > 3
+
+
+def test_draws_are_uniform_over_choices():
+    lengths = [len(make("a{1,4}").draw(RNG)) for _ in range(1000)]
+    assert all(0.2 < lengths.count(n) / 1000 < 0.3 for n in (1, 2, 3, 4))
+    upper = make("[A-Z]{8}", "abcdefghijklmnopqrstuvwxyz").draw(RNG)
+    assert upper.isupper() and len(upper) == 8
+    container = make("[A-Z]{3}U[0-9]{7}", "0123456789abcdefghijklmnopqrstuvwxyz", checksum="iso6346")
+    assert container.matches(container.draw(RNG))
+    with pytest.raises(InputError, match="none of 10,000 random texts"):
+        make("a", checksum=lambda text: False).draw(RNG)
+
+
+@pytest.mark.parametrize(
+    "regex, message",
+    [
+        ("", "it is empty"),
+        ("[A-Z", "unterminated character set"),
+        ("a{3,1}", "min repeat greater"),
+        ("(a)\\1", "references to groups"),
+        ("(?=a)b", "look-around"),
+        ("a++", "possessive"),
+        ("a\\bb", "whole text"),
+        ("a^b", "whole text"),
+        ("[xyz]{2}", "no text of up to 256 characters of 'abB1.'"),
+        ("a[^abB1.]", "no text"),
+        ("a{1000000}", "no text of up to 256"),
+        ("((a{1000}){1000}){1000}", "no text of up to 256"),
+        ("(){1000000}", "only the empty text"),
+        ("a{0}", "only the empty text"),
+        ("(" * 3000 + "a" + ")" * 3000, "nested too deeply"),
+        ("a{99999999999999999999}", "repetition number is too large"),
+        ((), "it is empty"),
+    ],
+)
+def test_refuses(regex, message):
+    start = time.monotonic()
+    with pytest.raises(InputError, match=message) as error:
+        make(regex)
+    assert time.monotonic() - start < 10 and "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (dict(weights=[1, 2]), "1 patterns need as many positive weights"),
+        (dict(weights=["x"]), "give numbers"),
+        (dict(checksum=["luhn", "iban"]), "one for each of the 1"),
+        (dict(none=1.5), "none=1.5"),
+        (dict(allow="xyz"), "knows none of these characters"),
+    ],
+)
+def test_refuses_other_values(more, message):
+    with pytest.raises(InputError, match=message):
+        make("a", **more)
+
+
+@pytest.mark.parametrize("regex", ["(a|a)*b", "(a*)*b", "(a+)+b", "(a|b)*a(a|b){20}", "(.*)*1", "a{0,200}" * 5 + "b"])
+def test_catastrophic_patterns_take_linear_time(regex):
+    pattern, start = make(regex), time.monotonic()
+    pattern.matches("a" * 200 + ".")
+    assert pattern.matches("a" * 30 + "b") == ("1" not in regex)
+    assert time.monotonic() - start < 2
+
+
+def test_too_large(monkeypatch):
+    monkeypatch.setattr("jstr.data.patterns.nfa.MAX_NODES", 5000)
+    with pytest.raises(InputError, match="it has more than 5,000 parts; make it smaller"):
+        make("((a?){9999}b?){9999}")
+
+
+def test_ten_thousand_alternatives():
+    words = [f"{i:05d}ab" for i in range(10_000)]
+    start = time.monotonic()
+    for regex in ("|".join(words), tuple(words)):
+        pattern = make(regex, "0123456789ab")
+        assert pattern.matches("09999ab") and not pattern.matches("10000ab") and pattern.draw(RNG) in words
+    assert time.monotonic() - start < 10

@@ -1,0 +1,42 @@
+"""Which characters of a text are certain."""
+
+import itertools
+
+import pytest
+
+from jstr.decoding.ranking import character_probabilities, kept_characters, ranked
+
+
+def edits(a: str, b: str) -> int:
+    if not a or not b:
+        return len(a) + len(b)
+    return min(edits(a[1:], b[1:]) + (a[0] != b[0]), edits(a[1:], b) + 1, edits(a, b[1:]) + 1)
+
+
+def test_kept_characters_belong_to_an_alignment_with_the_fewest_edits():
+    """Cut at the characters that stay, the parts in between need as many edits as the whole."""
+    texts = ["".join(t) for n in range(5) for t in itertools.product("ab", repeat=n)]
+    for a, b in itertools.product(texts, texts):
+        kept = kept_characters(a, b)
+        places = itertools.combinations(range(len(b)), len(kept))
+        fewest = min(_edits_between(a, b, kept, place) for place in places)
+        assert fewest == edits(a, b)
+    assert kept_characters("abc", "abd") == [0, 1] and kept_characters("abc", "xabc") == [0, 1, 2]
+    assert kept_characters("abc", "") == [] and kept_characters("1st", "lst") == [1, 2]
+
+
+def _edits_between(a, b, kept, places):
+    if any(a[i] != b[j] for i, j in zip(kept, places, strict=True)):
+        return 99
+    cuts = [(-1, -1), *zip(kept, places, strict=True), (len(a), len(b))]
+    return sum(edits(a[i + 1 : k], b[j + 1 : m]) for (i, j), (k, m) in itertools.pairwise(cuts))
+
+
+def test_character_probabilities():
+    texts = [("cat", 0.5), ("cut", 0.2), ("cats", 0.1), ("dog", 0.05)]
+    assert character_probabilities("cat", texts) == pytest.approx([0.8, 0.6, 0.8])
+    assert character_probabilities("", texts) == []
+
+
+def test_nothing_found():
+    assert ranked({}) == [("", 0.0)]
