@@ -26,20 +26,25 @@ FOLDER = "read"  # in the workdir: a file for each source, so that a resumed run
 Texts = dict[str, tuple[str, float]]  # key of an image -> text and confidence; "" and 0 for a broken one
 
 
-def read_rows(config: Any, workdir: str) -> tuple[dict[str, dict[str, str | None]], list[str]]:
+def read_rows(
+    config: Any, workdir: str, part: str = "streams"
+) -> tuple[dict[str, dict[str, str | None]], list[str]]:
     """("stream/source" -> key -> label, None below the threshold; lines that say how many are used).
+
+    part: "streams", or "held_back", whose images are not read again where a stream of the same name has the source.
 
     Raises:
       InputError: a reader that cannot be loaded, images that cannot be opened, or readings of other images.
     """
     labels: dict[str, dict[str, str | None]] = {}
     lines, load_once = [], functools.cache(load)
-    for stream, row in config.streams.items():
-        for spec in parse_sources(f"config.streams.{stream}", row.sources, config.data_root):
+    for stream, row in config[part].items():
+        for spec in parse_sources(f"config.{part}.{stream}", row.sources, config.data_root):
             if spec.read_by is None:
                 continue
             source = open_images(replace(spec, labelled=False), None)
-            texts = _saved_or_read(Path(workdir) / FOLDER / f"{stream}_{spec.name}.tsv", spec, source, load_once)
+            names = [f"{stream}_{spec.name}.tsv"] + [f"{part}_{stream}_{spec.name}.tsv"] * (part != "streams")
+            texts = _saved_or_read([Path(workdir) / FOLDER / name for name in names], spec, source, load_once)
             by = spec.read_by
             usable = {key: text if text and value >= by.threshold else None for key, (text, value) in texts.items()}
             count = sum(label is not None for label in usable.values())
@@ -51,14 +56,14 @@ def read_rows(config: Any, workdir: str) -> tuple[dict[str, dict[str, str | None
     return labels, lines
 
 
-def _saved_or_read(file: Path, spec: SourceSpec, source: Any, load_reader: Callable[..., Reader]) -> Texts:
-    """The texts of a source, from `file`, or else read and written there.
+def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader: Callable[..., Reader]) -> Texts:
+    """The texts of a source, from the first of `files` that fits, or else read and written to the last.
 
-    The first line of `file` says who read what: with another reader or other words the source is read again.
+    The first line of a file says who read what: with another reader or other words the source is read again.
     """
     by = spec.read_by
     header = json.dumps([spec.path, by.workdir, by.language_model])
-    if file.exists():
+    for file in filter(Path.exists, files):
         found, texts = _load(file)
         if found == header:
             _check_same_images(file, source, texts)
@@ -71,7 +76,7 @@ def _saved_or_read(file: Path, spec: SourceSpec, source: Any, load_reader: Calla
         answer = reading.answer
         texts[reading.key] = (answer.text, round(answer.confidence, 6)) if answer else ("", 0.0)
     if distributed.is_lead_host():
-        _save(file, header, texts)
+        _save(files[-1], header, texts)
     return texts
 
 

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jstr.core import Array, Batch, LossAndMetrics, ModelConfig, ModelState, Objective, Params, Recognizer, Variables
-from jstr.objectives.parts.apply_model import init_variables, train_forward
+from jstr.core import (
+    Array,
+    Batch,
+    LossAndMetrics,
+    Metrics,
+    ModelConfig,
+    ModelState,
+    Objective,
+    Params,
+    Recognizer,
+    Variables,
+)
+from jstr.objectives.parts.apply_model import eval_logits, init_variables, train_forward
+from jstr.objectives.parts.pseudo_labels import read
+from jstr.objectives.parts.reading_metrics import reading_accuracy
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 
 
@@ -13,7 +26,7 @@ from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 class Method:
     """Trains `model` on batch["labelled"]: image [B, H, W, C] (uint8, or float32 in [-1, 1]) and tokens [B, N] int32.
 
-    Loss and metrics are those of supervised_outputs.
+    Loss and metrics are those of supervised_outputs; of validation batches also `right`, see reading_accuracy.
     """
 
     model: Recognizer
@@ -21,7 +34,8 @@ class Method:
 
     def objective(self) -> Objective:
         """The functions of this method."""
-        return Objective({"labelled": ("image", "tokens")}, ("logits",), self.init, self.loss)
+        streams = {"labelled": ("image", "tokens")}
+        return Objective(streams, ("logits",), self.init, self.loss, measure=self.measure)
 
     def init(self, key: Array, batch: Batch) -> Variables:
         """See jstr.core.Objective."""
@@ -36,3 +50,10 @@ class Method:
         outputs, model_state = train_forward(self.model, params, model_state, images, tokens, key)
         metrics = supervised_outputs(outputs, tokens, self.model_config)
         return mean(metrics["loss"]), (model_state, metrics)
+
+    def measure(self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch) -> Metrics:
+        """See jstr.core.Objective."""
+        del teacher
+        rows = batch["labelled"]
+        reading = read(eval_logits(self.model, params, model_state, rows["image"]), self.model_config)
+        return reading_accuracy(reading, rows["tokens"], self.model_config)

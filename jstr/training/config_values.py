@@ -35,6 +35,7 @@ _NUMBERS = {
     "optimizer.clip_norm": (0, False),
     "optimizer.weight_decay": (0, False),
     "teacher.decay": (0, False),
+    "average_with_start": (0, False),
     "language_model.weight": (0, False),
     "language_model.width": (1, True),
     "streams.*.batch_size": (1, True),
@@ -64,6 +65,11 @@ def check_values(config: Config) -> None:
     for row in config.init_from:
         if not (isinstance(row, tuple) and len(row) == 3 and all(isinstance(part, str) for part in row)):
             raise InputError(f"config.init_from has {row!r}; its rows are ('TO_PREFIX', 'WORKDIR', 'FROM_PREFIX')")
+    if not 0 <= config.average_with_start < 1 or (config.average_with_start and not config.init_from):
+        raise InputError(
+            f"config.average_with_start={config.average_with_start}: give a share from 0 to less than 1, and a start "
+            "by config.init_from"
+        )
     if not all(isinstance(prefix, str) for prefix in config.init_allow_missing):
         raise InputError(f"config.init_allow_missing={config.init_allow_missing} must be prefixes of parameters")
 

@@ -1,4 +1,4 @@
-"""Frozen parts of a model: their parameters get no gradient, and they run in evaluation mode."""
+"""Parts of a model that hold still: frozen ones, and those that run in evaluation mode while they learn."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from flax import traverse_util
 from jstr.core import Objective, is_under
 
 
-def freeze(objective: Objective, prefixes: Iterable[str]) -> Objective:
+def freeze(objective: Objective, prefixes: Iterable[str], still: Iterable[str] = ()) -> Objective:
     """The objective with the parameters under `prefixes` ("model/extractor") held fixed.
 
     Gradients of frozen parameters are not computed. A frozen part of the model also runs with train=False: its batch
-    norm neither uses nor updates batch statistics, and it has no dropout.
+    norm neither uses nor updates batch statistics, and it has no dropout. still: prefixes of parts that learn, but
+    run with train=False, too.
     """
-    prefixes = tuple(prefixes)
-    if not prefixes:
+    prefixes, still = tuple(prefixes), (*prefixes, *still)
+    if not still:
         return objective
 
     def evaluate(call, args, kwargs, context):
-        if "train" in kwargs and is_under("/".join(("model", *context.module.path)), prefixes):
+        if "train" in kwargs and is_under("/".join(("model", *context.module.path)), still):
             kwargs = kwargs | {"train": False}
         return call(*args, **kwargs)
 

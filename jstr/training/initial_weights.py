@@ -1,4 +1,4 @@
-"""Step 0 of a run: weights of other runs and the teacher, where the config names them."""
+"""Weights of other runs and the teacher, where the config names them: at step 0, and averaged at the end."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import traverse_util
+from jax.sharding import Mesh
 
 from jstr.checkpoints.init_from import Row, init_from
-from jstr.core import Config, TrainState
+from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
 from jstr.inference.reader import Reader, make_charset
 from jstr.interop import weights
 from jstr.messages import InputError
 from jstr.models import example_input
+from jstr.parallel import sharding
 from jstr.text import literal
 from jstr.training import ema_teacher
 
@@ -26,21 +29,41 @@ def with_other_weights(config: Config, state: TrainState) -> tuple[TrainState, l
     """
     lines = []
     if config.init_from:
-        foreign = other_characters(config, config.init_from)
-        params, model_state, lines = init_from(
-            state.params,
-            state.model_state,
-            config.init_from,
-            config.init_allow_missing,
-            foreign,
-            weights.load_variables,
-        )
+        (params, model_state), lines = _from_others(config, state.params, state.model_state)
         state = state.replace(params=params, model_state=model_state)
     if config.teacher:
         rows = (("model", config.teacher.workdir, "model"),) if config.teacher.get("workdir") else ()
         state, more = ema_teacher.start(config, state, other_characters(config, rows))
         lines += more
     return state, lines
+
+
+def average_with_start(config: Config, state: TrainState, mesh: Mesh) -> TrainState:
+    """The state with config.average_with_start of the weights of config.init_from and the rest of its own.
+
+    What started fresh stays as it is. Between two solutions that share a start, the average is often better than both
+    and keeps more of what the start knew: WiSE-FT (Wortsman et al. 2022), equation 1.
+    """
+    share = config.average_with_start
+    here = sharding.to_local_device((state.params, state.model_state), mesh)
+    absent = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), here)
+    start, _ = _from_others(config, *absent)
+
+    def average(own: Array, first: Array) -> Array:
+        return jnp.where(jnp.isnan(first), own, (1 - share) * own + share * first)
+
+    params, model_state = jax.tree.map(average, here, start)
+    new = state.replace(params=params, model_state=model_state)
+    return jax.device_put(new, sharding.layout(new, mesh))
+
+
+def _from_others(config: Config, params: Params, model_state: ModelState) -> tuple[Variables, list[str]]:
+    """(params, model_state) with the weights that config.init_from names, and lines that say so."""
+    foreign = other_characters(config, config.init_from)
+    params, model_state, lines = init_from(
+        params, model_state, config.init_from, config.init_allow_missing, foreign, weights.load_variables
+    )
+    return (params, model_state), lines
 
 
 def other_characters(config: Config, rows: Iterable[Row]) -> dict[str, set[str]]:

@@ -19,6 +19,7 @@ from jstr.training import workdir_lock
 from jstr.training.clock import Clock
 from jstr.training.device_cache import DeviceData
 from jstr.training.finish import finish
+from jstr.training.initial_weights import average_with_start
 from jstr.training.metric_writer import MetricWriter
 from jstr.training.setup import Parts, Start, check, make_step, open_parts, start_or_continue
 from jstr.training.stop_signal import Stop
@@ -75,6 +76,8 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
                 clock.waited += time.monotonic() - started  # otherwise the device was still busy: no time was lost
             state, metrics = train_step(state, *(batch["arrays"] for batch in some))
             step += len(some)
+            if step >= config.steps and config.average_with_start:
+                state = average_with_start(config, state, parts.mesh)
             writer.step(step, metrics, *(batch["keys"] for batch in some))
             stopping = any_requested(stop.requested)
             if previous is not None:

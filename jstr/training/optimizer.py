@@ -67,6 +67,7 @@ SCHEDULES = {
     "constant": constant,
     "multi_step": multi_step,
 }
+RULES = ("lr", "weight_decay", "frozen", "fixed_statistics")
 # Each turns the gradient into a direction; learning rate and weight decay are applied afterwards.
 OPTIMIZERS = {"adam": optax.scale_by_adam, "adamw": optax.scale_by_adam, "adadelta": optax.scale_by_adadelta}
 
@@ -83,7 +84,7 @@ def make_optimizer(config: Config, steps: int, params: Params) -> tuple[optax.Gr
     """(optax transformation, learning-rate schedule) from config.optimizer.
 
     `rules` maps a parameter prefix ("model/features") to any of: `lr` (multiplier), `weight_decay` (instead of the
-    global one), `frozen`. `l2` is a penalty within the gradient, as torch's Adam has it, on all parameters but biases
+    global one), `frozen`, `fixed_statistics` (see freeze). `l2` is a penalty within the gradient, as torch's Adam has it, on all parameters but biases
     and scales. The longest matching prefix wins.
 
     Raises:
@@ -115,7 +116,16 @@ def _l2(params: Params, amount: float):
 
 def frozen_prefixes(config: Config) -> list[str]:
     """The parameter prefixes that the rules of config.optimizer freeze."""
-    return [prefix for prefix, rule in dict(config.get("rules", {})).items() if rule.get("frozen")]
+    return _prefixes(config, "frozen")
+
+
+def still_prefixes(config: Config) -> list[str]:
+    """The prefixes that learn with the batch statistics that they start with: rules with fixed_statistics."""
+    return _prefixes(config, "fixed_statistics")
+
+
+def _prefixes(config: Config, flag: str) -> list[str]:
+    return [prefix for prefix, rule in dict(config.get("rules", {})).items() if rule.get(flag)]
 
 
 def _call(function, where: str, *args, **options):
@@ -134,9 +144,9 @@ def _rules_by_leaf(rules, params: Params):
     flat = traverse_util.flatten_dict(params, sep="/")
     rules = {prefix: dict(rule) for prefix, rule in dict(rules).items()}
     for prefix, rule in rules.items():
-        unknown = set(rule) - {"lr", "weight_decay", "frozen"}
+        unknown = set(rule) - set(RULES)
         if unknown:
-            raise InputError(f"optimizer rule {prefix!r}: unknown {sorted(unknown)}; use lr, weight_decay, frozen")
+            raise InputError(f"optimizer rule {prefix!r}: unknown {sorted(unknown)}; use {', '.join(RULES)}")
         if not any(is_under(name, [prefix]) for name in flat):
             groups = sorted({"/".join(name.split("/")[:2]) for name in flat})
             raise InputError(f"optimizer rule {prefix!r} matches no parameter; there are {', '.join(groups)}")

@@ -30,7 +30,7 @@ from jstr.training import data_fingerprint, ema_teacher
 from jstr.training.device_augmentation import on_device
 from jstr.training.freeze import freeze
 from jstr.training.initial_weights import with_other_weights
-from jstr.training.optimizer import frozen_prefixes, make_optimizer
+from jstr.training.optimizer import frozen_prefixes, make_optimizer, still_prefixes
 from jstr.training.train_step import cpu_option, make_train_step
 from jstr.training.validate_config import check_run
 from jstr.training.validation import Validation
@@ -67,7 +67,7 @@ def prepare(config: Config) -> Prepared:
             f"objective {config.objective.name} needs {sorted(missing)} of the model, which offers {sorted(outputs)}"
         )
     frames = outputs["logits"].shape[1] if model_config.is_ctc else None
-    objective = freeze(objective, frozen_prefixes(config.optimizer))
+    objective = freeze(objective, frozen_prefixes(config.optimizer), still_prefixes(config.optimizer))
     return Prepared(reader, on_device(objective, config), frames, objective)
 
 
@@ -114,8 +114,9 @@ def open_parts(config: Config, workdir: str, mesh: Mesh) -> Parts:
     ema_teacher.check(config, objective.needs_teacher)
     read, lines = pseudo_labelling.read_rows(config, workdir)
     data = TrainData(config, reader.charset, objective.streams, frames, read=read)
-    validation = Validation(config, validation_objective, reader.charset, frames, mesh)
-    for line in lines + data.notes + validation.notes:
+    read, more = pseudo_labelling.read_rows(config, workdir, "held_back")
+    validation = Validation(config, validation_objective, reader.charset, frames, mesh, read)
+    for line in lines + [f"held back: {line}" for line in more] + data.notes + validation.notes:
         print(line, flush=True)
     benchmarks = {name: open_images(spec, reader.charset) for name, spec in eval_specs(config).items()}
     unread, fingerprints = predictions_file.open_images(config), data_fingerprint.fingerprints(data)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jstr.core import Array, Batch, Metrics, Objective, TrainState
+from jstr.core import Array, Batch, Config, Metrics, Objective, TrainState
 from jstr.data.pipeline import TrainData
 from jstr.messages import InputError
 from jstr.parallel import sharding
@@ -20,12 +20,21 @@ class Validation:
     """config.held_back: rows in the form of config.streams, each with `batches`, how many batches are measured.
 
     The batches are the same at every evaluation, random choices of views and of the objective included.
+    read: labels of the rows that have read_by, see TrainData.
 
     Raises:
       InputError: rows that differ in `batches`, or what TrainData raises.
     """
 
-    def __init__(self, config, objective: Objective, charset: Charset, frames: int | None, mesh: Mesh):
+    def __init__(
+        self,
+        config: Config,
+        objective: Objective,
+        charset: Charset,
+        frames: int | None,
+        mesh: Mesh,
+        read: Mapping[str, Mapping[str, str | None]] | None = None,
+    ):
         self.notes: list[str] = []
         self._batches: list[Batch] = []
         self._mesh = mesh
@@ -39,7 +48,7 @@ class Validation:
         counts = {row.get("batches", 1) for row in config.held_back.values()}
         if len(counts) > 1 or min(counts) < 1:
             raise InputError(f"config.held_back: give every stream the same batches, at least 1, not {sorted(counts)}")
-        data = TrainData(config, charset, objective.streams, frames, part="held_back")
+        data = TrainData(config, charset, objective.streams, frames, part="held_back", read=read)
         self.notes = [f"held back: {note}" for note in data.notes]
         batches = data.batches(0, process_index=jax.process_index(), process_count=jax.process_count(), workers=0)
         for batch in itertools.islice(batches, counts.pop()):

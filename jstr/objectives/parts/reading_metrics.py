@@ -41,6 +41,12 @@ def teacher_accuracy(
     }
 
 
+def reading_accuracy(reading: Reading, tokens: Array, model_config: ModelConfig) -> Metrics:
+    """right: the share of words that are read exactly as their tokens [B, N] say."""
+    right = _equal_texts(strings(reading, model_config), tokens[:, not model_config.is_ctc :], model_config.first_id)
+    return {"right": share(right)}
+
+
 def _equal_texts(a: Array, b: Array, first_id: int) -> Array:
     """[B] bool: whether ids [B, N] and [B, M], characters first, are the same text."""
     length = max(a.shape[1], b.shape[1])

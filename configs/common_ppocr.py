@@ -1,0 +1,23 @@
+"""What configs that go on from PP-OCR's recognisers share."""
+
+from configs import common
+
+# Words read well already: views that only vary them a little.
+LIGHT = dict(
+    crop=dict(amount=0.04),
+    affine=dict(rotate=2.0, shear=0.07, scale=0.05, shift=0.025),
+    contrast=dict(contrast=0.2, brightness=0.08, invert=0.1),
+    blur=dict(sigma=0.8, probability=0.1),
+    noise=dict(sigma=6.0, probability=0.1),
+)
+LOWER = ("model/stem", *(f"model/block_{number}" for number in range(10)))
+
+
+def fine_tune(config: common.ConfigDict, peak: float) -> None:
+    """Trains the last three blocks, the neck and the head, with the batch statistics of the start.
+
+    The gradient of the frozen layers is not computed, which halves a step. With the statistics of small batches the
+    network would no longer be the one that reads so well.
+    """
+    config.optimizer = common.adamw(peak, weight_decay=0.0, warmup=0.1)
+    config.optimizer.rules = {part: dict(frozen=True) for part in LOWER} | {"model": dict(fixed_statistics=True)}
