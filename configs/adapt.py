@@ -18,8 +18,8 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
 
 Default: start=bundled, the reader that comes with the package. Measured results: configs/results/adapt.json.
 
-A start of PP-OCR (`jstr convert --format=ppocr`) reads so well that it learns from its own confident readings alone, at a
-low rate, in its upper layers: 450 steps of 16, 5 to 15 minutes on two cores. `consistency` adds rendered words and CR.
+A start of PP-OCR (`jstr convert --format=ppocr`) reads so well that it learns from its own confident readings alone, at
+a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores. `consistency` adds CR.
 The checkpoint that reads most of a held-back tenth as the start does with its words is used; the start is a candidate.
 Another round learns from what the first one reads:
 

@@ -26,9 +26,7 @@ FOLDER = "read"  # in the workdir: a file for each source, so that a resumed run
 Texts = dict[str, tuple[str, float]]  # key of an image -> text and confidence; "" and 0 for a broken one
 
 
-def read_rows(
-    config: Any, workdir: str, part: str = "streams"
-) -> tuple[dict[str, dict[str, str | None]], list[str]]:
+def read_rows(config: Any, workdir: str, part: str = "streams") -> tuple[dict[str, dict[str, str | None]], list[str]]:
     """("stream/source" -> key -> label, None below the threshold; lines that say how many are used).
 
     part: "streams", or "held_back", whose images are not read again where a stream of the same name has the source.

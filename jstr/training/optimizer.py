@@ -84,8 +84,8 @@ def make_optimizer(config: Config, steps: int, params: Params) -> tuple[optax.Gr
     """(optax transformation, learning-rate schedule) from config.optimizer.
 
     `rules` maps a parameter prefix ("model/features") to any of: `lr` (multiplier), `weight_decay` (instead of the
-    global one), `frozen`, `fixed_statistics` (see freeze). `l2` is a penalty within the gradient, as torch's Adam has it, on all parameters but biases
-    and scales. The longest matching prefix wins.
+    global one), `frozen`, `fixed_statistics` (see freeze). `l2` is a penalty within the gradient, as torch's Adam has
+    it, on all parameters but biases and scales. The longest matching prefix wins.
 
     Raises:
       InputError: an unknown name or option, or a prefix that matches no parameter.

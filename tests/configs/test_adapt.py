@@ -159,3 +159,21 @@ def test_images_are_opened_before_training(tmp_path):
     config.images = str(tmp_path / "none")
     with pytest.raises(InputError, match="none does not exist"):
         loop.run(config, str(tmp_path / "run"))
+
+
+def test_a_start_of_ppocr(tmp_path):
+    """Its upper layers learn from what it reads with its own prior; nothing else is trained."""
+    model = dict(name="ppocr", space_as_blank=True, dtype="float32")
+    image = dict(size=(48, 320), channels=3, keep_ratio=True, backend="cv2_linear", pad="grey")
+    charset = dict(characters="94", layout="dtrb_ctc", max_length=25, lower=False, nfkc=False, drop_outside=False)
+    prior = dict(words="english", weight=0.5, width=16)
+    saved = dict(charset=charset, image=image, model=model, language_model=prior)
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    config = get_config(f"start={tmp_path}")
+    assert list(config.streams.labelled.sources) == ["read"] and config.language_model.width == 16
+    assert config.held_back.labelled.sources.read.read_by.workdir == str(tmp_path)
+    rules = config.optimizer.rules
+    assert rules["model/block_9"].frozen and "model/block_10" not in rules and rules["model"].fixed_statistics
+    both = get_config(f"start={tmp_path},consistency")
+    assert both.objective.name == "cr_str" and list(both.streams) == ["labelled", "unlabelled"]
+    assert set(both.held_back) == set(both.streams)

@@ -14,7 +14,7 @@ from jstr.parallel import sharding
 from jstr.training import loop, setup
 from jstr.training.optimizer import frozen_prefixes
 
-SHARED = ("__init__", "common", "common_abinet", "common_semi")
+SHARED = ("__init__", "common", "common_abinet", "common_ppocr", "common_semi")
 NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in SHARED)
 
 

@@ -62,6 +62,21 @@ def test_the_sure_readings_are_labels(places, tmp_path):
     assert read_rows(other, str(tmp_path))[0] != found, "another reader reads again"
 
 
+def test_words_held_back(places, tmp_path, monkeypatch):
+    """They are those of the stream where it has read them; else read, once."""
+    run, folder = places
+    config = config_of(places, 0.0)
+    config.held_back.labelled = config.streams.labelled.copy_and_resolve_references()
+    found, _ = read_rows(config, str(tmp_path))
+    assert read_rows(config, str(tmp_path), "held_back")[0] == found
+    assert [f.name for f in (tmp_path / "read").iterdir()] == ["labelled_read.tsv"]
+    config.held_back.labelled.sources.read.read_by.language_model = "none"
+    other, lines = read_rows(config, str(tmp_path), "held_back")
+    assert other != found and (tmp_path / "read/held_back_labelled_read.tsv").exists()
+    monkeypatch.setattr("jstr.inference.pseudo_labelling.load", lambda *_: pytest.fail("read again"))
+    assert read_rows(config, str(tmp_path), "held_back") == (other, lines)
+
+
 def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
     """A second start takes what was read before, also when the reader is gone."""
     run, folder = places

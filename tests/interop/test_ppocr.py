@@ -1,73 +1,17 @@
 """Weights of PP-OCRv6 small, from a made-up file in the published form and, if installed, from the published one."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from ppocr_layout import CHARACTERS, installed, variables, write
 
 from configs import common
 from jstr.core import ModelConfig
 from jstr.interop import ppocr
 from jstr.messages import InputError
 from jstr.models.ppocr import Model
-
-onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[test]'")
-CHARACTERS = [*"0aA", "é", "§"]
-TO_ONNX = {  # kind -> operation, and its tensors from our arrays
-    "conv": ("Conv", lambda a: [a["kernel"].transpose(3, 2, 0, 1)]),
-    "pointwise": ("Conv", lambda a: [a["kernel"].T[:, :, None, None]]),
-    "depthwise": ("Conv", lambda a: [a["kernel"].transpose(2, 0, 1)[:, None]]),
-    "dense": ("MatMul", lambda a: [a["kernel"]]),
-    "norm": ("BatchNormalization", lambda a: [a[n] for n in ("scale", "bias", "mean", "var")]),
-}
-
-
-def variables(classes: int) -> dict:
-    """Random ones of the network."""
-    config = ModelConfig((48, 320), 3, 25, classes, first_id=1, pad_id=0)
-    example = jax.ShapeDtypeStruct((1, 48, 320, 3), np.uint8)
-    shapes = jax.eval_shape(lambda k, x: Model(config).init(k, x, train=False), jax.random.PRNGKey(0), example)
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda s: rng.normal(size=s.shape).astype(np.float32), shapes)
-
-
-def arrays_at(tree: dict, path: str) -> dict:
-    for name in path.split("/"):
-        tree = tree.get(name, {})
-    return tree
-
-
-def write(file: Path, made: dict, characters=CHARACTERS, leave_out: int = 0) -> None:
-    """A graph with the weighted operations of the published one, under other names, biases added behind them."""
-    nodes, tensors, value = [], [], "x"
-
-    def tensor(array) -> str:
-        tensors.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), f"t{len(tensors)}"))
-        return tensors[-1].name
-
-    def node(kind: str, *inputs: str) -> str:
-        nodes.append(onnx.helper.make_node(kind, list(inputs), [f"v{len(nodes)}"]))
-        return nodes[-1].output[0]
-
-    slots = list(ppocr.slots())
-    for slot in slots[: len(slots) - leave_out]:
-        arrays = arrays_at(made["params"], slot.path) | arrays_at(made["batch_stats"], slot.path)
-        if slot.kind == "layer_norm":
-            value = node("Add", node("Mul", value, tensor(arrays["scale"])), tensor(arrays["bias"]))
-            continue
-        kind, weights = TO_ONNX[slot.kind]
-        value = node("Identity", node(kind, value, *map(tensor, weights(arrays))))
-        if "bias" in arrays and slot.kind != "norm":
-            shape = (1, -1, 1, 1) if kind == "Conv" else (-1,)
-            value = node("Add", value, tensor(arrays["bias"].reshape(shape)))
-    info = onnx.helper.make_tensor_value_info
-    ends = [info(name, onnx.TensorProto.FLOAT, None) for name in ("x", value)]
-    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors))
-    onnx.helper.set_model_props(model, {"character": "\n".join(characters)} if characters else {})
-    file.write_bytes(model.SerializeToString())
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +70,6 @@ def test_files_that_do_not_fit(made, tmp_path, monkeypatch):
 def test_unknown_characters_are_named(file):
     with pytest.raises(InputError, match="'z'"):
         ppocr.convert(file, "az")
-
-
-def installed() -> Path | None:
-    spec = importlib.util.find_spec("rapidocr")
-    file = Path(spec.origin).parent / "models/PP-OCRv6_rec_small.onnx" if spec and spec.origin else None
-    return file if file and file.is_file() else None
 
 
 @pytest.mark.skipif(not installed(), reason="rapidocr is not installed: pip install --no-deps rapidocr")

@@ -9,6 +9,8 @@ from jstr.core import ModelConfig
 from jstr.losses import supervised as supervised_losses
 from jstr.models.four_stage import Model
 from jstr.objectives import supervised
+from jstr.objectives.parts.pseudo_labels import read
+from jstr.objectives.parts.reading_metrics import reading_accuracy
 
 ATTENTION = ModelConfig((32, 16), 1, 3, 8, first_id=5, pad_id=0, bos_id=2, eos_id=3)
 CTC = ModelConfig((32, 16), 1, 3, 7, first_id=4, pad_id=1)
@@ -36,6 +38,8 @@ def test_supervised_objective(config):
     assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(new_state), jax.tree.leaves(state), strict=True))
     total, count = metrics["loss"]
     assert float(value) == pytest.approx(float(total / count), rel=1e-5)
+    measured = jax.jit(method.measure)(params, state, None, batch)["right"]
+    assert tuple(map(int, measured)) == (0, 2)
     if config.is_ctc:  # three times the same character does not fit three frames
         assert (int(metrics["unalignable"][0]), int(metrics["unalignable"][1])) == (1, 2)
         assert float(value) == pytest.approx(
@@ -54,3 +58,10 @@ def test_supervised_objective_takes_scaled_images_too():
     key = jax.random.key(1)
     a, b = (jax.jit(method.loss)(params, state, None, x, key, None)[0] for x in (batch, scaled))
     assert float(a) == pytest.approx(float(b), rel=1e-5)
+
+
+def test_words_that_are_read_exactly():
+    """A recogniser that reads everything as 4, 5."""
+    reading = read(jax.nn.one_hot(jnp.array([[4, 4, 0, 5], [4, 4, 0, 5]]), 7), CTC)
+    metrics = reading_accuracy(reading, jnp.array([[4, 5, 1], [4, 4, 5]]), CTC)
+    assert tuple(map(int, metrics["right"])) == (1, 2)

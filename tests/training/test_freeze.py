@@ -43,3 +43,14 @@ def test_frozen_parts_neither_learn_nor_use_batch_statistics():
     moved = value(freeze(objective, ("model/decoder",)), params, state, batch)
     assert moved[0] != pytest.approx(loss, rel=1e-3) and not moving(moved[2]["model"]["decoder"])
     assert moving(jax.tree.map(lambda a, b: a - b, moved[1], state))
+
+
+def test_parts_that_learn_with_the_statistics_of_their_start():
+    objective = supervised.Method(Toy(), CTC).objective()
+    rows = toy_views(joint=True)["mixed"]
+    batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
+    params, state = quick_jit(objective.init)(KEY, batch)
+    loss, after, gradient = value(freeze(objective, (), ("model",)), params, state, batch)
+    assert all(moving(g) for g in gradient["model"].values())
+    jax.tree.map(np.testing.assert_array_equal, after, state)
+    assert loss != pytest.approx(value(objective, params, state, batch)[0], rel=1e-3)
