@@ -1,6 +1,6 @@
 """Writes the weights of a run into the ONNX graph of PP-OCR that they came from, for RapidOCR and PaddleOCR's users.
 
-python -m jstr.interop.ppocr_export --workdir=W --original=PP-OCRv6_rec_small.onnx --out=mine.onnx [--cut]
+python -m jstr.interop.ppocr_export --workdir=W --original=ppocrv6-small --out=mine.onnx [--cut]
 RapidOCR reads with it by RapidOCR(params={"Rec.model_path": "mine.onnx"}). Needs the package `onnx`.
 """
 
@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from jstr.checkpoints import checkpoint
 from jstr.cli import Parser, cli, path
-from jstr.interop import ppocr
+from jstr.interop import ppocr, weights
 from jstr.messages import InputError, first_few
 from jstr.text import Charset
 
@@ -36,10 +35,13 @@ def write(workdir: str | Path, original_onnx: str | Path, out: str | Path, cut: 
         a file that cannot be read or written.
     """
     config, ours = _of_run(workdir)
-    published = ppocr.read(original_onnx)
+    original_onnx = weights.onnx_file(original_onnx) or original_onnx
+    published = ppocr.read(original_onnx)  # says in a line what is wrong, also that the package is missing
+    import onnx
+
     theirs = _flat(published.params, published.batch_stats)
     charset = Charset.make(**config["charset"]).characters
-    model = ppocr._load(original_onnx)
+    model = onnx.load(str(original_onnx))
     places = _places(model, theirs, original_onnx)
     head = {name: ours[name] for name in (KERNEL, BIAS)}
     if cut:
@@ -63,13 +65,12 @@ def write(workdir: str | Path, original_onnx: str | Path, out: str | Path, cut: 
 
 def _of_run(workdir: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(config, arrays by path within the model) of a run. Raises InputError: of another model."""
-    meta = checkpoint.read_meta(workdir)
-    config = meta["config"]
+    config = weights.read_meta(workdir)["config"]
     if not config["model"]["name"].startswith("ppocr"):
         raise InputError(
             f"{workdir} is a run of {config['model']['name']}; only PP-OCR's recognisers have such a graph"
         )
-    saved = checkpoint.load_variables(workdir, config.get("eval_weights", "student"))
+    saved = weights.load_variables(workdir, config.get("eval_weights", "student"))
     return config, _flat(saved["params"]["model"], saved["model_state"].get("batch_stats", {}))
 
 
@@ -202,7 +203,7 @@ def _cut(model: Any, places: Mapping[str, np.ndarray], head: Mapping[str, np.nda
 def run(argv: list[str] | None = None) -> None:
     parser = Parser("python -m jstr.interop.ppocr_export", __doc__)
     parser.add_argument("--workdir", required=True, type=path, help="a run that started from this file, or converted")
-    parser.add_argument("--original", required=True, type=path, help="the ONNX file that it started from")
+    parser.add_argument("--original", required=True, type=path, help="the ONNX file that it started from, or its name")
     parser.add_argument("--out", required=True, type=path, help="the ONNX file to write")
     parser.add_argument("--cut", action="store_true", help="leave out the classes outside of the run's charset")
     args = parser.parse_args(argv)

@@ -41,7 +41,8 @@ def test_weights_averaged_with_those_of_the_start(trained):
     config = tiny_config()
     config.init_from, config.average_with_start = (("model", str(trained), "model"),), 0.25
     saved = load_variables(trained)
-    state = TrainState(0, *jax.tree.map(lambda x: x + 4, (saved["params"], saved["model_state"])), (), None, 0)
+    zero = jax.numpy.zeros(())
+    state = TrainState(zero, *jax.tree.map(lambda x: x + 4, (saved["params"], saved["model_state"])), (), None, zero)
     mesh = sharding.make_mesh(config.mesh, jax.devices()[:1])
     found = average_with_start(config, state, mesh)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,45 @@
+"""Fine-tunes PP-OCR on labelled words: the upper layers, at a low rate, so that nothing it knows is lost.
+
+    python -m jstr.main --config=configs/ppocr_finetune.py --workdir=runs/fine --config.data_root=DATA
+
+Arguments: `start=ppocrv6-small`, or the WORKDIR of a run that went on from such a reader; `data=PATH`, your labelled
+words (default: 7,610 real words under data_root); `whole`, to train all layers. It is easy to make this reader worse on
+what it was made for, so the weights are averaged with those of the start at the end (WiSE-FT, Wortsman et al. 2022);
+the checkpoint that reads most of a held-back tenth of the words is used, and the start is a candidate.
+`python -m jstr.interop.ppocr_export` writes the result back into the ONNX file.
+"""
+
+from configs import common, common_ppocr
+from configs.adapt import start_from
+
+
+def get_config(arg: str = "") -> common.ConfigDict:
+    options = common.arguments(arg, start="ppocrv6-small", data="", whole=False)
+    config = common.base()
+    if not options.runlocal:
+        start_from(config, options.start)
+    sources = dict(own=dict(path=options.data)) if options.data else common.real_words()
+    config.streams.labelled = common.stream(16, part(sources, share=0.9), common_ppocr.LIGHT)
+    config.held_back.labelled = common.stream(32, part(sources, share=0.1, share_start=0.9)) | dict(batches=8)
+    config.keep_best = "held_back/right"
+    config.evals = common.benchmarks()
+    config.steps, config.log_every, config.eval_every, config.save_every = 400, 50, 200, 100
+    if options.runlocal:
+        return tiny(config)
+    common_ppocr.fine_tune(config, 2e-5)
+    config.average_with_start = 0.5
+    if options.whole:
+        config.optimizer.rules = {"model": dict(fixed_statistics=True)}
+    return config
+
+
+def part(sources: dict, **share) -> dict:
+    return {name: row | share for name, row in sources.items()}
+
+
+def tiny(config: common.ConfigDict) -> common.ConfigDict:
+    """On rendered words, by another network: this one has one size."""
+    config.model = common.crnn()
+    config = common.apply(config, "runlocal")
+    config.optimizer.rules = {"model": dict(fixed_statistics=True)}
+    return config
