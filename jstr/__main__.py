@@ -5,6 +5,7 @@ jstr COMMAND ...   or   python -m jstr COMMAND ...
   train       train what a config describes         python -m jstr.main
   adapt       adapt a reader to your own images     python -m jstr.main --config=adapt
   predict     read image files                      python -m jstr.predict
+  detect      find the words in photographs         python -m jstr.inference.detect
   evaluate    measure a reader on labelled words    python -m jstr.evaluate
   inspect     report on data sets                   python -m jstr.data.inspect
   prepare     import published data sets            python -m jstr.data.prepare
@@ -28,6 +29,7 @@ COMMANDS = {
     "train": ("jstr.main", "run"),
     "adapt": ("jstr.main", "adapt"),
     "predict": ("jstr.predict", "run"),
+    "detect": ("jstr.inference.detect", "run"),
     "evaluate": ("jstr.evaluate", "run"),
     "inspect": ("jstr.data.inspect", "run"),
     "prepare": ("jstr.data.prepare", "run"),

@@ -1,0 +1,173 @@
+"""Boxes of text: four corners [4, 2] (x, y in pixels), clockwise from where the text begins, at its top.
+
+They come out of the probability map of a DB detector (Liao et al., Real-time Scene Text Detection with Differentiable
+Binarization, AAAI 2020, section 3.5).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+_LEAST = 3  # pixels of the map: smaller regions are noise
+_STANDING = 1.5  # height / width from which a box is of a word that runs up or down
+_MOST = 3000  # regions of a map
+
+
+class Box(NamedTuple):
+    """corners: float32 [4, 2], see above. score: how sure the detector is, 0..1."""
+
+    corners: np.ndarray
+    score: float
+
+
+def boxes_of_map(
+    probability: np.ndarray, threshold: float = 0.3, min_score: float = 0.5, unclip: float = 1.6
+) -> list[Box]:
+    """Boxes in pixels of a map float32 [h, w] of the probability of text.
+
+    threshold: what belongs to a region. min_score: the mean probability inside its box. unclip: the map shows shrunken
+    regions; a box of area A and perimeter L is grown by A * unclip / L on each side (equation 10).
+    """
+    mask = cv2.dilate((probability > threshold).astype(np.uint8), np.ones((2, 2), np.uint8))
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = []
+    for contour in contours[:_MOST]:
+        centre, (width, height), angle = cv2.minAreaRect(contour)
+        if min(width, height) < _LEAST:
+            continue
+        score = _mean_inside(probability, cv2.boxPoints((centre, (width, height), angle)))
+        if score < min_score:
+            continue
+        grow = width * height * unclip / (width + height)  # twice the distance: on both sides
+        corners = cv2.boxPoints((centre, (width + grow, height + grow), angle))
+        boxes.append(Box(upright(corners), score))
+    return boxes
+
+
+def _mean_inside(probability: np.ndarray, corners: np.ndarray) -> float:
+    height, width = probability.shape
+    low = np.clip(np.floor(corners.min(0)).astype(int), 0, (width - 1, height - 1))
+    high = np.clip(np.ceil(corners.max(0)).astype(int), 0, (width - 1, height - 1)) + 1
+    part = probability[low[1] : high[1], low[0] : high[0]]
+    inside = np.zeros(part.shape, np.uint8)
+    cv2.fillPoly(inside, [np.int32(corners - low)], 1)
+    return float(cv2.mean(np.ascontiguousarray(part), inside)[0])
+
+
+def upright(corners: np.ndarray) -> np.ndarray:
+    """The corners of a rectangle in any order, in that of a text that runs to the right, or 45 degrees off."""
+    corners = np.float32(corners)
+    x, y = corners.T - corners.mean(0)[:, None]
+    corners = corners[np.argsort(np.arctan2(y, x), kind="stable")]  # clockwise, as y runs downwards
+    right = [(corners[(i + 1) % 4] - corners[i])[0] / max(_length(corners, i), 1e-6) for i in range(4)]
+    return np.roll(corners, -int(np.argmax(right)), axis=0)
+
+
+def turned(corners: np.ndarray, quarters: int) -> np.ndarray:
+    """The same box for a text that is turned clockwise by so many quarters."""
+    return np.roll(corners, -quarters, axis=0)
+
+
+def size(corners: np.ndarray) -> tuple[float, float]:
+    """(width, height): along the text, and across it."""
+    width = (_length(corners, 0) + _length(corners, 2)) / 2
+    return width, (_length(corners, 1) + _length(corners, 3)) / 2
+
+
+def is_standing(corners: np.ndarray) -> bool:
+    """Whether a box is so much higher than wide that its text runs up or down, or is stacked."""
+    width, height = size(corners)
+    return height > _STANDING * width
+
+
+def _length(corners: np.ndarray, side: int) -> float:
+    return float(np.linalg.norm(corners[(side + 1) % 4] - corners[side]))
+
+
+def cut(photograph: np.ndarray, corners: np.ndarray, margin: float = 0.0) -> np.ndarray:
+    """The word uint8 [h, w, 3] in a box of a photograph uint8 [H, W, 3], made level.
+
+    margin: how much more on each side, as a share of the height of the word.
+    """
+    corners = grown(corners, margin)
+    width, height = (max(round(side), 1) for side in size(corners))
+    aim = np.float32([(0, 0), (width, 0), (width, height), (0, height)])
+    low = np.maximum(np.floor(corners.min(0)).astype(int) - 2, 0)  # warp what is needed, not the whole photograph
+    high = np.minimum(np.ceil(corners.max(0)).astype(int) + 3, photograph.shape[1::-1])
+    if (high <= low).any():
+        return np.zeros((height, width, 3), np.uint8)
+    part = photograph[low[1] : high[1], low[0] : high[0]]
+    warp = cv2.getPerspectiveTransform(np.float32(corners - low), aim)
+    return cv2.warpPerspective(part, warp, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def grown(corners: np.ndarray, margin: float) -> np.ndarray:
+    """The box with `margin` times its height more on each side."""
+    if not margin:
+        return np.float32(corners)
+    width, height = size(corners)
+    right = (corners[1] - corners[0] + corners[2] - corners[3]) / 2 / max(width, 1e-6) * margin * height
+    down = (corners[3] - corners[0] + corners[2] - corners[1]) / 2 / max(height, 1e-6) * margin * height
+    return np.float32(corners + np.stack([-right - down, right - down, right + down, down - right]))
+
+
+def part_of(corners: np.ndarray, start: float, stop: float) -> np.ndarray:
+    """The part of a box between two shares (0..1) of its width."""
+    (a, b, c, d) = corners
+    return np.float32([a + start * (b - a), a + stop * (b - a), d + stop * (c - d), d + start * (c - d)])
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """The area [pixels] that two boxes share."""
+    if (one.max(0) <= other.min(0)).any() or (other.max(0) <= one.min(0)).any():
+        return 0.0
+    return float(cv2.intersectConvexConvex(np.float32(one), np.float32(other))[0])
+
+
+def area(corners: np.ndarray) -> float:
+    """In pixels."""
+    return float(abs(cv2.contourArea(np.float32(corners))))
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union, 0..1."""
+    shared = overlap(one, other)
+    return shared / max(area(one) + area(other) - shared, 1e-9)
+
+
+def reading_order(boxes: list[np.ndarray]) -> list[int]:
+    """The places of boxes [4, 2], line by line from the top, each line from the left.
+
+    A box belongs to a line when its middle lies within the height of the line's last box, carried on at its angle; so
+    lines may slope. Lines are sorted by where they begin.
+    """
+    centres = [box.mean(0) for box in boxes]
+    lines: list[list[int]] = []
+    for i in sorted(range(len(boxes)), key=lambda i: (float(boxes[i][:, 0].min()), float(centres[i][1]))):
+        best, least = None, np.inf
+        for line in lines:
+            last = line[-1]
+            height = min(_tall(boxes[last]), _tall(boxes[i]))
+            off = abs(_at(boxes[last], centres[last], centres[i][0]) - centres[i][1])
+            if max(_tall(boxes[last]), _tall(boxes[i])) < 3 * height and off < 0.5 * height and off < least:
+                best, least = line, off
+        if best is None:
+            lines.append([i])
+        else:
+            best.append(i)
+    lines.sort(key=lambda line: (float(np.mean([centres[i][1] for i in line[:1]])), float(centres[line[0]][0])))
+    return [i for line in lines for i in line]
+
+
+def _tall(box: np.ndarray) -> float:
+    return min(size(box)) if not is_standing(box) else float(np.ptp(box[:, 1]))
+
+
+def _at(box: np.ndarray, centre: np.ndarray, x: float) -> float:
+    """The height at which the line through a box passes x; level for boxes that stand or slope much."""
+    dx, dy = box[1] - box[0]
+    slope = dy / dx if dx > 3 * abs(dy) else 0.0
+    return float(centre[1] + slope * (x - centre[0]))

@@ -1,0 +1,84 @@
+"""Boxes out of a map of text, their order, and words cut out of photographs."""
+
+import cv2
+import numpy as np
+import pytest
+
+from jstr.data.photos import boxes
+
+
+def box(left, top, right, bottom):
+    return np.float32([(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
+def rotated(width, height, degrees, centre=(100, 100)):
+    return boxes.upright(cv2.boxPoints((centre, (width, height), degrees)))
+
+
+def test_regions_are_grown_by_area_over_perimeter():
+    probability = np.zeros((100, 200), np.float32)
+    probability[40:60, 50:150] = 0.9
+    (found,) = boxes.boxes_of_map(probability, unclip=1.6)
+    grow = 100 * 20 * 1.6 / 240  # of a region of 100 x 20, on each side
+    assert np.allclose(found.corners, box(50 - grow, 40 - grow, 150 + grow, 60 + grow), atol=2)
+    assert found.score == pytest.approx(0.9, abs=0.1)
+
+
+def test_noise_and_faint_regions_are_no_text():
+    probability = np.zeros((100, 200), np.float32)
+    probability[10:12, 10:12] = 1.0
+    probability[40:60, 50:150] = 0.4
+    assert boxes.boxes_of_map(probability, min_score=0.5) == []
+    assert len(boxes.boxes_of_map(probability, min_score=0.3)) == 1
+
+
+@pytest.mark.parametrize("degrees", [-40, -10, 0, 10, 40])
+def test_a_sloping_word_is_made_level(degrees):
+    picture = np.full((200, 200, 3), 255, np.uint8)
+    corners = rotated(120, 30, degrees)
+    cv2.fillPoly(picture, [np.int32(corners)], (0, 0, 0))
+    begin = corners[0] + (corners[2] - corners[0]) * 0.1
+    cv2.circle(picture, tuple(map(int, begin)), 3, (255, 255, 255), -1)
+    word = boxes.cut(picture, corners)
+    assert word.shape == (30, 120, 3)
+    assert word[5:25, 30:].max() < 60
+    assert word[:10, :30].max() > 200
+
+
+def test_a_box_over_the_edge_is_filled_with_the_edge():
+    word = boxes.cut(np.full((50, 50, 3), 77, np.uint8), box(-20, 10, 30, 30))
+    assert word.shape == (20, 50, 3)
+    assert (word == 77).all()
+
+
+def test_turns():
+    corners = box(0, 0, 10, 40)
+    assert boxes.is_standing(corners)
+    assert boxes.size(boxes.turned(corners, 1)) == (40, 10)
+    picture = np.zeros((40, 10, 3), np.uint8)
+    picture[:20] = 200  # above
+    assert boxes.cut(picture, boxes.turned(corners, 1))[:, :15].min() == 200  # read downwards: above is the beginning
+    assert boxes.cut(picture, boxes.turned(corners, 3))[:, 25:].min() == 200
+
+
+def test_growing_and_parts():
+    assert np.allclose(boxes.grown(box(10, 10, 50, 30), 0.1), box(8, 8, 52, 32))
+    assert np.allclose(boxes.part_of(box(0, 0, 100, 10), 0.2, 0.5), box(20, 0, 50, 10))
+
+
+def test_overlap():
+    assert boxes.iou(box(0, 0, 10, 10), box(5, 0, 15, 10)) == pytest.approx(1 / 3)
+    assert boxes.iou(box(0, 0, 10, 10), box(20, 0, 30, 10)) == 0
+
+
+def test_lines_are_read_from_the_left_and_the_upper_first():
+    words = [box(200, 52, 280, 72), box(10, 100, 90, 120), box(10, 50, 90, 70), box(100, 48, 190, 68)]
+    assert boxes.reading_order(words) == [2, 3, 0, 1]
+
+
+def test_sloping_lines_stay_together():
+    def word(x, line):
+        return rotated(80, 20, 10, (x, 100 + line * 30 + x * np.tan(np.radians(10))))
+
+    words = [word(50, 0), word(150, 0), word(250, 0), word(50, 1), word(150, 1), word(250, 1)]
+    assert boxes.reading_order([words[i] for i in (5, 1, 3, 0, 4, 2)]) == [3, 1, 5, 2, 4, 0]

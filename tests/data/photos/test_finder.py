@@ -1,0 +1,129 @@
+"""Words of one photograph, with stand-ins for the networks."""
+
+import sys
+
+import numpy as np
+import pytest
+from photos_testing import photograph, red_is_text  # noqa: F401
+
+from jstr.data.photos import detector, lines, models
+from jstr.data.photos.boxes import Box, size
+from jstr.data.photos.finder import Finder, FindOptions
+from jstr.messages import InputError
+
+
+def found(pixels, **options):
+    return [box.corners for box in Finder(FindOptions.make(options)).find(pixels)]
+
+
+def ranges(corners):
+    return corners.min(0).round().tolist(), corners.max(0).round().tolist()
+
+
+@pytest.mark.usefixtures("red_is_text")
+def test_boxes_lie_where_the_words_are():
+    (corners,) = found(photograph((100, 200, 300, 240)), margin=0.0)
+    low, high = ranges(corners)
+    assert low[0] < 100 < 300 < high[0] and low[1] < 200 < 240 < high[1]
+    assert high[0] - low[0] < 300
+
+
+@pytest.mark.usefixtures("red_is_text")
+def test_large_photographs_keep_their_small_words():
+    pixels = photograph((3000, 2000, 3060, 2004), (200, 200, 1400, 500), size=(3000, 4000))
+    small, large = sorted(found(pixels, min_height=4), key=lambda corners: size(corners)[0])
+    assert np.abs(small.mean(0) - (3030, 2002)).max() < 6
+    assert np.abs(large.mean(0) - (800, 350)).max() < 10
+    assert len(found(pixels, min_height=4, reach=2000)) == 1  # 2 pixels there: noise
+
+
+@pytest.mark.usefixtures("red_is_text")
+def test_small_words_are_left_out():
+    assert len(found(photograph((100, 200, 160, 212)), min_height=8)) == 1
+    assert found(photograph((100, 200, 160, 212)), min_height=40) == []
+
+
+def test_a_word_that_two_tiles_see_is_found_once():
+    starts = list(detector.tiles(1500, 3000))
+    assert {top + detector.TILE for top, _ in starts} >= {1500}
+    assert {left + detector.TILE for _, left in starts} >= {3000}
+    boxes = [Box(np.float32([(0, 0), (w, 0), (w, 9), (0, 9)]), 0.9) for w in (40, 44)]
+    assert len(detector._without_copies(boxes)) == 1
+
+
+def test_small_text_wins_over_an_unsure_patch():
+    patch = Box(np.float32([(0, 0), (900, 0), (900, 500), (0, 500)]), 0.52)
+    word = Box(np.float32([(100, 100), (200, 100), (200, 130), (100, 130)]), 0.8)
+    assert detector._merged([patch], [word], 40) == [word]
+    sure = patch._replace(score=0.85)
+    assert detector._merged([sure], [word], 40) == [sure]
+
+
+def frames(classes, values=0.9):
+    out = np.full((len(classes), 4), 0.01, np.float32)
+    out[np.arange(len(classes)), classes] = values
+    return out
+
+
+def test_spaces_lie_between_letters():
+    line = lines.line_of_frames(frames([0, 1, 1, 0, 3, 0, 2, 0, 1, 3]))  # 3 is the space, 0 the blank
+    assert line.characters == 3
+    assert line.spaces == [(0.3, 0.6)]
+    assert line.confidence == pytest.approx(0.9)
+    assert lines.line_of_frames(frames([0, 0])).characters == 0
+
+
+def test_a_line_is_cut_where_it_is_emptiest():
+    picture = photograph((10, 10, 50, 30), (60, 10, 120, 30), size=(40, 130))
+    box = Box(np.float32([(0, 0), (130, 0), (130, 40), (0, 40)]), 0.9)
+    one, two = lines.words_of(picture, box, lines.Line(9, 0.9, [(0.3, 0.6)]))
+    assert 50 <= one.corners[1][0] <= 60
+    assert one.corners[1][0] == two.corners[0][0]
+
+
+class Confident:
+    """Reads with the confidences given, one a call."""
+
+    def __init__(self, *values):
+        self.values, self.shapes = list(values), []
+
+    def read(self, image):
+        self.shapes.append(image.shape[:2])
+        return lines.Line(3, self.values.pop(0), [])
+
+
+def test_the_surest_turn_wins():
+    picture = photograph(size=(100, 100))
+    level = Box(np.float32([(10, 10), (90, 10), (90, 30), (10, 30)]), 0.9)
+    assert lines.with_turn(picture, level, Confident(0.95))[0].corners[0].tolist() == [10, 10]
+    assert lines.with_turn(picture, level, Confident(0.5, 0.9))[0].corners[0].tolist() == [90, 30]
+    assert lines.with_turn(picture, level, Confident(0.5, 0.55))[0].corners[0].tolist() == [10, 10]
+    standing = Box(np.float32([(10, 10), (30, 10), (30, 90), (10, 90)]), 0.9)
+    reader = Confident(0.3, 0.8, 0.4)
+    assert lines.with_turn(picture, standing, reader)[0].corners[0].tolist() == [30, 10]  # read downwards
+    assert reader.shapes == [(20, 80), (20, 80), (80, 20)]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(split="letters"), "choose one of words, lines"),
+        (dict(min_score=2), "is a probability"),
+        (dict(reach=5), "give 320 to 20000"),
+        (dict(hight=5), "has no hight"),
+    ],
+)
+def test_options_that_cannot_be(options, message):
+    with pytest.raises(InputError, match=message):
+        FindOptions.make(options)
+
+
+def test_without_the_package_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install"):
+        Finder()
+    monkeypatch.undo()
+    monkeypatch.setattr(models, "model_file", lambda names: "x.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match="onnxruntime"):
+        models.OnnxModel(("x.onnx",))
