@@ -15,6 +15,9 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
                                              its words are rendered, and expected where the image is ambiguous
     --config.fonts=FOLDER                    your fonts
+    --config.pattern.regex="('[A-Z]{3}[0-9]{4}',)"
+                                             your images show codes that follow this: such codes are rendered, and only
+                                             readings that follow it become labels; also .checksum="('iso6346',)"
 
 Default: start=bundled, the reader that comes with the package. Measured results: configs/results/adapt.json.
 
@@ -73,15 +76,16 @@ def streams(config: common.ConfigDict, scratch: bool) -> None:
     """Rendered words with labels, a tenth of your images for validation and the others for training."""
     config.words, config.fonts = "english", config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
+    pattern = {key: config.pattern.get_ref(key) for key in config.pattern}  # codes, where it is not empty
     labelled = dict(
         plain=common.rendered(seed=1, style=common.PLAIN, **given) | dict(weight=0.25 if scratch else 0.1),
-        varied=common.rendered(seed=3, **given) | dict(weight=0.75 if scratch else 0.9),
+        varied=common.rendered(seed=3, pattern=pattern, **given) | dict(weight=0.75 if scratch else 0.9),
     )
     config.language_model.words = given["words"]
     both = dict(weak=dict(cr_weak={}), strong=dict(cr_strong={}))
     images = dict(path=config.get_ref("images"))
     if not scratch:
-        by = dict(workdir=config.init_from[0][1], threshold=0.9, language_model=given["words"])
+        by = dict(workdir=config.init_from[0][1], threshold=0.9, language_model=given["words"], pattern=pattern)
         labelled["read"] = images | dict(share=0.9, weight=0.75, read_by=by)
 
     def own_images(**part) -> dict:
@@ -89,7 +93,8 @@ def streams(config: common.ConfigDict, scratch: bool) -> None:
 
     config.streams.labelled = common.stream(32, labelled, both["weak"])
     config.streams.unlabelled = own_images(share=0.9)
-    config.held_back.labelled = common.stream(32, dict(varied=common.rendered(seed=5, **given)), both["weak"])
+    validation = dict(varied=common.rendered(seed=5, pattern=pattern, **given))
+    config.held_back.labelled = common.stream(32, validation, both["weak"])
     config.held_back.unlabelled = own_images(share=0.1, share_start=0.9)
     for row in config.held_back.values():
         row.batches = 4

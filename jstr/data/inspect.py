@@ -21,6 +21,8 @@ from jstr.cli import Parser, cli, path
 from jstr.data.analysis.fingerprints import BITS, DIFFERENCE, LARGE_GROUP, LIKE
 from jstr.data.analysis.near_duplicates import NearDuplicates
 from jstr.data.analysis.set_summary import COLOUR, SetSummary, describe, open_set, scan
+from jstr.data.patterns.checksums import CHECKSUMS
+from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.preview import contact_sheet
 from jstr.messages import InputError
 from jstr.text import Charset
@@ -51,6 +53,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--lower", action="store_true", help="labels are made lower-case first")
     parser.add_argument("--nfkc", action="store_true", help="labels are brought into Unicode's form NFKC first")
     parser.add_argument("--max_length", type=int, default=25, help="characters that a model may read")
+    parser.add_argument("--pattern", action="append", metavar="REGEX", help="counts labels that do not follow it")
+    parser.add_argument("--checksum", choices=CHECKSUMS, help="counts labels whose check digit is wrong")
     parser.add_argument("--limit", type=int, help="only the first N images of each set")
     parser.add_argument("--compare", type=int, default=100_000, help="pairs to compare for near duplicates, 0: none")
     parser.add_argument(
@@ -68,6 +72,9 @@ def run(argv: Sequence[str] | None = None) -> None:
     args = _parse(argv)
     _check(args)
     charset = Charset.make(args.charset, "cr_ctc", args.max_length, lower=args.lower, nfkc=args.nfkc)
+    pattern = None
+    if args.pattern or args.checksum:
+        pattern = Pattern(PatternSpec.make(args.pattern, checksum=args.checksum), charset.characters)
     reports = [open_set(item, args.labels) for item in args.paths]
     twice = [n for n, k in Counter(r.name for r in reports).items() if k > 1]
     if twice:
@@ -76,7 +83,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     facts = {}
     for report in reports:
         scan(report, numbers, args.limit, _progress)
-        facts[report.name], lines = describe(report, charset)
+        facts[report.name], lines = describe(report, charset, pattern)
         print("\n".join(lines) + "\n", flush=True)
     duplicates, names = NearDuplicates(reports), [r.name for r in reports]
     duplicates.compare(args.compare, _progress)

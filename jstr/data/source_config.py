@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from jstr.data.patterns.pattern import PatternSpec
 from jstr.messages import InputError, check_known
 
 Kind = Literal["path", "rendered", "words"]
@@ -62,11 +63,15 @@ class Share:
 
 @dataclass(frozen=True)
 class ReadBy:
-    """The run whose readings are used as labels: those with a confidence of at least `threshold`."""
+    """The run whose readings are used as labels: those with a confidence of at least `threshold`.
+
+    pattern: what they follow; None: what the run's config says.
+    """
 
     workdir: str
     language_model: str | None = None
     threshold: float = 0.9
+    pattern: PatternSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -170,10 +175,13 @@ def _weight(where: str, row: Mapping[str, Any]) -> float:
 
 def _read_by(where: str, row: Mapping[str, Any]) -> ReadBy:
     where = f"{where}.read_by"
-    check_known(where, row, ("workdir", "language_model", "threshold"))
+    check_known(where, row, ("workdir", "language_model", "threshold", "pattern"))
     if not row.get("workdir"):
         raise InputError(f"{where} needs a workdir, or a packed file, that reads")
-    return ReadBy(str(row["workdir"]), row.get("language_model"), _number(where, row, "threshold", ReadBy.threshold))
+    threshold = _number(where, row, "threshold", ReadBy.threshold)
+    check_known(f"{where}.pattern", row.get("pattern") or (), [field.name for field in fields(PatternSpec)])
+    pattern = PatternSpec.make(**(row.get("pattern") or {})) or None
+    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern)
 
 
 def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:

@@ -1,4 +1,4 @@
-"""Labels that another run reads: sources with read_by=dict(workdir=..., language_model=..., threshold=...).
+"""Labels that another run reads: sources with read_by=dict(workdir=, language_model=, threshold=, pattern=).
 
 Pseudo-labels (Baek et al. 2021, section 4.2), read once before training. A language model corrects the spelling, and
 its confidence tells better which words are right.
@@ -60,13 +60,15 @@ def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader
     The first line of a file says who read what: with another reader or other words the source is read again.
     """
     by = spec.read_by
-    header = json.dumps([spec.path, by.workdir, by.language_model])
+    who = [spec.path, by.workdir, by.language_model, *([repr(by.pattern)] if by.pattern else [])]
+    header = json.dumps(who)
     for file in filter(Path.exists, files):
         found, texts = _load(file)
         if found == header:
             _check_same_images(file, source, texts)
             return texts
     reader = load_reader(by.workdir, by.language_model)
+    reader = reader.guided(by.pattern) if by.pattern else reader
     if distributed.is_lead_host():
         print(f"reading {source.path} with {by.workdir} ...", flush=True)
     texts = {}

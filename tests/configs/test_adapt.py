@@ -146,6 +146,15 @@ def test_labels_only(started, images, tmp_path):
         get_config("start=none,labels_only")
 
 
+def test_codes(started):
+    """Rendered words follow the pattern, and so do the readings that become labels."""
+    config = get_config(f"start={started},labels_only")
+    config.pattern.regex = ("[A-D]{3}",)
+    sources = config.streams.labelled.sources
+    for pattern in (sources.read.read_by.pattern, sources.varied.rendered.pattern):
+        assert pattern.regex == ("[A-D]{3}",) and pattern.checksum == ()
+
+
 def test_from_nothing():
     scratch = get_config("start=none")
     assert not scratch.init_from and scratch.streams.unlabelled.sources.images.labelled is False

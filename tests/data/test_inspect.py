@@ -30,6 +30,14 @@ def write_set(folder, words):
     return folder
 
 
+def test_labels_that_break_a_pattern(tmp_path, capsys):
+    folder = write_set(tmp_path / "set", [("AB1", REAL[0]), ("ab1", REAL[1]), ("A1", REAL[2]), ("AB1", REAL[3])])
+    inspect.run([str(folder), "--pattern=[A-Z]{2}[0-9]", "--compare=0", f"--json={tmp_path}/out.json"])
+    assert "pattern: 2 of 4 labels break it: ab1, A1" in capsys.readouterr().out.replace("'", "")
+    (facts,) = json.loads((tmp_path / "out.json").read_text())["sets"].values()
+    assert facts["pattern"]["breaking"] == 2
+
+
 def recropped(image):
     """The crop of another annotator: scaled, without its margins, saved as JPEG."""
     h, w = image.shape[:2]

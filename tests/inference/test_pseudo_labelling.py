@@ -1,5 +1,6 @@
 """Sources whose labels another run reads."""
 
+import re
 import shutil
 
 import cv2
@@ -30,7 +31,7 @@ def places(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def believed(monkeypatch):
     """The texts of an untrained reader, too, which no image supports."""
-    monkeypatch.setattr("jstr.decoding.beam_search.BELIEVABLE", 1e-300)
+    monkeypatch.setattr("jstr.decoding.ranking.BELIEVABLE", 1e-300)
 
 
 def config_of(places, threshold: float):
@@ -39,6 +40,14 @@ def config_of(places, threshold: float):
     config = tiny_config(read=dict(path=folder, read_by=by), rendered=dict(rendered=dict(seed=1, size=99)))
     config.evals = {}
     return config
+
+
+def test_readings_follow_a_pattern(places, tmp_path):
+    config = config_of(places, 0.0)
+    config.streams.labelled.sources.read.read_by.pattern = dict(regex=("[0-9]{3}",))
+    found, _ = read_rows(config, str(tmp_path))
+    labels = [label for label in found["labelled/read"].values() if label]
+    assert len(labels) > 30 and all(re.fullmatch("[0-9]{3}", label) for label in labels)
 
 
 def test_the_sure_readings_are_labels(places, tmp_path):

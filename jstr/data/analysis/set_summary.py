@@ -15,6 +15,7 @@ import numpy as np
 
 from jstr.data.analysis.fingerprints import fingerprint, label_key
 from jstr.data.images import ImageSpec
+from jstr.data.patterns.pattern import Pattern
 from jstr.data.sources.configured import SLOW_PIXELS
 from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import is_suspicious, label_notes
@@ -124,8 +125,8 @@ def _pack(report: SetSummary, rows: list[tuple], last: bool) -> list[tuple]:
     return []
 
 
-def describe(report: SetSummary, charset: Charset) -> tuple[dict, list[str]]:
-    """The facts about one set, without the others: for the JSON file, and as lines of text."""
+def describe(report: SetSummary, charset: Charset, pattern: Pattern | None = None) -> tuple[dict, list[str]]:
+    """The facts about one set, without the others: for the JSON file, and as lines of text. pattern: of its labels."""
     labels, count = report.labels, len(report.heights)
     notes, sizes, warnings = list(report.source.notes), _sizes(report), warnings_of(report)
     facts = dict(path=str(report.source.path), images=count, notes=notes, warnings=warnings, broken=report.broken)
@@ -137,6 +138,9 @@ def describe(report: SetSummary, charset: Charset) -> tuple[dict, list[str]]:
         lines.append(f"  broken or missing: {len(report.broken):,}: {_few(report.broken)}")
     if labels:
         lines += _label_lines(labels, facts["labels"])
+        if pattern is not None:
+            facts["pattern"], line = _pattern_fit(labels, pattern)
+            lines.append(line)
         facts["charset"], more = _charset_fit(labels, charset)
         lines += more
     else:
@@ -180,6 +184,14 @@ def _label_lines(labels: Counter, facts: dict) -> list[str]:
     shown = [f"{c if c.isprintable() and not c.isspace() else repr(c)} {n:,}" for c, n in characters.items()]
     more = [f"and {len(shown) - 120} more"] if len(shown) > 120 else []
     return lines + _wrap(f"{len(characters):,} characters", shown[:120] + more)
+
+
+def _pattern_fit(labels: Counter, pattern: Pattern) -> tuple[dict, str]:
+    breaking = [(label, n) for label, n in labels.most_common() if not pattern.matches(label)]
+    count = sum(n for _, n in breaking)
+    facts = dict(regex=pattern.spec.regex, breaking=count, examples=[label for label, _ in breaking[:1000]])
+    few = f": {_few([label for label, _ in breaking])}" if breaking else ""
+    return facts, f"  pattern: {count:,} of {sum(labels.values()):,} labels break it{few}"
 
 
 def _charset_fit(labels: Counter, charset: Charset) -> tuple[dict, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import string
 from collections.abc import Callable
@@ -55,5 +56,8 @@ def find_checksum(checksum: str | Checksum) -> Checksum | None:
     if not isinstance(checksum, str):
         raise InputError(f"checksum={checksum!r}: give a name or a function of the text")
     check_choice("checksum", checksum, CHECKSUMS)
-    check = CHECKSUMS[checksum]
-    return lambda text: check(re.sub("[ -]", "", text).upper())
+    return functools.partial(_check, CHECKSUMS[checksum])
+
+
+def _check(checksum: Checksum, text: str) -> bool:
+    return checksum(re.sub("[ -]", "", text).upper())

@@ -67,6 +67,7 @@ class NFA:
                 self.accepts.append(self._sequence(_without_anchors(list(tree)), start, ignore_case))
             except InputError as error:
                 raise InputError(f"pattern {_short(expression)}: {error}") from None
+        del self._set_numbers  # constants of re, which cannot be pickled
         self.accept_set = frozenset(self.accepts)
         self.need = self._distances()
 

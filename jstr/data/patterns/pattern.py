@@ -35,7 +35,10 @@ class PatternSpec:
     @classmethod
     def make(cls, regex=(), weights=(), checksum=(), allow="", none=NONE_SHARE) -> PatternSpec:
         """The same of single values too. Raises InputError: other types."""
-        regex, checksum = ((x,) if isinstance(x, str) or callable(x) else tuple(x or ()) for x in (regex, checksum))
+        try:
+            regex, checksum = ((x,) if isinstance(x, str) or callable(x) else tuple(x or ()) for x in (regex, checksum))
+        except TypeError:
+            raise InputError(f"pattern: regex={regex!r}, checksum={checksum!r}: give texts") from None
         try:
             weights, none = tuple(float(w) for w in weights or ()), float(none)
         except (TypeError, ValueError):

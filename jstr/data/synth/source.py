@@ -11,11 +11,12 @@ from __future__ import annotations
 import itertools
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.synth.background import Photographs
 from jstr.data.synth.compose import Scene
 from jstr.data.synth.fonts import Fonts, font_files
@@ -36,6 +37,8 @@ class RenderedWords:
     height: of the images in pixels; their width depends on the word.
     backgrounds: a folder of photographs, whose crops lie behind a share of the words (Style.photographed).
     style: the random ranges. case_insensitive: None derives it from `characters`.
+    pattern: of codes to draw instead of words: a regular expression, several, or a dict with the keys of PatternSpec. A
+      code is uniform over the choices of the pattern, in its case, with its checksum. None, or an empty one: words.
     frames: T of a CTC model; words that need more frames are drawn again. None: no limit.
 
     Threads may share an instance, and it can be pickled.
@@ -61,6 +64,7 @@ class RenderedWords:
         case_insensitive: bool | None = None,
         backgrounds: str | os.PathLike | None = None,
         frames: int | None = None,
+        pattern: Any = None,
     ):
         _check_numbers(seed=(seed, 0, 2**64 - 1), size=(size, 1, 2**62), max_length=(max_length, 1, 10_000))
         _check_numbers(height=(height, 8, 1024))
@@ -69,6 +73,7 @@ class RenderedWords:
         self.path = f"rendered(seed={seed})"
         self._characters = characters
         self._sampler = TextSampler(characters, max_length, self.style, words, case_insensitive)
+        self._pattern = _pattern(pattern, characters, max_length)
         self._fonts = Fonts(font_files(fonts), self._sampler.shown, not self._sampler.case_insensitive)
         photographs = None if backgrounds is None else Photographs(backgrounds)
         self._scene = Scene(self._fonts, self.style, height, self._another, photographs)
@@ -134,7 +139,7 @@ class RenderedWords:
     def _word(self, rng: np.random.Generator) -> tuple[str, str, int]:
         """(label, shown text, covering fonts as bits): the first draws of an element."""
         for _ in range(100):
-            drawn = self._sampler.draw(rng)
+            drawn = self._sampler.pair(self._pattern.draw(rng)) if self._pattern else self._sampler.draw(rng)
             if drawn is None or (self._frames is not None and frames_needed(drawn[0]) > self._frames):
                 continue
             if covering := self._fonts.covering_fonts(drawn[1]):
@@ -148,6 +153,16 @@ class RenderedWords:
             f"RenderedWords(seed={self.seed}, size={self.size}, {len(self._characters)} characters, "
             f"{len(self._fonts.paths)} fonts, {len(self._sampler.words)} words)"
         )
+
+
+def _pattern(pattern: Any, characters: str, max_length: int) -> Pattern | None:
+    """The pattern of codes to draw, or None. Raises InputError: it cannot be used, or its checksum is too rare."""
+    spec = PatternSpec.make(**pattern) if isinstance(pattern, Mapping) else PatternSpec.make(pattern or ())
+    if not spec:
+        return None
+    found = Pattern(spec, "".join(c for c in characters if not c.isspace()), max_length)
+    found.draw(np.random.default_rng(0))
+    return found
 
 
 def _check_numbers(**numbers: tuple[Any, int, int]) -> None:

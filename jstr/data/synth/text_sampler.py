@@ -117,16 +117,17 @@ class TextSampler:
         if kind < lexicon:
             text = self._word(rng)
             if rng.random() < self.style.addresses:
-                return self._pair(self._fit(self._address(rng)))
+                return self.pair(self._fit(self._address(rng)))
         elif kind < lexicon + numbers:
             text = self._fit(self._number(rng)) if self._digits else None
         else:
             text = self._random(rng)
         if not text:
             return None
-        return self._pair(self._mark(rng, self._case(rng, text) if kind < lexicon + numbers else text))
+        return self.pair(self._mark(rng, self._case(rng, text) if kind < lexicon + numbers else text))
 
-    def _pair(self, shown: str | None) -> tuple[str, str] | None:
+    def pair(self, shown: str | None) -> tuple[str, str] | None:
+        """(label, shown) of a text; None where no label is left of it, or one that is too long."""
         if shown is None:
             return None
         label = "".join([self._fold[c] for c in shown if c in self._fold])

@@ -11,6 +11,7 @@ import pytest
 from synth_testing import ONLY_WORDS, SHARES, SMALL_FONTS, TEXT_SHARES
 from testing import ROOT, write_folder
 
+from jstr.data.patterns.checksums import find_checksum
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import word_file
@@ -25,6 +26,22 @@ def words():
 
 def same(a, b):
     return a["label"] == b["label"] and a["key"] == b["key"] and np.array_equal(a["image"], b["image"])
+
+
+def test_codes_follow_a_pattern():
+    """In the image with the case of the pattern, in the label with that of the charset; picklable as others."""
+    options = dict(regex="[A-Z]{3}U[0-9]{7}", checksum="iso6346")
+    codes = pickle.loads(pickle.dumps(RenderedWords(3, 20, NAMED["36"], pattern=options)))
+    labels = list(codes.labels())
+    assert all(find_checksum("iso6346")(label) and label.islower() for label in labels) and len(set(labels)) == 20
+    assert codes[0]["label"] == labels[0]
+    _, shown, _ = codes._word(codes._rng(0))
+    assert shown == labels[0].upper()
+    empty = RenderedWords(3, 5, NAMED["36"], pattern=dict(regex=()))
+    assert list(empty.labels()) == list(RenderedWords(3, 5, NAMED["36"]).labels())
+    for pattern, message in (("[A-Z", "unterminated"), ("[0-9]{30}", "up to 25 characters"), (7, "regex=7")):
+        with pytest.raises(InputError, match=message):
+            RenderedWords(3, 20, NAMED["36"], pattern=pattern)
 
 
 def test_contract(words):
