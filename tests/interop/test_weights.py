@@ -30,8 +30,8 @@ def package(tmp_path, monkeypatch):
 def test_a_name_is_found_in_its_package(package, capsys):
     file = package / "PP-OCRv6_rec_small.onnx"
     file.write_bytes(b"another file")
-    assert weights.onnx_file(NAME) == file
-    assert "SHA-256 differs" in capsys.readouterr().err
+    assert weights.find_onnx(NAME).onnx == file
+    assert "another SHA-256" in capsys.readouterr().err
     with pytest.raises(InputError, match="not an ONNX file|another model|onnx"):
         weights.read_meta(NAME)
 
@@ -40,7 +40,7 @@ def test_a_file_whose_digest_is_known_is_read_in_silence(package, monkeypatch, c
     (package / "a.onnx").write_bytes(b"abc")
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     monkeypatch.setitem(weights.PLACES, NAME, (weights.Place("rapidocr", "rapidocr", "models/a.onnx", digest),))
-    assert weights.onnx_file(NAME) == package / "a.onnx" and not capsys.readouterr().err
+    assert weights.find_onnx(NAME) == (package / "a.onnx", None) and not capsys.readouterr().err
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
@@ -68,7 +68,7 @@ def test_an_onnx_file_is_read_once_for_meta_and_variables(tmp_path, monkeypatch)
     file, calls = tmp_path / "a.onnx", []
     file.write_bytes(b"x")
     made = weights.Converted({"charset": {"characters": "ab"}}, {"a": 1}, {"b": 2})
-    monkeypatch.setattr(weights.ppocr, "convert", lambda path: calls.append(path) or made)
+    monkeypatch.setattr(weights.ppocr, "convert", lambda path, dictionary: calls.append(path) or made)
     assert weights.read_meta(file) == {"config": made.config, "step": 0}
     assert weights.load_variables(str(file)) == {
         "params": {"model": {"a": 1}},
@@ -82,6 +82,6 @@ def test_an_onnx_file_is_read_once_for_meta_and_variables(tmp_path, monkeypatch)
 
 def test_configs_know_the_published_readers():
     assert set(common.PUBLISHED) == set(weights.PLACES)
-    for name, model in common.PUBLISHED.items():
+    for name, network in common.PUBLISHED.items():
         config = get_config(f"start={name}")
-        assert config.init_from == (("model", name, "model"),) and config.model.name == model
+        assert config.init_from == (("model", name, "model"),) and config.model.network == network
