@@ -17,16 +17,17 @@ TO_ONNX = {  # kind -> operation, and its tensors from our arrays
     "conv": ("Conv", lambda a: [a["kernel"].transpose(3, 2, 0, 1)]),
     "pointwise": ("Conv", lambda a: [a["kernel"].T[:, :, None, None]]),
     "depthwise": ("Conv", lambda a: [a["kernel"].transpose(2, 0, 1)[:, None]]),
+    "along": ("Conv", lambda a: [a["kernel"].transpose(2, 1, 0)[:, :, None]]),
     "dense": ("MatMul", lambda a: [a["kernel"]]),
     "norm": ("BatchNormalization", lambda a: [a[n] for n in ("scale", "bias", "mean", "var")]),
 }
 
 
-def variables(classes: int) -> dict:
-    """Random ones of the network."""
+def variables(classes: int, network: str = "v6_small") -> dict:
+    """Random ones of a network."""
     config = ModelConfig((48, 320), 3, 25, classes, first_id=1, pad_id=0)
     example = jax.ShapeDtypeStruct((1, 48, 320, 3), np.uint8)
-    shapes = jax.eval_shape(lambda k, x: Model(config).init(k, x, train=False), jax.random.PRNGKey(0), example)
+    shapes = jax.eval_shape(lambda k, x: Model(config, network).init(k, x, train=False), jax.random.PRNGKey(0), example)
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda s: rng.normal(size=s.shape).astype(np.float32), shapes)
 
@@ -37,7 +38,7 @@ def arrays_at(tree: dict, path: str) -> dict:
     return tree
 
 
-def write(file: Path, made: dict, characters=CHARACTERS, leave_out: int = 0) -> None:
+def write(file: Path, made: dict, characters=CHARACTERS, leave_out: int = 0, network: str = "v6_small") -> None:
     """A graph with the weighted operations of the published one, under other names, biases added behind them."""
     nodes, tensors, value = [], [], "x"
 
@@ -49,10 +50,10 @@ def write(file: Path, made: dict, characters=CHARACTERS, leave_out: int = 0) -> 
         nodes.append(onnx.helper.make_node(kind, list(inputs), [f"v{len(nodes)}"]))
         return nodes[-1].output[0]
 
-    slots = list(ppocr.slots())
+    slots = list(ppocr.slots(network))
     for slot in slots[: len(slots) - leave_out]:
         arrays = arrays_at(made["params"], slot.path) | arrays_at(made["batch_stats"], slot.path)
-        if slot.kind == "layer_norm":
+        if slot.kind in ("layer_norm", "affine"):
             value = node("Add", node("Mul", value, tensor(arrays["scale"])), tensor(arrays["bias"]))
             continue
         kind, weights = TO_ONNX[slot.kind]

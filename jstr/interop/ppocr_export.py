@@ -7,7 +7,7 @@ RapidOCR reads with it by RapidOCR(params={"Rec.model_path": "mine.onnx"}). Need
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,29 +35,29 @@ def write(workdir: str | Path, original_onnx: str | Path, out: str | Path, cut: 
         a file that cannot be read or written.
     """
     config, ours = _of_run(workdir)
-    original_onnx = weights.onnx_file(original_onnx) or original_onnx
-    published = ppocr.read(original_onnx)  # says in a line what is wrong, also that the package is missing
+    original_onnx, dictionary = weights.find_onnx(original_onnx) or (original_onnx, None)
+    published = ppocr.read(original_onnx, dictionary)  # says in a line what is wrong, also that the package is missing
     import onnx
 
     theirs = _flat(published.params, published.batch_stats)
     charset = Charset.make(**config["charset"]).characters
     model = onnx.load(str(original_onnx))
-    places = _places(model, theirs, original_onnx)
+    places = _places(model, theirs, original_onnx, dictionary)
     head = {name: ours[name] for name in (KERNEL, BIAS)}
     if cut:
-        head, dictionary = _own_classes(head, charset, bool(config["model"].get("space_as_blank")))
+        head, kept = _own_classes(head, charset, bool(config["model"].get("space_as_blank")))
     else:
-        head, dictionary = _all_classes(head, charset, published.characters, theirs, original_onnx), None
+        head, kept = _all_classes(head, charset, published.characters, theirs, original_onnx), None
     _check_same_model(ours, theirs, workdir, original_onnx)
-    if dictionary is not None:
-        _cut(model, places, head, dictionary)
+    if kept is not None:
+        _cut(model, places, head, kept)
         places = {name: place for name, place in places.items() if name not in head}
     _replace(model, {name: array for name, array in (ours | head).items() if name in places}, places)
     try:
         Path(out).write_bytes(model.SerializeToString())
     except OSError as error:
         raise InputError(f"{out}: {error.strerror}") from error
-    if dictionary is not None:
+    if kept is not None:
         return f"{out}: reads the {len(charset):,} characters of {workdir}"
     rest = len(published.characters) - len(set(charset) | {" "})
     return f"{out}: {len(charset):,} characters of {workdir}; {rest:,} others keep the weights of {original_onnx}"
@@ -87,7 +87,9 @@ def _tensors(model: Any) -> Iterator[Any]:
     yield from (t for t in (*model.graph.initializer, *held) if t.data_type == 1)
 
 
-def _places(model: Any, theirs: Mapping[str, np.ndarray], file: str | Path) -> dict[str, np.ndarray]:
+def _places(
+    model: Any, theirs: Mapping[str, np.ndarray], file: str | Path, dictionary: Path | None
+) -> dict[str, np.ndarray]:
     """Path within the model -> where each of its numbers is, counting those of all `_tensors`; integers of its shape.
 
     Found by reading the same graph with the numbers 0, 1, 2 ... for weights, so whatever `read` does to order and
@@ -109,7 +111,7 @@ def _places(model: Any, theirs: Mapping[str, np.ndarray], file: str | Path) -> d
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "numbered.onnx"
         copy.write_bytes(numbered.SerializeToString())
-        published = ppocr.read(copy)
+        published = ppocr.read(copy, dictionary)
     everything = np.concatenate(values)
     places = {k: v.astype(np.int64) for k, v in _flat(published.params, published.batch_stats).items()}
     for name, place in places.items():
@@ -119,7 +121,11 @@ def _places(model: Any, theirs: Mapping[str, np.ndarray], file: str | Path) -> d
 
 
 def _all_classes(
-    head: dict[str, np.ndarray], charset: str, characters: str, theirs: Mapping[str, np.ndarray], file: str | Path
+    head: dict[str, np.ndarray],
+    charset: str,
+    characters: Sequence[str],
+    theirs: Mapping[str, np.ndarray],
+    file: str | Path,
 ) -> dict[str, np.ndarray]:
     """The classifier with all classes of the file, of which those of the run are replaced."""
     known = {c: number for number, c in enumerate(characters, 1)}

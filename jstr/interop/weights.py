@@ -141,6 +141,12 @@ def find_onnx(where: str | os.PathLike) -> Found | None:
     raise InputError(f"{name}: its package is not installed; {how_to_install(name)}")
 
 
+def onnx_file(where: str | os.PathLike) -> Path | None:
+    """The ONNX file alone. Raises InputError as find_onnx."""
+    found = find_onnx(where)
+    return found and found.onnx
+
+
 def installed(place: Place) -> Found | None:
     """What is at a place, or None."""
     spec = importlib.util.find_spec(place.module)  # of a package at the top: finds it without importing it
