@@ -2,19 +2,24 @@
 
 Prints `path<TAB>text<TAB>confidence` for each image, or one JSON object a line; unusual characters of a path are
 escaped. Folders, tars, LMDBs and TFDS data sets are opened as in training. What is left out or cannot be read is said
-on stderr. With a language model: python -m jstr.predict --workdir=DIR --words WORD ...
+on stderr. With --photos, whole photographs: their words are found (see detect), and each line is
+`path<TAB>x1,y1,...,x4,y4<TAB>text<TAB>confidence`; with --json, one object for each photograph.
+With a language model: python -m jstr.predict --workdir=DIR --words WORD ...
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 
 from jstr.cli import Parser, cli, path
+from jstr.data.photos.finder import Finder, FindOptions
 from jstr.inference.attention import save_attention
 from jstr.inference.guide import add_options, with_options
 from jstr.inference.image_files import Named, find_images, why_broken
+from jstr.inference.photographs import add_split, as_json, open_photograph, open_photographs, read_photo
 from jstr.inference.read_source import Answer, read_source
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.messages import InputError, escape
@@ -34,6 +39,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--attention", type=path, metavar="FILE", help="draw where the first images are looked at, a PNG"
     )
     parser.add_argument("--words", action="store_true", help="a language model: correct words given instead of images")
+    parser.add_argument("--photos", action="store_true", help="photographs are given: find their words and read them")
+    add_split(parser)
     parser.add_argument("paths", nargs="+", metavar="IMAGE|FOLDER")
     return parser.parse_args(argv)
 
@@ -44,6 +51,8 @@ def run(argv: list[str] | None = None) -> int:
     reader = with_options(load(args.workdir, args.language_model), args)
     if args.words:
         return _correct(reader, args.paths)
+    if args.photos:
+        return _read_photos(reader, args)
     if args.heads and not reader.heads:
         raise InputError("--heads: this recogniser has one head only; abinet has three")
     found = list(find_images(args.paths))
@@ -84,6 +93,29 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
         if characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL):
             print(_too_wide(where, characters, limit), file=sys.stderr)
     return failed
+
+
+def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
+    """Prints the words of photographs in reading order; returns 1 when one cannot be read."""
+    photographs, notes = open_photographs(args.paths)
+    failed = 0
+    for note in notes:
+        print(escape(note), file=sys.stderr)
+    finder = Finder(FindOptions.make(dict(split=args.split), "--"), threads=len(os.sched_getaffinity(0)))
+    for photograph in photographs:
+        try:
+            pixels = open_photograph(photograph)
+        except InputError as error:
+            failed += 1
+            print(escape(str(error)), file=sys.stderr)
+            continue
+        words = read_photo(reader, pixels, finder)
+        if args.json:
+            print(json.dumps(as_json(photograph.name, pixels, words)), flush=True)
+        for word in () if args.json else words:
+            box = ",".join(f"{value:.0f}" for value in word.box.ravel())
+            print(f"{escape(photograph.name)}\t{box}\t{word.text}\t{word.confidence:.4f}", flush=True)
+    return 1 if failed or not photographs else 0
 
 
 def _too_wide(where: str, characters: float, limit: int) -> str:

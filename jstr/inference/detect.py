@@ -14,8 +14,10 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -24,8 +26,12 @@ from jstr.cli import Parser, cli, path
 from jstr.data.photos import words_file
 from jstr.data.photos.word_folder import Found, Photograph, ProgressLine, decode_photograph, find_words
 from jstr.data.photos.words_file import FoundWord
-from jstr.inference.photographs import add_find_options, find_options, open_photographs, read_crops
+from jstr.inference.image_files import ImageFiles
+from jstr.inference.photographs import add_find_options, find_options, open_photographs
 from jstr.messages import InputError, escape
+
+if TYPE_CHECKING:
+    from jstr.inference.reader import Reader
 
 
 def _parse(argv: list[str] | None) -> Namespace:
@@ -70,9 +76,21 @@ def run(argv: list[str] | None = None) -> int:
 def _read(args: Namespace, found: Found) -> list[FoundWord]:
     from jstr.inference.reader import load  # jax is slow to start, and finding needs none
 
-    words = read_crops(load(args.workdir, args.language_model), args.out, found.words)
+    words = _read_crops(load(args.workdir, args.language_model), args.out, found.words)
     words_file.write(os.path.join(args.out, words_file.NAME), words, read=True)
     return words
+
+
+def _read_crops(reader: Reader, folder: str, words: Sequence[FoundWord]) -> list[FoundWord]:
+    """The words of a words.tsv in `folder`, with text and confidence, in their order."""
+    from jstr.inference.read_source import read_source  # as late as jax
+
+    files = ImageFiles([os.path.join(folder, word.crop) for word in words])
+    answers = [reading.answer for reading in read_source(reader, files, checked=True)]
+    gone = [word.crop for word, answer in zip(words, answers, strict=True) if answer is None]
+    if gone:
+        raise InputError(f"{os.path.join(folder, gone[0])}: gone or damaged; remove {folder} and find the words again")
+    return [replace(w, text=a.text, confidence=a.confidence) for w, a in zip(words, answers, strict=True)]
 
 
 def _tell(args: Namespace, photographs: Sequence[Photograph], found: Found) -> None:

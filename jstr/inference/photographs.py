@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from jstr.data.decode import read_regular_file
 from jstr.data.images import ImageSpec, is_one_image
-from jstr.data.photos import words_file
 from jstr.data.photos.finder import Finder, FindOptions
-from jstr.data.photos.word_folder import Photograph
-from jstr.data.photos.words_file import FoundWord
+from jstr.data.photos.word_folder import Photograph, decode_photograph
+from jstr.data.sources.files import FolderSource
 from jstr.inference.image_files import ImageFiles, Named, find_images
 from jstr.messages import InputError
 
-if TYPE_CHECKING:
-    from jstr.inference.reader import Reader
-
 _ANY = ImageSpec((32, 100), 3)  # whose size is not used
+
+
+class ReadsWords(Protocol):
+    """A Reader, as far as it is needed here."""
+
+    def read(self, images: Any) -> tuple[list[str], np.ndarray]: ...
 
 
 class ReadWord(NamedTuple):
@@ -56,9 +58,6 @@ def open_photographs(paths: Iterable[str], out: str = "") -> tuple[list[Photogra
 
 def _photographs(named: Named) -> Iterator[Photograph]:
     """Files are read by their paths, so that an error says what is wrong with them."""
-    from jstr.data.decode import read_regular_file
-    from jstr.data.sources.files import FolderSource
-
     source = named.source
     keys = source.files if isinstance(source, ImageFiles) else source.keys()
     for i, key in enumerate(keys):
@@ -69,14 +68,16 @@ def _photographs(named: Named) -> Iterator[Photograph]:
             yield Photograph(name, lambda i=i: source[i]["image"] or b"")
 
 
-def read_photos(reader: Reader, photographs: Any, finder: Finder | None = None) -> list[list[ReadWord]]:
+def read_photos(reader: ReadsWords, photographs: Any, split: str = "words") -> list[list[ReadWord]]:
     """The words of each photograph, in reading order. See Reader.read_photos."""
     one = is_one_image(photographs)
-    finder = finder or Finder(threads=len(os.sched_getaffinity(0)))
+    if not one and not isinstance(photographs, Iterable):
+        raise InputError(f"cannot read {type(photographs).__name__}; give a photograph or several")
+    finder = Finder(FindOptions.make(dict(split=split), ""), threads=len(os.sched_getaffinity(0)))
     return [read_photo(reader, _ANY.open(p), finder) for p in ([photographs] if one else photographs)]
 
 
-def read_photo(reader: Reader, photograph: np.ndarray, finder: Finder) -> list[ReadWord]:
+def read_photo(reader: ReadsWords, photograph: np.ndarray, finder: Finder) -> list[ReadWord]:
     """The words of a photograph RGB uint8 [H, W, 3], in reading order."""
     boxes = finder.find(photograph)
     texts, confidences = reader.read(finder.crops(photograph, boxes))
@@ -84,22 +85,35 @@ def read_photo(reader: Reader, photograph: np.ndarray, finder: Finder) -> list[R
     return [ReadWord(text, float(value), box.corners, box.score) for text, value, box in rows]
 
 
-def read_crops(reader: Reader, folder: str | os.PathLike, words: Sequence[FoundWord]) -> list[FoundWord]:
-    """The words of a words.tsv in `folder`, with text and confidence, in their order."""
-    from jstr.inference.read_source import read_source
+def open_photograph(photograph: Photograph) -> np.ndarray:
+    """RGB uint8 [H, W, 3]. Raises InputError: it cannot be read or decoded."""
+    try:
+        data = photograph.read()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{photograph.name}: {getattr(error, 'strerror', None) or error}") from error
+    return decode_photograph(data, photograph.name)
 
-    files = ImageFiles([os.path.join(folder, word.crop) for word in words])
-    answers = [reading.answer for reading in read_source(reader, files, checked=True)]
-    gone = [word.crop for word, answer in zip(words, answers, strict=True) if answer is None]
-    if gone:
-        raise InputError(f"{os.path.join(folder, gone[0])}: gone or damaged; remove {folder} and find the words again")
-    return [replace(w, text=a.text, confidence=a.confidence) for w, a in zip(words, answers, strict=True)]
+
+def as_json(name: str, photograph: np.ndarray, words: Sequence[ReadWord]) -> dict[str, Any]:
+    """What is read in a photograph [H, W, 3]: path, width, height, and words with text, confidence, box and score."""
+    rows = [
+        {"text": w.text, "confidence": w.confidence, "box": w.box.round(1).tolist(), "score": round(w.score, 4)}
+        for w in words
+    ]
+    return {"path": name, "width": photograph.shape[1], "height": photograph.shape[0], "words": rows}
+
+
+def add_split(parser: Any) -> None:
+    """The option of whole lines."""
+    parser.add_argument(
+        "--split", default="words", help="photographs: words (default), or lines as the detector finds them"
+    )
 
 
 def add_find_options(parser: Any) -> None:
-    """The options of commands that find words."""
+    """The options of the command that finds words."""
     usual = FindOptions()
-    parser.add_argument("--split", default=usual.split, help="words (default), or lines as the detector finds them")
+    add_split(parser)
     parser.add_argument(
         "--min_score", type=float, default=usual.min_score, help=f"of the detector, 0 to 1; default {usual.min_score}"
     )
@@ -115,6 +129,3 @@ def find_options(args: Any) -> FindOptions:
     """Of the options that add_find_options has added. Raises InputError."""
     names = ("split", "min_score", "min_height", "reach")
     return FindOptions.make({name: getattr(args, name) for name in names}, "--")
-
-
-__all__ = ["ReadWord", "open_photographs", "read_crops", "read_photo", "read_photos", "words_file"]

@@ -23,6 +23,7 @@ from jstr.decoding.beam_search import BONUS
 from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded
 from jstr.inference.guide import make_guide, pattern_spec
+from jstr.inference.photographs import ReadWord, read_photos
 from jstr.interop import weights
 from jstr.messages import InputError, first_few
 from jstr.models import example_input, make_model
@@ -112,6 +113,16 @@ class Reader:
             texts += some_texts
             confidences.append(some_confidences)
         return texts, np.concatenate(confidences) if confidences else np.zeros(0, np.float32)
+
+    def read_photos(self, photographs: Images, split: str = "words") -> list[list[ReadWord]]:
+        """The words of each photograph in reading order, with their boxes. For kinds of images see `read`.
+
+        split: "words", or "lines" as the detector finds them. Needs rapidocr and onnxruntime, the extra `photos`.
+
+        Raises:
+          InputError: the extra is missing, or a photograph cannot be decoded.
+        """
+        return read_photos(self, photographs, split)
 
     def logits(self, images: Images, tokens: np.ndarray | None = None) -> np.ndarray:
         """Raw scores [N, T, C] float32: fed back greedily, or teacher-forced on tokens [N, max_length + 2]."""

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from photos_testing import encoded, photograph, red_is_text  # noqa: F401
 
+from jstr import predict
 from jstr.data.photos import words_file
-from jstr.inference import detect
+from jstr.inference import detect, photographs
 from jstr.messages import InputError
 
 pytestmark = pytest.mark.usefixtures("red_is_text")
@@ -51,6 +52,41 @@ def test_reads(photos, tmp_path, monkeypatch):
     detect.run([str(photos), f"--out={tmp_path / 'words'}", "--read"])
     (word,) = words_file.load(tmp_path / "words/words.tsv")
     assert (word.text, word.confidence) == ("word", 0.75)
+
+
+class Length:
+    """Reads how wide a picture is."""
+
+    @staticmethod
+    def read(images):
+        return [str(image.shape[1] // 100) for image in images], np.full(len(images), 0.5)
+
+
+def test_photographs_are_read_in_order(photos):
+    pixels = photograph((100, 200, 300, 240), (340, 200, 700, 240))
+    first, second = photographs.read_photos(Length, [pixels, str(photos / "none.png")])
+    assert [word.text for word in first] == ["2", "3"] and second == []
+    assert first[0].box[0, 0] < first[1].box[0, 0]
+    (alone,) = photographs.read_photos(Length, pixels, split="lines")
+    assert len(alone) == 2
+    with pytest.raises(InputError, match="choose one of words, lines"):
+        photographs.read_photos(Length, pixels, split="letters")
+
+
+def test_predict_prints_words_of_photographs(photos, monkeypatch, capsys):
+    monkeypatch.setattr(predict, "load", lambda *_: Length)
+    monkeypatch.setattr(predict, "with_options", lambda reader, _: reader)
+    (photos / "broken.jpg").write_bytes(b"no")
+    assert predict.run(["--photos", str(photos)]) == 1
+    printed = capsys.readouterr()
+    path, box, text, confidence = printed.out.rstrip().split("\t")
+    assert path == str(photos / "one.png") and len(box.split(",")) == 8
+    assert (text, confidence) == ("2", "0.5000")
+    assert "broken.jpg: not an image" in printed.err
+    assert predict.run(["--photos", "--json", str(photos / "one.png"), str(photos / "none.png")]) == 0
+    one, none = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (one["width"], one["height"], len(one["words"][0]["box"])) == (736, 736, 4)
+    assert none["words"] == []
 
 
 def test_nothing_to_find_in(tmp_path):
