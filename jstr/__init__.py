@@ -12,7 +12,9 @@ __version__ = "0.2.0"
 
 
 def load(workdir: str | os.PathLike[str] | None = None, language_model: str | None = None) -> Reader:
-    """The reader of a workdir, or the bundled one: `jstr.load().read(images)` gives texts and confidences.
+    """The reader of a workdir or name; None: the strongest one that is installed, as a line on stderr says.
+
+    `jstr.load().read(images)` gives texts and confidences.
 
     See jstr.inference.reader.load.
     """

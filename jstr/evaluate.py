@@ -19,6 +19,7 @@ from jstr.inference.attention import save_attention
 from jstr.inference.guide import add_options, with_options
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.inference.score import as_json, open_sets, remarks, score
+from jstr.interop import weights
 from jstr.messages import InputError
 from jstr.metrics import PROTOCOLS, Score, table
 
@@ -80,7 +81,7 @@ def run(argv: list[str] | None = None) -> None:
 
 def _write_json(args: argparse.Namespace, reader: Reader, scores: Mapping[str, Score], seconds: float) -> None:
     about: dict[str, Any] = {
-        "workdir": args.workdir or "bundled",
+        "workdir": args.workdir or weights.default()[0],
         "step": reader.step,
         "language_model": args.language_model or "as the config says",
         **({"pattern": args.pattern, "allow": args.allow, "checksum": args.checksum} if reader.guide.pattern else {}),

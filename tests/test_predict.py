@@ -51,7 +51,7 @@ def test_predict(tmp_path, capsys):
 
     bad = folder / "bad.png"
     bad.write_bytes(b"broken")
-    assert predict.run(["--json", str(folder), str(tmp_path / "none.jpg")]) == 1
+    assert predict.run(["--workdir=bundled", "--json", str(folder), str(tmp_path / "none.jpg")]) == 1
     captured = capsys.readouterr()
     assert [json.loads(line)["path"] for line in captured.out.splitlines()] == [line.split("\t")[0] for line in lines]
     assert captured.err.splitlines() == [

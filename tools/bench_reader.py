@@ -34,7 +34,7 @@ def run(argv: list[str] | None = None) -> None:
     """Prints images per second for each batch size."""
     parser = Parser("python tools/bench_reader.py", __doc__)
     parser.add_argument("images")
-    parser.add_argument("--workdir", type=path, help="default: the reader that comes with the package")
+    parser.add_argument("--workdir", type=path, default="bundled", help="or a name; default: the bundled reader")
     parser.add_argument("--language_model", metavar="WORDS")
     parser.add_argument("--batches", default="1,16,64", help="batch sizes")
     parser.add_argument("--json", type=path, metavar="FILE")

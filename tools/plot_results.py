@@ -93,7 +93,7 @@ def run(argv: list[str] | None = None) -> None:
     margins = dict(left=0.07, right=0.99, top=0.87, bottom=0.1)
     top, bottom = figure.add_gridspec(2, 1, height_ratios=(4.6, 1), hspace=0.28, **margins)
     draw_bars(figure.add_subplot(top))
-    draw_samples(bottom.subgridspec(1, len(SAMPLES), wspace=0.08).subplots().flat, jstr.load())
+    draw_samples(bottom.subgridspec(1, len(SAMPLES), wspace=0.08).subplots().flat, jstr.load("bundled"))
     figure.savefig(pixels := io.BytesIO())
     Image.open(pixels).convert("RGB").quantize(192).save(args.out, optimize=True)  # a palette: half the size
     print(args.out)

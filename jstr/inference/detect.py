@@ -38,7 +38,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser = Parser("python -m jstr.inference.detect", __doc__)
     parser.add_argument("--out", type=path, required=True, metavar="FOLDER", help="where crops and words.tsv go")
     parser.add_argument("--read", action="store_true", help="also read the words")
-    parser.add_argument("--workdir", type=path, help="the reader of --read; default: the bundled one")
+    parser.add_argument("--workdir", type=path, help="the reader of --read; default: the strongest that is installed")
     parser.add_argument("--language_model", metavar="WORDS", help="as for predict")
     parser.add_argument("--draw", type=path, metavar="FOLDER", help="draw what is found on the photographs")
     parser.add_argument("--jobs", type=int, help="photographs at a time; default: one for each core")

@@ -6,6 +6,7 @@ import copy
 import functools
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -29,7 +30,7 @@ from jstr.messages import InputError, first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
-WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the bundled reader"
+WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the strongest that is installed"
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
 PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs
 # Words read with a confidence between these are also tried upside down. Below, nothing is believed anyway; few words
@@ -236,14 +237,18 @@ class Reader:
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:
     """The reader of a training run, of converted weights, of a packed file, or one of weights.NAMES.
 
-    workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. None: the reader that
-    comes with the package. language_model: replaces config.language_model; a word list ("english", "korean", or a file)
+    workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. None: the
+    strongest reader that is installed, as a line on stderr says. language_model: replaces config.language_model; a word list ("english", "korean", or a file)
     of likely words, or "none".
 
     Raises:
       InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.
     """
-    workdir = weights.BUNDLED if workdir is None else workdir
+    if workdir is None:
+        workdir, line = weights.default()
+        words = language_model or "english"
+        expected = workdir != weights.BUNDLED and words != "none"
+        print(f"{line} ({words} words expected)" if expected else line, file=sys.stderr)
     meta = weights.read_meta(workdir)
     with word_copy.found_again(workdir, meta) as config:
         if language_model is not None:

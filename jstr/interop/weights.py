@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -137,6 +138,7 @@ def find_onnx(where: str | os.PathLike) -> Found | None:
         if found := installed(place):
             if _sha256(found.onnx) != place.sha256:
                 print(f"{found.onnx} is not the {name} that jstr knows (another SHA-256); reading it", file=sys.stderr)
+            _say_two_opencvs()
             return found
     raise InputError(f"{name}: its package is not installed; {how_to_install(name)}")
 
@@ -145,6 +147,13 @@ def onnx_file(where: str | os.PathLike) -> Path | None:
     """The ONNX file alone. Raises InputError as find_onnx."""
     found = find_onnx(where)
     return found and found.onnx
+
+
+def default() -> tuple[str, str]:
+    """(the name of the reader that is used where none is given, a line that says so and what the other one is)."""
+    if importlib.util.find_spec("onnx") and any(map(installed, PLACES[STRONGEST])):
+        return STRONGEST, f"reading with {STRONGEST}; --workdir={BUNDLED} is the small, faster reader"
+    return BUNDLED, f"reading with the bundled reader; {STRONGEST} reads better: {how_to_install(STRONGEST)}"
 
 
 def installed(place: Place) -> Found | None:
@@ -161,6 +170,20 @@ def how_to_install(name: str) -> str:
     return (
         f"pip install onnx && pip install --no-deps {PLACES[name][0].project} (--no-deps: where it asks for "
         "opencv-python, that would overwrite cv2 of jstr's opencv-python-headless)"
+    )
+
+
+@functools.cache
+def _say_two_opencvs() -> None:
+    """One line, once, where two projects have written the same package cv2, of which one would be enough."""
+    try:
+        both = [importlib.metadata.version(f"opencv-python{kind}") for kind in ("", "-headless")]
+    except importlib.metadata.PackageNotFoundError:
+        return
+    print(
+        f"opencv-python {both[0]} and opencv-python-headless {both[1]} overwrite each other's cv2: pip uninstall -y "
+        "opencv-python && pip install --force-reinstall --no-deps opencv-python-headless",
+        file=sys.stderr,
     )
 
 

