@@ -237,9 +237,9 @@ class Reader:
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:
     """The reader of a training run, of converted weights, of a packed file, or one of weights.NAMES.
 
-    workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. None: the
-    strongest reader that is installed, as a line on stderr says. language_model: replaces config.language_model; a word list ("english", "korean", or a file)
-    of likely words, or "none".
+    workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. None: the strongest
+    reader that is installed, as a line on stderr says. language_model: replaces config.language_model; a word list
+    ("english", "korean", or a file) of likely words, or "none".
 
     Raises:
       InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.
