@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def kill(run: Run, rng: random.Random, after: float) -> dict[str, Any] | None:
     name, to_group, trained = rng.choice(SIGNALS), rng.random() < 0.5, "\nstep " in run.text
     if not run.running:
         return None
-    members = run.members()
+    members, memory = run.members(), run.memory()
     run.send(name, to_group)
     status = run.wait(120)
     end = time.monotonic() + 20
@@ -145,7 +146,8 @@ def kill(run: Run, rng: random.Random, after: float) -> dict[str, Any] | None:
     # A run that trains saves and ends with 0; before and after that both signals end it as they end any program.
     gentle = name == "SIGKILL" or not trained or status == 0 or "\ntrained " in said
     good = status is not None and not left and gentle and (name == "SIGKILL" or "Traceback" not in said)
-    return {"signal": name, "to": "group" if to_group else "process", "status": status, "left": len(left), "good": good}
+    to = "group" if to_group else "process"
+    return {"signal": name, "to": to, "status": status, "left": len(left), "mib": round(memory), "good": good}
 
 
 def rows(workdir: Path) -> list[dict]:
@@ -171,9 +173,14 @@ def growth(memory: list[float]) -> float:
     return statistics.median(memory[-third:]) - statistics.median(memory[third : 2 * third] or memory)
 
 
+def by_kind(kills: list[dict[str, Any]]) -> dict[str, int]:
+    """How many kills of each signal, to the process and to its group."""
+    return dict(sorted(Counter(f"{kill['signal']} to the {kill['to']}" for kill in kills).items()))
+
+
 def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
     """Everything that was measured; `good` says whether it held."""
-    rng, before = random.Random(seed), shared_memory()
+    rng, before, start = random.Random(seed), shared_memory(), time.monotonic()
     trial = undisturbed(folder / "trial", 60, 60, folder / "trial.log")
     kills = max(1, min(kills, int(0.6 * 60 * minutes / trial["start"])))
     seconds = 60 * minutes - kills * trial["start"]
@@ -181,7 +188,7 @@ def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
     save_every = max(1, round(3 / trial["per_step"]))  # a checkpoint every few seconds
     print(f"{steps:,} steps of {1000 * trial['per_step']:.0f} ms, {kills} kills, a checkpoint every {save_every}")
     whole = undisturbed(folder / "whole", steps, save_every, folder / "whole.log")
-    killed, gap = [], 60 * minutes / (kills + 1)
+    killed, gap, kills_start = [], 60 * minutes / (kills + 1), time.monotonic()
     while True:
         run = Run(folder / "killed", steps, save_every, folder / "killed.log")
         outcome = kill(run, rng, rng.uniform(0.2, 1.8) * gap if len(killed) < kills else 10**9)
@@ -192,11 +199,15 @@ def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
         print(f"kill {len(killed)}: {outcome}", flush=True)
     found = {
         "steps": steps,
+        "seconds": round(time.monotonic() - start),
+        "seconds_with_kills": round(time.monotonic() - kills_start),
+        "kills_by_kind": by_kind(killed),
         "kills": killed,
         "finished": status == 0,
         "metrics_equal": status == 0 and rows(folder / "killed") == rows(folder / "whole"),
         "weights_equal": status == 0 and same_weights(folder / "killed", folder / "whole"),
         "memory_mib": round(max(whole["memory"])),
+        "memory_mib_with_kills": max((kill["mib"] for kill in killed), default=0),
         "memory_growth_mib": round(growth(whole["memory"]), 1),
         "shared_memory_left": len(shared_memory() - before),
     }
