@@ -182,13 +182,13 @@ def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
     """Everything that was measured; `good` says whether it held."""
     rng, before, start = random.Random(seed), shared_memory(), time.monotonic()
     trial = undisturbed(folder / "trial", 60, 60, folder / "trial.log")
-    kills = max(1, min(kills, int(0.6 * 60 * minutes / trial["start"])))
-    seconds = 60 * minutes - kills * trial["start"]
+    # What starting takes is within the time, but on a slow machine two fifths of it at least are left for training.
+    seconds = max(60 * minutes - kills * trial["start"], 0.4 * 60 * minutes)
     steps = max(200, round(seconds / trial["per_step"] / 10) * 10)
     save_every = max(1, round(3 / trial["per_step"]))  # a checkpoint every few seconds
     print(f"{steps:,} steps of {1000 * trial['per_step']:.0f} ms, {kills} kills, a checkpoint every {save_every}")
     whole = undisturbed(folder / "whole", steps, save_every, folder / "whole.log")
-    killed, gap, kills_start = [], 60 * minutes / (kills + 1), time.monotonic()
+    killed, gap, kills_start = [], trial["start"] + seconds / (kills + 1), time.monotonic()
     while True:
         run = Run(folder / "killed", steps, save_every, folder / "killed.log")
         outcome = kill(run, rng, rng.uniform(0.2, 1.8) * gap if len(killed) < kills else 10**9)
