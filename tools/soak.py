@@ -39,6 +39,7 @@ CONFIG = {
 }
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 TIMED = ("seconds", "images_per_second", "data_wait")
+PATIENCE = 600  # seconds for what takes one on a machine that does nothing else; a hang is longer
 GROWTH_MIB = 64  # of a whole run: what allocators keep
 
 
@@ -52,7 +53,7 @@ class Run:
         flags += ["--config=" + str(Path(__file__).with_name("soak_config.py")), f"--workdir={workdir}"]
         self.log, self._start = log, log.stat().st_size if log.exists() else 0
         self._out = log.open("ab")
-        command = [sys.executable, "-m", "jstr.main", *flags]
+        command = [sys.executable, "-X", "faulthandler", "-m", "jstr.main", *flags]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=self._out, stderr=self._out, start_new_session=True)
 
     @property
@@ -82,10 +83,12 @@ class Run:
             (os.killpg if to_group else os.kill)(self.process.pid, signal.Signals[name])
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit status; None and a kill when it hangs."""
+        """Its exit status; None and a kill when it hangs: then its threads are in its output (python -X faulthandler)."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
+            self.send("SIGABRT", to_group=False)
+            time.sleep(5)
             self.send("SIGKILL", to_group=True)
             self.process.wait()
             return None
@@ -138,8 +141,8 @@ def kill(run: Run, rng: random.Random, after: float) -> dict[str, Any] | None:
         return None
     members, memory = run.members(), run.memory()
     run.send(name, to_group)
-    status = run.wait(120)
-    end = time.monotonic() + 20
+    status = run.wait(PATIENCE)
+    end = time.monotonic() + PATIENCE
     while (left := [pid for pid in members if pid in dict(_groups())]) and time.monotonic() < end:
         time.sleep(0.1)
     said = run.text
@@ -182,8 +185,8 @@ def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
     """Everything that was measured; `good` says whether it held."""
     rng, before, start = random.Random(seed), shared_memory(), time.monotonic()
     trial = undisturbed(folder / "trial", 60, 60, folder / "trial.log")
-    # What starting takes is within the time, but on a slow machine two fifths of it at least are left for training.
-    seconds = max(60 * minutes - kills * trial["start"], 0.4 * 60 * minutes)
+    # What starting takes is within the time, but on a slow machine a fifth of it at least is left for training.
+    seconds = max(60 * minutes - kills * trial["start"], 0.2 * 60 * minutes)
     steps = max(200, round(seconds / trial["per_step"] / 10) * 10)
     save_every = max(1, round(3 / trial["per_step"]))  # a checkpoint every few seconds
     print(f"{steps:,} steps of {1000 * trial['per_step']:.0f} ms, {kills} kills, a checkpoint every {save_every}")
