@@ -83,7 +83,7 @@ class Run:
             (os.killpg if to_group else os.kill)(self.process.pid, signal.Signals[name])
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit status; None and a kill when it hangs: then its threads are in its output (python -X faulthandler)."""
+        """Its exit status; None and a kill when it hangs: faulthandler then prints its threads."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
