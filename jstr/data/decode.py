@@ -12,6 +12,7 @@ import os
 import stat
 import struct
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -20,7 +21,7 @@ from PIL import Image, ImageOps
 
 from jstr.messages import InputError
 
-MAX_PIXELS = 2**26  # decoded, they take 200 MB, and up to 1 GB on the way
+MAX_PIXELS = 50_000_000  # of the largest telephones; decoded, they take 150 MB, and up to 1 GB on the way
 _MAX_BYTES = 1 << 28  # of a file
 _ORIENTATION = 0x0112  # EXIF
 _STRIPE = 64  # rows that are computed at a time, for memory
@@ -121,12 +122,20 @@ def _as_uint8(pixels: np.ndarray) -> np.ndarray:
         raise InputError(f"an image must be of numbers, not {pixels.dtype} {list(pixels.shape)}")
     low, high = float(pixels.min()), float(pixels.max())
     if kind == "f" and 0 <= low and high <= 255:  # also false of numbers that are none
-        return np.round(pixels.astype(np.float64) * (255 if high <= 1 else 1)).astype(np.uint8)
+        return _by_stripes(lambda rows: np.round(rows.astype(np.float64) * (255 if high <= 1 else 1)), pixels)
     if kind in "iu" and 0 <= low and high <= 255:
         return pixels.astype(np.uint8)
     if kind in "iu" and 0 <= low and high < 2**16:
-        return (pixels >> 8).astype(np.uint8)
+        return _by_stripes(lambda rows: rows >> 8, pixels)
     raise InputError(f"an image of {pixels.dtype} from {low:g} to {high:g}: give 0 to 255, or floats from 0 to 1")
+
+
+def _by_stripes(convert: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> np.ndarray:
+    """`convert` of some rows at a time, as uint8 of the shape of `pixels`."""
+    out = np.empty(pixels.shape, np.uint8)
+    for row in range(0, len(pixels), _STRIPE):
+        out[row : row + _STRIPE] = convert(pixels[row : row + _STRIPE])
+    return out
 
 
 def _has_wide_values(image: Image.Image) -> bool:

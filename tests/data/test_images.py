@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -254,6 +255,21 @@ def test_small_files_cannot_ask_for_gigabytes(backend, suffix, monkeypatch):
     assert len(data) < 5000 and spec.decode(data) is None and not decoded
     spec.decode(encoded(f".{suffix.lower()}"))
     assert decoded
+
+
+@pytest.mark.parametrize("dtype, scale", [(np.float32, 1 / 65535), (np.int32, 1)])
+def test_wide_values_are_scaled_without_copies_of_the_image(dtype, scale):
+    """Only some rows at a time are in float64."""
+    wide = np.arange(2**20).reshape(1024, 1024) % 2**16
+    pixels = (wide * scale).astype(dtype)
+    tracemalloc.start()
+    try:
+        grey = from_array(pixels, 1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * grey.nbytes + 10**6
+    assert np.abs(grey[..., 0] - wide / 257).max() < 1.1
 
 
 def test_files_that_never_end_are_refused(tmp_path):
