@@ -3,10 +3,12 @@
     python -m jstr.main --config=configs/ppocr_finetune.py --workdir=runs/fine --config.data_root=DATA
 
 Arguments: `start=ppocrv6-small`, or the WORKDIR of a run that went on from such a reader; `data=PATH`, your labelled
-words (default: 7,610 real words under data_root); `whole`, to train all layers. It is easy to make this reader worse on
-what it was made for, so the weights are averaged with those of the start at the end (WiSE-FT, Wortsman et al. 2022);
-the checkpoint that reads most of a held-back tenth of the words is used, and the start is a candidate.
-`python -m jstr.interop.ppocr_export` writes the result back into the ONNX file.
+words (default: 7,610 real words under data_root); `whole`, to train all layers; `characters=latin`, or file:PATH,
+to read others (`latin+space`: and the space): those that the start knows keep what it learned of them.
+
+It is easy to make this reader worse on what it was made for. So the weights are averaged with those of the start at the
+end (WiSE-FT, Wortsman et al. 2022), and the checkpoint that reads most of a held-back tenth of the words is used; the
+start is a candidate. `python -m jstr.interop.ppocr_export` writes the result back into the ONNX file.
 """
 
 from configs import common, common_ppocr
@@ -14,10 +16,13 @@ from configs.adapt import start_from
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, start="ppocrv6-small", data="", whole=False)
+    options = common.arguments(arg, start="ppocrv6-small", data="", characters="", whole=False)
     config = common.base()
     if not options.runlocal:
         start_from(config, options.start)
+    if options.characters:
+        config.charset.characters = options.characters
+        config.model.space_as_blank = not options.characters.endswith("+space")
     sources = dict(own=dict(path=options.data)) if options.data else common.real_words()
     config.streams.labelled = common.stream(16, part(sources, share=0.9), common_ppocr.LIGHT)
     config.held_back.labelled = common.stream(32, part(sources, share=0.1, share_start=0.9)) | dict(batches=8)

@@ -19,7 +19,9 @@ NAMED = {
     "36": string.digits + string.ascii_lowercase,
     "62": string.digits + string.ascii_letters,
     "94": string.digits + string.ascii_letters + string.punctuation,
+    "ascii": string.digits + string.ascii_letters + string.punctuation,
 }
+WITH_SPACE = "+space"  # after a name or file: and the space
 CHARSETS = Path(__file__).parent / "data" / "charsets"  # a file for each further name
 
 
@@ -56,14 +58,18 @@ def _shipped() -> dict[str, Path]:
 
 
 def read_characters(spec: str) -> str:
-    """The characters that `spec` names: "36", "62", "94", "korean", "file:PATH" (without line ends), or itself.
+    """The characters that `spec` names: "36", "62", "94" or "ascii", "latin", "korean", "file:PATH", or itself.
 
-    "literal:" comes before characters that would otherwise be such a name. It repeats a letter, so it is no charset.
+    Line ends of a file do not count. "+space" after a name or file adds the space. "literal:" comes before characters
+    that would otherwise be such a name. It repeats a letter, so it is no charset.
 
     Raises:
       InputError: empty, a character twice, or a file that cannot be read.
     """
-    shipped = _shipped()
+    shipped, before = _shipped(), spec.removesuffix(WITH_SPACE)
+    if before != spec and (before in NAMED or before in shipped or before.startswith("file:")):
+        characters = read_characters(before)
+        return characters if " " in characters else characters + " "
     if spec.startswith("literal:"):
         characters = spec.removeprefix("literal:")
     elif spec.startswith("file:") or spec in shipped:
@@ -78,13 +84,14 @@ def read_characters(spec: str) -> str:
     if twice:
         raise InputError(f"charset {spec!r} holds {twice[0]!r} more than once; name every character once")
     if not characters:
-        raise InputError(f"charset {spec!r} is empty; give a name (36, 62, 94, korean), a string, or file:PATH")
+        raise InputError(f"charset {spec!r} is empty; give a name (36, 62, 94, latin, korean), a string, or file:PATH")
     return characters
 
 
 def literal(characters: str) -> str:
     """The spec that stands for exactly these characters, whatever files and names there are."""
     is_name = characters in NAMED or characters in _shipped() or characters.startswith("file:")
+    is_name = is_name or characters.endswith(WITH_SPACE)
     return f"literal:{characters}" if is_name else characters
 
 
@@ -104,7 +111,8 @@ class Charset:
 
     lower, nfkc: lower case and Unicode NFKC, applied to labels before anything else.
     drop_outside: deletes characters outside the charset from a label instead of leaving the label out.
-    White space at the ends of a label is never part of the word and is always removed.
+    White space at the ends of a label is never part of the word and is always removed. If the space is among the
+    characters, white space of any kind and length within a label is one space.
     """
 
     characters: str
@@ -150,12 +158,16 @@ class Charset:
     def normalise(self, text: str) -> str:
         """A label as it is trained on: NFKC, lower case and deletions as configured, ends stripped."""
         text = self.fold(text)
-        return "".join(c for c in text if c in self._ids).strip() if self.drop_outside else text
+        return self.tidy("".join(c for c in text if c in self._ids)) if self.drop_outside else text
 
     def fold(self, text: str) -> str:
         """The same without deletions: a label as it is compared with what is read."""
         text = unicodedata.normalize("NFKC", text) if self.nfkc else text
-        return (text.lower() if self.lower else text).strip()
+        return self.tidy(text.lower() if self.lower else text)
+
+    def tidy(self, text: str) -> str:
+        """The text with white space as labels have it."""
+        return " ".join(text.split()) if " " in self._ids else text.strip()
 
     def outside(self, text: str) -> str:
         """The characters of a normalised text that the charset lacks."""
@@ -182,7 +194,7 @@ class Charset:
                 break
             if i >= self.layout.first_id:
                 characters.append(self.characters[i - self.layout.first_id])
-        return "".join(characters)
+        return self.tidy("".join(characters))
 
 
 def frames_needed(text: str) -> int:

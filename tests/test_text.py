@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jstr.messages import InputError, escape, unescape
-from jstr.text import LAYOUTS, Charset, LabelReport, read_characters
+from jstr.text import LAYOUTS, Charset, LabelReport, literal, read_characters
 
 
 def test_named_charsets_are_the_fields():
@@ -14,6 +14,24 @@ def test_named_charsets_are_the_fields():
     assert read_characters("62") == string.digits + string.ascii_lowercase + string.ascii_uppercase
     assert read_characters("94") == string.digits + string.ascii_letters + "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
     assert read_characters("한국어") == "한국어"
+    assert read_characters("ascii") == read_characters("94") and set("94ßőŁ€") < set(read_characters("latin"))
+
+
+def test_the_space_is_a_character_of_some_charsets(tmp_path):
+    assert read_characters("36+space") == read_characters("36") + " "
+    (tmp_path / "a").write_text("ab \n")
+    assert read_characters(f"file:{tmp_path / 'a'}+space") == "ab "
+    spaced, plain = (Charset.make(characters, "dtrb_ctc", 25) for characters in ("36+space", "36"))
+    assert spaced.fold("\u3000a \t b\n") == "a b" and plain.fold(" a  b ") == "a  b"
+    assert spaced.decode([37, 11, 37, 37, 12, 37]) == "a b"
+    np.testing.assert_array_equal(spaced.encode("a b")[:4], [11, 37, 12, 0])
+    dropping = Charset.make("ab ", "dtrb_ctc", 25, drop_outside=True)
+    assert dropping.normalise("a - b -") == "a b"
+
+
+def test_characters_that_look_like_a_name():
+    for characters in ("latin", "36+space"):
+        assert read_characters(literal(characters)) == characters
 
 
 def test_charset_from_a_file(tmp_path):

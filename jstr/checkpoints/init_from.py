@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
+import numpy as np
 from flax import traverse_util
 
 from jstr.checkpoints.checkpoint import load_variables
@@ -15,12 +17,40 @@ from jstr.messages import InputError, first_few
 Row = tuple[str, str | os.PathLike, str]  # (to prefix, workdir or packed file, from prefix)
 
 
+class OtherClasses(NamedTuple):
+    """What is known of a run with other characters, whose head cannot be used as a whole.
+
+    axes: parameter of this run's model -> its axis of classes. here, there: what the classes stand for, by number, in
+    this run and in that one; () where nothing of such a parameter can be used.
+    """
+
+    axes: Mapping[str, int]
+    here: Sequence[Hashable] = ()
+    there: Sequence[Hashable] = ()
+
+    @property
+    def known(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers here and there of the classes that both have."""
+        place = {what: number for number, what in enumerate(self.there)}
+        both = [(number, place[what]) for number, what in enumerate(self.here) if what in place]
+        return tuple(np.array(both, int).reshape(-1, 2).T)
+
+    def line(self, workdir: str) -> str:
+        """How many characters keep what was learned of them."""
+        kept = sum(isinstance(self.here[number], str) for number in self.known[0])
+        counts = [sum(isinstance(what, str) for what in side) for side in (self.here, self.there)]
+        return (
+            f"characters: {kept:,} of {workdir} keep what it learned of them, {counts[0] - kept:,} start fresh, "
+            f"{counts[1] - kept:,} are left out"
+        )
+
+
 def init_from(
     params: Params,
     model_state: ModelState,
     rows: Iterable[Row],
     allow_missing: Collection[str] = (),
-    other_characters: Mapping[str, Collection[str]] | None = None,
+    other_characters: Mapping[str, OtherClasses] | None = None,
     load: Callable[[str | os.PathLike], dict] = load_variables,
 ) -> tuple[Params, ModelState, list[str]]:
     """Replaces parameters by those of other runs.
@@ -28,8 +58,9 @@ def init_from(
     rows: (to prefix, workdir, from prefix), such as ("model", "runs/a", "model"). Batch statistics follow the
     parameters of "model". Every parameter must be found in a row, with its shape; under the prefixes of
     `allow_missing` what cannot be used starts fresh.
-    other_characters: workdir -> parameters that belong to its characters, which are not the characters of this run, so
-    that they cannot be used whatever their shape. load: returns {"params", "model_state"} of a workdir.
+    other_characters: of workdirs whose characters are not those of this run: their heads cannot be used as a whole,
+    whatever their shape, but classes that both runs have keep their weights. load: returns {"params", "model_state"} of
+    a workdir.
 
     Returns:
       params, model_state, and lines that say what was loaded and what was not.
@@ -42,10 +73,14 @@ def init_from(
     fresh, lines = set(flat), []
     for to, workdir, source in rows:
         saved = traverse_util.flatten_dict(load(workdir), sep="/")
-        foreign = {f"params/{name}" for name in (other_characters or {}).get(str(workdir), ())}
+        foreign = (other_characters or {}).get(str(workdir), OtherClasses({}))
+        filled = set()
         for a, b in ((f"params/{to}", f"params/{source}"), (_statistics(to), _statistics(source))):
-            fresh -= _copy(flat, saved, a, b, str(workdir), excused, foreign)
+            filled |= _copy(flat, saved, a, b, str(workdir), excused, foreign)
+        fresh -= filled
         lines.append(f"{to} starts from {source} of {workdir}")
+        if any(f"params/{name}" in filled for name in foreign.axes):
+            lines.append(foreign.line(str(workdir)))
     fresh = {name.removeprefix("params/") for name in fresh if name.startswith("params/")}
     unnamed = sorted(name for name in fresh if not is_under(name, allow_missing))
     if unnamed:
@@ -64,7 +99,7 @@ def _statistics(prefix: str) -> str:
 
 
 def _copy(
-    flat: dict, saved: dict, to: str, source: str, workdir: str, excused: list[str], foreign: Collection[str]
+    flat: dict, saved: dict, to: str, source: str, workdir: str, excused: list[str], foreign: OtherClasses
 ) -> set[str]:
     """Copies what lies under a prefix into `flat`; returns the names that it filled."""
     wanted = [name for name in flat if is_under(name, [to])]
@@ -73,7 +108,12 @@ def _copy(
         other = source + name.removeprefix(to)
         if other not in saved:
             problem = "is not there"
-        elif name in foreign:
+        elif (axis := foreign.axes.get(name.removeprefix("params/"))) is not None:
+            grown = _grown(flat[name], saved[other], axis, foreign)
+            if grown is not None:
+                flat[name] = grown
+                filled.add(name)
+                continue
             problem = "belongs to other characters there"
         elif saved[other].shape != flat[name].shape:
             problem = f"has shape {flat[name].shape}, there {saved[other].shape}"
@@ -93,6 +133,20 @@ def _copy(
     if not wanted and not to.startswith("model_state"):
         raise InputError(f"init_from {workdir}: no parameter is called {to.removeprefix('params/')}")
     return filled
+
+
+def _grown(own: jax.Array, saved: jax.Array, axis: int, classes: OtherClasses) -> jax.Array | None:
+    """`own` with what `saved` has of the classes that both know; None where they know none in common, or do not fit."""
+    lengths = own.shape[axis], saved.shape[axis]
+    rest = [shape[:axis] + shape[axis + 1 :] for shape in (own.shape, saved.shape)]
+    here, there = classes.known
+    if lengths != (len(classes.here), len(classes.there)) or rest[0] != rest[1]:
+        return None
+    if not any(isinstance(classes.here[number], str) for number in here):
+        return None
+    result = np.moveaxis(np.array(own), axis, 0)
+    result[here] = np.moveaxis(np.asarray(saved), axis, 0)[there]
+    return jax.numpy.asarray(np.moveaxis(result, 0, axis), own.dtype)
 
 
 def _advice(refused: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -16,6 +16,7 @@ LARGEST_RATIO = 1e15  # of two word frequencies; smaller ones are raised, becaus
 SHARES = dict(words=0.85, numbers=0.1, arbitrary=0.05)
 END = 0.25  # probability that a number or an arbitrary string ends after a character
 MARKS = ".,:/-%$€£"  # a tenth of the characters of numbers
+SPACE = 0.2  # probability that another word follows one, where there is a space among the characters
 CACHED = 4_000_000  # floats cached for prefixes
 
 
@@ -69,7 +70,11 @@ class NGram:
 class WordPrior:
     """log P(text) and the log probability of a prefix, for texts over `characters`. Case is ignored.
 
-    counts: words and their frequencies. Characters that are not among `characters` are left out of the words.
+    With a space among the characters a text is a sequence of words, each a word of the list, a number or arbitrary
+    by itself; a space ends a word with probability SPACE, the end of the text with the rest.
+
+    counts: words and their frequencies. Characters that are not among `characters` are left out of the words; phrases
+    are taken apart.
 
     Raises:
       InputError: no word is left.
@@ -77,14 +82,15 @@ class WordPrior:
 
     def __init__(self, counts: Mapping[str, float], characters: str):
         self._index = {c: i for i, c in enumerate(characters)}
-        folded = sorted({_fold(c) for c in characters})
+        self._space = self._index.get(" ")
+        folded = sorted({_fold(c) for c in characters if c != " "})
         symbol_of = {c: i for i, c in enumerate(folded)}
-        self._symbols = np.array([symbol_of[_fold(c)] for c in characters])
-        variants = np.bincount(self._symbols)[self._symbols]
+        self._symbols = np.array([symbol_of.get(_fold(c), 0) for c in characters])
+        variants = np.bincount([symbol_of[_fold(c)] for c in characters if c != " "])[self._symbols]
         self._log_variants = np.log(np.append(variants, 1))
         words: dict[tuple[int, ...], float] = {}
         known_as = {c: symbol_of.get(_fold(c)) for c in set().union(*counts)}
-        for word, count in counts.items():
+        for word, count in counts.items() if self._space is None else _words_of(counts):
             known = tuple(symbol for c in word if (symbol := known_as[c]) is not None)
             if known:
                 words[known] = max(words.get(known, 0.0), count)
@@ -110,10 +116,15 @@ class WordPrior:
         """Log probabilities of `text` and each next character or the end: by kind [kinds, V + 1], summed [V + 1]."""
         found = self._tables.get(text)
         if found is None:
-            before = self._table(text[:-1])[0][:, self._index[text[-1]]] if text else self._shares
-            context = (self._words.start, *(self._symbols[self._index[c]] for c in text[-ORDER:]))
+            last = text if self._space is None else text.rpartition(" ")[2]
+            if last:
+                before = self._table(text[:-1])[0][:, self._index[text[-1]]]
+            else:  # a word begins, of any kind
+                before = self._shares + (self.log_prefix(text) if text else 0.0)
+            context = (self._words.start, *(self._symbols[self._index[c]] for c in last[-ORDER:]))
             following = self._words.following(context)
             word = np.log(np.append(following[self._symbols], following[self._words.end])) - self._log_variants
+            word = _end_or_space(word, self._space)
             kinds = before[:, None] + np.concatenate([word[None], self._others])
             if len(self._tables) >= self._limit:
                 self._tables.clear()
@@ -133,10 +144,25 @@ def _others(characters: str) -> tuple[np.ndarray, list[float]]:
     """
     digits = np.array([c.isdigit() for c in characters])
     marks = np.array([c in MARKS for c in characters])
-    rows, shares = [np.full(len(characters), 1 / len(characters))], [SHARES["arbitrary"]]
+    visible = np.array([c != " " for c in characters])
+    rows, shares = [visible / visible.sum()], [SHARES["arbitrary"]]
     if digits.any():
         number = digits / digits.sum()
         rows.insert(0, 0.9 * number + 0.1 * marks / marks.sum() if marks.any() else number)
         shares.insert(0, SHARES["numbers"])
     with np.errstate(divide="ignore"):
-        return np.log([np.append((1 - END) * row, END) for row in rows]), shares
+        logs = np.log([np.append((1 - END) * row, END) for row in rows])
+    space = characters.find(" ")
+    return np.stack([_end_or_space(row, None if space < 0 else space) for row in logs]), shares
+
+
+def _end_or_space(row: np.ndarray, space: int | None) -> np.ndarray:
+    """Log probabilities [V + 1] of the next character or the end of a word, which may be a space."""
+    if space is not None:
+        row[space] = row[-1] + math.log(SPACE)
+        row[-1] += math.log1p(-SPACE)
+    return row
+
+
+def _words_of(counts: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    return ((word, count) for phrase, count in counts.items() for word in phrase.split())

@@ -60,8 +60,8 @@ class Guide:
         return [self.written(text) for text, _ in answers], np.array([value for _, value in answers], np.float32)
 
     def written(self, text: str) -> str:
-        """A text in the case that the pattern asks for."""
-        return text if self.pattern is None else self.pattern.written(text)
+        """A text in the case that the pattern asks for; without one, with white space as labels have it."""
+        return self.charset.tidy(text) if self.pattern is None else self.pattern.written(text)
 
 
 def make_guide(model: Recognizer, charset: Charset, config: Mapping[str, Any]) -> Guide:

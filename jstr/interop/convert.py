@@ -29,12 +29,18 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def _characters(text: str) -> str:
+    return f"file:{text}" if Path(text).is_file() else text
+
+
 def _parse(argv: list[str] | None) -> Namespace:
     parser = Parser("python -m jstr.interop.convert", __doc__)
     parser.add_argument("--format", required=True, choices=FORMATS)
     parser.add_argument("--checkpoint", required=True, type=path, help="the .pth file; ppocr: the .onnx file")
     parser.add_argument("--out", required=True, type=path, help="the workdir to write")
-    parser.add_argument("--charset", help="36, 62, 94, file:PATH or the characters; default: what the classes fit")
+    names = "36, 62, 94 or ascii, latin, file:PATH or the characters; NAME+space: and the space"
+    whole = "default: what the classes fit; ppocr: ascii, and all is every character of the file"
+    parser.add_argument("--charset", help=f"{names}; {whole}")
     parser.add_argument(
         "--characters",
         type=path,

@@ -42,7 +42,7 @@ class Slot(NamedTuple):
 
 
 def convert(path: str | Path, charset: str | None = None, dictionary: str | Path | None = None) -> Converted:
-    """A recogniser of `charset` (a name, the characters or file:PATH).
+    """A recogniser of `charset` (a name, the characters, file:PATH, or "all" that the file knows).
 
     Default: printable ASCII without the space, or all characters of a file that does not know all of it. Classes
     outside of the charset are left out, so the classifier is small and its softmax runs over what may be read. Without
@@ -56,9 +56,10 @@ def convert(path: str | Path, charset: str | None = None, dictionary: str | Path
     place: dict[str, int] = {}
     for number, character in enumerate(published.characters, 1):
         place.setdefault(character, number)
-    chosen = read_characters(charset or USUAL)
+    everything = "".join(c for c in place if len(c) == 1)
+    chosen = everything if charset == "all" else read_characters(charset or USUAL)
     if charset is None and not set(chosen) <= set(place):
-        chosen = "".join(c for c in place if len(c) == 1 and c != " ")
+        chosen = everything.replace(" ", "")
     unknown = sorted(set(chosen) - set(place))
     if unknown:
         raise InputError(f"{path} does not know {first_few(list(map(repr, unknown)))}; give --charset without them")

@@ -96,10 +96,10 @@ class Found(NamedTuple):
     dictionary: Path | None = None
 
 
-def read_meta(where: str | os.PathLike) -> dict:
+def read_meta(where: str | os.PathLike, whole: bool = False) -> dict:
     """The meta (config, step and more) of a name, an ONNX file, a packed file, or a workdir.
 
-    A name stands before a folder that is called so; ./NAME is the folder.
+    A name stands before a folder that is called so; ./NAME is the folder. whole: with all characters of an ONNX file.
 
     Raises:
       InputError: the package of a name is not installed, or nothing that reads is there.
@@ -107,10 +107,10 @@ def read_meta(where: str | os.PathLike) -> dict:
     found = find_onnx(where)
     if found is None:
         return checkpoint.read_meta(_bundled() if str(where) == BUNDLED else where)
-    return {"config": _converted(found).config, "step": 0}
+    return {"config": _converted(found, whole).config, "step": 0}
 
 
-def load_variables(where: str | os.PathLike, weights: str = "student") -> dict:
+def load_variables(where: str | os.PathLike, weights: str = "student", whole: bool = False) -> dict:
     """{"params", "model_state"} of the same. weights: "student", or "teacher", which only a workdir has.
 
     Raises:
@@ -119,7 +119,7 @@ def load_variables(where: str | os.PathLike, weights: str = "student") -> dict:
     found = find_onnx(where)
     if found is None:
         return checkpoint.load_variables(_bundled() if str(where) == BUNDLED else where, weights)
-    converted = _converted(found)
+    converted = _converted(found, whole)
     return {"params": {"model": converted.params}, "model_state": {"batch_stats": converted.batch_stats}}
 
 
@@ -193,18 +193,18 @@ def _bundled() -> Path:
     return packed.BUNDLED
 
 
-def _converted(found: Found) -> Converted:
+def _converted(found: Found, whole: bool) -> Converted:
     try:
         status = found.onnx.stat()
     except OSError as error:
         raise InputError(f"{found.onnx}: {error.strerror or error}") from error
-    return _converted_version(found, status.st_mtime_ns, status.st_size)
+    return _converted_version(found, status.st_mtime_ns, status.st_size, whole)
 
 
 @functools.lru_cache(maxsize=2)
-def _converted_version(found: Found, modified: int, size: int) -> Converted:
+def _converted_version(found: Found, modified: int, size: int, whole: bool) -> Converted:
     """Read once for the meta and the variables."""
-    return ppocr.convert(found.onnx, dictionary=found.dictionary)
+    return ppocr.convert(found.onnx, "all" if whole else None, found.dictionary)
 
 
 @functools.cache

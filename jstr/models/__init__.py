@@ -40,6 +40,8 @@ def make_model(
     layout, size = vars(charset.layout), tuple(image_size)
     model_config = ModelConfig(size, channels, charset.max_length, charset.num_classes, **layout)
     model_class = importlib.import_module(f"jstr.models.{name}").Model
+    if fields.get("space_as_blank") and " " in charset.characters:
+        raise InputError("config.model.space_as_blank=True, but the charset has the space; set it to False")
     known = [field for field in model_class.__dataclass_fields__ if field not in ("model_config", "parent", "name")]
     check_known(f"config.model: {name}", fields, known)
     try:

@@ -9,12 +9,12 @@ teacher that is saved and evaluated lags by one step. workdir: the run that it s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
-from jstr.checkpoints.init_from import init_from
+from jstr.checkpoints.init_from import OtherClasses, init_from
 from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
 from jstr.interop.weights import load_variables
 from jstr.messages import InputError, check_choice, check_known
@@ -51,7 +51,7 @@ def copy_of(state: TrainState) -> Variables:
 
 
 def start(
-    config: Config, state: TrainState, other_characters: Mapping[str, Collection[str]]
+    config: Config, state: TrainState, other_characters: Mapping[str, OtherClasses]
 ) -> tuple[TrainState, list[str]]:
     """The state with its teacher, from config.teacher.workdir if it names one; and lines that say so.
 

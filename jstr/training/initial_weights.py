@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -10,14 +11,14 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jax.sharding import Mesh
 
-from jstr.checkpoints.init_from import Row, init_from
+from jstr.checkpoints.init_from import OtherClasses, Row, init_from
 from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
 from jstr.inference.reader import Reader, make_charset
 from jstr.interop import weights
 from jstr.messages import InputError
 from jstr.models import example_input
 from jstr.parallel import sharding
-from jstr.text import literal
+from jstr.text import Charset, literal
 from jstr.training import ema_teacher
 
 
@@ -59,31 +60,44 @@ def average_with_start(config: Config, state: TrainState, mesh: Mesh) -> TrainSt
 
 def _from_others(config: Config, params: Params, model_state: ModelState) -> tuple[Variables, list[str]]:
     """(params, model_state) with the weights that config.init_from names, and lines that say so."""
-    foreign = other_characters(config, config.init_from)
+    foreign = other_characters(config, config.init_from, functools.partial(weights.read_meta, whole=True))
+    load = functools.partial(weights.load_variables, whole=True)
     params, model_state, lines = init_from(
-        params, model_state, config.init_from, config.init_allow_missing, foreign, weights.load_variables
+        params, model_state, config.init_from, config.init_allow_missing, foreign, load
     )
     return (params, model_state), lines
 
 
-def other_characters(config: Config, rows: Iterable[Row]) -> dict[str, set[str]]:
-    """workdir -> parameters of this run's model that belong to characters, of the runs that have other characters.
+def other_characters(
+    config: Config, rows: Iterable[Row], read_meta: Callable[..., dict] | None = None
+) -> dict[str, OtherClasses]:
+    """workdir -> what belongs to characters, of the runs that have other characters.
 
     A charset of as many other characters gives a head of the same shape, which would read them wrongly.
+    read_meta: of a workdir, if classes that both runs have may be used; None: nothing of such heads may.
     """
     own, found = make_charset(config.charset), {}
     for _, workdir, _ in rows:
         try:
-            other = make_charset(weights.read_meta(workdir)["config"]["charset"])
+            theirs = (read_meta or weights.read_meta)(workdir)["config"]
+            other = make_charset(theirs["charset"])
         except InputError:  # an old run, whose file of characters is gone: shapes must do
             continue
-        if (other.characters, other.layout) != (own.characters, own.layout):
-            found[str(workdir)] = _sized_by_characters(config)
+        sides = _classes(own, config.model), _classes(other, theirs.get("model") or {})
+        if (sides[0], own.layout) != (sides[1], other.layout):
+            use = read_meta is not None and own.layout == other.layout
+            found[str(workdir)] = OtherClasses(_sized_by_characters(config), *(sides if use else ()))
     return found
 
 
-def _sized_by_characters(config: Config) -> set[str]:
-    """The parameters whose shapes depend on the number of characters."""
+def _classes(charset: Charset, model: Mapping[str, Any]) -> list[int | str]:
+    """What the classes of a recogniser stand for: special tokens by number, characters; the space that is a blank."""
+    space = [" "] * bool(model.get("space_as_blank"))
+    return [*range(charset.layout.first_id), *charset.characters, *space]
+
+
+def _sized_by_characters(config: Config) -> dict[str, int]:
+    """The parameters whose shapes depend on the number of characters, and the axis that does."""
     shapes, characters = [], make_charset(config.charset).characters
     another = next(chr(i) for i in range(0xE000, 0xF8FF) if chr(i) not in characters)  # for private use
     for some in (characters, characters + another):
@@ -94,4 +108,9 @@ def _sized_by_characters(config: Config) -> set[str]:
         init = jax.eval_shape(lambda x, m=model: m.init(jax.random.PRNGKey(0), x, train=False), example_input(model))
         flat: dict[str, Any] = traverse_util.flatten_dict({"model": init["params"]}, sep="/")
         shapes.append({name: leaf.shape for name, leaf in flat.items()})
-    return {name for name, shape in shapes[0].items() if shapes[1].get(name) != shape}
+    pairs = {name: (shape, shapes[1].get(name, ())) for name, shape in shapes[0].items()}
+    return {
+        name: next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
+        for name, (a, b) in pairs.items()
+        if a != b
+    }

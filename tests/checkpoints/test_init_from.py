@@ -6,7 +6,7 @@ import pytest
 from testing import tiny_config
 
 from jstr.checkpoints import checkpoint
-from jstr.checkpoints.init_from import init_from
+from jstr.checkpoints.init_from import OtherClasses, init_from
 from jstr.messages import InputError
 from jstr.training import loop
 
@@ -52,7 +52,7 @@ def test_a_head_of_another_shape_starts_fresh_with_one_switch(start):
 
 
 def test_a_head_of_other_characters_is_not_loaded_though_it_fits(start):
-    rows, foreign = [("model", start, "model")], {start: {"model/head/kernel"}}
+    rows, foreign = [("model", start, "model")], {start: OtherClasses({"model/head/kernel": 1})}
     allowed = ("model/head/extra",)
     assert init_from(*own(3), rows, allowed)[2] == [f"model starts from model of {start}"]
     with pytest.raises(InputError, match="model/head/kernel belongs to other characters there"):
@@ -60,3 +60,17 @@ def test_a_head_of_other_characters_is_not_loaded_though_it_fits(start):
     params, _, lines = init_from(*own(3), rows, ("model/head",), foreign)
     assert lines[1] == "not loaded, starts fresh: model/head/kernel"
     assert params["model"]["head"]["bias"].all() and not np.any(params["model"]["head"]["kernel"])
+
+
+def test_a_head_grows_to_other_characters(start):
+    """Classes that both know keep their weights, whatever their order; the space may have been a blank there."""
+    axes = {"model/head/kernel": 1, "model/head/bias": 0}
+    classes = OtherClasses(axes, here=[0, "b", "é", "a", " "], there=[0, "a", " "])
+    params, _, lines = init_from(*own(5), [("model", start, "model")], ("model/head/extra",), {start: classes})
+    np.testing.assert_array_equal(params["model"]["head"]["kernel"], [[1, 0, 0, 1, 1]] * 2)
+    np.testing.assert_array_equal(params["model"]["head"]["bias"], [1, 0, 0, 1, 1])
+    assert lines[1] == f"characters: 2 of {start} keep what it learned of them, 2 start fresh, 0 are left out"
+    for here, there in (([0, "x", "y", "z", "u"], [0, "a", "b"]), ([0, "a", "b", "c"], [0, "a", "b"])):
+        with pytest.raises(InputError, match="belongs to other characters there"):
+            unfit = OtherClasses(axes, here, there)
+            init_from(*own(5), [("model", start, "model")], ("model/head/extra",), {start: unfit})

@@ -41,12 +41,12 @@ def test_ngram_sums_to_one_and_backs_off(size):
     np.testing.assert_array_equal(model.following(unseen), model.following(unseen[1:]))
 
 
-@pytest.mark.parametrize("characters", ["ab", "ab1.", string.printable[:94]])
+@pytest.mark.parametrize("characters", ["ab", "ab1.", string.printable[:94], "ab1. "])
 def test_prior_is_a_distribution(characters):
     """All that begins so is this text, and all that goes on with each character."""
     prior = WordPrior({"ab": 3, "Abba": 1, "b-b": 1}, characters)
     assert prior.log_prefix("") == 0
-    for text in ("", "a", "ab", "abba", "1", "b1", characters[-1]):
+    for text in ("", "a", "ab", "abba", "1", "b1", characters[-1], "ab ", "ab ba", "1 ab", "a  b"):
         if set(text) <= set(characters):
             parts = [prior.log_prefix(text + c) for c in characters] + [prior.log_whole(text)]
             assert np.logaddexp.reduce(parts) == pytest.approx(prior.log_prefix(text), abs=1e-9)
@@ -59,6 +59,16 @@ def test_prior_prefers_what_is_written():
     assert prior.log_whole("street") > prior.log_whole("streetq") + 5
     assert prior.log_whole("1995") > prior.log_whole("l995") + 2
     assert prior.log_whole("xq7") > -30  # possible nevertheless
+
+
+def test_words_begin_anew_after_a_space():
+    prior = WordPrior({"ab": 3, "abba baab": 1}, "ab1 ")
+    whole, half = prior.log_whole, np.log([0.2, 0.8])
+    assert whole("ab abba") == pytest.approx(whole("ab") + whole("abba") + half[0] - half[1])
+    assert whole("baab 11") == pytest.approx(whole("baab") + whole("11") + half[0] - half[1]), "each of its own kind"
+    assert whole("ab abba") > whole("aba bba") + 1 and whole("ab") > whole("ab ") + 1
+    alone = WordPrior({"ab": 3, "abba": 1, "baab": 1}, "ab1")
+    assert whole("ab") == pytest.approx(alone.log_whole("ab") + half[1])
 
 
 def test_prior_of_few_kept_prefixes_is_the_same(monkeypatch):

@@ -86,6 +86,12 @@ def test_a_charset_takes_its_classes_and_the_space_counts_as_blank(made, file):
     assert not spaced.config["model"]["space_as_blank"]
 
 
+def test_all_characters(made, file):
+    whole = ppocr.convert(file, "all")
+    assert whole.config["charset"]["characters"] == "0aAé§ " and not whole.config["model"]["space_as_blank"]
+    np.testing.assert_array_equal(whole.params["classifier"]["kernel"], made["params"]["classifier"]["kernel"])
+
+
 def test_files_that_do_not_fit(made, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="does not exist"):
         ppocr.read(tmp_path / "none.onnx")

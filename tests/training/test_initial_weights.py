@@ -8,6 +8,7 @@ import pytest
 from testing import tiny_config
 
 from jstr.checkpoints.checkpoint import load_variables
+from jstr.checkpoints.init_from import OtherClasses
 from jstr.core import TrainState
 from jstr.messages import InputError
 from jstr.parallel import sharding
@@ -20,24 +21,30 @@ def test_parameters_that_belong_to_characters(trained):
     rows = (("model", str(trained), "model"),)
     assert other_characters(config, rows) == {}
     config.charset.characters = "abcdefghijklmnopqrstuvwxyz9876543210"
-    head = {"model/decoder/classifier_kernel", "model/decoder/classifier_bias"}
-    assert other_characters(config, rows) == {str(trained): head}
+    head = {"model/decoder/classifier_kernel": 1, "model/decoder/classifier_bias": 0}
+    assert other_characters(config, rows) == {str(trained): OtherClasses(head)}
 
 
 def test_fine_tuning_with_another_charset(trained, tmp_path, capsys):
+    """Characters that the start knows keep what it learned of them; in another layout, none does."""
     config = tiny_config()
     config.charset.update(characters="94", lower=False)
     config.init_from = (("model", str(trained), "model"),)
-    config.steps, config.evals = 1, {}
+    config.steps, config.evals, config.optimizer.schedule.peak = 1, {}, 0.0
+    loop.run(config, str(tmp_path / "grown"))
+    line = f"characters: 36 of {trained} keep what it learned of them, 58 start fresh, 0 are left out"
+    assert line in capsys.readouterr().out
+    heads = [
+        load_variables(w)["params"]["model"]["decoder"]["classifier_kernel"] for w in (trained, tmp_path / "grown")
+    ]
+    np.testing.assert_array_equal(heads[1][:, : heads[0].shape[1]], heads[0])
+    config.charset.layout = "dtrb_ctc"
     with pytest.raises(InputError, match="other characters.*--config.init_allow_missing=\\('model/decoder',\\)"):
-        loop.run(config, str(tmp_path))
-    config.init_allow_missing = ("model/decoder",)
-    loop.run(config, str(tmp_path))
-    assert "not loaded, starts fresh: model/decoder\n" in capsys.readouterr().out
+        loop.run(config, str(tmp_path / "other"))
 
 
 def test_weights_averaged_with_those_of_the_start(trained):
-    """Half way between both, but for what has no start: the head of another charset."""
+    """A quarter of the way to the start, but for what has none: a character that it does not know."""
     config = tiny_config()
     config.init_from, config.average_with_start = (("model", str(trained), "model"),), 0.25
     saved = load_variables(trained)
@@ -48,9 +55,9 @@ def test_weights_averaged_with_those_of_the_start(trained):
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     jax.tree.map(lambda a, b: close(a, b + 3), found.params, saved["params"])
     jax.tree.map(lambda a, b: close(a, b + 3), found.model_state, saved["model_state"])
-    config.charset.characters, config.init_allow_missing = "0123456789zyxwvutsrqponmlkjihgfedcba", ("model/decoder",)
-    decoder = average_with_start(config, state, mesh).params["model"]["decoder"]
-    jax.tree.map(lambda a, b: close(a, b + 4), decoder, saved["params"]["model"]["decoder"])
+    config.charset.characters, config.init_allow_missing = "0123456789abcdefghijklmnopqrstuvwxyé", ("model/decoder",)
+    grown = average_with_start(config, state, mesh).params["model"]["decoder"]["classifier_bias"]
+    close(grown, saved["params"]["model"]["decoder"]["classifier_bias"] + np.array([3] * 39 + [4]))
 
 
 def test_averaging_at_the_end_of_a_run(trained, tmp_path):

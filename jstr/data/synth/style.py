@@ -64,6 +64,7 @@ class Style:
     punctuation: float = 0.10  # a mark at an end of a word, where the charset has any
     unlabelled_marks: float = 0.05  # where it has none: shown, but not in the label, as in the 36-character protocol
     random_length: tuple[int, int] = (1, 8)
+    phrases: float = 0.3  # two to four words, where the charset has the space
 
     # How it is set.
     decorative: float = (

@@ -118,6 +118,8 @@ class TextSampler:
             text = self._word(rng)
             if rng.random() < self.style.addresses:
                 return self.pair(self._fit(self._address(rng)))
+            if " " in self._fold and rng.random() < self.style.phrases:
+                text = self._phrase(rng, text)
         elif kind < lexicon + numbers:
             text = self._fit(self._number(rng)) if self._digits else None
         else:
@@ -136,6 +138,15 @@ class TextSampler:
     def _word(self, rng: np.random.Generator) -> str:
         position = rng.random() * self._cumulative[-1]
         return self.words[int(self._cumulative.searchsorted(position, side="right"))]
+
+    def _phrase(self, rng: np.random.Generator, text: str) -> str:
+        """`text` and one to three more words, or numbers, as far as they fit."""
+        for _ in range(int(rng.integers(1, 4))):
+            is_number = self._digits and rng.random() < 0.1
+            more = (self._fit(self._number(rng)) or "") if is_number else self._word(rng)
+            if more and len(text) + 1 + len(more) <= self.max_length:
+                text = f"{text} {more}"
+        return text
 
     def _address(self, rng: np.random.Generator) -> str:
         template = ADDRESSES[rng.integers(len(ADDRESSES))]
@@ -174,7 +185,7 @@ class TextSampler:
         elif kind < lower + upper:
             cased = text.upper()
         else:
-            cased = text[:1].upper() + text[1:].lower()
+            cased = " ".join([word[:1].upper() + word[1:].lower() for word in text.split(" ")])
         # Case mapping may lengthen a text or leave the charset (sharp s, final sigma): such words keep their case.
         return cased if all(c in self._fold or c in self.silent for c in cased) else text
 

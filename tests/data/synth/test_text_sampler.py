@@ -20,6 +20,18 @@ def test_one_case_reads_both():
     assert not any(c.isupper() for _, s in shown(NAMED["36"], case_insensitive=False) for c in s)
 
 
+def test_phrases_where_the_charset_has_the_space():
+    def labels(characters, **style):
+        sampler, rng = TextSampler(characters, 25, Style(**style)), np.random.default_rng(0)
+        return [pair[0] for _ in range(400) if (pair := sampler.draw(rng))]
+
+    spaced = labels(NAMED["94"] + " ", kinds=(1, 0, 0))
+    assert 0.2 < np.mean([" " in label for label in spaced]) < 0.4
+    assert all(label == " ".join(label.split()) and len(label) <= 25 for label in spaced)
+    assert max(label.count(" ") for label in spaced) == 3 and any(label.istitle() and " " in label for label in spaced)
+    assert labels(NAMED["94"], phrases=1.0) == labels(NAMED["94"], phrases=0.0), "others have none"
+
+
 def test_addresses_and_numbers_show_their_marks():
     style = Style(addresses=1.0, kinds=(1, 0, 0))
     sampler, rng = TextSampler(NAMED["36"], 25, style), np.random.default_rng(0)
