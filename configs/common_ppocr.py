@@ -1,15 +1,8 @@
 """What configs that go on from PP-OCR's recognisers share."""
 
-from configs import common
+from configs import common, reader
 
-# Words read well already: views that only vary them a little.
-LIGHT = dict(
-    crop=dict(amount=0.04),
-    affine=dict(rotate=2.0, shear=0.07, scale=0.05, shift=0.025),
-    contrast=dict(contrast=0.2, brightness=0.08, invert=0.1),
-    blur=dict(sigma=0.8, probability=0.1),
-    noise=dict(sigma=6.0, probability=0.1),
-)
+LIGHT = reader.WEAK  # words are read well already
 BLOCKS = dict(v6_small=13, v6_tiny=9, mobile=14)
 
 

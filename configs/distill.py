@@ -1,0 +1,26 @@
+"""A small reader that learns from a strong one: rendered words, and real words as the strong one reads them.
+
+    python -m jstr.main --config=configs/distill.py --workdir=runs/small --config.data_root=DATA
+
+No human label is read: of the real words only the pictures are taken, and those that the teacher reads with confidence
+0.8 or more, with English words, are learned as labels. The network is that of configs/reader.py: 1.6 M parameters, more
+than 130 words/s on one core.
+
+Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any pile of word pictures (default: 7,619 train words
+under data_root); `start=WORKDIR`, weights to go on from, such as those of `configs/reader.py:words=rendered`; `finish`,
+for the last run of a series: weaker augmentation, and a learning rate that falls to zero.
+"""
+
+from configs import common, reader
+
+
+def get_config(arg: str = "") -> common.ConfigDict:
+    options = common.arguments(arg, teacher="ppocrv6-small", images="", start="", finish=False)
+    given = f"start={options.start}" + ",finish" * options.finish
+    config = reader.get_config(given)
+    read = dict(read_by=dict(workdir=options.teacher, threshold=0.8, language_model="english"))
+    real = dict(images=dict(path=options.images, weight=1.0)) if options.images else common.real_words()
+    sources = {name: row for name, row in config.streams.labelled.sources.items() if "rendered" in row}
+    sources |= {name: row | read | dict(weight=0.4 * row["weight"]) for name, row in real.items()}
+    config.streams.labelled.sources = sources
+    return common.apply(config, "runlocal" if options.runlocal else "")
