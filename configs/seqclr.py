@@ -12,11 +12,14 @@ train.tar. The other 5 % of the images are used for validation. Measured results
     stronger          also vary contrast, colour and position more, so that none of them identifies an image
     centred           subtract what the parts of a word share, so that neither its style nor its identity helps
     joint,labels=0.1  add the supervised loss on a tenth of the labels, chosen by label_seed=0, for 3 words of 10
+    start=WORKDIR     another recogniser's encoder, with its weights; of PP-OCR (ppocrv6-small) the upper layers train;
+                      next: configs/ppocr_finetune.py
 """
 
 from copy import deepcopy
 
-from configs import common
+from configs import common, common_ppocr
+from configs.adapt import start_from
 
 # In addition to the published operations: these vary what otherwise distinguishes the words of a small batch.
 STRONGER = dict(
@@ -37,6 +40,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
         joint=False,
         labels=1.0,
         label_seed=0,
+        start="",
     )
     config = common.base()
     config.charset.layout, config.charset.drop_outside = f"cr_{options.decoder}", True
@@ -63,6 +67,10 @@ def get_config(arg: str = "") -> common.ConfigDict:
         config.steps, config.log_every, config.eval_every, config.save_every = 6_000, 100, 1_000, 500
     else:
         config.num_workers = 8
+    if options.start and not options.runlocal:
+        start_from(config, options.start)
+        if config.model.name == "ppocr":
+            common_ppocr.fine_tune(config, 1e-4)
     return common.apply(config, "runlocal" if options.runlocal else "")
 
 
