@@ -128,7 +128,9 @@ def _all_classes(
     file: str | Path,
 ) -> dict[str, np.ndarray]:
     """The classifier with all classes of the file, of which those of the run are replaced."""
-    known = {c: number for number, c in enumerate(characters, 1)}
+    known: dict[str, int] = {}
+    for number, c in enumerate(characters, 1):
+        known.setdefault(c, number)  # of those that a dictionary names twice, the first is read
     unknown = sorted(set(charset) - set(known))
     if unknown:
         raise InputError(f"{file} has no class for {first_few(list(map(repr, unknown)))}; give --cut")
