@@ -88,7 +88,7 @@ def test_an_onnx_file_is_read_once_for_meta_and_variables(tmp_path, monkeypatch)
     file, calls = tmp_path / "a.onnx", []
     file.write_bytes(b"x")
     made = weights.Converted({"charset": {"characters": "ab"}}, {"a": 1}, {"b": 2})
-    monkeypatch.setattr(weights.ppocr, "convert", lambda path, dictionary: calls.append(path) or made)
+    monkeypatch.setattr(weights.ppocr, "convert", lambda path, charset, dictionary: calls.append(path) or made)
     assert weights.read_meta(file) == {"config": made.config, "step": 0}
     assert weights.load_variables(str(file)) == {
         "params": {"model": {"a": 1}},
