@@ -67,7 +67,7 @@ def read_characters(spec: str) -> str:
       InputError: empty, a character twice, or a file that cannot be read.
     """
     shipped, before = _shipped(), spec.removesuffix(WITH_SPACE)
-    if before != spec and (before in NAMED or before in shipped or before.startswith("file:")):
+    if before != spec and (is_name(before) or before.startswith("file:")):
         characters = read_characters(before)
         return characters if " " in characters else characters + " "
     if spec.startswith("literal:"):
@@ -88,11 +88,15 @@ def read_characters(spec: str) -> str:
     return characters
 
 
+def is_name(spec: str, *more: str) -> bool:
+    """Whether `spec` is the name of a charset, or one of `more`; "+space" may follow."""
+    name = spec.removesuffix(WITH_SPACE)
+    return name in NAMED or name in _shipped() or name in more
+
+
 def literal(characters: str) -> str:
     """The spec that stands for exactly these characters, whatever files and names there are."""
-    is_name = characters in NAMED or characters in _shipped() or characters.startswith("file:")
-    is_name = is_name or characters.endswith(WITH_SPACE)
-    return f"literal:{characters}" if is_name else characters
+    return f"literal:{characters}" if is_name(characters) or characters.startswith("file:") else characters
 
 
 def self_contained(charset: Mapping[str, Any]) -> dict[str, Any]:

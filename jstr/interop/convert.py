@@ -18,6 +18,7 @@ from jstr.checkpoints.provenance import commit
 from jstr.cli import Parser, cli, path
 from jstr.interop import ppocr, torch_abinet, torch_four_stage, torch_tensors
 from jstr.messages import InputError
+from jstr.text import is_name
 
 FORMATS = (*torch_four_stage.FORMATS, *torch_abinet.FORMATS, "ppocr")
 
@@ -29,7 +30,7 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _characters(text: str) -> str:
+def _charset(text: str) -> str:
     return f"file:{text}" if Path(text).is_file() else text
 
 
@@ -40,12 +41,12 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--out", required=True, type=path, help="the workdir to write")
     names = "36, 62, 94 or ascii, latin, file:PATH or the characters; NAME+space: and the space"
     whole = "default: what the classes fit; ppocr: ascii, and all is every character of the file"
-    parser.add_argument("--charset", help=f"{names}; {whole}")
+    parser.add_argument("--charset", type=_charset, help=f"{names}; {whole}")
     parser.add_argument(
         "--characters",
         type=path,
         metavar="FILE",
-        help="ppocr: the dictionary, one character a line, or inference.yml; default: the metadata",
+        help="ppocr: the dictionary, one character a line, or inference.yml; default: the metadata; a name: --charset",
     )
     parser.add_argument("--image_size", type=_size, help="HEIGHTxWIDTH; default: that of the spline, else 32x100")
     parser.add_argument("--max_length", type=int, default=25, help="ABINet: as the tensors say")
@@ -79,6 +80,8 @@ def read(file: str) -> dict[str, np.ndarray]:
 
 def run(argv: list[str] | None = None) -> None:
     args = _parse(argv)
+    if args.characters and is_name(args.characters, "all"):
+        args.charset, args.characters = args.characters, None
     common = dict(charset=args.charset, image_size=args.image_size)
     if args.format == "ppocr":
         converted = ppocr.convert(args.checkpoint, args.charset, args.characters)

@@ -9,8 +9,10 @@ from ppocr_layout import CHARACTERS, variables, write
 from testing import quick_jit
 
 from configs import common
+from jstr.checkpoints.checkpoint import read_meta
 from jstr.core import ModelConfig
 from jstr.interop import ppocr, weights
+from jstr.interop.convert import run
 from jstr.messages import InputError
 from jstr.models.ppocr import Model
 
@@ -90,6 +92,15 @@ def test_all_characters(made, file):
     whole = ppocr.convert(file, "all")
     assert whole.config["charset"]["characters"] == "0aAé§ " and not whole.config["model"]["space_as_blank"]
     np.testing.assert_array_equal(whole.params["classifier"]["kernel"], made["params"]["classifier"]["kernel"])
+
+
+def test_the_command_takes_files_and_names_of_characters(file, tmp_path):
+    (tmp_path / "some").write_text("aé\n")
+    given = ["--format=ppocr", f"--checkpoint={file}", f"--out={tmp_path / 'run'}"]
+    run([*given, f"--charset={tmp_path / 'some'}"])
+    assert read_meta(tmp_path / "run")["config"]["charset"]["characters"] == "aé"
+    with pytest.raises(InputError, match="does not know '!'"):
+        run([*given, "--characters=latin+space"])
 
 
 def test_files_that_do_not_fit(made, tmp_path, monkeypatch):
