@@ -154,7 +154,9 @@ def start_from(config: common.ConfigDict, start: str) -> None:
             "such as CRNN and TRBA, and PP-OCR's can be adapted (ABINet: configs/semimtr.py)"
         )
     for name in ("charset", "image", "model"):
-        config[name] = config_dict.ConfigDict({k: tuple(v) if k == "size" else v for k, v in saved[name].items()})
+        config[name] = config_dict.ConfigDict(
+            {k: tuple(v) if isinstance(v, list) else v for k, v in saved[name].items()}
+        )
     config.init_from = (("model", start, "model"),)
 
 

@@ -111,7 +111,9 @@ def ppocr(network: str = "v6_small") -> dict:
     """
     return dict(
         charset=dict(characters="94", layout="dtrb_ctc", max_length=25, lower=False, nfkc=False, drop_outside=False),
-        image=dict(size=(48, 320), channels=3, keep_ratio=True, backend="cv2_linear", pad="grey"),
+        image=dict(
+            size=(48, 320), channels=3, keep_ratio=True, backend="cv2_linear", pad="grey", widths=(480, 800, 1280)
+        ),
         model=dict(name="ppocr", network=network, space_as_blank=True, dtype="float32"),
     )
 

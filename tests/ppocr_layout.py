@@ -61,6 +61,8 @@ def write(file: Path, made: dict, characters=CHARACTERS, leave_out: int = 0, net
         if "bias" in arrays and slot.kind != "norm":
             shape = (1, -1, 1, 1) if kind == "Conv" else (-1,)
             value = node("Add", value, tensor(arrays["bias"].reshape(shape)))
+        if slot.path.endswith("qkv"):  # the scale of the queries, which is not learnt
+            value = node("Add", node("Mul", value, tensor(np.float32([0.26]))), tensor(np.float32(0)))
     info = onnx.helper.make_tensor_value_info
     ends = [info(name, onnx.TensorProto.FLOAT, None) for name in ("x", value)]
     model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors))

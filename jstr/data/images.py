@@ -23,6 +23,8 @@ class ImageSpec:
     """What a model is fed. size: (height, width) in pixels. channels: 1 grey, 3 RGB.
 
     keep_ratio: resize to the height and pad on the right, instead of stretching.
+    widths: greater widths, in ascending order. A picture that needs one is fitted to it when it is read; (): all are
+      fitted to `size`, as in training. With keep_ratio.
     pad: what is padded with: the last column again ("edge") or middle grey ("grey").
     backend: "cv2" (fast; shrinks by area), "pillow" (antialiased bicubic, as most PyTorch projects resize) or
       "cv2_linear" (Pillow's decoder and OpenCV's bilinear, which does not antialias, as the official ABINet resizes).
@@ -33,12 +35,18 @@ class ImageSpec:
     keep_ratio: bool = False
     backend: str = "cv2"
     pad: str = "edge"
+    widths: tuple[int, ...] = ()
 
     @classmethod
     def make(cls, config) -> ImageSpec:
         """From config.image. Raises InputError for values that cannot be."""
         names = ("channels", "keep_ratio", "backend")
-        spec = cls(tuple(config["size"]), *(config[name] for name in names), config.get("pad", "edge"))
+        spec = cls(
+            tuple(config["size"]),
+            *(config[name] for name in names),
+            config.get("pad", "edge"),
+            tuple(config.get("widths", ())),
+        )
         if spec.channels not in (1, 3):
             raise InputError(f"config.image.channels={spec.channels}: use 1 (grey) or 3 (RGB)")
         if spec.backend not in RESIZE:
@@ -46,6 +54,11 @@ class ImageSpec:
         check_choice("config.image.pad", spec.pad, ("edge", "grey"))
         if len(spec.size) != 2 or min(spec.size) < 8:
             raise InputError(f"config.image.size={spec.size}: give (height, width) in pixels, at least 8 each")
+        widths = (spec.size[1], *spec.widths)
+        if list(widths) != sorted(set(widths)) or (spec.widths and not spec.keep_ratio):
+            raise InputError(
+                f"config.image.widths={spec.widths}: give widths above that of size, ascending, with keep_ratio"
+            )
         return spec
 
     def decode(self, data: bytes | np.ndarray | None) -> np.ndarray | None:
@@ -101,23 +114,32 @@ class ImageSpec:
         shape = max(round(w * scale), 1), max(round(h * scale), 1)
         return cv2.resize(image, shape, interpolation=cv2.INTER_AREA).reshape(shape[1], shape[0], channels)
 
-    def fit(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [h, w, c] to [height, width, c]."""
-        height, width = self.size
-        target = self._target(image)
-        image = RESIZE[self.backend](image, height, target)
-        if target < width:
-            column = image[:, -1:] if self.pad == "edge" else np.full_like(image[:, -1:], GREY)
-            image = np.concatenate([image, np.repeat(column, width - target, axis=1)], axis=1)
-        return image
+    def fit(self, image: np.ndarray, width: int | None = None) -> np.ndarray:
+        """uint8 [h, w, c] to [height, width, c]; width: another one than that of `size`, see reading_width."""
+        width = width or self.size[1]
+        return self.padded(RESIZE[self.backend](image, self.size[0], self._target(image, width)), width)
+
+    def padded(self, image: np.ndarray, width: int) -> np.ndarray:
+        """uint8 [h, w, c] to [h, width, c]."""
+        missing = width - image.shape[1]
+        if missing <= 0:
+            return image
+        column = image[:, -1:] if self.pad == "edge" else np.full_like(image[:, -1:], GREY)
+        return np.concatenate([image, np.repeat(column, missing, axis=1)], axis=1)
+
+    def reading_width(self, image: np.ndarray) -> int:
+        """The least of the widths that an image [h, w, c] has room in at the model's height, or the greatest."""
+        widths = (self.size[1], *self.widths)
+        needed = self._target(image, widths[-1])
+        return next(width for width in widths if width >= needed)
 
     def filled(self, image: np.ndarray) -> float:
         """The share of the width that an image [h, w, c] takes up after `fit`; the rest is padding."""
-        return self._target(image) / self.size[1]
+        return self._target(image, self.size[1]) / self.size[1]
 
-    def _target(self, image: np.ndarray) -> int:
-        height, width = self.size
-        return min(width, math.ceil(height * image.shape[1] / image.shape[0])) if self.keep_ratio else width
+    def _target(self, image: np.ndarray, width: int) -> int:
+        """The width of the picture itself in an image of `width`."""
+        return min(width, math.ceil(self.size[0] * image.shape[1] / image.shape[0])) if self.keep_ratio else width
 
 
 def is_one_image(images: Any) -> bool:

@@ -10,7 +10,8 @@ import grain
 import numpy as np
 
 from jstr.data.images import ImageSpec
-from jstr.inference.reader import Reader, chunks, default_batch_size
+from jstr.inference.reader import Reader, default_batch_size
+from jstr.inference.widths import chunks, in_batches, window
 
 NO_HEADS: Mapping[str, tuple[str, float]] = MappingProxyType({})
 
@@ -52,18 +53,16 @@ def read_source(
 ) -> Iterator[Reading]:
     """Every sample of a source once, in order.
 
-    All batches have `batch_size` images, the last one padded with zeros, so that the model is compiled once.
+    All batches have `batch_size` images, the last one padded with zeros, so that the model is compiled once; where
+    images may be wider than usual, see in_batches.
     heads: also says what each head reads, where the recogniser has several. checked: see Reader.read_checked.
     read: another way to read a batch [B, H, W, C], of which only the first answers may be used.
     """
     read = read or (lambda images: read_batch(reader, images, heads, checked))
     size = min(batch_size or default_batch_size(), 1 << max(len(source) - 1, 0).bit_length())
-    blank = np.zeros((*reader.spec.size, reader.spec.channels), np.uint8)
-    for samples in chunks(decoded(source, reader.spec, 2 * size), size):
-        images = [blank if sample.image is None else sample.image for sample in samples]
-        answers = read(np.stack(images + [blank] * (size - len(images))))
-        for sample, answer in zip(samples, answers, strict=False):
-            yield sample if sample.image is None else sample._replace(answer=answer)
+    for samples in chunks(decoded(source, reader.spec, 2 * size), window(reader.spec, size)):
+        answers = in_batches([sample.image for sample in samples], reader.spec, size, read, full=True)
+        yield from (sample._replace(answer=answer) for sample, answer in zip(samples, answers, strict=True))
 
 
 def read_batch(reader: Reader, images: np.ndarray, heads: bool = False, checked: bool = False) -> list[Answer]:
@@ -83,7 +82,9 @@ def decoded(source: Any, spec: ImageSpec, ahead: int) -> Iterator[Reading]:
         sample = source[i]
         image = spec.decode(sample["image"])
         aspect = 0.0 if image is None else image.shape[1] / image.shape[0]
-        return sample | {"index": i, "image": None if image is None else spec.fit(image), "aspect": aspect}
+        if image is not None:
+            image = spec.fit(image, spec.reading_width(image))
+        return sample | {"index": i, "image": image, "aspect": aspect}
 
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=ahead)
     for sample in grain.MapDataset.range(len(source)).map(load).to_iter_dataset(options):

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded
 from jstr.inference.guide import make_guide, pattern_spec
 from jstr.inference.photographs import ReadWord, read_photos
+from jstr.inference.widths import chunks, in_batches, window
 from jstr.interop import weights
 from jstr.messages import InputError, first_few
 from jstr.models import example_input, make_model
@@ -36,7 +37,6 @@ PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a characte
 # Words read with a confidence between these are also tried upside down. Below, nothing is believed anyway; few words
 # that stand upright are read with less than the upper one, and nearly all that do not.
 UNSURE = (0.5, 0.999)
-T = TypeVar("T")
 Images = Iterable[Any] | str | os.PathLike | np.ndarray | Image.Image  # one image or several
 
 
@@ -89,10 +89,13 @@ class Reader:
     @functools.cached_property
     def capacity(self) -> int:
         """About how many characters an image can show to this reader: in less room each, they cannot be told apart."""
-        _, width = self.spec.size
-        limits = [self.charset.max_length, int(width / PIXELS_PER_CHARACTER)]
+        width = max((self.spec.size[1], *self.spec.widths))
+        limits = [int(width / PIXELS_PER_CHARACTER)]
+        if not self.spec.widths:  # of words like those it was trained on; wider pictures hold whole lines
+            limits.append(self.charset.max_length)
         if self.model_config.is_ctc:
-            example = example_input(self.model)
+            height, channels = self.spec.size[0], self.spec.channels
+            example = jax.ShapeDtypeStruct((1, height, width, channels), jnp.float32)
             outputs = jax.eval_shape(lambda v, x: self.model.apply(v, x, train=False), self.variables, example)
             limits.append(outputs["logits"].shape[1] // FRAMES_PER_CHARACTER)
         return min(limits)
@@ -108,12 +111,11 @@ class Reader:
         """
         if pattern:
             return self.guided(pattern_spec(**pattern)).read(images)
-        texts, confidences = [], []
-        for batch in chunks(self.pixels(images), default_batch_size()):
-            some_texts, some_confidences = self.read_checked(np.stack(batch))
-            texts += some_texts
-            confidences.append(some_confidences)
-        return texts, np.concatenate(confidences) if confidences else np.zeros(0, np.float32)
+        found: list[tuple[str, float]] = []
+        size = default_batch_size()
+        for some in chunks(self.pixels(images), window(self.spec, size)):
+            found += in_batches(some, self.spec, size, lambda batch: zip(*self.read_checked(batch), strict=True))
+        return [text for text, _ in found], np.array([value for _, value in found], np.float32)
 
     def read_photos(self, photographs: Images, split: str = "words") -> list[list[ReadWord]]:
         """The words of each photograph in reading order, with their boxes. For kinds of images see `read`.
@@ -130,6 +132,8 @@ class Reader:
         pixels = list(self.pixels(images))
         if not pixels:
             raise InputError("give at least one image")
+        widest = max(image.shape[1] for image in pixels)
+        pixels = [self.spec.padded(image, widest) for image in pixels]
         return np.asarray(
             self._compiled.logits(self.variables, np.stack(pixels), None if tokens is None else jnp.asarray(tokens))
         )
@@ -231,7 +235,7 @@ class Reader:
                 pixels = self.spec.open(image)
             except InputError as error:
                 raise error if one else InputError(f"images[{number}]: {error}") from error
-            yield self.spec.fit(pixels)
+            yield self.spec.fit(pixels, self.spec.reading_width(pixels))
 
 
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:
@@ -282,15 +286,3 @@ def _pad_to_power_of_two(rows: np.ndarray) -> np.ndarray:
     """`rows` [B, ...] with rows of zeros after them."""
     size = 1 << max(len(rows) - 1, 0).bit_length()
     return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
-
-
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter."""
-    chunk = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

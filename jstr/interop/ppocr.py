@@ -19,6 +19,7 @@ from jstr.models.ppocr import HEIGHT, NECK_BLOCKS, NETWORKS
 from jstr.text import read_characters
 
 WIDTH = 320  # pixels: narrower words are padded to it, as RapidOCR does
+WIDER = (480, 800, 1280)  # of what is read: few, because the network is compiled for each
 BLANK = "blank"  # some dictionaries name the blank first
 USUAL = "94"  # what is read where the file knows it: printable ASCII without the space
 TITLES = {"v6_small": "PP-OCRv6 small", "v6_tiny": "PP-OCRv6 tiny", "mobile": "PP-OCRv4 or v5 mobile"}
@@ -68,7 +69,14 @@ def convert(path: str | Path, charset: str | None = None, dictionary: str | Path
     params = published.params | {"classifier": {n: x[..., classes] for n, x in published.params["classifier"].items()}}
     config = {
         "model": {"name": "ppocr", "network": published.network, "space_as_blank": merged, "dtype": "float32"},
-        "image": {"size": (HEIGHT, WIDTH), "channels": 3, "keep_ratio": True, "backend": "cv2_linear", "pad": "grey"},
+        "image": {
+            "size": (HEIGHT, WIDTH),
+            "channels": 3,
+            "keep_ratio": True,
+            "backend": "cv2_linear",
+            "pad": "grey",
+            "widths": WIDER,
+        },
         "charset": {
             "characters": chosen,
             "layout": "dtrb_ctc",
@@ -227,7 +235,8 @@ def _weighted(model: Any, path: str | Path) -> list[list[np.ndarray]]:
         elif node.op_type == "Mul" and len(own) == 1 and tensors[own[0]].ndim <= 1:
             scaled[node.output[0]] = own[0]
         elif node.op_type == "Add" and own and given:
-            if given[0] in scaled and tensors[scaled[given[0]]].size == tensors[own[0]].size:
+            # Attention scales its queries by [1] and adds []; what is learnt has one shape.
+            if given[0] in scaled and tensors[scaled[given[0]]].shape == tensors[own[0]].shape:
                 found.append([scaled[given[0]], own[0]])
             elif given[0] in source and len(found[source[given[0]]]) == 1:
                 found[source[given[0]]].append(own[0])
