@@ -43,7 +43,7 @@ def write(file: Path, made: dict, characters=CHARACTERS, leave_out: int = 0, net
     nodes, tensors, value = [], [], "x"
 
     def tensor(array) -> str:
-        tensors.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), f"t{len(tensors)}"))
+        tensors.append(onnx.numpy_helper.from_array(np.array(array, order="C"), f"t{len(tensors)}"))
         return tensors[-1].name
 
     def node(kind: str, *inputs: str) -> str:
