@@ -6,6 +6,7 @@ jstr COMMAND ...   or   python -m jstr COMMAND ...
   adapt       adapt a reader to your own images     python -m jstr.main --config=adapt
   predict     read image files                      python -m jstr.predict
   detect      find the words in photographs         python -m jstr.inference.detect
+  review      a page to correct what was read       python -m jstr.inference.review
   evaluate    measure a reader on labelled words    python -m jstr.evaluate
   inspect     report on data sets                   python -m jstr.data.inspect
   prepare     import published data sets            python -m jstr.data.prepare
@@ -30,6 +31,7 @@ COMMANDS = {
     "adapt": ("jstr.main", "adapt"),
     "predict": ("jstr.predict", "run"),
     "detect": ("jstr.inference.detect", "run"),
+    "review": ("jstr.inference.review", "run"),
     "evaluate": ("jstr.evaluate", "run"),
     "inspect": ("jstr.data.inspect", "run"),
     "prepare": ("jstr.data.prepare", "run"),
