@@ -10,6 +10,7 @@ jstr COMMAND ...   or   python -m jstr COMMAND ...
   evaluate    measure a reader on labelled words    python -m jstr.evaluate
   inspect     report on data sets                   python -m jstr.data.inspect
   prepare     import published data sets            python -m jstr.data.prepare
+  export      write ONNX, StableHLO, safetensors    python -m jstr.export
   convert     convert PyTorch checkpoints           python -m jstr.interop.convert
 
 `jstr COMMAND --help` says more.
@@ -35,6 +36,7 @@ COMMANDS = {
     "evaluate": ("jstr.evaluate", "run"),
     "inspect": ("jstr.data.inspect", "run"),
     "prepare": ("jstr.data.prepare", "run"),
+    "export": ("jstr.export", "run"),
     "convert": ("jstr.interop.convert", "run"),
 }
 

@@ -9,8 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the top down. A package may import itself and what lies in the layers below its own, nothing beside it.
 LAYERS = [
     ["__main__"],
-    ["main", "evaluate", "predict", "__init__"],
-    ["training"],
+    ["main", "evaluate", "predict", "export", "__init__"],
+    ["training", "onnx_reader"],
     ["inference"],
     ["interop"],
     ["objectives", "models"],

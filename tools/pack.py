@@ -22,7 +22,7 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=path, required=True, metavar="FILE.npz")
     parser.add_argument("--language_model", metavar="WORDS", help="a word list to read with, bundled or a file")
     args = parser.parse_args(argv)
-    if not packed.is_packed(args.out):
+    if not args.out.endswith(packed.SUFFIX):
         raise InputError(f"--out={args.out}: the name must end with {packed.SUFFIX}")
     meta = weights.read_meta(args.workdir)
     saved = weights.load_variables(args.workdir, meta["config"].get("eval_weights", "student"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from flax import traverse_util
 
+from jstr.checkpoints import safetensors_file
 from jstr.core import ModelState, Params
 from jstr.messages import InputError
 from jstr.text import self_contained
@@ -24,7 +25,8 @@ MAX_BYTES = 1 << 30  # unpacked
 
 
 def is_packed(path: str | os.PathLike) -> bool:
-    return str(path).endswith(SUFFIX)
+    """Whether it is a file of this kind, or of jstr.checkpoints.safetensors_file, by its name."""
+    return str(path).endswith(SUFFIX) or safetensors_file.is_safetensors(path)
 
 
 def save(path: str | os.PathLike, params: Params, model_state: ModelState, meta: dict) -> None:
@@ -48,6 +50,8 @@ def load(path: str | os.PathLike) -> tuple[dict, dict]:
     Raises:
       InputError: the file is missing or not a packed recogniser.
     """
+    if safetensors_file.is_safetensors(path):
+        return safetensors_file.load(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ import numpy as np
 from jstr.core import Recognizer
 from jstr.data.patterns.checksums import CHECKSUMS
 from jstr.data.patterns.nfa import LONGEST
-from jstr.data.patterns.pattern import NONE_SHARE, Pattern, PatternSpec
+from jstr.data.patterns.pattern import NONE_SHARE, Pattern, PatternSpec, pattern_spec
 from jstr.decoding.lm_decoder import Search, compiled_steps, make_prior, make_search
 from jstr.decoding.ngram_lm import WordPrior
-from jstr.messages import InputError, check_known
+from jstr.messages import InputError
 from jstr.text import Charset
 
 LANGUAGE_WEIGHT = 0.5
@@ -74,13 +74,6 @@ def make_guide(model: Recognizer, charset: Charset, config: Mapping[str, Any]) -
     steps = () if model.reads_text else compiled_steps(model)
     guide = Guide(model, charset, prior, None, weight, width, steps)
     return guide.with_pattern(pattern_spec(**(config.get("pattern") or {})))
-
-
-def pattern_spec(**options: Any) -> PatternSpec:
-    """From the keys of PatternSpec, of which `pattern` is another name of `regex`. Raises InputError: another key."""
-    options = {"regex" if key == "pattern" else key: value for key, value in options.items()}
-    check_known("pattern", options, [field.name for field in fields(PatternSpec)])
-    return PatternSpec.make(**options)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,12 +17,12 @@ from PIL import Image
 from jstr import visualize
 from jstr.core import ModelState, Params
 from jstr.data.images import ImageSpec, is_one_image
-from jstr.data.patterns.pattern import PatternSpec
+from jstr.data.patterns.pattern import PatternSpec, pattern_spec
 from jstr.data.synth.fonts import label_faces
-from jstr.decoding.beam_search import BONUS
+from jstr.decoding.upside_down import read_checked
 from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded
-from jstr.inference.guide import make_guide, pattern_spec
+from jstr.inference.guide import make_guide
 from jstr.inference.photographs import ReadWord, read_photos
 from jstr.inference.widths import chunks, in_batches, window
 from jstr.interop import weights
@@ -34,9 +33,6 @@ from jstr.text import Charset
 WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the strongest that is installed"
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
 PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs
-# Words read with a confidence between these are also tried upside down. Below, nothing is believed anyway; few words
-# that stand upright are read with less than the upper one, and nearly all that do not.
-UNSURE = (0.5, 0.999)
 Images = Iterable[Any] | str | os.PathLike | np.ndarray | Image.Image  # one image or several
 
 
@@ -134,8 +130,12 @@ class Reader:
             raise InputError("give at least one image")
         widest = max(image.shape[1] for image in pixels)
         pixels = [self.spec.padded(image, widest) for image in pixels]
+        return self.logits_batch(np.stack(pixels), tokens)
+
+    def logits_batch(self, images: np.ndarray, tokens: np.ndarray | None = None) -> np.ndarray:
+        """The same of model-sized images uint8 [B, H, W, C]. Compiled for every B."""
         return np.asarray(
-            self._compiled.logits(self.variables, np.stack(pixels), None if tokens is None else jnp.asarray(tokens))
+            self._compiled.logits(self.variables, images, None if tokens is None else jnp.asarray(tokens))
         )
 
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -151,26 +151,8 @@ class Reader:
         return self._text(jax.device_get(answer), len(images))
 
     def read_checked(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
-        """The same, with less confidence in words that read better upside down. For readers with a prior over texts.
-
-        The confidence is multiplied by exp(score - score upside down) where that is below 1. A score is, as in the beam
-        search, log confidence + weight * (log P(text) + BONUS * length).
-        """
-        texts, confidences = self.read_batch(images)
-        unsure = (UNSURE[0] < confidences) & (confidences < UNSURE[1])
-        if self.prior is None or not unsure.any():
-            return texts, confidences
-        turned = np.where(unsure[:, None, None, None], images[:, ::-1, ::-1], 0)  # as many, which is compiled already
-        others, values = self.read_batch(turned)
-        for i in np.flatnonzero(unsure):
-            less = self._score(texts[i], confidences[i]) - self._score(others[i], values[i])
-            confidences[i] *= math.exp(min(0.0, less))
-        return texts, confidences
-
-    def _score(self, text: str, confidence: float) -> float:
-        if not text or confidence <= 0:
-            return -math.inf
-        return math.log(confidence) + self.guide.weight * (self.prior.log_whole(text) + BONUS * len(text))
+        """The same, with less confidence in words that read better upside down. For readers with a prior over texts."""
+        return read_checked(self.read_batch, images, self.prior, self.guide.weight)
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""

@@ -44,7 +44,9 @@ def write(model: Any, weights: Weights, batch: int | str = BATCH) -> dict[str, A
     if model.sequence == "bilstm":
         for index in range(2):
             frames = _bilstm_block(graph, frames, weights.of(f"sequence_{index}"))
-    inputs, decoder = images_input(config.image_size, config.channels, batch), weights.of("decoder")
+    height, width = config.image_size
+    size = (height, width if model.transformation == "tps" else "image_width")
+    inputs, decoder = images_input(size, config.channels, batch), weights.of("decoder")
     if config.is_ctc:
         x = graph.add("MatMul", frames, graph.constant(decoder.array("classifier_kernel")))
         x = graph.add("Add", x, graph.constant(decoder.array("classifier_bias")))

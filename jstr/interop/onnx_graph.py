@@ -181,6 +181,6 @@ def swish(graph: Graph, x: str) -> str:
     return graph.add("Mul", x, graph.add("Sigmoid", x))
 
 
-def images_input(image_size: tuple[int, int], channels: int, batch: int | str) -> dict[str, tuple[str, Shape]]:
+def images_input(image_size: Shape, channels: int, batch: int | str) -> dict[str, tuple[str, Shape]]:
     """The input of every graph that reads images: `images`, uint8 [B, H, W, C]."""
     return {"images": ("UINT8", (batch, *image_size, channels))}

@@ -187,13 +187,15 @@ def token_table(weights: dict[str, Array], size: int) -> Array:
     return (weights["embedding"] @ kernel if "embedding" in weights else kernel) + weights["bias"]
 
 
-def attention_step(frames: Array, weights: dict[str, Array]) -> Callable:
+def attention_step(frames: Array, weights: dict[str, Array], memory: Array | None = None) -> Callable:
     """The body of a scan: (state, token gates [B, 4H]) -> (state, (hidden [B, H], glimpse [B, D], attention [B, S])).
 
-    The memory is projected here, once, and the two products with the hidden state are merged into one. Kernels are
-    sliced here rather than in the step: on several devices XLA would all-reduce the gradient of a slice at each step.
+    The memory is projected here, once, unless it is given, and the two products with the hidden state are merged into
+    one. Kernels are sliced here rather than in the step: on several devices XLA would all-reduce the gradient of a
+    slice at each step.
     """
-    memory = frames @ weights["memory_kernel"] + weights["query_bias"]
+    if memory is None:
+        memory = frames @ weights["memory_kernel"] + weights["query_bias"]
     state_kernel = jnp.concatenate([weights["query_kernel"], weights["recurrent_kernel"]], axis=1)
     glimpse_kernel, hidden_size = weights["input_kernel"][: frames.shape[-1]], weights["query_kernel"].shape[1]
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jstr.core import Array
+from jstr.nn import platform
 from jstr.nn.layers import ConvNorm, dense
 from jstr.nn.pooling import max_pool
 
@@ -81,7 +82,7 @@ def _product_in_order(matrix: Array, x: Array) -> Array:
     """matrix [N, K] @ x [B, K, 2] -> [B, N, 2]: rounded products, added in the order of K."""
     products = matrix.T[:, None, None] * jnp.moveaxis(x, 1, 0)[..., None]  # [K, B, 2, N]
     # A CPU fuses multiply and add, which rounds once where the published code rounds twice.
-    products = jax.lax.platform_dependent(products, cpu=jax.lax.optimization_barrier, default=lambda x: x)
+    products = jax.lax.optimization_barrier(products) if platform.platform() == "cpu" else products
     return functools.reduce(jnp.add, products).swapaxes(1, 2)
 
 

@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -45,12 +46,18 @@ def conv_general_dilated(x: Array, kernel: Array, strides, padding, **options) -
     plain = all(set(options.get(name) or (1,)) == {1} for name in ("lhs_dilation", "rhs_dilation"))
     plain &= options.get("feature_group_count", 1) == 1
     same = kernel.shape[:2] == (3, 3) and set(strides) == {1} and [tuple(p) for p in padding] == [(1, 1), (1, 1)]
-    large = min(kernel.shape[2:]) >= MIN_CHANNELS and min(x.shape[1:3]) >= MIN_HEIGHT
-    large &= x.shape[0] * math.prod(_tiles(*x.shape[1:3])) >= MIN_TILES or math.prod(kernel.shape[2:]) <= LARGE
     single = x.dtype == kernel.dtype == jnp.float32 and not _exact(options.get("precision"))
-    if platform.platform() == "cpu" and plain and same and large and single:
+    if platform.platform() == "cpu" and plain and same and single and _pays_off(x, kernel):
         return conv3x3(x, kernel)
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
+
+def _pays_off(x: Array, kernel: Array) -> bool:
+    """Whether there are enough channels and tiles. A batch of unknown size (jax.export) counts as one image."""
+    if min(kernel.shape[2:]) < MIN_CHANNELS or min(x.shape[1:3]) < MIN_HEIGHT:
+        return False
+    batch = 1 if jax.export.is_symbolic_dim(x.shape[0]) else x.shape[0]
+    return batch * math.prod(_tiles(*x.shape[1:3])) >= MIN_TILES or math.prod(kernel.shape[2:]) <= LARGE
 
 
 def _exact(precision: Any) -> bool:
@@ -108,12 +115,12 @@ def _parts(x: Array, features: int) -> int:
     """The number of parts that images [B, H, W, C] are split into, so that what a part reads and writes fits a cache.
 
     A part is at least four times the size of the kernel, which every part reads. One part on several devices, because
-    the images are spread over them.
+    the images are spread over them, and of a batch of unknown size.
     """
     batch, height, width, channels = x.shape
     tiles = math.prod(_tiles(height, width))
     most = max(CACHE // 4, 4 * 36 * channels * features) // (36 * tiles * (channels + features))  # values, not bytes
-    if jax.device_count() > 1 or batch == 0:
+    if jax.export.is_symbolic_dim(batch) or jax.device_count() > 1 or batch == 0:
         return 1
     return min(parts for parts in range(1, batch + 1) if batch % parts == 0 and batch // parts <= max(most, 1))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from jstr.data.patterns.checksums import Checksum, find_checksum
 from jstr.data.patterns.nfa import LONGEST, NFA, written_forms
-from jstr.messages import InputError, first_few
+from jstr.messages import InputError, check_known, first_few
 
 MAX_STATES = 20_000  # kept; more are found again when they are needed
 NONE_SHARE = 0.01  # of texts that follow no pattern
@@ -47,6 +48,13 @@ class PatternSpec:
 
     def __bool__(self) -> bool:
         return bool(self.regex or self.allow or self.checksum)
+
+
+def pattern_spec(**options: Any) -> PatternSpec:
+    """From the keys of PatternSpec, of which `pattern` is another name of `regex`. Raises InputError: another key."""
+    options = {"regex" if key == "pattern" else key: value for key, value in options.items()}
+    check_known("pattern", options, [field.name for field in fields(PatternSpec)])
+    return PatternSpec.make(**options)
 
 
 class State:

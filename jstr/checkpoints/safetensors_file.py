@@ -1,0 +1,67 @@
+"""Parameters of a recogniser as a safetensors file, which can be given wherever a workdir is read.
+
+Tensors are float32, named by their path (`params/model/decoder/classifier_kernel`); the entry `jstr` of the metadata is
+JSON: config, step and, where known, origin and licence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from jstr.core import ModelState, Params
+from jstr.messages import InputError
+from jstr.text import self_contained
+
+SUFFIX = ".safetensors"
+KEY = "jstr"
+
+
+def is_safetensors(path: str | os.PathLike) -> bool:
+    return str(path).endswith(SUFFIX)
+
+
+def save(path: str | os.PathLike, params: Params, model_state: ModelState, meta: dict) -> None:
+    """Writes params, model_state and meta. Raises InputError: the package safetensors is not installed."""
+    config = meta["config"]
+    if "charset" in config:
+        meta = meta | {"config": config | {"charset": self_contained(config["charset"])}}
+    flat = traverse_util.flatten_dict({"params": params, "model_state": model_state}, sep="/")
+    tensors = {name: np.ascontiguousarray(x, np.float32) for name, x in flat.items()}
+    _package().numpy.save_file(tensors, os.fspath(path), metadata={KEY: json.dumps(meta, ensure_ascii=False)})
+
+
+def load(path: str | os.PathLike) -> tuple[dict, dict]:
+    """(meta, {"params", "model_state"}), float32.
+
+    Raises:
+      InputError: the package safetensors is not installed, or the file is missing, damaged or not one of jstr.
+    """
+    package = _package()
+    try:
+        with package.safe_open(os.fspath(path), "numpy") as file:
+            meta = json.loads((file.metadata() or {})[KEY])
+            tree = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except KeyError:
+        raise InputError(f"{path} has no metadata {KEY!r}: jstr export --to=safetensors did not write it") from None
+    except Exception as error:  # the package's own kinds for damaged files
+        raise InputError(f"{path} is not a safetensors file: {str(error).splitlines()[0][:120]}") from error
+    tree = traverse_util.unflatten_dict(tree, sep="/")
+    return meta, {"params": tree.get("params", {}), "model_state": tree.get("model_state", {})}
+
+
+def _package() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise InputError(f"{SUFFIX} files need the package safetensors: pip install 'jstr[safetensors]'") from None
+    return safetensors

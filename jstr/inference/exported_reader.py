@@ -1,0 +1,230 @@
+"""Reads with an exported network, whatever runs it: the counterpart of jstr.inference.reader without JAX.
+
+An export is a folder: `reader.json` says what reading needs (charset, image size, language model, checksums),
+`words.npz` holds the n-grams of the word list, and the other files are the network. No JAX is imported here.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jstr.data.images import ImageSpec, is_one_image
+from jstr.data.patterns.nfa import LONGEST
+from jstr.data.patterns.pattern import Pattern, PatternSpec, pattern_spec
+from jstr.decoding.beam_search import WIDER, attention_search, ctc_search, position_search
+from jstr.decoding.greedy_numpy import attention_greedy, ctc_greedy
+from jstr.decoding.ngram_lm import WordPrior
+from jstr.decoding.upside_down import read_checked
+from jstr.inference.widths import chunks, in_batches, window
+from jstr.messages import InputError
+from jstr.text import Charset
+
+FORMAT = 1
+ABOUT, WORDS = "reader.json", "words.npz"
+BATCH = 16  # images read at a time
+Run = Callable[..., Any]  # a network: arrays by name -> its outputs, in order
+
+
+class ExportedReader:
+    """An exported recogniser with its charset, image size and word list. `jstr.onnx_reader.load(folder)` makes one.
+
+    about: what `reader.json` says. networks: `reader`, images uint8 [B, H, W, C] -> probabilities [B, T, C], or with an
+    attention decoder frames [B, S, D] and memory [B, S, H], which `step` takes (jstr/interop/onnx_four_stage.py).
+    prior: the word list as a prior over texts, used in a beam search; None: texts are decoded greedily.
+    """
+
+    def __init__(self, about: Mapping[str, Any], networks: Mapping[str, Run], prior: WordPrior | None):
+        config = about["config"]
+        self.about, self.prior = about, prior
+        self.charset, self.spec = Charset.make(**config["charset"]), ImageSpec.make(config["image"])
+        self._networks, self._batch = networks, about["batch"]
+        words = config.get("language_model") or {}
+        self._weight, self._width = float(words.get("weight", 0.5)), int(words.get("width", 8))
+        self._pattern = self._compiled(pattern_spec(**(config.get("pattern") or {})))
+
+    def guided(self, spec: PatternSpec) -> ExportedReader:
+        """The same reader with another pattern. Raises InputError: see Pattern."""
+        other = copy.copy(self)
+        other._pattern = self._compiled(spec)
+        return other
+
+    def _compiled(self, spec: PatternSpec) -> Pattern | None:
+        longest = LONGEST if self.charset.layout.is_ctc else self.charset.max_length
+        return Pattern(spec, self.charset.characters, longest) if spec else None
+
+    def read(self, images: Any, **pattern: Any) -> tuple[list[str], np.ndarray]:
+        """(texts, confidences [N] in 0..1) of images, as jstr.load().read: of one or of several.
+
+        Raises:
+          InputError: a file that is not an image, an array of another form, or a pattern that cannot be used.
+        """
+        if pattern:
+            return self.guided(pattern_spec(**pattern)).read(images)
+        found: list[tuple[str, float]] = []
+        for some in chunks(self._pixels(images), window(self.spec, BATCH)):
+            found += in_batches(some, self.spec, BATCH, lambda batch: zip(*self.read_checked(batch), strict=True))
+        return [text for text, _ in found], np.array([value for _, value in found], np.float32)
+
+    def read_checked(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """read_batch with less confidence in words that read better upside down."""
+        return read_checked(self.read_batch, images, self.prior, self._weight)
+
+    def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Texts and confidences of model-sized images uint8 [B, H, W, C]."""
+        if self.prior is None and self._pattern is None:
+            layout = self.charset.layout
+            decode = ctc_greedy if layout.is_ctc else attention_greedy
+            ids, confidences = decode(self.probabilities(images), layout)
+            return [self.charset.decode(row) for row in ids.tolist()], confidences
+        found = self._search(images)
+        texts = [text if self._pattern is None else self._pattern.written(text) for text, _ in found]
+        return texts, np.array([value for _, value in found], np.float32)
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """[B, T, C] of model-sized images uint8 [B, H, W, C]; an attention decoder is fed its most probable tokens.
+
+        It stops when all words have ended; later probabilities are 0.
+        """
+        if "step" not in self._networks:
+            return self._in_batches(images)[0]
+        frames, memory = self._in_batches(images)
+        steps, layout = _Steps(self._networks["step"], frames, memory, self._batch), self.charset.layout
+        found = np.zeros((len(frames), self.charset.max_length + 1, self.charset.num_classes), np.float32)
+        tokens, ended = np.full(len(frames), layout.bos_id, np.int64), np.zeros(len(frames), bool)
+        for t in range(found.shape[1]):
+            found[:, t] = steps.advance(tokens[:, None])[:, 0]
+            tokens = found[:, t].argmax(axis=-1)
+            ended |= tokens == layout.eos_id
+            if ended.all():
+                break
+        return found
+
+    def _search(self, images: np.ndarray) -> list[tuple[str, float]]:
+        """The best text of each image by beam search with prior and pattern, and its confidence."""
+        layout, pattern, width = self.charset.layout, self._pattern, self._width
+        rules = self.charset.characters, self.prior, self._weight
+
+        def chosen(x: np.ndarray) -> np.ndarray:
+            """[..., C] -> [..., 1 + V]: the blank or EOS, and the characters."""
+            first = layout.eos_id or 0
+            return np.concatenate([x[..., first : first + 1], x[..., layout.first_id :]], axis=-1)
+
+        if "step" not in self._networks:
+            search = ctc_search if layout.is_ctc else position_search
+            return [search(row, *rules, width, pattern) for row in chosen(self.probabilities(images))]
+        frames, memory = self._in_batches(images)
+        steps = _Steps(self._networks["step"], frames, memory, self._batch)
+        start = steps.advance(np.full((len(frames), 1), layout.bos_id, np.int64))[:, 0]
+
+        def advance(parents: np.ndarray, written: np.ndarray) -> np.ndarray:
+            steps.follow(parents.T)
+            return chosen(steps.advance(written.T.astype(np.int64) + layout.first_id)).swapaxes(0, 1)
+
+        width *= WIDER if pattern is not None and pattern.has_checksum else 1
+        return attention_search(chosen(start), advance, self.charset.max_length + 1, *rules, width, pattern)
+
+    def _in_batches(self, images: np.ndarray) -> list[np.ndarray]:
+        """The outputs of the network `reader`; with a fixed batch, of as many images at a time as it takes."""
+        if self._batch is None:
+            return list(self._networks["reader"](images=images))
+        parts = []
+        for i in range(0, len(images), self._batch):
+            parts.append(self._networks["reader"](images=_padded(images[i : i + self._batch], self._batch)))
+        return [np.concatenate(values)[: len(images)] for values in zip(*parts, strict=True)]
+
+    def _pixels(self, images: Any) -> Iterator[np.ndarray]:
+        """Model-sized uint8 [H, W, C] of each image. Raises InputError, which says which image is wrong."""
+        one = is_one_image(images)
+        if not one and not isinstance(images, Iterable):
+            raise InputError(f"cannot read {type(images).__name__}; give an image or several")
+        for number, image in enumerate([images] if one else images):
+            try:
+                pixels = self.spec.open(image)
+            except InputError as error:
+                raise error if one else InputError(f"images[{number}]: {error}") from error
+            yield self.spec.fit(pixels, self.spec.reading_width(pixels))
+
+
+class _Steps:
+    """The decoder of a batch of words between two steps."""
+
+    def __init__(self, step: Run, frames: np.ndarray, memory: np.ndarray, batch: int | None):
+        self._count, size = len(frames), -(-len(frames) // batch) * batch if batch else len(frames)
+        self._step, self._chunk = step, batch or len(frames)
+        self._frames, self._memory = _padded(frames, size), _padded(memory, size)
+        self._state = [np.zeros((size, 1, memory.shape[-1]), np.float32)] * 2
+
+    def follow(self, parents: np.ndarray) -> None:
+        """The state of text `parents` [B, W] of each word becomes that of its W texts."""
+        parents = _padded(parents, len(self._frames))
+        self._state = [np.take_along_axis(x, parents[..., None], axis=1) for x in self._state]
+
+    def advance(self, tokens: np.ndarray) -> np.ndarray:
+        """Probabilities [B, W, C] after tokens [B, W]."""
+        tokens, parts = _padded(tokens, len(self._frames)), []
+        for i in range(0, len(tokens), self._chunk):
+            rows = slice(i, i + self._chunk)
+            inputs = dict(frames=self._frames, memory=self._memory, tokens=tokens)
+            inputs |= dict(hidden=self._state[0], cell=self._state[1])
+            parts.append(self._step(**{name: array[rows] for name, array in inputs.items()}))
+        found, *self._state = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return found[: self._count]
+
+
+def _padded(rows: np.ndarray, size: int) -> np.ndarray:
+    """`rows` [B, ...] with rows of zeros after them."""
+    more = size - len(rows)
+    return np.concatenate([rows, np.zeros((more, *rows.shape[1:]), rows.dtype)]) if more else rows
+
+
+def read_about(folder: str | os.PathLike) -> dict[str, Any]:
+    """What `reader.json` of an export says, after its files were checked.
+
+    Raises:
+      InputError: not an export, one of another version, or a file that is missing or damaged.
+    """
+    path = Path(os.path.expanduser(folder)) / ABOUT
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        version, files = about["format"], about["files"].items()
+    except FileNotFoundError:
+        raise InputError(f"{folder} is not an export: it has no {ABOUT}; make one with jstr export") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path} is damaged; export again") from None
+    if version != FORMAT:
+        raise InputError(f"{path}: format {version}, but this jstr reads format {FORMAT}; export again")
+    for name, wanted in files:
+        if checksum(path.with_name(name)) != wanted:
+            raise InputError(f"{path.with_name(name)} is damaged: not the file that {ABOUT} describes; export again")
+    return about
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file. Raises InputError: it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; export again") from error
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def read_prior(folder: str | os.PathLike, about: Mapping[str, Any]) -> WordPrior | None:
+    """The prior over texts of an export; None where it has no word list."""
+    if WORDS not in about["files"]:
+        return None
+    characters = Charset.make(**about["config"]["charset"]).characters
+    return WordPrior.of_arrays(_arrays(Path(os.path.expanduser(folder)) / WORDS), characters)

@@ -1,0 +1,110 @@
+"""The model card that lies beside an export: what it reads, what it was trained on, what was measured, the licence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+RESEARCH = "for research only: the photographs it was trained on were published for research"
+UNSTATED = "not stated; give --licence when you export"
+HOW_TO = {
+    "onnx": """Without JAX, with NumPy, OpenCV and onnxruntime (`pip install 'jstr[onnx]'`):
+
+```python
+from jstr import onnx_reader
+
+texts, confidences = onnx_reader.load("{folder}").read(["a.png", "b.jpg"])
+```
+
+Another runtime feeds `reader.onnx` with `images`, uint8 {shape} as `reader.json` describes them, and gets
+{outputs}. The graph is of opset 17. CoreML and TensorRT have converters from ONNX (`coremltools` from its PyTorch or
+older ONNX front end, `trtexec --onnx=reader.onnx`); neither was tried.""",
+    "stablehlo": """With jax and without this package's models:
+
+```python
+import jax
+
+reader = jax.export.deserialize(open("{folder}/reader-cpu.stablehlo", "rb").read())
+outputs = reader.call(images)  # uint8 {shape} -> {outputs}
+```
+
+or `jstr.export.load_stablehlo("{folder}").read(...)`, which also decodes texts. There is a file for each of cpu, cuda
+and tpu. Written by jax {jax}, calling convention {convention}. JAX keeps such files readable for 6 months of later
+releases, and for 3 weeks of earlier ones (its documentation of `jax.export`); export again after that.""",
+    "safetensors": """`reader.safetensors` stands wherever jstr takes a workdir:
+
+    jstr predict --workdir={folder}/reader.safetensors IMAGE
+
+and in `config.init_from`. Tensors are float32, named by their path; the metadata `jstr` hold the config.""",
+}
+
+
+def training_sources(config: Mapping[str, Any]) -> list[str]:
+    """The data that config.streams and config.init_from name, `stream/source: path` each; [] where nothing is known."""
+    found = []
+    for stream, row in (config.get("streams") or {}).items():
+        for name, source in (row.get("sources") or {}).items():
+            where = source.get("path") or next((kind for kind in ("rendered", "words") if source.get(kind)), "rendered")
+            found.append(f"{stream}/{name}: {where}")
+    return found + [f"weights of {row[1]}" for row in config.get("init_from") or ()]
+
+
+def known_licence(is_bundled: bool, model: str) -> str:
+    """The licence of the weights, where jstr knows it."""
+    if is_bundled:
+        return RESEARCH
+    return "Apache-2.0 (PaddleOCR) for the published weights it starts from" if model == "ppocr" else UNSTATED
+
+
+def text(about: Mapping[str, Any], folder: str, measured: Iterable[str], **facts: Any) -> str:
+    """The card as Markdown. about: what `reader.json` says. measured: lines of the comparison with JAX.
+
+    facts: values of the placeholders in HOW_TO.
+    """
+    config, source = about["config"], about["source"]
+    charset, image = config["charset"], config["image"]
+    words = (config.get("language_model") or {}).get("words") or "none"
+    height, width = image["size"]
+    colours = "grey" if image["channels"] == 1 else "RGB"
+    has_step = "step.onnx" in about.get("files", {}) or any(n.startswith("step") for n in about.get("files", {}))
+    outputs = "`frames` and `memory` for `step`" if has_step else "`probabilities` [B, T, C]"
+    shape = f"[B, {height}, {width}, {image['channels']}]"
+    fields = facts | {"folder": folder, "shape": shape, "outputs": outputs}
+    trained = about["trained_on"] or ["not recorded in the file that was exported"]
+    return "\n".join(
+        [
+            f"# Reader of single words, {config['model']['name']}",
+            "",
+            f"Exported by jstr {source['exported_by']} from {source['workdir']}, step {source['step']}, of commit "
+            f"{source['commit']}.",
+            "",
+            "## What it reads",
+            "",
+            f"One horizontal word in a picture, cropped: {colours}, {height}x{width} pixels. At most "
+            f"{charset['max_length']} of these characters: `{_shown(charset['characters'])}`. Expected words: {words}.",
+            f"Quantised: {about['quantised']}. Batch: {about['batch'] or 'any size'}.",
+            "",
+            "## How to use it",
+            "",
+            HOW_TO[about["kind"]].format(**fields),
+            "",
+            "## Measured",
+            "",
+            "By the command that wrote this folder, against the same weights in JAX:",
+            "",
+            *(f"    {line}" for line in measured),
+            "",
+            "## Trained on",
+            "",
+            *(f"- {line}" for line in trained),
+            "",
+            "## Licence of the weights",
+            "",
+            about["licence"],
+            "",
+        ]
+    )
+
+
+def _shown(characters: str) -> str:
+    return characters if len(characters) <= 200 else f"{characters[:200]}... ({len(characters):,} in all)"

@@ -1,0 +1,48 @@
+"""Which module writes the ONNX graphs of which recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jstr.interop import onnx_abinet, onnx_four_stage, onnx_ppocr
+from jstr.interop.onnx_graph import BATCH, Weights
+from jstr.messages import InputError
+
+WRITERS = {
+    "four_stage": onnx_four_stage.write,
+    "ppocr": onnx_ppocr.write,
+    "abinet": onnx_abinet.write,
+    "abinet_vision": onnx_abinet.write,
+}
+
+
+def write(name: str, model: Any, variables: Mapping[str, Any], batch: int | str = BATCH) -> dict[str, Any]:
+    """The graphs (onnx.ModelProto) of a recogniser by name: `reader` and, with an attention decoder, `step`.
+
+    name: config.model.name. variables: {"params", "batch_stats"}.
+
+    Raises:
+      InputError: a recogniser that cannot be written, or the package onnx is not installed.
+    """
+    if name not in WRITERS:
+        raise InputError(f"config.model.name={name!r} cannot be written as ONNX; {', '.join(WRITERS)} can")
+    return WRITERS[name](model, Weights(variables["params"], variables.get("batch_stats", {})), batch)
+
+
+def quantise(graph: Any, file: Path) -> None:
+    """Writes a graph whose matrices and LSTMs have weights of 8 bits, and activations quantised as they come.
+
+    Convolutions stay as they are: onnxruntime computes them several times slower in 8 bits on a CPU.
+
+    Raises:
+      InputError: onnxruntime is not installed.
+    """
+    try:
+        from onnxruntime import quantization
+    except ImportError:
+        raise InputError("--quantise needs the package onnxruntime: pip install 'jstr[onnx]'") from None
+    quantization.quantize_dynamic(
+        graph, file, op_types_to_quantize=["MatMul", "LSTM"], weight_type=quantization.QuantType.QInt8
+    )

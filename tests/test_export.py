@@ -1,0 +1,139 @@
+"""Exports of a tiny run: what is written reads the same without JAX, and what is wrong is said."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from testing import REAL_WORDS, ROOT, saved_run, write_folder
+
+import jstr
+from jstr import export, onnx_reader
+from jstr.inference import same_reading
+from jstr.messages import InputError
+
+pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[test]'")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[test]'")
+IMAGES = sorted(REAL_WORDS.glob("*.png"))[:5]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "list.txt").write_text("santa\nhotel\ntaxi\n")
+    return saved_run(folder / "run", language_model=dict(words=str(folder / "list.txt"), weight=0.5, width=4))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("data") / "words", ["hotel", "taxi", "santa"])
+
+
+@pytest.fixture(scope="module")
+def exported(workdir, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "onnx"
+    assert export.run([f"--workdir={workdir}", "--to=onnx", f"--out={folder}", f"--check={data}"]) == 0
+    return folder
+
+
+def damaged(exported, tmp_path, name="reader.json"):
+    """A copy of the export, and one of its files."""
+    folder = tmp_path / "copy"
+    shutil.copytree(exported, folder)
+    return folder, folder / name
+
+
+def test_the_exported_reader_reads_the_same(workdir, exported):
+    reader, other = jstr.load(workdir), onnx_reader.load(exported, threads=1)
+    images = [*IMAGES, np.zeros((32, 64), np.uint8)]
+    (texts, values), (other_texts, other_values) = reader.read(images), other.read(images)
+    assert other_texts == texts and other.prior is not None
+    np.testing.assert_allclose(other_values, values, atol=1e-4)
+    assert other.read(IMAGES[0])[0] == texts[:1] and other.read([])[0] == []
+    with pytest.raises(InputError, match=r"images\[1\]: .*not an image"):
+        other.read([IMAGES[0], b"none"])
+
+
+def test_greedily_in_batches_of_a_fixed_size(workdir, data, tmp_path, capsys):
+    argv = ["--to=onnx", f"--out={tmp_path}", "--words=none", "--batch=2", f"--check={data}", "--licence=mine"]
+    assert export.run([f"--workdir={workdir}", *argv]) == 0
+    out = capsys.readouterr().out
+    assert "3 of 3 texts identical" in out and "largest difference of probabilities" in out
+    reader, other = jstr.load(workdir, "none"), onnx_reader.load(tmp_path)
+    assert other.prior is None and other.read(IMAGES)[0] == reader.read(IMAGES)[0]
+    card = (tmp_path / "README.md").read_text()
+    assert "mine" in card and "3 of 3 texts identical" in card and "labelled/rendered: rendered" in card
+
+
+def test_quantised_weights_are_compared(workdir, data, tmp_path, capsys):
+    argv = [f"--workdir={workdir}", "--to=onnx", "--quantise=dynamic-int8", f"--out={tmp_path / 'small'}"]
+    assert export.run([*argv, f"--check={data}"]) == 0
+    assert "word accuracy on 3 words" in capsys.readouterr().out
+    assert onnx_reader.load(tmp_path / "small").about["quantised"] == "dynamic-int8"
+
+
+def test_safetensors_stand_for_a_workdir(workdir, data, tmp_path):
+    pytest.importorskip("safetensors", reason="safetensors is not installed: pip install -e '.[test]'")
+    argv = [f"--workdir={workdir}", "--to=safetensors", f"--out={tmp_path}", f"--check={data}"]
+    assert export.run(argv) == 0
+    assert jstr.load(tmp_path / "reader.safetensors").read(IMAGES)[0] == jstr.load(workdir).read(IMAGES)[0]
+
+
+def test_importing_the_reader_imports_no_jax():
+    code = "import sys; from jstr import onnx_reader; print({'jax', 'flax', 'orbax', 'grain'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_difference_is_an_error(workdir, data, tmp_path, monkeypatch, capsys):
+    def run(**inputs):
+        return [np.full((len(inputs["images"]), 15, 38), 1 / 38, np.float32)]
+
+    monkeypatch.setattr(onnx_reader, "_session", lambda *args: run)
+    argv = [f"--workdir={workdir}", "--to=onnx", f"--out={tmp_path}", "--words=none", f"--check={data}"]
+    monkeypatch.setattr(same_reading, "_difference", lambda *args: 1.0)
+    assert export.run(argv) == 1 and "became ''" in capsys.readouterr().out
+
+
+def test_a_damaged_export(exported, tmp_path):
+    folder, about = damaged(exported, tmp_path)
+    file, whole = folder / "reader.onnx", (folder / "reader.onnx").read_bytes()
+    file.write_bytes(whole[:-100])
+    with pytest.raises(InputError, match="reader.onnx is damaged"):
+        onnx_reader.load(folder)
+    file.unlink()
+    with pytest.raises(InputError, match="reader.onnx: No such file"):
+        onnx_reader.load(folder)
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"format": 99}))
+    with pytest.raises(InputError, match="format 99"):
+        onnx_reader.load(folder)
+    about.write_text("{")
+    with pytest.raises(InputError, match="reader.json is damaged"):
+        onnx_reader.load(folder)
+    with pytest.raises(InputError, match="is not an export"):
+        onnx_reader.load(tmp_path)
+
+
+def test_a_graph_that_onnxruntime_cannot_run(exported, tmp_path, monkeypatch):
+    import onnx
+
+    graph = onnx.load(exported / "reader.onnx")
+    graph.opset_import[0].version = 99
+    file = tmp_path / "reader.onnx"
+    file.write_bytes(graph.SerializeToString())
+    with pytest.raises(InputError, match="onnxruntime .* cannot run it"):
+        onnx_reader._session(file, 1, ["CPUExecutionProvider"])
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match=r"pip install 'jstr\[onnx\]'"):
+        onnx_reader.load(exported)
+
+
+def test_what_cannot_be_exported(workdir, data, exported, tmp_path):
+    with pytest.raises(InputError, match="is for --to=onnx"):
+        export.run(["--to=safetensors", "--quantise=dynamic-int8", f"--out={tmp_path}"])
+    with pytest.raises(InputError, match="holds other files"):
+        export.run([f"--workdir={workdir}", "--to=onnx", f"--out={data}", f"--check={data}"])
+    with pytest.raises(InputError, match="not to stablehlo"):
+        export.load_stablehlo(exported)
