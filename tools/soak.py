@@ -62,6 +62,12 @@ class Run:
         return self.log.read_bytes()[self._start :].decode(errors="replace")
 
     @property
+    def step(self) -> int:
+        """The last step that this process has printed, 0 before."""
+        found = re.findall(r"^step ([\d,]+)/", self.text, re.MULTILINE)
+        return int(found[-1].replace(",", "")) if found else 0
+
+    @property
     def running(self) -> bool:
         return self.process.poll() is None
 
@@ -131,11 +137,13 @@ def undisturbed(workdir: Path, steps: int, save_every: int, log: Path) -> dict[s
     return {"start": trains - start, "per_step": per_step, "memory": memory[1:-1] or memory}
 
 
-def kill(run: Run, rng: random.Random, after: float) -> dict[str, Any] | None:
-    """Kills a run at a random time and says how it took it; None when it ended before."""
-    until = time.monotonic() + after
+def kill(run: Run, rng: random.Random, step: int, delay: float) -> dict[str, Any] | None:
+    """Kills a run `delay` seconds after `step`, and says how it took it; None when it ended before."""
+    while run.running and run.step < step:
+        time.sleep(0.05)
+    until = time.monotonic() + delay
     while run.running and time.monotonic() < until:
-        time.sleep(0.02)
+        time.sleep(0.01)
     name, to_group, trained = rng.choice(SIGNALS), rng.random() < 0.5, "\nstep " in run.text
     if not run.running:
         return None
@@ -176,6 +184,12 @@ def growth(memory: list[float]) -> float:
     return statistics.median(memory[-third:]) - statistics.median(memory[third : 2 * third] or memory)
 
 
+def _steps_of_kills(rng: random.Random, kills: int, steps: int) -> list[int]:
+    """Rising steps after which a run is killed; 0, for one in four, is at any time before the first."""
+    rising = iter(sorted(rng.randrange(1, max(steps - 2 * CONFIG["log_every"], 2)) for _ in range(kills)))
+    return [0 if rng.random() < 0.25 else next(rising) for _ in range(kills)]
+
+
 def by_kind(kills: list[dict[str, Any]]) -> dict[str, int]:
     """How many kills of each signal, to the process and to its group."""
     return dict(sorted(Counter(f"{kill['signal']} to the {kill['to']}" for kill in kills).items()))
@@ -191,12 +205,12 @@ def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
     save_every = max(1, round(3 / trial["per_step"]))  # a checkpoint every few seconds
     print(f"{steps:,} steps of {1000 * trial['per_step']:.0f} ms, {kills} kills, a checkpoint every {save_every}")
     whole = undisturbed(folder / "whole", steps, save_every, folder / "whole.log")
-    killed, gap, kills_start = [], trial["start"] + seconds / (kills + 1), time.monotonic()
-    while True:
+    killed, kills_start = [], time.monotonic()
+    for step in [*_steps_of_kills(rng, kills, steps), steps + 1]:
         run = Run(folder / "killed", steps, save_every, folder / "killed.log")
-        outcome = kill(run, rng, rng.uniform(0.2, 1.8) * gap if len(killed) < kills else 10**9)
+        outcome = kill(run, rng, step, rng.uniform(0, 1 if step else whole["start"]))
         if outcome is None:
-            status = run.wait(60)
+            status = run.wait(PATIENCE)
             break
         killed.append(outcome)
         print(f"kill {len(killed)}: {outcome}", flush=True)
@@ -204,6 +218,7 @@ def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
         "steps": steps,
         "seconds": round(time.monotonic() - start),
         "seconds_with_kills": round(time.monotonic() - kills_start),
+        "kills_wanted": kills,
         "kills_by_kind": by_kind(killed),
         "kills": killed,
         "finished": status == 0,
@@ -217,6 +232,7 @@ def soak(folder: Path, minutes: float, kills: int, seed: int) -> dict[str, Any]:
     good = (
         all(found[name] for name in ("finished", "metrics_equal", "weights_equal")) and not found["shared_memory_left"]
     )
+    good = good and len(killed) == kills
     return found | {"good": good and all(k["good"] for k in killed) and found["memory_growth_mib"] < GROWTH_MIB}
 
 
