@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import lzma
 import math
@@ -11,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from jstr.messages import InputError
 
@@ -26,16 +28,30 @@ def word_file(words: str | os.PathLike | None) -> Path:
     return bundled[0] if bundled else Path(os.path.expanduser(name))
 
 
+def stamp(file: str | os.PathLike) -> tuple[str, int, int] | None:
+    """What tells whether a file has changed since it was read: path, time and size. None: there is no such file."""
+    try:
+        about = os.stat(file)
+    except OSError:
+        return None
+    return str(file), about.st_mtime_ns, about.st_size
+
+
 def count_words(path: str | os.PathLike | None, phrase: int = 0) -> Mapping[str, float]:
     """Different words of a file or bundled list, with how often they occur. Memory: of the different words only.
 
     A line that holds a tab is word<TAB>log10 of its frequency, any other is text, whose words are apart by white space;
     a list has one word a line. Files may end with .gz or .xz. phrase: lines of up to this many characters are one word,
-    white space included.
+    white space included. Several sources of a run read one list, so the last ones are kept.
 
     Raises:
       InputError: not readable as UTF-8 text, a zero byte, a frequency that is no number, or no word.
     """
+    return _count_words(path, phrase, stamp(word_file(path)))
+
+
+@functools.lru_cache(maxsize=2)
+def _count_words(path: str | os.PathLike | None, phrase: int, _: tuple | None) -> Mapping[str, float]:
     counts: Counter = Counter()
     for number, line in _lines(path):
         word, tab, frequency = line.partition("\t")
@@ -53,7 +69,7 @@ def count_words(path: str | os.PathLike | None, phrase: int = 0) -> Mapping[str,
     del counts[""]
     if not counts:
         raise InputError(f"words {path}: the file holds no word; write one per line")
-    return counts
+    return MappingProxyType(counts)
 
 
 def _power_of_ten(text: str) -> float:

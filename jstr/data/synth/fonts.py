@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageFont, features
 
+from jstr.data.word_lists import stamp
 from jstr.messages import InputError
 
 BUNDLED = Path(__file__).parents[1] / "fonts"
@@ -31,6 +32,8 @@ DECORATIVE = frozenset(
 SCRIPTS = frozenset("GreatVibes-Regular Lobster MedievalSharp-Regular Pacifico-Regular Satisfy-Regular".split())
 # Entries of the caches of a process, which are emptied when full. A letter takes 1.5 KB, an advance 0.2 KB.
 LETTERS, ADVANCES = 100_000, 500_000
+FONTS = 1000
+_DRAWN: dict[tuple, list[str]] = {}  # (font file, characters, case_sensitive) -> the characters that it draws
 _NOT_A_CHARACTER = "\uffff"  # Unicode promises that no font maps it, so it draws the missing-glyph box
 
 
@@ -97,14 +100,16 @@ class Fonts:
         self._files: dict[int, bytes] = {}
 
     def _drawn(self, index: int, characters: str, case_sensitive: bool) -> list[str]:
-        font = self._font(index, 24)
-        try:
-            absent = _shape(font, _NOT_A_CHARACTER)
-            seen = {c: _shape(font, c) for c in characters}
-        except (OSError, ValueError) as error:
-            raise self._cannot_draw(index, error) from error
-        capitals = {c for c in characters if case_sensitive and c.upper() != c and seen.get(c.upper()) == seen[c]}
-        return [c for c, ink in seen.items() if ink != absent and any(ink[0]) and c not in capitals]
+        """Those of `characters` that a font draws. Sources of one run ask the same, so the answers are kept."""
+        key = stamp(self.paths[index]), characters, case_sensitive
+        if key not in _DRAWN:
+            font = self._font(index, 24)
+            try:
+                drawn = _drawn_by(font, characters, case_sensitive)
+            except (OSError, ValueError) as error:
+                raise self._cannot_draw(index, error) from error
+            _keep(_DRAWN, FONTS, key, drawn)
+        return _DRAWN[key]
 
     def _cannot_draw(self, index: int, error: Exception) -> InputError:
         return InputError(f"font {self.paths[index]} cannot draw: {error}; remove the file")
@@ -242,6 +247,13 @@ def _shape(font: ImageFont.FreeTypeFont, text: str) -> tuple[bytes, tuple]:
     """What distinguishes glyphs: pixels and their box."""
     mask, offset = font.getmask2(text, "L", anchor="ls")
     return bytes(mask), (mask.size, offset)
+
+
+def _drawn_by(font: ImageFont.FreeTypeFont, characters: str, case_sensitive: bool) -> list[str]:
+    absent = _shape(font, _NOT_A_CHARACTER)
+    seen = {c: _shape(font, c) for c in characters}
+    capitals = {c for c in characters if case_sensitive and c.upper() != c and seen.get(c.upper()) == seen[c]}
+    return [c for c, ink in seen.items() if ink != absent and any(ink[0]) and c not in capitals]
 
 
 def _ink(font: ImageFont.FreeTypeFont, text: str) -> tuple[np.ndarray, int, int]:

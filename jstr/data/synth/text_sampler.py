@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import numpy as np
 
 from jstr.data.synth.style import Style
-from jstr.data.word_lists import count_words
+from jstr.data.word_lists import count_words, stamp, word_file
 from jstr.messages import InputError
 
 # d: a digit, D: a digit but zero, L: a letter; anything else stands for itself. Common forms are repeated.
@@ -72,8 +73,7 @@ class TextSampler:
         return "".join(self._all) + self.silent
 
     def _lexicon(self, words) -> tuple[list[str], np.ndarray]:
-        counts = self._count(words)
-        fitting = [(w, fit, n) for w, n in counts.items() if (fit := self._fit(w)) and len(fit) <= self.max_length]
+        counts, fitting = self._count(words)
         kept = [(fit, n) for _, fit, n in fitting]
         if words is not None and not kept:
             raise InputError("rendered words: none of the given words fits the charset and max_length; change them")
@@ -88,27 +88,20 @@ class TextSampler:
         weights = np.array([n for _, n in kept], np.float64) ** self.style.temper
         return [w for w, _ in kept], np.cumsum(weights)
 
-    def _count(self, words) -> Mapping[str, float]:
-        """Words and how often they occur."""
+    def _count(self, words) -> tuple[Mapping[str, float], list[tuple[str, str, float]]]:
+        """Words and how often they occur, and those of them that can be shown."""
+        rules = frozenset(self._fold), self.silent, self.max_length
         if words is None or isinstance(words, (str, os.PathLike)):
-            return count_words(words, phrase=self.max_length if " " in self._fold else 0)
+            phrase = self.max_length if " " in self._fold else 0
+            return count_words(words, phrase), _fitting(words, phrase, stamp(word_file(words)), *rules)
         if not isinstance(words, Iterable) or not all(isinstance(w, str) for w in words):
             raise InputError(f"rendered words: words={words!r} is not a file or a list of words")
-        return dict.fromkeys(words, 1.0)
+        counts = dict.fromkeys(words, 1.0)
+        return counts, _fit_all(counts, *rules)
 
     def _fit(self, text: str) -> str | None:
         """`text` in characters that may be shown, or None."""
-        out = []
-        for c in " ".join(text.split()):
-            if c in self._fold:
-                out.append(c)
-            elif c.swapcase() in self._fold:
-                out.append(c.swapcase())
-            elif c in self.silent:
-                out.append(c)
-            elif unicodedata.category(c)[0] not in "PS":
-                return None
-        return "".join(out)
+        return _fit(text, self._fold, self.silent)
 
     def draw(self, rng: np.random.Generator) -> tuple[str, str] | None:
         """One (label, shown), or None where the draw has to be repeated."""
@@ -208,3 +201,31 @@ class TextSampler:
         if before and (not after or rng.random() < 0.3):
             return before[rng.integers(len(before))] + text
         return text + after[rng.integers(len(after))] if after else text
+
+
+def _fit(text: str, known: Container[str], silent: str) -> str | None:
+    """`text` in characters that are known or `silent`, without other marks; None where another letter is in it."""
+    out = []
+    for c in " ".join(text.split()):
+        if c in known:
+            out.append(c)
+        elif c.swapcase() in known:
+            out.append(c.swapcase())
+        elif c in silent:
+            out.append(c)
+        elif unicodedata.category(c)[0] not in "PS":
+            return None
+    return "".join(out)
+
+
+def _fit_all(
+    counts: Mapping[str, float], known: frozenset[str], silent: str, max_length: int
+) -> list[tuple[str, str, float]]:
+    """(word, its form that fits, count) of the words that fit."""
+    return [(w, fit, n) for w, n in counts.items() if (fit := _fit(w, known, silent)) and len(fit) <= max_length]
+
+
+@functools.lru_cache(maxsize=2)
+def _fitting(words: str | os.PathLike | None, phrase: int, _: tuple | None, *rules) -> list[tuple[str, str, float]]:
+    """_fit_all of a word list, kept for the other sources of a run."""
+    return _fit_all(count_words(words, phrase), *rules)

@@ -130,3 +130,13 @@ def test_templates_of_numbers(monkeypatch):
     monkeypatch.setattr(text_sampler, "NUMBERS", ("LL-d",))
     sampler = TextSampler("ab01-", 25, Style(), ["ab"])
     assert {sampler._number(rng)[:3] for _ in range(100)} == {"AA-", "AB-", "BA-", "BB-"}
+
+
+def test_sources_that_share_a_list_draw_from_a_list_that_has_changed(tmp_path):
+    """What is kept between sources is of the file as it was, and of the charset that asked."""
+    words = tmp_path / "words.txt"
+    words.write_text("cab\nxyz\n")
+    sampled = [TextSampler(characters, 9, Style(), words).words for characters in ("abc", "xyz", "abc")]
+    assert sampled == [["cab"], ["xyz"], ["cab"]]
+    words.write_text("abba\n")
+    assert TextSampler("abc", 9, Style(), words).words == ["abba"]
