@@ -1,4 +1,4 @@
-"""Fine-tunes PP-OCR on labelled words: the upper layers, at a low rate, so that nothing it knows is lost.
+"""Fine-tunes PP-OCR on labelled words: the upper layers, at a low rate.
 
     python -m jstr.main --config=configs/ppocr_finetune.py --workdir=runs/fine --config.data_root=DATA
 

@@ -17,7 +17,9 @@ SUBSET_SIZES = {"IC13_857": 857, "IC13_1015": 1015}
 # Kinds of Score.notes: what is said after their number.
 LEFT_OUT = "words left out, without a label that the protocol can score"
 OUTSIDE_SUBSET = "words left out, outside the subset"
-LOSSY = "labels lose letters that this reader knows; --protocol=exact (protocol in config.evals) compares them"
+LOSSY = (
+    "labels lose letters or spaces that this reader knows; --protocol=exact (protocol in config.evals) compares them"
+)
 LOWERED = "labels compared in lower case, as this reader was trained"
 REPEATED = "images listed more than once, each scored every time"
 CONFLICTING = "images listed with different labels"
@@ -104,12 +106,12 @@ def _note_repeated(result: Score, labels: dict[str, str | None], key: str, label
 def _note_changes(result: Score, charset: Charset, protocol: str, label: str) -> None:
     """Notes what a person may not expect of the comparison of a label."""
     folded, prepare = charset.fold(label), PROTOCOLS[protocol]
-    if any(c in charset.characters and _is_letter(c) and not prepare(c) for c in folded):
+    if any(c in charset.characters and _is_text(c) and not prepare(c) for c in folded):
         _note(result, LOSSY, f"{label!r} is scored as {prepare(folded)!r}")
     if charset.lower and label.lower() != label and prepare(label) != prepare(label.lower()):
         _note(result, LOWERED, repr(label))
 
 
-def _is_letter(c: str) -> bool:
-    """Whether `c` is a letter, a digit or a mark of one, of any script: protocols are meant to delete the others."""
-    return unicodedata.category(c)[0] in "LMN"
+def _is_text(c: str) -> bool:
+    """Whether `c` is a letter, a digit or a mark of one, of any script, or the space: others are meant to go."""
+    return unicodedata.category(c)[0] in "LMN" or c == " "

@@ -93,14 +93,22 @@ def test_letters_that_the_protocol_deletes_are_named():
     known = "\u00e9\ud55c\u00e0\u0967\u0e34a1'"
     labels = ["\u00e91", "a\ud55c", "it's1", "\u00fc1", "\u00e9\u00e0", "1\u0967", "a\u0e34", "aa"]
     result = score(Fixed("a", known), Words(labels), "any")
-    (line,) = [line for line in remarks("any", result) if "lose letters" in line]
-    assert line.startswith("any: 5 labels lose letters that this reader knows; --protocol=exact ")
+    (line,) = [line for line in remarks("any", result) if "lose letters or spaces" in line]
+    assert line.startswith("any: 5 labels lose letters or spaces that this reader knows; --protocol=exact ")
     assert line.endswith(
         ": '\u00e91' is scored as '1', 'a\ud55c' is scored as 'a', '\u00e9\u00e0' is scored as '', ..."
     )
     assert not [line for line in remarks("any", score(Fixed("a", known), Words(labels), "any", "exact"))]
     with pytest.raises(InputError, match="none of its 1 samples .* protocol alnum36: 1 labels lose .*--protocol=exact"):
         score(Fixed("a", known), Words(["\ud55c"]), "any")
+
+
+def test_spaces_count_where_the_reader_knows_them():
+    spaced = Fixed("a b", "ab ")
+    assert score(spaced, Words(["a b", "a  b", " a\u00a0b"]), "any", "exact").correct == 3
+    assert score(spaced, Words(["ab"]), "any", "exact").correct == 0
+    assert "1 labels lose letters or spaces" in remarks("any", score(spaced, Words(["a b", "ab"]), "any"))[0]
+    assert not remarks("any", score(Fixed("a b", "ab"), Words(["a b"]), "any")), "as for any other mark"
 
 
 def test_case_that_the_reader_was_not_taught_is_said():
