@@ -14,7 +14,9 @@ import numpy as np
 from configs import common
 
 # compiler_options of jit with which users compile; the suite compiles quickly instead (conftest.py).
-AS_SHIPPED = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
+AS_SHIPPED: dict[str, int | bool | str] = {"xla_backend_optimization_level": 3}
+if "fusion_emitters" in os.environ.get("XLA_FLAGS", ""):
+    AS_SHIPPED["xla_cpu_use_fusion_emitters"] = True
 ROOT = Path(__file__).resolve().parents[1]
 REAL_WORDS = ROOT / "tests/data/real_words"
 
