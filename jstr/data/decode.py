@@ -17,9 +17,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
 from jstr.messages import InputError
+
+try:
+    from PIL import Image, ImageOps
+except ImportError:  # reading an exported network does without, where all images are JPEG, or PNG without transparency
+    Image = ImageOps = None
 
 MAX_PIXELS = 50_000_000  # of the largest telephones; decoded, they take 150 MB, and up to 1 GB on the way
 _MAX_BYTES = 1 << 28  # of a file
@@ -30,6 +34,10 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV a
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # on files that are damaged a little
 cv2.setNumThreads(0)  # the pipeline runs many decoders side by side; threads inside each would only fight
 cv2.utils.logging.setLogLevel(0)  # a broken image is counted and named by the pipeline, not printed by the decoder
+
+
+class NoPillow(InputError):
+    """An image that only Pillow can decode, where it is not installed."""
 
 
 def read_regular_file(path: str | os.PathLike) -> bytes:
@@ -55,9 +63,13 @@ def decode_file(data: bytes, channels: int, backend: str = "cv2") -> np.ndarray 
         width, height, by_pillow = _inspect_header(data)
         if width * height > MAX_PIXELS:
             return None
-        if by_pillow or backend != "cv2":
+        # Without Pillow, what it would decode for another backend is left to OpenCV: a JPEG may differ by a grey level.
+        if by_pillow or (backend != "cv2" and Image is not None):
+            _need_pillow()
             with Image.open(io.BytesIO(data)) as image:
                 return from_pil(image, channels)
+    except NoPillow:
+        raise
     except Exception:  # Pillow raises many kinds for damaged files, SyntaxError and struct.error among them
         return None
     return _decode_cv2(data, channels)
@@ -138,6 +150,16 @@ def _by_stripes(convert: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray)
     return out
 
 
+def is_pil(image: Any) -> bool:
+    """Whether this is an image of Pillow."""
+    return Image is not None and isinstance(image, Image.Image)
+
+
+def _need_pillow() -> None:
+    if Image is None:
+        raise NoPillow("an image that is neither JPEG nor plain PNG needs the package pillow: pip install pillow")
+
+
 def _has_wide_values(image: Image.Image) -> bool:
     """Whether a PIL image holds grey levels of 16 or 32 bits, or floats."""
     return image.mode.startswith("I") or image.mode == "F"
@@ -182,6 +204,7 @@ def _inspect_header(data: bytes) -> tuple[int, int, bool]:
         width, height = struct.unpack(">II", data[16:24])
         transparent = data[25] in (4, 6) or data.find(b"tRNS", 0, data.find(b"IDAT")) > 0
         return width, height, transparent or data[24:26] == b"\x10\0"
+    _need_pillow()
     with Image.open(io.BytesIO(data)) as image:  # reads the header only
         by_pillow = image.has_transparency_data or image.format == "AVIF" or _has_wide_values(image)
         return *image.size, by_pillow

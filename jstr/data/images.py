@@ -9,9 +9,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from jstr.data.decode import decode_file, from_array, from_pil, read_regular_file
+from jstr.data.decode import decode_file, from_array, from_pil, is_pil, read_regular_file
 from jstr.messages import InputError, check_choice
 
 SHRINK_FROM = 8  # times the model's size
@@ -75,7 +74,7 @@ class ImageSpec:
         Raises:
           InputError: none of these, or not an image that can be decoded.
         """
-        if isinstance(image, Image.Image):
+        if is_pil(image):
             try:
                 return from_pil(image, self.channels)
             except InputError:
@@ -144,7 +143,8 @@ class ImageSpec:
 
 def is_one_image(images: Any) -> bool:
     """Whether this is one image (of the kinds that ImageSpec.open takes) rather than several."""
-    if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image) or hasattr(images, "read"):
+    kinds = str | os.PathLike | bytes | bytearray | memoryview
+    if isinstance(images, kinds) or is_pil(images) or hasattr(images, "read"):
         return True
     return hasattr(images, "__array__") and len(getattr(images, "shape", ())) < 4
 
@@ -168,6 +168,8 @@ def _resize_cv2(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _resize_pillow(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    from PIL import Image  # not where exported networks are read without Pillow
+
     channels = image.shape[-1]
     picture = Image.fromarray(image[..., 0] if channels == 1 else image)
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, channels)
