@@ -8,7 +8,7 @@ to read others (`latin+space`: and the space): those that the start knows keep w
 
 It is easy to make this reader worse on what it was made for. So the weights are averaged with those of the start at the
 end (WiSE-FT, Wortsman et al. 2022), and the checkpoint that reads most of a held-back tenth of the words is used; the
-start is a candidate. `python -m jstr.interop.ppocr_export` writes the result back into the ONNX file.
+start is a candidate. `jstr export --to=ppocr-onnx` writes the result back into the ONNX file.
 """
 
 from configs import common, common_ppocr

@@ -1,10 +1,12 @@
 """Takes a trained reader out of JAX, and proves that what was written reads the same.
 
 python -m jstr.export [--workdir=DIR] --to=onnx|stablehlo|safetensors --out=DIR
+python -m jstr.export --workdir=DIR --to=ppocr-onnx --out=FILE.onnx [--original=NAME or FILE.onnx] [--cut]
 onnx: read by jstr.onnx_reader with NumPy, OpenCV and onnxruntime. stablehlo: run by jax without this package's models.
 safetensors: the parameters alone, given wherever a workdir is. Beside the network lie all that reading needs
 (reader.json, words.npz) and a model card (README.md). At the end both readers read the sample words, or --check=DATA:
-exit status 1 if they differ.
+exit status 1 if they differ. ppocr-onnx: a run that went on from PP-OCR, written into the graph that it came from, for
+RapidOCR(params={"Rec.model_path": FILE}).
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ from jstr.inference.exported_reader import ABOUT, FORMAT, WORDS, ExportedReader,
 from jstr.inference.reader import WORDS_HELP, Reader, load
 from jstr.inference.same_reading import compare, sample_words
 from jstr.inference.word_copy import packed_words
-from jstr.interop import model_card, onnx_models, stablehlo, weights
+from jstr.interop import model_card, onnx_models, ppocr_export, stablehlo, weights
 from jstr.messages import InputError, writing
 from jstr.text import self_contained
 
-TARGETS = ("onnx", "stablehlo", "safetensors")
+TARGETS = ("onnx", "stablehlo", "safetensors", "ppocr-onnx")
 KEPT = ("charset", "image", "model", "language_model", "pattern")  # of the config: what reading needs
 NETWORK = "reader"
 
@@ -46,7 +48,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser = Parser("python -m jstr.export", __doc__)
     parser.add_argument("--workdir", type=path, help="a run, a packed file, or a name; default: bundled")
     parser.add_argument("--to", required=True, choices=TARGETS)
-    parser.add_argument("--out", required=True, type=path, metavar="DIR", help="the folder to write")
+    parser.add_argument("--out", required=True, type=path, metavar="DIR", help="the folder (ppocr-onnx: file) to write")
     parser.add_argument("--batch", type=_batch, default="dynamic", help="images at a time: dynamic, or a number")
     parser.add_argument(
         "--quantise", choices=("none", "dynamic-int8"), default="none", help="onnx: smaller, less exact"
@@ -57,7 +59,11 @@ def _parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument("--labels", help="label file inside DATA")
     parser.add_argument("--licence", help="of the weights, for the model card")
+    parser.add_argument("--original", type=path, help="ppocr-onnx: the file or name that the run came from")
+    parser.add_argument("--cut", action="store_true", help="ppocr-onnx: without classes outside of the run's charset")
     args = parser.parse_args(argv)
+    if args.to != "ppocr-onnx" and (args.original or args.cut):
+        raise InputError("--original and --cut are for --to=ppocr-onnx")
     if args.quantise != "none" and args.to != "onnx":
         raise InputError(f"--quantise={args.quantise} is for --to=onnx")
     return args
@@ -66,6 +72,9 @@ def _parse(argv: list[str] | None) -> Namespace:
 def run(argv: list[str] | None = None) -> int:
     """Exit status: 0, or 1 when the exported network reads other texts. Quantised ones may: the difference is said."""
     args = _parse(argv)
+    if args.to == "ppocr-onnx":
+        print(ppocr_export.write(args.workdir or weights.BUNDLED, args.original, args.out, args.cut))
+        return 0
     reader = load(args.workdir or weights.BUNDLED, args.words)
     if reader.model.reads_text:
         raise InputError("a language model reads words, not images: export the ABINet that holds it")

@@ -1,7 +1,6 @@
 """Writes the weights of a run into the ONNX graph of PP-OCR that they came from, for RapidOCR and PaddleOCR's users.
 
-python -m jstr.interop.ppocr_export --workdir=W --original=ppocrv6-small --out=mine.onnx [--cut]
-RapidOCR reads with it by RapidOCR(params={"Rec.model_path": "mine.onnx"}). Needs the package `onnx`.
+RapidOCR reads with the file by RapidOCR(params={"Rec.model_path": FILE}). Needs the package `onnx`.
 """
 
 from __future__ import annotations
@@ -14,27 +13,29 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from jstr.cli import Parser, cli, path
 from jstr.interop import ppocr, weights
 from jstr.messages import InputError, first_few
 from jstr.text import Charset
 
+NAMES = {"v6_small": "ppocrv6-small", "v6_tiny": "ppocrv6-tiny"}  # network -> the reader of weights.NAMES that has it
 NEVER = -1e4  # bias of a class that must not be read
 KERNEL, BIAS = "classifier/kernel", "classifier/bias"
 
 
-def write(workdir: str | Path, original_onnx: str | Path, out: str | Path, cut: bool = False) -> str:
+def write(workdir: str | Path, original_onnx: str | Path | None, out: str | Path, cut: bool = False) -> str:
     """Writes `out`: the graph of original_onnx with the weights of a run; returns a line that says what it reads.
 
     Tensors that the run did not change keep their bytes, so unchanged weights give the same file. Classes outside the
     run's charset keep the weights of original_onnx. cut: they are left out instead, so that the file reads the charset
-    of the run and no more, which is right where training moved the features below them.
+    of the run and no more, which is right where training moved the features below them. original_onnx: a file or a
+    name; None: the published reader of the run's network.
 
     Raises:
       InputError: a run of another model than the file's, characters that the file has no class for (without `cut`), or
         a file that cannot be read or written.
     """
     config, ours = _of_run(workdir)
+    original_onnx = original_onnx or _published(config["model"], workdir)
     original_onnx, dictionary = weights.find_onnx(original_onnx) or (original_onnx, None)
     published = ppocr.read(original_onnx, dictionary)  # says in a line what is wrong, also that the package is missing
     import onnx
@@ -61,6 +62,14 @@ def write(workdir: str | Path, original_onnx: str | Path, out: str | Path, cut: 
         return f"{out}: reads the {len(charset):,} characters of {workdir}"
     rest = len(published.characters) - len(set(charset) | {" "})
     return f"{out}: {len(charset):,} characters of {workdir}; {rest:,} others keep the weights of {original_onnx}"
+
+
+def _published(model: Mapping[str, Any], workdir: str | Path) -> str:
+    """The name of the published reader of a network. Raises InputError: there are several."""
+    network = model.get("network", "v6_small")
+    if network not in NAMES:
+        raise InputError(f"{workdir}: several published files have its network; give --original=NAME or FILE.onnx")
+    return NAMES[network]
 
 
 def _of_run(workdir: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -206,17 +215,3 @@ def _cut(model: Any, places: Mapping[str, np.ndarray], head: Mapping[str, np.nda
     texts = {entry.key: entry.value for entry in model.metadata_props} | {"character": "\n".join(dictionary)}
     del model.metadata_props[:]
     helper.set_model_props(model, texts)
-
-
-def run(argv: list[str] | None = None) -> None:
-    parser = Parser("python -m jstr.interop.ppocr_export", __doc__)
-    parser.add_argument("--workdir", required=True, type=path, help="a run that started from this file, or converted")
-    parser.add_argument("--original", required=True, type=path, help="the ONNX file that it started from, or its name")
-    parser.add_argument("--out", required=True, type=path, help="the ONNX file to write")
-    parser.add_argument("--cut", action="store_true", help="leave out the classes outside of the run's charset")
-    args = parser.parse_args(argv)
-    print(write(args.workdir, args.original, args.out, args.cut))
-
-
-if __name__ == "__main__":
-    cli(run)

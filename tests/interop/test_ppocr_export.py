@@ -7,6 +7,7 @@ from ppocr_layout import CHARACTERS, installed, variables
 from ppocr_layout import write as write_graph
 from testing import REAL_WORDS
 
+from jstr import export
 from jstr.checkpoints import checkpoint
 from jstr.interop import ppocr, ppocr_export
 from jstr.messages import InputError
@@ -74,6 +75,20 @@ def test_runs_that_do_not_fit(file, tmp_path):
     checkpoint.save_variables(tmp_path / "crnn", {"model": {}}, {}, {"config": {"model": {"name": "four_stage"}}})
     with pytest.raises(InputError, match="a run of four_stage; only PP-OCR"):
         ppocr_export.write(tmp_path / "crnn", file, tmp_path / "out.onnx")
+
+
+def test_the_command(file, tmp_path, capsys, monkeypatch):
+    run = run_of(tmp_path / "run", file, "aé")
+    monkeypatch.setitem(ppocr_export.NAMES, "v6_small", str(file))
+    given = [f"--workdir={run}", f"--out={tmp_path / 'out.onnx'}"]
+    assert export.run([*given, "--to=ppocr-onnx", "--cut"]) == 0
+    assert "reads the 2 characters" in capsys.readouterr().out
+    assert ppocr.read(tmp_path / "out.onnx").characters == ("a", "é", " ")
+    with pytest.raises(InputError, match="--cut are for --to=ppocr-onnx"):
+        export.run([*given, "--to=onnx", "--cut"])
+    monkeypatch.delitem(ppocr_export.NAMES, "v6_small")
+    with pytest.raises(InputError, match="several published files.*--original"):
+        export.run([*given, "--to=ppocr-onnx"])
 
 
 @pytest.mark.skipif(not installed(), reason="rapidocr is not installed: pip install --no-deps rapidocr")
