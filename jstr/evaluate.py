@@ -16,6 +16,7 @@ from typing import Any
 
 from jstr.cli import Parser, cli, path
 from jstr.inference.attention import save_attention
+from jstr.inference.crops import TURNS
 from jstr.inference.guide import add_options, with_options
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.inference.score import as_json, open_sets, remarks, score
@@ -32,6 +33,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
+    parser.add_argument("--turn", choices=TURNS, default="never", help="auto: also read tall or doubtful crops turned")
     parser.add_argument("--batch_size", type=int, help="default: 16 on a CPU, else 64")
     parser.add_argument(
         "--attention", type=path, metavar="FILE", help="draw where the first words are looked at, a PNG"
@@ -69,7 +71,7 @@ def run(argv: list[str] | None = None) -> None:
     for line in notes:
         print(line, file=sys.stderr)
     for name, source in sources.items():
-        scores[name] = score(reader, source, name, args.protocol, args.batch_size)
+        scores[name] = score(reader, source, name, args.protocol, args.batch_size, args.turn)
         for line in remarks(name, scores[name]):
             print(line, file=sys.stderr)
     print(table(scores))

@@ -17,15 +17,14 @@ import sys
 from jstr.cli import Parser, cli, path
 from jstr.data.photos.finder import Finder, FindOptions
 from jstr.inference.attention import save_attention
+from jstr.inference.crops import DOUBTFUL, TURNS, characters_of
+from jstr.inference.details import Character
 from jstr.inference.guide import add_options, with_options
 from jstr.inference.image_files import Named, find_images, why_broken
 from jstr.inference.photographs import add_split, as_json, open_photograph, open_photographs, read_photo
 from jstr.inference.read_source import Answer, read_source
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.messages import InputError, escape
-
-CHARACTER_ASPECT = 0.35  # width / height of an image with one narrow character, such as a digit
-DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters rather than many
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -34,6 +33,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
+    parser.add_argument("--turn", choices=TURNS, default="never", help="auto: also read tall or doubtful crops turned")
     parser.add_argument("--heads", action="store_true", help="ABINet: show what vision, language and fusion read")
     parser.add_argument(
         "--attention", type=path, metavar="FILE", help="draw where the first images are looked at, a PNG"
@@ -82,16 +82,17 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
     failed = 0
     for note in named.source.notes:
         print(note, file=sys.stderr)
-    for reading in read_source(reader, named.source, heads=args.heads, checked=True):
+    for reading in read_source(reader, named.source, heads=args.heads, checked=True, details=args.json, turn=args.turn):
         where = named.prefix + reading.key
         if reading.answer is None:
             failed += 1
             print(escape(why_broken(named, reading.key, reader.spec)), file=sys.stderr)
             continue
         print((_json_line if args.json else _line)(where, reading.answer), flush=True)
-        characters, limit = reading.aspect / CHARACTER_ASPECT, reader.capacity
-        if characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL):
-            print(_too_wide(where, characters, limit), file=sys.stderr)
+        characters, limit = characters_of(reading.aspect), reader.capacity
+        in_parts = reading.answer.in_parts
+        if in_parts or characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL):
+            print(_too_wide(where, characters, limit, in_parts), file=sys.stderr)
     return failed
 
 
@@ -118,9 +119,9 @@ def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
     return 1 if failed or not photographs else 0
 
 
-def _too_wide(where: str, characters: float, limit: int) -> str:
+def _too_wide(where: str, characters: float, limit: int, in_parts: bool) -> str:
     room = f"room for {characters:.0f} characters, and this reader can tell about {limit} apart"
-    return f"{escape(where)}: too wide: {room}; cut it into words"
+    return f"{escape(where)}: too wide: {room}; {'read in parts' if in_parts else 'cut it into words'}"
 
 
 def _correct(reader: Reader, words: list[str]) -> int:
@@ -134,9 +135,18 @@ def _line(where: str, answer: Answer) -> str:
     return f"{escape(where)}\t{text}\t{answer.confidence:.4f}"
 
 
+def _rounded(character: Character) -> list[str | float | None]:
+    return [character.character, *(None if x is None else round(x, 4) for x in character[1:])]
+
+
 def _json_line(where: str, answer: Answer) -> str:
     heads = {"heads": {head: text for head, (text, _) in answer.heads.items()}} if answer.heads else {}
     row = {"path": where, "text": answer.text, **heads, "confidence": answer.confidence}
+    if answer.turned:
+        row["turned"] = 90 * answer.turned
+    if answer.details:
+        row["characters"] = [_rounded(c) for c in answer.details.characters]
+        row["alternatives"] = [[text, round(p, 6)] for text, p in answer.details.alternatives]
     return json.dumps(row)
 
 

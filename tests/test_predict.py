@@ -9,6 +9,7 @@ import struct
 import sys
 import tarfile
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ import jstr
 from jstr import predict
 from jstr.data.patterns.checksums import luhn
 from jstr.data.sources.open import open_source
+from jstr.decoding.lm_decoder import Found
 from jstr.messages import InputError
 
 
@@ -159,14 +161,24 @@ def test_any_file_name_on_any_terminal(tmp_path, monkeypatch, encoding):
 
 
 @pytest.mark.parametrize("confidence, named", [(0.1, [170, 400]), (0.9, [400])])
-def test_images_too_wide_for_the_reader_are_named(reader, tmp_path, monkeypatch, capsys, confidence, named):
+def test_images_too_wide_for_the_reader_are_read_in_parts(reader, tmp_path, monkeypatch, capsys, confidence, named):
     """Letters may be wide: where the reader is sure, only images of twice the width that it can read."""
     monkeypatch.setattr(reader, "read_batch", lambda images: (["a"] * len(images), np.full(len(images), confidence)))
+    monkeypatch.setattr("jstr.inference.crops.read_long", lambda *_: Found([("b", 0.95)]))
     for width in (60, 160, 170, 400):
         cv2.imwrite(str(tmp_path / f"{width}.png"), np.zeros((32, width), np.uint8))
     assert predict.run([str(tmp_path)]) == 0
     captured = capsys.readouterr()
-    assert len(captured.out.splitlines()) == 4
+    texts = {Path(line.split("\t")[0]).stem: line.split("\t")[1] for line in captured.out.splitlines()}
+    assert texts == {str(width): "b" if width in named else "a" for width in (60, 160, 170, 400)}
     for line, width in zip(captured.err.splitlines(), named, strict=True):
         room = f"room for {width / 32 / 0.35:.0f} characters, and this reader can tell about 15 apart"
-        assert line == f"{tmp_path}/{width}.png: too wide: {room}; cut it into words"
+        assert line == f"{tmp_path}/{width}.png: too wide: {room}; read in parts"
+
+
+def test_json_lines_have_characters_and_alternatives(capsys):
+    assert predict.run(["--json", "--allow=ab", str(REAL_WORDS / "iiit5k_6_7.png")]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert "".join(c for c, *_ in row["characters"]) == row["text"]
+    assert all(0 <= p <= 1 and 0 <= left <= right <= 1 for _, p, left, right in row["characters"])
+    assert sum(p for _, p in row["alternatives"]) <= 1 + 1e-4

@@ -132,6 +132,10 @@ class ImageSpec:
         needed = self._target(image, widths[-1])
         return next(width for width in widths if width >= needed)
 
+    def filled_by(self, aspect: float, width: int) -> float:
+        """The same for an image of this width / height that was fitted to `width`."""
+        return min(1.0, aspect * self.size[0] / width) if self.keep_ratio else 1.0
+
     def filled(self, image: np.ndarray) -> float:
         """The share of the width that an image [h, w, c] takes up after `fit`; the rest is padding."""
         return self._target(image, self.size[1]) / self.size[1]

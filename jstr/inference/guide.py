@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -53,6 +54,12 @@ class Guide:
             return None
         characters = self.charset.characters
         return make_search(self.model, characters, self.prior, self.weight, self.width, pattern, self.steps)
+
+    @functools.cached_property
+    def any_search(self) -> Search:
+        """The search, or one that expects nothing: for the texts beside the one that is read greedily."""
+        characters = self.charset.characters
+        return self.search or make_search(self.model, characters, None, self.weight, self.width, None, self.steps)
 
     def read(self, variables: Mapping[str, Any], images: np.ndarray, count: int) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of the first `count` images."""

@@ -22,11 +22,13 @@ from jstr.data.synth.fonts import label_faces
 from jstr.decoding.upside_down import read_checked
 from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded
+from jstr.inference.crops import TURNS, Answer, answers_of
+from jstr.inference.details import Details
 from jstr.inference.guide import make_guide
 from jstr.inference.photographs import ReadWord, read_photos
-from jstr.inference.widths import chunks, in_batches, window
+from jstr.inference.widths import chunks, window
 from jstr.interop import weights
-from jstr.messages import InputError, first_few
+from jstr.messages import InputError, check_choice, first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
@@ -96,22 +98,29 @@ class Reader:
             limits.append(outputs["logits"].shape[1] // FRAMES_PER_CHARACTER)
         return min(limits)
 
-    def read(self, images: Images, **pattern: Any) -> tuple[list[str], np.ndarray]:
-        """(texts, confidences [N] in 0..1) of images, of any kind that ImageSpec.open takes.
+    def read(
+        self, images: Images, *, details: bool = False, turn: str = "never", **pattern: Any
+    ) -> tuple[list[str], np.ndarray] | list[Details]:
+        """(texts, confidences [N] in 0..1) of images, of any kind that ImageSpec.open takes; or their Details.
 
         These are paths, bytes of files, open files, PIL images, and arrays [H, W] or RGB [H, W, 3]. A single image is
-        read as a list of one. pattern: what the texts are to follow, as for `pattern_spec`.
+        read as a list of one. pattern: what the texts are to follow, as for `pattern_spec`. turn: "auto" also tries
+        crops that are tall or doubtful turned.
 
         Raises:
           InputError: a file that is not an image, an array of another form, or a pattern that cannot be used.
         """
         if pattern:
-            return self.guided(pattern_spec(**pattern)).read(images)
-        found: list[tuple[str, float]] = []
+            return self.guided(pattern_spec(**pattern)).read(images, details=details, turn=turn)
+        check_choice("turn", turn, TURNS)
+        found: list[Answer] = []
         size = default_batch_size()
-        for some in chunks(self.pixels(images), window(self.spec, size)):
-            found += in_batches(some, self.spec, size, lambda batch: zip(*self.read_checked(batch), strict=True))
-        return [text for text, _ in found], np.array([value for _, value in found], np.float32)
+        for crops in chunks(self._opened(images), window(self.spec, size)):
+            fitted = [self.spec.fit(crop, self.spec.reading_width(crop)) for crop in crops]
+            found += answers_of(self, fitted, crops, size, details=details, turn=turn)
+        if details:
+            return [answer.details for answer in found]
+        return [answer.text for answer in found], np.array([answer.confidence for answer in found], np.float32)
 
     def read_photos(self, photographs: Images, split: str = "words") -> list[list[ReadWord]]:
         """The words of each photograph in reading order, with their boxes. For kinds of images see `read`.
@@ -209,6 +218,10 @@ class Reader:
 
     def pixels(self, images: Images) -> Iterator[np.ndarray]:
         """Model-sized uint8 [H, W, C] of each image of `read`. Raises InputError, which says which image is wrong."""
+        return (self.spec.fit(crop, self.spec.reading_width(crop)) for crop in self._opened(images))
+
+    def _opened(self, images: Images) -> Iterator[np.ndarray]:
+        """uint8 [h, w, C] of each."""
         one = is_one_image(images)
         if not one and not isinstance(images, Iterable):
             raise InputError(f"cannot read {type(images).__name__}; give an image or several")
@@ -217,7 +230,7 @@ class Reader:
                 pixels = self.spec.open(image)
             except InputError as error:
                 raise error if one else InputError(f"images[{number}]: {error}") from error
-            yield self.spec.fit(pixels, self.spec.reading_width(pixels))
+            yield pixels
 
 
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:

@@ -31,7 +31,14 @@ def open_sets(paths: Mapping[str, str], labels: str | None = None) -> tuple[dict
     return sources, list(source_notes(sources))
 
 
-def score(reader: Reader, source: Any, name: str, protocol: str = "alnum36", batch_size: int | None = None) -> Score:
+def score(
+    reader: Reader,
+    source: Any,
+    name: str,
+    protocol: str = "alnum36",
+    batch_size: int | None = None,
+    turn: str = "never",
+) -> Score:
     """Reads every image of a source once and scores it.
 
     Labels are normalised as in training (Charset.fold) before the protocol is applied. name: IC13_857 and IC13_1015
@@ -44,7 +51,7 @@ def score(reader: Reader, source: Any, name: str, protocol: str = "alnum36", bat
     check_choice("protocol", protocol, PROTOCOLS)
     prepare, belongs = PROTOCOLS[protocol], SUBSETS.get(name, lambda label: True)
     result, broken, labels = Score(), [], {}
-    for _, key, label, _, answer, _ in read_source(reader, source, batch_size, heads=True):
+    for _, key, label, _, answer, *_ in read_source(reader, source, batch_size, heads=True, turn=turn):
         if answer is None:
             broken.append(key)
             continue

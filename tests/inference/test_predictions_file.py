@@ -11,7 +11,7 @@ from jstr.inference import predictions_file
 class FallingReader:
     """Reads w0, w1, ... in each batch, with falling confidence."""
 
-    spec, heads = ImageSpec.make(tiny_config().image), ()
+    spec, capacity, heads = ImageSpec.make(tiny_config().image), 99, ()
 
     @staticmethod
     def read_batch(images):

@@ -12,7 +12,7 @@ from jstr.inference.read_source import Answer, read_source
 class Counter:
     """Reads the mean of each image, by two heads, and notes the sizes of the batches."""
 
-    spec, heads = ImageSpec.make(tiny_config().image), ("vision", "fusion")
+    spec, capacity, heads = ImageSpec.make(tiny_config().image), 99, ("vision", "fusion")
 
     def __init__(self):
         self.sizes = []

@@ -1,0 +1,145 @@
+"""What a reader answers for a batch of crops, those included that are too wide for it or turned."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jstr.data.images import ImageSpec
+from jstr.inference.details import Details, details_of, one_detail
+from jstr.inference.long_crops import read_long
+from jstr.inference.widths import in_batches
+
+NO_HEADS: Mapping[str, tuple[str, float]] = MappingProxyType({})
+CHARACTER_ASPECT = 0.35  # width / height of an image with one narrow character, such as a digit
+DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters rather than many
+TALL = 1.5  # height / width from which text may run from top to bottom
+UPSIDE_DOWN = 0.5  # crops that are read with less confidence may be upside down
+TURNED_ODDS = 3.0  # how much more confident a reading of a turned crop must be than that of the crop as it is
+TURNS = ("never", "auto")
+
+
+class Answer(NamedTuple):
+    """What a reader makes of one image. heads: (text, confidence) of each head by name, where asked for.
+
+    is_complete: False for a decoder that ran out of steps before it wrote EOS. details: where asked for.
+    in_parts: whether the crop was too wide for the recogniser and read in parts. turned: by how many quarter turns,
+    counterclockwise, it was turned to be read.
+    """
+
+    text: str
+    confidence: float
+    heads: Mapping[str, tuple[str, float]] = NO_HEADS
+    is_complete: bool = True
+    details: Details | None = None
+    in_parts: bool = False
+    turned: int = 0
+
+
+def characters_of(aspect: float) -> float:
+    """For how many narrow characters a crop of this width / height has room."""
+    return aspect / CHARACTER_ASPECT
+
+
+def is_unusual(image: np.ndarray, spec: ImageSpec) -> bool:
+    """Whether a crop uint8 [h, w, C] may have to be read in another way than others, and has to be kept for that."""
+    h, w = image.shape[:2]
+    return h >= TALL * w or w * spec.size[0] > h * max(spec.size[1], *spec.widths, 0)
+
+
+def read_batch(
+    reader: Any, images: np.ndarray, heads: bool = False, checked: bool = False, details: bool = False
+) -> list[Answer]:
+    """The answers of a `Reader` for images uint8 [B, H, W, C]. checked: see Reader.read_checked."""
+    if heads and reader.heads:
+        found, count = reader.read_heads(images), len(images)
+        rows = [{name: (texts[i], float(values[i])) for name, (texts, values) in found.items()} for i in range(count)]
+        return [Answer(*row[reader.heads[-1]], row) for row in rows]
+    texts, values = reader.read_checked(images) if checked else reader.read_batch(images)
+    answers = [Answer(text, float(value)) for text, value in zip(texts, values, strict=True)]
+    if not details:
+        return answers
+    more = details_of(reader.guide, reader.variables, images, texts, values)
+    return [answer._replace(details=one) for answer, one in zip(answers, more, strict=True)]
+
+
+def answers_of(
+    reader: Any,
+    images: Sequence[np.ndarray | None],
+    crops: Sequence[np.ndarray | None],
+    size: int,
+    *,
+    aspects: Sequence[float] | None = None,
+    checked: bool = True,
+    details: bool = False,
+    turn: str = "never",
+    full: bool = False,
+) -> list[Answer | None]:
+    """The answers of a `Reader` for images uint8 [H, W, C] as the model sees them; None for None.
+
+    crops: uint8 [h, w, C] before they were resized, at least of those where is_unusual. size, full: see in_batches.
+    aspects: width / height of the crops; None: all crops are there. checked: see Reader.read_checked. details: also
+    their details. turn: "auto" tries tall crops turned by a quarter, and doubtful ones upside down.
+    """
+    options = dict(checked=checked, details=details)
+    answers = in_batches(images, reader.spec, size, functools.partial(read_batch, reader, **options), full)
+    for i, (image, crop, answer) in enumerate(zip(images, crops, answers, strict=True)):
+        if answer is None:
+            continue
+        if details:
+            aspect = crop.shape[1] / crop.shape[0] if aspects is None else aspects[i]
+            filled = reader.spec.filled_by(aspect, image.shape[1])
+            answers[i] = answer._replace(details=answer.details.within(filled))
+        if crop is not None and (long := _in_parts(reader, crop, answer, details)):
+            answers[i] = long
+    if turn == "auto":
+        _turn(reader, images, crops, answers, size, details)
+    return answers
+
+
+def _in_parts(reader: Any, crop: np.ndarray, answer: Answer, details: bool) -> Answer | None:
+    """The answer for a crop that is too wide; None where it is not, or where it is read better as a whole."""
+    characters = characters_of(crop.shape[1] / crop.shape[0])
+    if characters <= reader.capacity or not reader.model_config.is_ctc:
+        return None
+    must = characters > 2 * reader.capacity
+    if not must and answer.confidence >= DOUBTFUL:
+        return None
+    found = read_long(reader.guide, reader.variables, crop, reader.spec)
+    code, value = found.texts[0]
+    if not must and value <= answer.confidence:
+        return None
+    text = reader.guide.written(code)
+    more = one_detail(reader.guide, found, code, text, value) if details else None
+    return Answer(text, value, details=more, in_parts=True)
+
+
+def _turn(
+    reader: Any,
+    images: Sequence[np.ndarray | None],
+    crops: Sequence[np.ndarray | None],
+    answers: list[Answer | None],
+    size: int,
+    details: bool,
+) -> None:
+    """Puts the answers for turned crops where they are much more certain."""
+    tries: list[tuple[int, int, np.ndarray]] = []
+    for i, (image, crop, answer) in enumerate(zip(images, crops, answers, strict=True)):
+        if answer is None:
+            continue
+        if crop is not None and crop.shape[0] >= TALL * crop.shape[1]:
+            for k in (1, 3):
+                turned = np.ascontiguousarray(np.rot90(crop, k))
+                tries.append((i, k, reader.spec.fit(turned, reader.spec.reading_width(turned))))
+        elif answer.confidence < UPSIDE_DOWN and not answer.in_parts:
+            tries.append((i, 2, np.ascontiguousarray(image[::-1, ::-1])))
+    read = functools.partial(read_batch, reader, details=details)
+    least = [0.0 if answer is None else TURNED_ODDS * answer.confidence for answer in answers]
+    others = in_batches([image for *_, image in tries], reader.spec, size, read, full=True)
+    for (i, k, _), other in zip(tries, others, strict=True):
+        if other.confidence > max(least[i], answers[i].confidence):
+            answers[i] = other._replace(turned=k)

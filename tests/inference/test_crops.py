@@ -1,0 +1,77 @@
+"""Details of answers, and crops that are wide, tall or upside down."""
+
+import jax
+import numpy as np
+import pytest
+from testing import quick_jit, saved_run, tiny_config
+
+import jstr
+from jstr.inference.crops import answers_of
+from jstr.inference.details import Character, Details
+from jstr.inference.reader import Reader
+from jstr.messages import InputError
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    return jstr.load(saved_run(tmp_path_factory.mktemp("run")))
+
+
+def test_details_agree_with_what_is_read(reader):
+    images = [RNG.integers(0, 255, (32, width), np.uint8) for width in (64, 50, 900)]
+    for options in (dict(), dict(allow="abc"), dict(pattern="[A-Z]{2}[0-9]+")):
+        texts, confidences = reader.read(images, **options)
+        for text, value, found in zip(texts, confidences, reader.read(images, details=True, **options), strict=True):
+            assert (found.text, found.confidence) == (text, pytest.approx(value, rel=1e-5))
+            assert "".join(c.character for c in found.characters) == text
+            assert sum(p for _, p in found.alternatives) <= 1 + 1e-6
+            edges = [x for c in found.characters for x in (c.left, c.right)]
+            assert edges == sorted(edges) and all(0 <= x <= 1 for x in edges)
+            if options and found.alternatives:
+                assert found.alternatives[0] == (text, pytest.approx(found.confidence, rel=1e-4))
+                assert all(c.probability >= found.confidence - 1e-6 for c in found.characters)
+
+
+def test_details_of_an_attention_decoder():
+    config = tiny_config()
+    config.charset.layout, config.model.prediction = "dtrb_attention", "attention"
+    reader = Reader(config.to_dict())
+    images = RNG.integers(0, 255, (2, *reader.spec.size, 1), np.uint8)
+    reader.variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), images, train=False))()
+    found = reader.read(list(images), details=True, pattern="[a-z]{2}")
+    assert all(len(one.characters) == 2 and len(one.text) == 2 for one in found)
+
+
+def test_padding_is_no_part_of_a_crop():
+    details = Details("ab", 1.0, (Character("a", 1.0, 0.0, 0.2), Character("b", 1.0, 0.2, 0.5)))
+    assert [c[2:] for c in details.within(0.4).characters] == [(0.0, 0.5), (0.5, 1.0)]
+
+
+class Turnable:
+    """Reads the mean of the left upper quarter as its confidence: more if white stands there."""
+
+    capacity = 99
+
+    def __init__(self, reader):
+        self.spec = reader.spec
+
+    def read_batch(self, images):
+        h, w = images.shape[1:3]
+        return ["w"] * len(images), images[:, : h // 2, : w // 2].mean(axis=(1, 2, 3)) / 255
+
+    read_checked = read_batch
+
+
+def test_turned_crops(reader):
+    turnable, (h, w) = Turnable(reader), reader.spec.size
+    upright = np.zeros((h, w, 1), np.uint8)
+    upright[: h // 2, : w // 2] = 255
+    crops = [upright, np.rot90(upright, 1), np.rot90(upright, 2), np.rot90(upright, 3)]
+    images = [reader.spec.fit(np.ascontiguousarray(crop)) for crop in crops]
+    assert [a.turned for a in answers_of(turnable, images, crops, 4)] == [0] * 4
+    found = answers_of(turnable, images, crops, 4, turn="auto")
+    assert [a.turned for a in found] == [0, 3, 2, 1] and min(a.confidence for a in found) > 0.9
+    with pytest.raises(InputError, match="turn='left'"):
+        reader.read([upright], turn="left")
