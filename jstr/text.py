@@ -22,6 +22,7 @@ NAMED = {
     "ascii": string.digits + string.ascii_letters + string.punctuation,
 }
 WITH_SPACE = "+space"  # after a name or file: and the space
+MAX_BYTES = 1 << 24  # of a charset file
 CHARSETS = Path(__file__).parent / "data" / "charsets"  # a file for each further name
 
 
@@ -75,8 +76,12 @@ def read_characters(spec: str) -> str:
     elif spec.startswith("file:") or spec in shipped:
         path = shipped.get(spec) or Path(os.path.expanduser(spec.removeprefix("file:")))
         try:
+            if path.exists() and not (path.is_file() and path.stat().st_size <= MAX_BYTES):  # it might never end
+                raise InputError(f"charset file {path} is no file of characters; give a text file with each once")
             characters = "".join(path.read_text(encoding="utf-8-sig").splitlines())
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise InputError(f"charset file {path} cannot be read: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
             raise InputError(f"charset file {path} cannot be read: {error}") from error
     else:
         characters = NAMED.get(spec, spec)
@@ -139,6 +144,8 @@ class Charset:
         """
         if layout not in LAYOUTS:
             raise InputError(f"unknown token layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
+        if not isinstance(max_length, int) or max_length < 1:
+            raise InputError(f"config.charset.max_length={max_length!r}: give a number of characters, at least 1")
         charset = cls(read_characters(characters), LAYOUTS[layout], max_length, **normalise)
         known = set(charset.characters)
         lost = [c for c in charset.characters if c.lower() != c and not known.issuperset(c.lower())]

@@ -1,3 +1,4 @@
+import os
 import string
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_charset_from_a_file(tmp_path):
 def test_bad_characters(spec, message):
     with pytest.raises(InputError, match=message):
         read_characters(spec)
+
+
+def test_files_that_never_end_are_no_charsets(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", tmp_path / "pipe", tmp_path):
+        with pytest.raises(InputError, match="no file of characters"):
+            read_characters(f"file:{path}")
+
+
+@pytest.mark.parametrize("length", [0, "25", None])
+def test_bad_lengths(length):
+    with pytest.raises(InputError, match="config.charset.max_length"):
+        Charset.make("36", "cr_ctc", length)
 
 
 def test_unknown_layout():

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jstr.data.decode import decode_file, from_array, from_pil, is_pil, read_regular_file
+from jstr.data.decode import MAX_PIXELS, decode_file, from_array, from_pil, is_pil, read_regular_file
 from jstr.messages import InputError, check_choice
 
 SHRINK_FROM = 8  # times the model's size
@@ -51,8 +51,11 @@ class ImageSpec:
         if spec.backend not in RESIZE:
             raise InputError(f"config.image.backend={spec.backend!r}: choose one of {', '.join(RESIZE)}")
         check_choice("config.image.pad", spec.pad, ("edge", "grey"))
-        if len(spec.size) != 2 or min(spec.size) < 8:
-            raise InputError(f"config.image.size={spec.size}: give (height, width) in pixels, at least 8 each")
+        whole = len(spec.size) == 2 and all(isinstance(side, int) for side in spec.size)
+        if not whole or min(spec.size) < 8 or spec.size[0] * spec.size[1] > MAX_PIXELS:
+            raise InputError(
+                f"config.image.size={spec.size}: give (height, width) in pixels, from 8 each to a large picture"
+            )
         widths = (spec.size[1], *spec.widths)
         if list(widths) != sorted(set(widths)) or (spec.widths and not spec.keep_ratio):
             raise InputError(

@@ -248,6 +248,22 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
         words = language_model or "english"
         expected = workdir != weights.BUNDLED and words != "none"
         print(f"{line} ({words} words expected)" if expected else line, file=sys.stderr)
+    try:
+        return _load(workdir, language_model)
+    except _OF_A_DAMAGED_FILE as error:
+        if isinstance(error, InputError):
+            raise
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise InputError(
+            f"{workdir}: its config or weights cannot be used ({reason}); they are damaged or of another jstr"
+        ) from error
+
+
+# What code raises that is given a config with other keys or types. Not RuntimeError: see cli.py.
+_OF_A_DAMAGED_FILE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+
+
+def _load(workdir: str | os.PathLike, language_model: str | None) -> Reader:
     meta = weights.read_meta(workdir)
     with word_copy.found_again(workdir, meta) as config:
         if language_model is not None:

@@ -1,6 +1,9 @@
 """A recogniser in one small file reads as the run it came from."""
 
 import contextlib
+import functools
+import json
+import operator
 import sys
 import zipfile
 
@@ -8,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 from testing import REAL_WORDS, ROOT, quick_jit, tiny_config
 
 import jstr
@@ -105,3 +109,32 @@ def test_damaged_and_hostile_files_are_refused_in_one_line(files, tmp_path):
         header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000,)}\n"
         archive.writestr("params.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     refused()
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        ("model", None),
+        ("model.width", 2.0**70),
+        ("model.name", {}),
+        ("image", {"a": 1}),
+        ("image.size", None),
+        ("image.size", [10**6, 10**6]),
+        ("charset.characters", 0.5),
+        ("charset.characters", "file:/dev/zero"),
+        ("charset.layout", {}),
+        ("charset.max_length", "\ud800"),
+        ("language_model", 3),
+    ],
+)
+def test_configs_of_another_form_are_one_line(files, tmp_path, path, value):
+    """A file of somebody else may hold any config."""
+    meta, variables = packed.load(files[1])
+    *parents, name = ("config." + path).split(".")
+    functools.reduce(operator.getitem, parents, meta)[name] = value
+    with open(tmp_path / "reader.npz", "wb") as file:
+        flat = traverse_util.flatten_dict(variables, sep="/")
+        np.savez(file, meta=np.array(json.dumps(meta)), **flat)
+    with pytest.raises(InputError) as error:
+        jstr.load(tmp_path / "reader.npz")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 600

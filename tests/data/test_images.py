@@ -88,7 +88,17 @@ def test_array_forms():
             from_array(bad, 1)
 
 
-@pytest.mark.parametrize("change", [dict(channels=2), dict(backend="torch"), dict(size=(32,)), dict(size=(0, 100))])
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(channels=2),
+        dict(backend="torch"),
+        dict(size=(32,)),
+        dict(size=(0, 100)),
+        dict(size=(10**6, 10**6)),
+        dict(size=(32, "x")),
+    ],
+)
 def test_bad_image_configs(change):
     with pytest.raises(InputError, match="config.image"):
         ImageSpec.make(dict(size=(32, 100), channels=1, keep_ratio=False, backend="cv2") | change)
