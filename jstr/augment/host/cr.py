@@ -71,13 +71,19 @@ def cr_weak(
 def _warp(image: Image, matrix) -> Image:
     """Pixel (x, y) of the result is the pixel of the image at `matrix` (x, y, 1); outside is black.
 
-    Nearest neighbour with coordinates at the middle of pixels, as in Pillow.
+    Nearest neighbour in Pillow's arithmetic: coordinates at the middle of pixels, in whole numbers of 2^-16. OpenCV's
+    own (warpAffine) differs between versions where a coordinate is half way between two pixels.
     """
     matrix = np.asarray(matrix, np.float64).copy()
-    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5)
     h, w = image.shape[:2]
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_CONSTANT).reshape(image.shape)
+    whole = np.int32 if h + w < 2**15 else np.int64
+    rows, columns = np.arange(h, dtype=whole)[:, None], np.arange(w, dtype=whole)
+    places = np.empty((h, w, 2), np.int16)
+    for axis, (by_column, by_row, start) in enumerate(np.floor(matrix * 2**16 + 0.5).astype(whole)):
+        grid = start + by_row * rows
+        places[..., axis] = (grid + by_column * columns if by_column else grid) >> 16
+    return cv2.remap(image, places, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT).reshape(image.shape)
 
 
 def _sign(rng: Generator) -> int:

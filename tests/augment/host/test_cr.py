@@ -57,9 +57,11 @@ def test_operations_equal_those_of_pillow(channels, sign):
         for op, right in pairs:
             found, right = op(image, Signed(sign), level), np.asarray(right).reshape(image.shape)
             assert found.dtype == np.uint8 and found.shape == image.shape
-            off = np.abs(found.astype(int) - right) > 1  # rounding of values, and of places at the edges of pixels
+            off = np.abs(found.astype(int) - right) > 1  # rounding of values
             assert off.mean() < 0.02, (op, level, off.mean())
-        for op, right in list(zip(cr.CHANNEL.values(), channel, strict=True))[Channel.EQUALISE :]:
+        spatial = spatial[:4] if level < 5 else ()  # Pillow rounds the angles of a rotation
+        whole = [*zip(cr.SPATIAL.values(), spatial, strict=False)]
+        for op, right in whole + list(zip(cr.CHANNEL.values(), channel, strict=True))[Channel.EQUALISE :]:
             found = op(image, Signed(sign), level)  # in whole numbers
             np.testing.assert_array_equal(found, np.asarray(right).reshape(image.shape))
 
