@@ -14,7 +14,6 @@ from jstr.data.decode import MAX_PIXELS, decode_file, from_array, from_pil, is_p
 from jstr.messages import InputError, check_choice
 
 SHRINK_FROM = 8  # times the model's size
-LONGEST = 2**14  # pixels of a side: OpenCV's warps refuse 2^15
 GREY = 128  # what is zero once images are in -1..1
 
 
@@ -106,16 +105,16 @@ class ImageSpec:
     def shrink(self, image: np.ndarray) -> np.ndarray:
         """uint8 [h, w, c], made smaller where it has far more pixels than the model sees: views take time by pixels.
 
-        Images of up to SHRINK_FROM times the model's height and width, and LONGEST pixels, are returned as they are.
+        Images of up to SHRINK_FROM times the model's height and width are returned as they are.
         """
         h, w, channels = image.shape
         height, width = self.size
         limit = SHRINK_FROM**2 * height * width
-        scale = min(max(math.sqrt(limit / (h * w)), height / h), 1)
-        if scale == 1 and max(h, w) <= LONGEST:
+        scale = max(math.sqrt(limit / (h * w)), height / h)
+        if h * w <= limit or scale >= 1:
             return image
-        w, h = (min(max(round(side * scale), 1), LONGEST) for side in (w, h))
-        return cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA).reshape(h, w, channels)
+        shape = max(round(w * scale), 1), max(round(h * scale), 1)
+        return cv2.resize(image, shape, interpolation=cv2.INTER_AREA).reshape(shape[1], shape[0], channels)
 
     def fit(self, image: np.ndarray, width: int | None = None) -> np.ndarray:
         """uint8 [h, w, c] to [height, width, c]; width: another one than that of `size`, see reading_width."""

@@ -309,9 +309,7 @@ def test_huge_crops_are_shrunk_and_ordinary_ones_kept():
         shrunk.shape[0] * shrunk.shape[1] <= 1.01 * 64 * 32 * 100
         and abs(shrunk.shape[1] / shrunk.shape[0] - 4 / 3) < 0.01
     )
-    assert GREY.shrink(np.zeros((40, 20_000, 1), np.uint8)).shape == (32, 16_000, 1)
-    for shape, right in (((2, 60_000, 1), (2, 16_384, 1)), ((60_000, 3, 1), (16_384, 3, 1))):  # what warps can take
-        assert GREY.shrink(np.zeros(shape, np.uint8)).shape == right
+    assert GREY.shrink(np.zeros((40, 100_000, 1), np.uint8)).shape == (32, 80_000, 1)
 
 
 @pytest.mark.parametrize("shape", [(64, 256), (20, 37), (200, 900)])
