@@ -69,6 +69,10 @@ class TrainData:
         for number, name in enumerate(fields):
             self.streams[name] = self._stream(name, number)
 
+    def with_labels(self, read: Mapping[str, Mapping[str, str | None]]) -> TrainData:
+        """The same data with other labels of the rows that have read_by."""
+        return TrainData(self.config, self.charset, self.fields, self._frames, self._part, read)
+
     @property
     def sizes(self) -> dict[str, int]:
         """Samples by name of the source; of the largest where streams use one in different ways."""

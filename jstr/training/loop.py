@@ -15,7 +15,7 @@ from jstr.data.sample_filter import BrokenImageTracker
 from jstr.messages import writing
 from jstr.metrics import Score
 from jstr.parallel import distributed
-from jstr.training import workdir_lock
+from jstr.training import self_training, workdir_lock
 from jstr.training.clock import Clock
 from jstr.training.device_cache import DeviceData
 from jstr.training.finish import finish
@@ -64,11 +64,17 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
     config, clock = parts.config, writer.clock
     train_step = make_step(config, parts.objective, start.optimizer, parts.mesh)
     stopping, any_requested = False, distributed.SyncedStop(parts.mesh)
-    with Stop() as stop, contextlib.closing(_Batches(parts, step)) as batches:
+    batches: _Batches | None = None
+    with Stop() as stop, contextlib.ExitStack() as opened:
         while True:
             tracker.evaluate_and_save(state, step, stopping)
             if step >= config.steps or stopping:
                 return step
+            if batches is None or self_training.begins(config, step):
+                opened.close()
+                with writer.pause():
+                    parts = self_training.relabelled(parts, state, step)
+                batches = opened.enter_context(contextlib.closing(_Batches(parts, step)))
             # Multiples of steps_per_dispatch, also after a run that was stopped in between.
             started = time.monotonic()
             some = batches.take(config.steps_per_dispatch - step % config.steps_per_dispatch)

@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 
 from jstr.checkpoints.provenance import commit
 from jstr.core import Config
-from jstr.messages import InputError, check_choice
+from jstr.messages import InputError, check_choice, check_known
 from jstr.metrics import PROTOCOLS
 from jstr.parallel import distributed, sharding
 from jstr.training.config_values import check_values
@@ -21,6 +21,7 @@ def check_run(config: Config, workdir: str, mesh: Mesh) -> None:
     for name in (*intervals, "keep_checkpoints", "accumulate", "steps_per_dispatch"):
         if config[name] < 1:
             raise InputError(f"config.{name}={config[name]} must be at least 1")
+    _check_self_training(config)
     for name in intervals:
         if config[name] % config.steps_per_dispatch:
             raise InputError(
@@ -48,3 +49,18 @@ def check_run(config: Config, workdir: str, mesh: Mesh) -> None:
         raise InputError(f"--workdir={workdir}: {error.strerror}") from error
     distributed.check_same(f"{commit()} {config.to_json_best_effort(sort_keys=True)}", "config or code")
     distributed.check_shared(workdir)
+
+
+def _check_self_training(config: Config) -> None:
+    row = config.self_training
+    check_known("config.self_training", row, ("every", "thresholds"))
+    if not row:
+        return
+    every, thresholds = row.get("every", 0), row.get("thresholds", ())
+    if not isinstance(every, int) or every < 1 or every % config.steps_per_dispatch:
+        raise InputError(f"config.self_training.every={every}: give steps, a multiple of config.steps_per_dispatch")
+    if not all(isinstance(t, (int, float)) and 0 <= t <= 1 for t in thresholds):
+        raise InputError(f"config.self_training.thresholds={tuple(thresholds)}: give confidences from 0 to 1")
+    sources = [source for stream in config.streams.values() for source in stream.sources.values()]
+    if not any("read_by" in source for source in sources):
+        raise InputError("config.self_training: no source has read_by, so there is nothing to read anew")
