@@ -12,6 +12,8 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
     --config=configs/adapt.py:start=none     start from random weights; then give --config.charset.characters too
     --config=configs/adapt.py:labels_only    train on rendered words and confident readings only, without consistency,
                                              in half the time; the last checkpoint is used
+    --config=configs/adapt.py:rounds=3       in rounds: the run reads your images anew after each, and learns what it
+                                             then reads with confidence (jstr/training/self_training.py)
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
                                              its words are rendered, and expected where the image is ambiguous
     --config.fonts=FOLDER                    your fonts
@@ -47,17 +49,19 @@ ADAPTABLE = ("four_stage", "ppocr")
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, start="bundled", labels_only=False, consistency=False)
+    options = common.arguments(arg, start="bundled", labels_only=False, consistency=False, rounds=1)
     config = common.base()
     config.model = common.crnn(width=0.5) | dict(features="compact")
     config.charset.drop_outside = True
     scratch = options.start == "none" or options.runlocal
-    if options.labels_only and scratch:
-        raise ValueError("config argument labels_only needs a trained start")
+    if (options.labels_only or options.rounds != 1) and scratch:
+        raise ValueError("config arguments labels_only and rounds need a trained start")
+    if options.rounds < 1:
+        raise ValueError(f"config argument rounds={options.rounds}: give 1 or more")
     if not scratch:
         start_from(config, str(BUNDLED) if options.start == "bundled" else options.start)
         if config.model.name == "ppocr":
-            return from_ppocr(config, options.consistency)
+            return in_rounds(from_ppocr(config, options.consistency), options.rounds, steps=300)
     else:  # not for a trained start: a new layer with random weights would first teach it that layer's noise
         config.model.projection = "mlp"
     streams(config, scratch)
@@ -69,7 +73,16 @@ def get_config(arg: str = "") -> common.ConfigDict:
     if options.labels_only:
         config.objective, config.teacher, config.keep_best = dict(name="supervised"), {}, ""
         del config.streams.unlabelled, config.held_back.unlabelled
+    if options.rounds > 1:
+        config = in_rounds(config, options.rounds, steps=1_500)
     return common.apply(config, "runlocal" if options.runlocal else "")
+
+
+def in_rounds(config: common.ConfigDict, rounds: int, steps: int) -> common.ConfigDict:
+    """With `rounds` of `steps` each, where there are several: before each but the first, your images are read anew."""
+    if rounds > 1:
+        config.steps, config.self_training = rounds * steps, dict(every=steps)
+    return config
 
 
 def streams(config: common.ConfigDict, scratch: bool) -> None:

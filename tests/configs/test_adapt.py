@@ -186,3 +186,13 @@ def test_a_start_of_ppocr(tmp_path):
     both = get_config(f"start={tmp_path},consistency")
     assert both.objective.name == "cr_str" and list(both.streams) == ["labelled", "unlabelled"]
     assert set(both.held_back) == set(both.streams)
+
+
+def test_rounds():
+    config = adapt.get_config("rounds=3")
+    assert config.steps == 4_500 and config.self_training.every == 1_500
+    assert not adapt.get_config("").self_training
+    with pytest.raises(ValueError, match="trained start"):
+        adapt.get_config("start=none,rounds=2")
+    with pytest.raises(ValueError, match="rounds=0"):
+        adapt.get_config("rounds=0")
