@@ -175,8 +175,8 @@ def start_from(config: common.ConfigDict, start: str) -> None:
 
 def saved_config(start: str) -> dict:
     """The config of a run or packed file; of a published reader, what `start_from` takes. Raises ValueError: none."""
-    if start in common.PUBLISHED:
-        return common.ppocr(common.PUBLISHED[start])
+    if start in common_ppocr.PUBLISHED:
+        return common_ppocr.ppocr(common_ppocr.PUBLISHED[start])
     try:
         if not start.endswith(".npz"):
             return json.loads((Path(start) / "config.json").read_text())

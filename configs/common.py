@@ -7,13 +7,6 @@ from ml_collections import ConfigDict
 REPOSITORY = Path(__file__).resolve().parents[1]
 # A wheel carries the configs inside the package, and no tests; in the repository both stand beside it.
 BUNDLED = next(p for p in (REPOSITORY / "jstr/bundled", REPOSITORY / "bundled") if p.is_dir()) / "reader.npz"
-# Names of published PP-OCR readers (jstr/interop/weights.py) and the network of each.
-PUBLISHED = {
-    "ppocrv6-small": "v6_small",
-    "ppocrv6-tiny": "v6_tiny",
-    "ppocrv5-mobile": "mobile",
-    "ppocrv4-mobile": "mobile",
-}
 SAMPLE = REPOSITORY / "tests/data/real_words"
 
 # Style of rendered words: clear print on a plain background. CTC learns letters from them much sooner than from varied
@@ -103,20 +96,6 @@ def base() -> ConfigDict:
             images="",  # a folder or other source of word images to read at the end of the run: predictions.tsv
             example_image="",
         )
-    )
-
-
-def ppocr(network: str = "v6_small") -> dict:
-    """What is trained and fed when a run starts from a published PP-OCR reader: the keys charset, image and model.
-
-    As jstr/interop/ppocr.py makes them, so that config.init_from fits.
-    """
-    return dict(
-        charset=dict(characters="94", layout="dtrb_ctc", max_length=25, lower=False, nfkc=False, drop_outside=False),
-        image=dict(
-            size=(48, 320), channels=3, keep_ratio=True, backend="cv2_linear", pad="grey", widths=(480, 800, 1280)
-        ),
-        model=dict(name="ppocr", network=network, space_as_blank=True, dtype="float32"),
     )
 
 

@@ -2,8 +2,29 @@
 
 from configs import common, reader
 
+# Names of published PP-OCR readers (jstr/interop/weights.py) and the network of each.
+PUBLISHED = {
+    "ppocrv6-small": "v6_small",
+    "ppocrv6-tiny": "v6_tiny",
+    "ppocrv5-mobile": "mobile",
+    "ppocrv4-mobile": "mobile",
+}
 LIGHT = reader.WEAK  # words are read well already
 BLOCKS = dict(v6_small=13, v6_tiny=9, mobile=14)
+
+
+def ppocr(network: str = "v6_small") -> dict:
+    """What is trained and fed when a run starts from a published PP-OCR reader: the keys charset, image and model.
+
+    As jstr/interop/ppocr.py makes them, so that config.init_from fits.
+    """
+    return dict(
+        charset=dict(characters="94", layout="dtrb_ctc", max_length=25, lower=False, nfkc=False, drop_outside=False),
+        image=dict(
+            size=(48, 320), channels=3, keep_ratio=True, backend="cv2_linear", pad="grey", widths=(480, 800, 1280)
+        ),
+        model=dict(name="ppocr", network=network, space_as_blank=True, dtype="float32"),
+    )
 
 
 def fine_tune(config: common.ConfigDict, peak: float) -> None:

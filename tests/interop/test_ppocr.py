@@ -8,7 +8,7 @@ import pytest
 from ppocr_layout import CHARACTERS, variables, write
 from testing import quick_jit
 
-from configs import common
+from configs import common_ppocr
 from jstr.checkpoints.checkpoint import read_meta
 from jstr.core import ModelConfig
 from jstr.interop import ppocr, weights
@@ -81,7 +81,7 @@ def test_a_charset_takes_its_classes_and_the_space_counts_as_blank(made, file):
     np.testing.assert_array_equal(converted.params["classifier"]["kernel"], kernel[:, [0, 2, 4, 6]])
     assert converted.config["model"]["space_as_blank"] and converted.config["charset"]["characters"] == "aé"
     config = converted.config
-    shared = common.ppocr() | {"charset": common.ppocr()["charset"] | {"characters": "aé"}}
+    shared = common_ppocr.ppocr() | {"charset": common_ppocr.ppocr()["charset"] | {"characters": "aé"}}
     assert {name: config[name] for name in shared} == shared, "configs start from the same"
     spaced = ppocr.convert(file, "a 0")
     np.testing.assert_array_equal(spaced.params["classifier"]["kernel"], kernel[:, [0, 2, 6, 1]])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jstr
-from configs import common
+from configs import common_ppocr
 from configs.adapt import get_config
 from jstr.checkpoints import packed
 from jstr.interop import weights
@@ -101,7 +101,7 @@ def test_an_onnx_file_is_read_once_for_meta_and_variables(tmp_path, monkeypatch)
 
 
 def test_configs_know_the_published_readers():
-    assert set(common.PUBLISHED) == set(weights.PLACES)
-    for name, network in common.PUBLISHED.items():
+    assert set(common_ppocr.PUBLISHED) == set(weights.PLACES)
+    for name, network in common_ppocr.PUBLISHED.items():
         config = get_config(f"start={name}")
         assert config.init_from == (("model", name, "model"),) and config.model.network == network
