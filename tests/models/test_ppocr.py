@@ -28,6 +28,14 @@ def test_shapes_of_every_width(variables):
         assert outputs["frames"].shape == (2, frames, 120) and outputs["visual"].shape == (2, frames, 384)
 
 
+def test_a_batch_is_read_as_its_images_are(variables):
+    @quick_jit
+    def both(v):
+        return Model(CONFIG).apply(v, IMAGES, train=False), Model(CONFIG).apply(v, IMAGES, False, method="outputs")
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *both(variables))
+
+
 def test_five_million_parameters_with_the_published_classes():
     config = ModelConfig((48, 320), 3, 25, 18710, first_id=1, pad_id=0)
     example = jax.ShapeDtypeStruct((1, 48, 320, 3), jnp.uint8)

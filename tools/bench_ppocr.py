@@ -1,0 +1,139 @@
+"""Speed of a published PP-OCR reader here and in onnxruntime, on one thread: python tools/bench_ppocr.py [--name=NAME]
+
+Both networks alone, on images of 48x320, in turns; the median of CPU seconds, which other processes hardly change, and
+of wall-clock seconds. jstr computes only the classes of printable ASCII, as it reads; --classes=all computes all, as
+onnxruntime does. --train: a training step of 16 words at 48x320 instead, on all cores that this process may use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jstr.cli import Parser, cli, path
+
+HEIGHT, WIDTH = 48, 320
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Prints milliseconds for each batch size."""
+    parser = Parser("python tools/bench_ppocr.py", __doc__)
+    parser.add_argument("--name", default="ppocrv6-small")
+    parser.add_argument("--batches", default="1,16", help="batch sizes")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--classes", choices=("ascii", "all"), default="ascii")
+    parser.add_argument("--train", action="store_true")
+    parser.add_argument("--json", type=path, metavar="FILE")
+    args = parser.parse_args(argv)
+    if args.train:
+        rows = {"train_16_s": train_step(args.name, args.repeats)}
+        print(f"a training step of 16 words: {rows['train_16_s']:.2f} s, on {len(os.sched_getaffinity(0))} cores")
+    else:
+        rows = read(args.name, [int(size) for size in args.batches.split(",")], args.repeats, args.classes == "all")
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"name": args.name, "classes": args.classes, **rows}, file, indent=2)
+
+
+def read(name: str, sizes: list[int], repeats: int, all_classes: bool) -> dict[str, Any]:
+    if hasattr(os, "sched_setaffinity"):  # before jax starts its threads
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    import jax
+    import onnxruntime
+
+    from jstr.core import ModelConfig
+    from jstr.interop import ppocr, weights
+    from jstr.models.ppocr import Model
+
+    found = weights.find_onnx(name)
+    assert found is not None, name
+    published = ppocr.read(*found)
+    if all_classes:
+        classes, params, space, network = len(published.characters) + 1, published.params, False, published.network
+    else:
+        converted = ppocr.convert(found.onnx, dictionary=found.dictionary)
+        classes, params = 1 + len(converted.config["charset"]["characters"]), converted.params
+        space, network = converted.config["model"]["space_as_blank"], published.network
+    config = ModelConfig((HEIGHT, WIDTH), 3, 25, classes, first_id=1, pad_id=0)
+    model = Model(config, network=network, space_as_blank=space)
+    variables = jax.device_put({"params": params, "batch_stats": published.batch_stats})
+    ours = jax.jit(lambda v, x: jax.nn.softmax(model.apply(v, x, train=False)["logits"]))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(found.onnx), options)
+    rng, rows = np.random.default_rng(0), {}
+    for size in sizes:
+        images = rng.integers(0, 256, (size, HEIGHT, WIDTH, 3), np.uint8)
+        theirs = ((images[..., ::-1] / 255 - 0.5) / 0.5).transpose(0, 3, 1, 2).astype(np.float32)
+        times = in_turns(
+            repeats,
+            jstr=lambda images=images: ours(variables, images).block_until_ready(),
+            onnxruntime=lambda theirs=theirs: session.run(None, {session.get_inputs()[0].name: theirs}),
+        )
+        rows[f"batch_{size}_ms"] = times
+        cpu = times["jstr"]["cpu"] / times["onnxruntime"]["cpu"]
+        parts = [f"{side} {ms['cpu']:.1f} ms CPU, {ms['wall']:.1f} ms wall" for side, ms in times.items()]
+        print(f"batches of {size:2}: {'; '.join(parts)}; ratio of CPU {cpu:.2f}", flush=True)
+    return rows
+
+
+def in_turns(repeats: int, **calls: Callable[[], Any]) -> dict[str, dict[str, float]]:
+    """Side -> median milliseconds, of CPU and by the clock."""
+    found = {side: [] for side in calls}
+    for number in range(repeats + 2):
+        for side, call in calls.items():
+            start, cpu = time.perf_counter(), time.process_time()
+            call()
+            if number > 1:
+                found[side].append((time.process_time() - cpu, time.perf_counter() - start))
+    median = {side: [statistics.median(column) for column in zip(*rows, strict=True)] for side, rows in found.items()}
+    return {side: {"cpu": 1e3 * cpu, "wall": 1e3 * wall} for side, (cpu, wall) in median.items()}
+
+
+def train_step(name: str, repeats: int) -> float:
+    """Seconds of a step: forward, CTC, backward and AdamW, of all layers."""
+    import jax
+    import optax
+
+    from jstr.core import ModelConfig
+    from jstr.interop import weights
+    from jstr.models.ppocr import Model
+
+    meta, saved = weights.read_meta(name), weights.load_variables(name)
+    fields = {key: value for key, value in meta["config"]["model"].items() if key != "name"}
+    classes = 1 + len(meta["config"]["charset"]["characters"])
+    model = Model(ModelConfig((HEIGHT, WIDTH), 3, 25, classes, first_id=1, pad_id=0), **fields)
+    rng, optimizer = np.random.default_rng(0), optax.adamw(1e-5)
+    images = rng.integers(0, 256, (16, HEIGHT, WIDTH, 3), np.uint8)
+    labels = rng.integers(1, classes, (16, 8))
+
+    @jax.jit
+    def step(params, state, stats):
+        def loss(params):
+            variables = {"params": params, "batch_stats": stats}
+            outputs, new = model.apply(variables, images, train=True, mutable=["batch_stats"])
+            logits = outputs["logits"]
+            none = np.zeros(logits.shape[:2]), np.zeros(labels.shape)
+            return optax.ctc_loss(logits, none[0], labels, none[1]).mean(), new["batch_stats"]
+
+        grads, stats = jax.grad(loss, has_aux=True)(params)
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state, stats
+
+    state = (params := saved["params"]["model"]), optimizer.init(params), saved["model_state"]["batch_stats"]
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        state = jax.block_until_ready(step(*state))
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+if __name__ == "__main__":
+    cli(run)
