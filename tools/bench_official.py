@@ -2,7 +2,8 @@
 
 DIR is a checkout of clovaai/deep-text-recognition-benchmark, of which nothing is kept here. A training step as its
 train.py makes it (forward, loss, backward, clipping, Adadelta) on a batch of noise that stays on the device.
---how=published: eager, float32. --how=compiled: torch.compile and bfloat16 autocast.
+--how=published: eager, float32. --how=compiled: torch.compile and bfloat16 autocast. --reading=1,16,64 measures greedy
+reading of so many words at a time instead, all 26 steps of the decoder, as its test.py does.
 """
 
 from __future__ import annotations
@@ -76,6 +77,25 @@ class Step:
             self.torch.cuda.synchronize()
 
 
+def reading(step: Step, sizes: list[int], seconds: float = 8.0) -> dict[str, float]:
+    """Median milliseconds of reading a batch, by its size."""
+    torch, found = step.torch, {}
+    step.model.eval()
+    for size in sizes:
+        images = torch.rand(size, 1, 32, 100, device=step.device) * 2 - 1
+        text, times = torch.zeros(size, 26, dtype=torch.long, device=step.device), []
+        end = time.perf_counter() + seconds
+        while len(times) < 3 or time.perf_counter() < end:
+            start = time.perf_counter()
+            with torch.no_grad():
+                step.model(images, text, is_train=False)
+            step.ready()
+            times.append(1000 * (time.perf_counter() - start))
+        found[f"batch {size}"] = float(np.median(times[1:]))
+        print(f"batch {size:4} {found[f'batch {size}']:9.1f} ms", flush=True)
+    return found
+
+
 def measure(step: Step, batch: int, steps: int) -> dict[str, float]:
     """Figures of five windows of `steps` steps, after one window that is not counted."""
     start, windows = time.perf_counter(), []
@@ -104,9 +124,15 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=384)
     parser.add_argument("--steps", type=int, default=5, help="steps in a window")
     parser.add_argument("--tiny", action="store_true", help="an eighth of the width, one step in a window")
+    parser.add_argument("--reading", metavar="SIZES", help="measure reading: words at a time, such as 1,16,64")
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
     step = Step(args.code, args.model, args.batch, args.how == "compiled", args.tiny)
+    if args.reading:
+        found = {"ms": reading(step, [int(size) for size in args.reading.split(",")])}
+        if args.json:
+            Path(args.json).write_text(json.dumps(found | {"torch": step.torch.__version__}, indent=2) + "\n")
+        return
     found = measure(step, args.batch, 1 if args.tiny else args.steps)
     name = step.torch.cuda.get_device_name(0) if step.device.type == "cuda" else "cpu"
     found |= {"how": args.how, "batch": args.batch, "torch": step.torch.__version__, "device": name}
