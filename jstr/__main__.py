@@ -8,6 +8,7 @@ jstr COMMAND ...   or   python -m jstr COMMAND ...
   detect      find the words in photographs         python -m jstr.inference.detect
   review      a page to correct what was read       python -m jstr.inference.review
   evaluate    measure a reader on labelled words    python -m jstr.evaluate
+  calibrate   what a confidence is worth            python -m jstr.inference.calibration
   inspect     report on data sets                   python -m jstr.data.inspect
   prepare     import published data sets            python -m jstr.data.prepare
   export      write ONNX, StableHLO, safetensors    python -m jstr.export
@@ -34,6 +35,7 @@ COMMANDS = {
     "detect": ("jstr.inference.detect", "run"),
     "review": ("jstr.inference.review", "run"),
     "evaluate": ("jstr.evaluate", "run"),
+    "calibrate": ("jstr.inference.calibration", "run"),
     "inspect": ("jstr.data.inspect", "run"),
     "prepare": ("jstr.data.prepare", "run"),
     "export": ("jstr.export", "run"),

@@ -16,6 +16,7 @@ import sys
 
 from jstr.cli import Parser, cli, path
 from jstr.data.photos.finder import Finder, FindOptions
+from jstr.inference import calibration
 from jstr.inference.attention import save_attention
 from jstr.inference.crops import DOUBTFUL, TURNS, characters_of
 from jstr.inference.details import Character
@@ -33,6 +34,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
+    parser.add_argument("--precision", type=float, metavar="P", help="mark the rest as doubtful; see jstr calibrate")
+    parser.add_argument("--calibration", type=path, metavar="FILE", help="default: that of the workdir")
     parser.add_argument("--turn", choices=TURNS, default="never", help="auto: also read tall or doubtful crops turned")
     parser.add_argument("--heads", action="store_true", help="ABINet: show what vision, language and fusion read")
     parser.add_argument(
@@ -82,13 +85,15 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
     failed = 0
     for note in named.source.notes:
         print(note, file=sys.stderr)
+    least = _least(reader, args)
     for reading in read_source(reader, named.source, heads=args.heads, checked=True, details=args.json, turn=args.turn):
         where = named.prefix + reading.key
         if reading.answer is None:
             failed += 1
             print(escape(why_broken(named, reading.key, reader.spec)), file=sys.stderr)
             continue
-        print((_json_line if args.json else _line)(where, reading.answer), flush=True)
+        sure = least is None or reading.answer.confidence >= least
+        print((_json_line if args.json else _line)(where, reading.answer, sure), flush=True)
         characters, limit = characters_of(reading.aspect), reader.capacity
         in_parts = reading.answer.in_parts
         if in_parts or characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL):
@@ -130,18 +135,40 @@ def _correct(reader: Reader, words: list[str]) -> int:
     return 0
 
 
-def _line(where: str, answer: Answer) -> str:
+def _least(reader: Reader, args: argparse.Namespace) -> float | None:
+    """The confidence from which on words are right with --precision; None: no such wish. Raises InputError."""
+    if args.precision is None:
+        return None
+    if not 0 < args.precision < 1:
+        raise InputError(f"--precision={args.precision}: give a number between 0 and 1")
+    if not args.calibration and not args.workdir:
+        raise InputError("--precision needs --calibration=FILE or the --workdir of a run, measured by jstr calibrate")
+    found = calibration.read(args.calibration or calibration.file_of(args.workdir))
+    for key, value in calibration.expected_texts(reader, args.language_model).items():
+        if found.about.get(key) != value:
+            print(f"--precision: calibrated with {key}={found.about.get(key)}, not {value}", file=sys.stderr)
+    least = found.threshold(args.precision)
+    if least is None:
+        raise InputError(
+            f"--precision={args.precision}: no confidence promises it on the words of {found.about['data']}"
+        )
+    return least
+
+
+def _line(where: str, answer: Answer, sure: bool) -> str:
     text = " -> ".join(f"{head} {text}" for head, (text, _) in answer.heads.items()) or answer.text
-    return f"{escape(where)}\t{text}\t{answer.confidence:.4f}"
+    return f"{escape(where)}\t{text}\t{answer.confidence:.4f}{'' if sure else chr(9) + 'doubtful'}"
 
 
 def _rounded(character: Character) -> list[str | float | None]:
     return [character.character, *(None if x is None else round(x, 4) for x in character[1:])]
 
 
-def _json_line(where: str, answer: Answer) -> str:
+def _json_line(where: str, answer: Answer, sure: bool) -> str:
     heads = {"heads": {head: text for head, (text, _) in answer.heads.items()}} if answer.heads else {}
     row = {"path": where, "text": answer.text, **heads, "confidence": answer.confidence}
+    if not sure:
+        row["doubtful"] = True
     if answer.turned:
         row["turned"] = 90 * answer.turned
     if answer.details:

@@ -5,10 +5,12 @@ The file may stand wherever a workdir is read from: jstr.predict, jstr.evaluate,
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from jstr.checkpoints import packed
 from jstr.cli import Parser, cli, path
+from jstr.inference import calibration
 from jstr.inference.word_copy import packed_words
 from jstr.interop import weights
 from jstr.messages import InputError
@@ -33,6 +35,8 @@ def run(argv: list[str] | None = None) -> None:
             meta["words"] = words
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     packed.save(args.out, {"model": saved["params"]["model"]}, saved["model_state"], meta)
+    if (measured := calibration.file_of(args.workdir)).is_file():
+        shutil.copyfile(measured, calibration.file_of(args.out))
     print(f"{args.out}: {Path(args.out).stat().st_size / 2**20:.1f} MB")
 
 

@@ -1,0 +1,193 @@
+"""What a reader's confidence is worth, measured on labelled words, and thresholds that keep a wanted precision.
+
+python -m jstr.inference.calibration --workdir=W --data=LABELLED [--plot=FILE.png]
+
+prints for several precisions from which confidence on readings are kept, and stores that in W/calibration.json, where
+`predict --precision=0.99` finds it. Fit it on crops like those that will be read, and on none that were trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+from scipy.special import betaincinv
+
+from jstr.cli import Parser, cli, path
+from jstr.inference.guide import add_options, with_options
+from jstr.inference.read_source import read_source
+from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
+from jstr.inference.score import open_sets
+from jstr.messages import InputError, writing
+from jstr.metrics import PROTOCOLS
+
+NAME = "calibration.json"
+PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)
+LEAST = 30  # words, below which nothing is promised
+LEVEL = 0.95  # of the interval
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidences of labelled words, each with whether it was read right.
+
+    confidences [N], descending, and rights [N], 0 or 1. about: the data, the words and patterns that were expected.
+    """
+
+    confidences: tuple[float, ...]
+    rights: tuple[int, ...]
+    about: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, confidences: np.ndarray, rights: np.ndarray, about: Mapping[str, Any]) -> Calibration:
+        """Raises InputError: too few words to promise anything."""
+        if len(confidences) < LEAST:
+            raise InputError(f"{len(confidences)} labelled words are too few to calibrate; give at least {LEAST}")
+        order = np.argsort(-np.asarray(confidences), kind="stable")
+        confidences = np.round(np.asarray(confidences, np.float64)[order], 6)
+        return cls(tuple(confidences.tolist()), tuple(np.asarray(rights, int)[order].tolist()), dict(about))
+
+    def probability(self, confidence: float) -> float:
+        """The share of words that are right at a confidence: isotonic regression, linear between its steps."""
+        x, y = np.array(self.confidences[::-1]), np.array(self.rights[::-1], np.float64)
+        return float(np.interp(confidence, x, isotonic_regression(y).x))
+
+    def kept(self, threshold: float) -> tuple[int, int]:
+        """(words with at least this confidence, how many of them are right)."""
+        count = int(np.searchsorted(-np.array(self.confidences), -threshold, side="right"))
+        return count, sum(self.rights[:count])
+
+    def threshold(self, precision: float) -> float | None:
+        """The least confidence from which on words are right with this precision, by the lower end of the interval.
+
+        None: no threshold promises it. Only thresholds at which at least LEAST words are kept are looked at.
+        """
+        confidences = np.array(self.confidences)
+        ends = np.flatnonzero(np.append(np.diff(confidences) != 0, True)) + 1  # after the last of equal confidences
+        rights = np.cumsum(self.rights)[ends - 1]
+        good = (betaincinv(rights, ends - rights + 1, (1 - LEVEL) / 2) >= precision) & (ends >= LEAST)
+        return float(confidences[ends[good].max() - 1]) if good.any() else None
+
+    def lines(self) -> list[str]:
+        """The table of thresholds."""
+        total = len(self.rights)
+        lines = [f"{total:,} words, {100 * sum(self.rights) / total:.1f} % right; {100 * LEVEL:.0f} % intervals"]
+        for precision in PRECISIONS:
+            least = self.threshold(precision)
+            if least is None:
+                lines.append(f"precision {precision:.3f}: no threshold promises it on these words")
+                continue
+            count, right = self.kept(least)
+            low, high = interval(right, count)
+            lines.append(
+                f"precision {precision:.3f}: confidence >= {least:.6f} keeps {100 * count / total:.1f} % of the words, "
+                f"{100 * right / count:.2f} % of them right ({100 * low:.2f} to {100 * high:.2f} %)"
+            )
+        return lines
+
+
+def interval(right: int, count: int) -> tuple[float, float]:
+    """The interval of a share (Clopper and Pearson 1934)."""
+    low = float(betaincinv(right, count - right + 1, (1 - LEVEL) / 2)) if right else 0.0
+    high = float(betaincinv(right + 1, count - right, (1 + LEVEL) / 2)) if right < count else 1.0
+    return low, high
+
+
+def measure(reader: Reader, source: Any, protocol: str, about: Mapping[str, Any]) -> Calibration:
+    """Reads every labelled image as `predict` does. Raises InputError: too few of them."""
+    prepare, confidences, rights = PROTOCOLS[protocol], [], []
+    for reading in read_source(reader, source, checked=True):
+        expected = prepare(reader.charset.fold(reading.label or ""))
+        if reading.answer is not None and expected:
+            confidences.append(reading.answer.confidence)
+            rights.append(prepare(reader.charset.fold(reading.answer.text)) == expected)
+    return Calibration.of(np.array(confidences), np.array(rights), about)
+
+
+def expected_texts(reader: Reader, language_model: str | None) -> dict[str, Any]:
+    """What a confidence depends on beside the reader: words and pattern."""
+    pattern = reader.guide.pattern
+    return dict(language_model=language_model, pattern=None if pattern is None else repr(pattern.spec))
+
+
+def file_of(workdir: str | os.PathLike) -> Path:
+    """Where the calibration of a workdir or packed file lies."""
+    place = Path(workdir)
+    return place / NAME if place.is_dir() else place.with_name(f"{place.name}.{NAME}")
+
+
+def read(file: str | os.PathLike) -> Calibration:
+    """Raises InputError: it is missing, or no calibration."""
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
+        return Calibration(tuple(found["confidences"]), tuple(found["rights"]), found["about"])
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}; make it with jstr calibrate, or give --calibration") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file} holds no calibration; make it with jstr calibrate") from error
+
+
+def plot(calibration: Calibration, file: str) -> None:
+    """A reliability diagram: confidence and share of right words in ten bins of as many words, and the regression."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError("--plot needs matplotlib: pip install matplotlib") from error
+    x, y = np.array(calibration.confidences[::-1]), np.array(calibration.rights[::-1], np.float64)
+    figure = Figure(figsize=(4, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    axes.plot(x, isotonic_regression(y).x, color="C1", linewidth=1, label="isotonic")
+    for some, rights in zip(np.array_split(x, 10), np.array_split(y, 10), strict=True):
+        low, high = interval(int(rights.sum()), len(rights))
+        axes.plot([some.mean()] * 2, [low, high], color="C0", linewidth=1)
+        axes.plot(some.mean(), rights.mean(), "o", color="C0", markersize=4)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of words that are right")
+    axes.legend()
+    figure.savefig(file)
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = Parser("python -m jstr.inference.calibration", __doc__)
+    parser.add_argument("--workdir", type=path, help=WORKDIR_HELP)
+    parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
+    add_options(parser)
+    parser.add_argument("--data", required=True, type=path, metavar="PATH", help="labelled words, not trained on")
+    parser.add_argument("--labels", help="label file inside PATH")
+    parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
+    parser.add_argument("--out", type=path, metavar="FILE", help="default: calibration.json in the workdir")
+    parser.add_argument("--plot", type=path, metavar="FILE", help="draw a reliability diagram, a PNG")
+    return parser.parse_args(argv)
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Prints the table and stores the calibration."""
+    args = _parse(argv)
+    if not args.out and not (args.workdir and os.path.exists(args.workdir)):
+        raise InputError("give --workdir=DIR, beside whose checkpoint the calibration is stored, or --out=FILE")
+    reader = with_options(load(args.workdir, args.language_model), args)
+    sources, notes = open_sets({"data": args.data}, args.labels)
+    for line in notes:
+        print(line, file=sys.stderr)
+    about = dict(data=args.data, protocol=args.protocol, **expected_texts(reader, args.language_model))
+    calibration = measure(reader, sources["data"], args.protocol, about)
+    print("\n".join(calibration.lines()))
+    file = Path(args.out) if args.out else file_of(args.workdir)
+    with writing(f"--out={file}", file.parent):
+        file.write_text(json.dumps(asdict(calibration)) + "\n", encoding="utf-8")
+    print(file)
+    if args.plot:
+        plot(calibration, args.plot)
+        print(args.plot)
+
+
+if __name__ == "__main__":
+    cli(run)

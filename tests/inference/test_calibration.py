@@ -1,0 +1,76 @@
+"""Thresholds that keep what they promise, and where they are stored."""
+
+import json
+
+import numpy as np
+import pytest
+from testing import REAL_WORDS, saved_run
+
+from jstr import predict
+from jstr.inference import calibration
+from jstr.inference.calibration import Calibration, interval
+from jstr.messages import InputError
+
+RNG = np.random.default_rng(0)
+
+
+def drawn(count: int, power: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences, and rights that are less probable than these say."""
+    confidences = RNG.random(count) ** 0.3
+    return confidences, RNG.random(count) < confidences**power
+
+
+def test_promises_hold_on_other_words():
+    """A threshold for 80 % of 1,000 words keeps at least that of 20,000 others, in all but few of 40 trials."""
+    broken = 0
+    for _ in range(40):
+        fitted, (confidences, rights) = Calibration.of(*drawn(1000), {}), drawn(20_000)
+        least = fitted.threshold(0.8)
+        broken += rights[confidences >= least].mean() < 0.8
+        assert (confidences >= least).mean() > 0.1
+    assert broken <= 6
+
+
+def test_probabilities_are_those_of_the_words():
+    fitted = Calibration.of(*drawn(5000), {})
+    for confidence in (0.5, 0.8, 0.95):
+        assert fitted.probability(confidence) == pytest.approx(confidence**2, abs=0.08)
+    assert np.all(np.diff([fitted.probability(x) for x in np.linspace(0, 1, 50)]) >= 0)
+
+
+def test_threshold_by_hand():
+    """100 right words above 50 wrong ones: the interval of 100 of 100 begins at 0.9638."""
+    fitted = Calibration.of(np.r_[np.full(100, 0.9), np.full(50, 0.4)], np.r_[np.ones(100), np.zeros(50)], {})
+    assert interval(100, 100) == (pytest.approx(0.9638, abs=1e-4), 1.0) and interval(0, 10)[0] == 0
+    assert fitted.threshold(0.96) == 0.9 and fitted.threshold(0.97) is None and fitted.threshold(0.5) == 0.4
+    assert fitted.kept(0.9) == (100, 100) and fitted.kept(0.4) == (150, 100) and fitted.kept(0.95) == (0, 0)
+    assert "confidence >= 0.900000 keeps 66.7 % of the words, 100.00 % of them right" in "\n".join(fitted.lines())
+    with pytest.raises(InputError, match="29 labelled words are too few"):
+        Calibration.of(np.ones(29), np.ones(29), {})
+
+
+def test_from_labelled_words_to_doubtful_ones(tmp_path, capsys):
+    run = saved_run(tmp_path / "run")
+    calibration.run([f"--workdir={run}", f"--data={REAL_WORDS}"])
+    assert "64 words, 0.0 % right" in capsys.readouterr().out
+    file = calibration.file_of(run)
+    image = str(REAL_WORDS / "iiit5k_6_7.png")
+    with pytest.raises(InputError, match="no confidence promises it"):
+        predict.run([f"--workdir={run}", "--precision=0.9", image])
+    found = json.loads(file.read_text())
+    found["confidences"], found["rights"] = [1.0] * 64, [1] * 64
+    file.write_text(json.dumps(found))
+    assert predict.run([f"--workdir={run}", "--precision=0.9", "--allow=ab", image]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.endswith("\tdoubtful\n") and "calibrated with pattern=None" in captured.err
+    file.write_text("{}")
+    with pytest.raises(InputError, match="holds no calibration"):
+        predict.run([f"--workdir={run}", "--precision=0.9", image])
+    with pytest.raises(InputError, match="--precision needs"):
+        predict.run(["--precision=0.9", image])
+
+
+def test_reliability_diagram(tmp_path):
+    pytest.importorskip("matplotlib", reason="the diagram needs matplotlib")
+    calibration.plot(Calibration.of(*drawn(200), {}), str(tmp_path / "plot.png"))
+    assert (tmp_path / "plot.png").stat().st_size > 1000
