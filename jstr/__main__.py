@@ -11,7 +11,7 @@ jstr COMMAND ...   or   python -m jstr COMMAND ...
   calibrate   what a confidence is worth            python -m jstr.inference.calibration
   inspect     report on data sets                   python -m jstr.data.inspect
   prepare     import published data sets            python -m jstr.data.prepare
-  export      write ONNX, StableHLO, safetensors    python -m jstr.export
+  export      write ONNX, StableHLO and more        python -m jstr.export
   convert     convert PyTorch checkpoints           python -m jstr.interop.convert
 
 `jstr COMMAND --help` says more.

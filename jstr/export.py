@@ -1,12 +1,12 @@
 """Takes a trained reader out of JAX, and proves that what was written reads the same.
 
-python -m jstr.export [--workdir=DIR] --to=onnx|stablehlo|safetensors --out=DIR
+python -m jstr.export [--workdir=DIR] --to=onnx|stablehlo|tflite|safetensors --out=DIR
 python -m jstr.export --workdir=DIR --to=ppocr-onnx --out=FILE.onnx [--original=NAME or FILE.onnx] [--cut]
 onnx: read by jstr.onnx_reader with NumPy, OpenCV and onnxruntime. stablehlo: run by jax without this package's models.
-safetensors: the parameters alone, given wherever a workdir is. Beside the network lie all that reading needs
-(reader.json, words.npz) and a model card (README.md). At the end both readers read the sample words, or --check=DATA:
-exit status 1 if they differ. ppocr-onnx: a run that went on from PP-OCR, written into the graph that it came from, for
-RapidOCR(params={"Rec.model_path": FILE}).
+tflite: of CTC recognisers and ABINet, with a fixed batch. safetensors: the parameters alone, given wherever a workdir
+is. Beside the network lie all that reading needs (reader.json, words.npz) and a model card (README.md). At the end both
+readers read the sample words, or --check=DATA: exit status 1 if they differ. ppocr-onnx: a run that went on from
+PP-OCR, written into the graph that it came from, for RapidOCR(params={"Rec.model_path": FILE}).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from jstr.inference.exported_reader import ABOUT, FORMAT, WORDS, ExportedReader,
 from jstr.inference.reader import WORDS_HELP, Reader, load
 from jstr.inference.same_reading import compare, sample_words
 from jstr.inference.word_copy import packed_words
-from jstr.interop import model_card, onnx_models, ppocr_export, stablehlo, weights
+from jstr.interop import model_card, onnx_models, ppocr_export, stablehlo, tflite, weights
 from jstr.messages import InputError, writing
-from jstr.text import self_contained
+from jstr.text import Charset, self_contained
 
-TARGETS = ("onnx", "stablehlo", "safetensors", "ppocr-onnx")
+TARGETS = ("onnx", "stablehlo", "tflite", "safetensors", "ppocr-onnx")
 KEPT = ("charset", "image", "model", "language_model", "pattern")  # of the config: what reading needs
 NETWORK = "reader"
 
@@ -66,6 +66,8 @@ def _parse(argv: list[str] | None) -> Namespace:
         raise InputError("--original and --cut are for --to=ppocr-onnx")
     if args.quantise != "none" and args.to != "onnx":
         raise InputError(f"--quantise={args.quantise} is for --to=onnx")
+    if args.to == "tflite" and args.batch is None:
+        args.batch = 1
     return args
 
 
@@ -90,7 +92,7 @@ def run(argv: list[str] | None = None) -> int:
         else:
             names = _write_networks(folder, args, reader)
             _write_reader(folder, about, reader, names)
-            exported = onnx_reader.load(folder) if args.to == "onnx" else load_stablehlo(folder)
+            exported = LOADERS[args.to](folder)
         result = compare(reader, exported, images)
         facts = {"jax": jax.__version__, "convention": stablehlo.CONVENTION}
         card = model_card.text(about, args.out, result.lines(), **facts)
@@ -113,13 +115,30 @@ def load_stablehlo(folder: str | os.PathLike) -> ExportedReader:
     return ExportedReader(about, networks, read_prior(folder, about))
 
 
+def load_tflite(folder: str | os.PathLike) -> ExportedReader:
+    """The reader of a folder that `jstr export --to=tflite` wrote.
+
+    Raises:
+      InputError: not such a folder, damaged, or ai-edge-litert is not installed.
+    """
+    about = read_about(folder)
+    if about["kind"] != "tflite":
+        raise InputError(f"{folder} is an export to {about['kind']}, not to tflite")
+    classes = Charset.make(**about["config"]["charset"]).num_classes
+    networks = tflite.load(Path(os.path.expanduser(folder)) / tflite.FILE, about["batch"], classes)
+    return ExportedReader(about, networks, read_prior(folder, about))
+
+
+LOADERS = {"onnx": onnx_reader.load, "stablehlo": load_stablehlo, "tflite": load_tflite}
+
+
 def _about(args: Namespace, reader: Reader) -> dict[str, Any]:
     """What `reader.json` says, without the checksums."""
     where = args.workdir or weights.BUNDLED
     meta = weights.read_meta(where)
     config = {name: meta["config"][name] for name in KEPT if meta["config"].get(name)}
     config["charset"] = self_contained(config["charset"])
-    if args.to == "stablehlo":  # whose networks take images of one width
+    if args.to in ("stablehlo", "tflite"):  # whose networks take images of one width
         config["image"] = {key: value for key, value in config["image"].items() if key != "widths"}
     if args.words is not None:
         config["language_model"] = (config.get("language_model") or {}) | {"words": args.words}
@@ -154,7 +173,7 @@ def _make_folder(folder: Path) -> None:
     """An empty folder, or one with an earlier export, whose files are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     there = [p for p in folder.iterdir()]
-    ours = {".onnx", ".stablehlo", ".safetensors"}
+    ours = {".onnx", ".stablehlo", ".tflite", ".safetensors"}
     known = [p for p in there if p.suffix in ours or p.name in (ABOUT, WORDS, "README.md")]
     if len(known) < len(there) or (there and not any(p.suffix in ours for p in there)):
         raise InputError(f"--out={folder} holds other files; give a folder that is empty or does not exist")
@@ -167,6 +186,8 @@ def _write_networks(folder: Path, args: Namespace, reader: Reader) -> list[str]:
     name = reader.model.__module__.rpartition(".")[2]
     if args.to == "stablehlo":
         return stablehlo.write(folder, reader.model, reader.variables, args.batch)
+    if args.to == "tflite":
+        return tflite.write(folder, reader.model, reader.variables, args.batch)
     graphs = onnx_models.write(name, reader.model, reader.variables, args.batch or onnx_models.BATCH)
     files = []
     for stem, graph in graphs.items():

@@ -17,8 +17,8 @@ texts, confidences = onnx_reader.load("{folder}").read(["a.png", "b.jpg"])
 ```
 
 Another runtime feeds `reader.onnx` with `images`, uint8 {shape} as `reader.json` describes them, and gets
-{outputs}. The graph is of opset 17. CoreML and TensorRT have converters from ONNX (`coremltools` from its PyTorch or
-older ONNX front end, `trtexec --onnx=reader.onnx`); neither was tried.""",
+{outputs}. The graph is of opset 17. `onnx_reader.load(folder, providers=[...])` takes onnxruntime's execution
+providers, which there are for CUDA, TensorRT and CoreML; none of them was tried.""",
     "stablehlo": """With jax and without this package's models:
 
 ```python
@@ -31,6 +31,9 @@ outputs = reader.call(images)  # uint8 {shape} -> {outputs}
 or `jstr.export.load_stablehlo("{folder}").read(...)`, which also decodes texts. There is a file for each of cpu, cuda
 and tpu. Written by jax {jax}, calling convention {convention}. JAX keeps such files readable for 6 months of later
 releases, and for 3 weeks of earlier ones (its documentation of `jax.export`); export again after that.""",
+    "tflite": """`reader.tflite` takes `images`, uint8 {shape} with B = {batch}, and gives probabilities
+[B, T, C], whose leading 1s may be missing. `jstr.export.load_tflite("{folder}").read(...)`
+(`pip install 'jstr[tflite]'`) also decodes texts.""",
     "safetensors": """`reader.safetensors` stands wherever jstr takes a workdir:
 
     jstr predict --workdir={folder}/reader.safetensors IMAGE
@@ -66,17 +69,17 @@ def text(about: Mapping[str, Any], folder: str, measured: Iterable[str], **facts
     words = (config.get("language_model") or {}).get("words") or "none"
     height, width = image["size"]
     colours = "grey" if image["channels"] == 1 else "RGB"
-    has_step = "step.onnx" in about.get("files", {}) or any(n.startswith("step") for n in about.get("files", {}))
+    has_step = any(name.startswith("step") for name in about.get("files", {}))
     outputs = "`frames` and `memory` for `step`" if has_step else "`probabilities` [B, T, C]"
     shape = f"[B, {height}, {width}, {image['channels']}]"
-    fields = facts | {"folder": folder, "shape": shape, "outputs": outputs}
+    fields = facts | {"folder": folder, "shape": shape, "batch": about["batch"], "outputs": outputs}
     trained = about["trained_on"] or ["not recorded in the file that was exported"]
     return "\n".join(
         [
             f"# Reader of single words, {config['model']['name']}",
             "",
             f"Exported by jstr {source['exported_by']} from {source['workdir']}, step {source['step']}, of commit "
-            f"{source['commit']}.",
+            f"{source['commit'] or 'unknown'}.",
             "",
             "## What it reads",
             "",

@@ -27,7 +27,7 @@ def write(folder: Path, model: Any, variables: Mapping[str, Any], batch: int | N
     files = []
     for platform, ours in PLATFORMS.items():
         with tracing_for(ours):
-            for name, (function, inputs) in _networks(model, variables, batch).items():
+            for name, (function, inputs) in networks(model, variables, batch).items():
                 exported = export.export(jax.jit(function), platforms=[platform])(*inputs.values())
                 files.append(f"{name}-{platform}{SUFFIX}")
                 (folder / files[-1]).write_bytes(exported.serialize())
@@ -62,7 +62,7 @@ def _load(file: Path) -> Callable[..., Any]:
     return run
 
 
-def _networks(model: Any, variables: Mapping[str, Any], batch: int | None) -> dict[str, tuple[Callable, dict]]:
+def networks(model: Any, variables: Mapping[str, Any], batch: int | None) -> dict[str, tuple[Callable, dict]]:
     """Name -> (function, its inputs by name as shapes)."""
     config, variables = model.model_config, jax.tree.map(jnp.asarray, dict(variables))
     dims = export.symbolic_shape("batch, width")

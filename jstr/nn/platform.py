@@ -15,7 +15,7 @@ _CHOSEN: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform",
 
 
 def platform() -> str:
-    """cpu, gpu or tpu. Call it while tracing, not before."""
+    """cpu, gpu, tpu or tflite. Call it while tracing, not before."""
     return _CHOSEN.get() or jax.default_backend()
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jstr.core import Array
+from jstr.nn import platform
 from jstr.nn.layers import dense, kaiming_stacked
 
 
@@ -45,7 +46,8 @@ class BiLSTM(nn.Module):
             return (hidden, cell), hidden
 
         zero = jnp.zeros((2, frames.shape[0], size), frames.dtype)
-        _, hidden = jax.lax.scan(step, (zero, zero), inputs)
+        unroll = platform.platform() == "tflite"  # whose converter refuses loops
+        _, hidden = jax.lax.scan(step, (zero, zero), inputs, unroll=unroll)
         forward, backward = hidden[:, 0], hidden[::-1, 1]
         return jnp.concatenate([forward, backward], axis=-1).swapaxes(0, 1)
 

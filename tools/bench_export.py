@@ -1,0 +1,146 @@
+"""Exported networks against JAX on one core: python tools/bench_export.py [NAME ...] [--batches=1,3,64] [--json=FILE]
+
+NAME: a reader that jstr.load takes (bundled, ppocrv6-small, a workdir), or one of RECOGNISERS, with random weights.
+Compares the probabilities of ONNX and StableHLO with those of JAX on noise, and the processor's time a word of all
+three: it does not count what other programs take.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jstr.cli import Parser, cli, path
+
+CRNN = dict(name="four_stage", transformation="none", features="vgg", sequence="bilstm", prediction="ctc", width=0.25)
+RECOGNISERS: dict[str, tuple[dict[str, Any], str, tuple[int, int], int]] = {
+    "crnn": (CRNN, "cr_ctc", (32, 100), 1),
+    "rcnn": (CRNN | dict(features="rcnn"), "cr_ctc", (32, 100), 1),
+    "star_net": (CRNN | dict(features="resnet", transformation="tps"), "cr_ctc", (32, 100), 1),
+    "trba": (
+        CRNN | dict(features="resnet", transformation="tps", prediction="attention"),
+        "cr_attention",
+        (32, 100),
+        1,
+    ),
+    "abinet_vision": (dict(name="abinet_vision", width=0.25), "abinet", (32, 128), 3),
+    "abinet": (dict(name="abinet", width=0.25), "abinet", (32, 128), 3),
+}
+SECONDS = 1.0  # to measure
+
+
+def made(name: str) -> Any:
+    """A reader with random weights."""
+    import jax
+
+    from jstr.inference.reader import Reader
+    from jstr.models import example_input
+
+    model, layout, size, channels = RECOGNISERS[name]
+    charset = dict(characters="36", layout=layout, max_length=25, lower=True, nfkc=False, drop_outside=True)
+    image = dict(size=size, channels=channels, keep_ratio=False, backend="cv2")
+    reader = Reader(dict(model=model, charset=charset, image=image))
+    key, example = jax.random.PRNGKey(0), example_input(reader.model)
+    shapes = jax.eval_shape(lambda k, x: reader.model.init(k, x, train=False), key, example)
+    rng = np.random.default_rng(0)
+
+    def draw(path: Any, x: Any) -> np.ndarray:
+        if jax.tree_util.keystr(path).endswith(("['var']", "['scale']")):
+            return np.ones(x.shape, np.float32)
+        return (rng.normal(size=x.shape) / np.sqrt(np.prod(x.shape[:-1]) if x.ndim > 1 else 100)).astype(np.float32)
+
+    reader.variables = jax.tree_util.tree_map_with_path(draw, shapes)
+    return reader
+
+
+def milliseconds(run: Callable[[np.ndarray], Any], images: np.ndarray) -> float:
+    """Of the processor, for an image."""
+    run(images)
+    start, rounds = time.process_time(), 0
+    while time.process_time() - start < SECONDS or not rounds:
+        run(images)
+        rounds += 1
+    return 1000 * (time.process_time() - start) / rounds / len(images)
+
+
+def measure(name: str, batches: list[int], kinds: list[str]) -> list[dict[str, Any]]:
+    """A row for each batch size."""
+    import jax
+
+    import jstr
+    from jstr.inference.exported_reader import ExportedReader
+    from jstr.interop import onnx_models, stablehlo
+    from jstr.onnx_reader import _session
+
+    reader = made(name) if name in RECOGNISERS else jstr.load(name, "none")
+    about = dict(config=dict(charset=_charset(reader), image=_image(reader)), batch=None)
+    with tempfile.TemporaryDirectory() as folder:
+        exported = {}
+        if "onnx" in kinds:
+            graphs = onnx_models.write(reader.model.__module__.rpartition(".")[2], reader.model, reader.variables)
+            for stem, graph in graphs.items():
+                (Path(folder) / f"{stem}.onnx").write_bytes(graph.SerializeToString())
+            sessions = {n: _session(Path(folder) / f"{n}.onnx", 1, ["CPUExecutionProvider"]) for n in graphs}
+            exported["onnx"] = ExportedReader(about, sessions, None)
+        if "stablehlo" in kinds:
+            files = stablehlo.write(Path(folder), reader.model, reader.variables, None)
+            exported["stablehlo"] = ExportedReader(about, stablehlo.load(Path(folder), files), None)
+        rows = []
+        for size in batches:
+            shape = (size, *reader.spec.size, reader.spec.channels)
+            images = np.random.default_rng(size).integers(0, 256, shape, np.uint8)
+            expected = np.asarray(jax.nn.softmax(reader.logits_batch(images)))
+            row: dict[str, Any] = dict(reader=name, batch=size, jax_ms=milliseconds(reader.read_batch, images))
+            for kind, other in exported.items():
+                found = other.probabilities(images)
+                read = found.sum(axis=-1) > 0  # an attention decoder stops when all words have ended
+                row[f"{kind}_difference"] = float(np.abs(found - expected)[read].max())
+                row[f"{kind}_ms"] = milliseconds(other.read_batch, images)
+                row[f"{kind}_same"] = other.read_batch(images)[0] == reader.read_batch(images)[0]
+            rows.append(row)
+            print(" ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()), flush=True)
+    return rows
+
+
+def _charset(reader: Any) -> dict[str, Any]:
+    from jstr.text import LAYOUTS
+
+    charset = reader.charset
+    layout = next(name for name, layout in LAYOUTS.items() if layout == charset.layout)
+    return dict(characters=f"literal:{charset.characters}", layout=layout, max_length=charset.max_length)
+
+
+def _image(reader: Any) -> dict[str, Any]:
+    spec = reader.spec
+    return dict(size=spec.size, channels=spec.channels, keep_ratio=spec.keep_ratio, backend=spec.backend, pad=spec.pad)
+
+
+def run(argv: list[str] | None = None) -> None:
+    parser = Parser("python tools/bench_export.py", __doc__)
+    parser.add_argument("names", nargs="*", default=["bundled"])
+    parser.add_argument("--batches", default="1,3,64")
+    parser.add_argument("--kinds", default="onnx", help="onnx, stablehlo, or both with a comma between")
+    parser.add_argument("--json", type=path, metavar="FILE", help="also write the rows there, behind those it has")
+    args = parser.parse_args(argv)
+    if hasattr(os, "sched_setaffinity"):  # before jax starts its threads
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    batches, kinds = [int(size) for size in args.batches.split(",")], args.kinds.split(",")
+    rows = [row for name in args.names for row in measure(name, batches, kinds)]
+    if args.json:
+        from jstr.checkpoints.provenance import commit, machine
+
+        file = Path(args.json)
+        before = json.loads(file.read_text())["rows"] if file.exists() else []
+        about = dict(command="python tools/bench_export.py", commit=commit(), machine=machine(), rows=before + rows)
+        file.write_text(json.dumps(about, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    cli(run)
