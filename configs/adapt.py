@@ -17,6 +17,10 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
                                              its words are rendered, and expected where the image is ambiguous
     --config.fonts=FOLDER                    your fonts
+    --config.photos=FOLDER                   photographs instead of images: their words are found first, into
+                                             runs/mine/words (--config.find.min_height=12, ...: see jstr detect)
+    --config.labels=labels.tsv               words that you have corrected (jstr review): they are learned as well, more
+                                             often than the others, and what was read in their images is not used
     --config.pattern.regex="('[A-Z]{3}[0-9]{4}',)"
                                              your images show codes that follow this: such codes are rendered, and only
                                              readings that follow it become labels; also .checksum="('iso6346',)"
@@ -53,6 +57,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
     config = common.base()
     config.model = common.crnn(width=0.5) | dict(features="compact")
     config.charset.drop_outside = True
+    config.photos, config.labels = "", ""
+    config.find = dict(split="words", min_score=0.5, min_height=8, reach=4096, margin=-0.12)
     scratch = options.start == "none" or options.runlocal
     if (options.labels_only or options.rounds != 1) and scratch:
         raise ValueError("config arguments labels_only and rounds need a trained start")
@@ -99,7 +105,10 @@ def streams(config: common.ConfigDict, scratch: bool) -> None:
     images = dict(path=config.get_ref("images"))
     if not scratch:
         by = dict(workdir=config.init_from[0][1], threshold=0.9, language_model=given["words"], pattern=pattern)
+        by["corrected"] = config.get_ref("labels")
         labelled["read"] = images | dict(share=0.9, weight=0.75, read_by=by)
+
+    labelled["corrected"] = corrected(config)
 
     def own_images(**part) -> dict:
         return common.views(32, dict(images=images | dict(labelled=False) | part), **both)
@@ -113,6 +122,11 @@ def streams(config: common.ConfigDict, scratch: bool) -> None:
         row.batches = 4
 
 
+def corrected(config: common.ConfigDict) -> dict:
+    """The source of config.labels, if given: each of its few words comes far more often than one without a person."""
+    return dict(path=config.get_ref("labels"), optional=True, weight=0.25)
+
+
 def from_ppocr(config: common.ConfigDict, consistent: bool) -> common.ConfigDict:
     """The recipe of a strong start. consistent: with rendered words and CR, which takes three times as long."""
     start = config.init_from[0][1]
@@ -120,8 +134,10 @@ def from_ppocr(config: common.ConfigDict, consistent: bool) -> common.ConfigDict
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
     config.language_model.update(words=given["words"], width=16)
     images = dict(path=config.get_ref("images"))
-    read = images | dict(read_by=dict(workdir=start, threshold=0.8, language_model=given["words"]))
-    config.streams.labelled = common.stream(16, dict(read=read | dict(share=0.9)), common_ppocr.LIGHT)
+    by = dict(workdir=start, threshold=0.8, language_model=given["words"], corrected=config.get_ref("labels"))
+    read = images | dict(read_by=by)
+    labelled = dict(read=read | dict(share=0.9), corrected=corrected(config))
+    config.streams.labelled = common.stream(16, labelled, common_ppocr.LIGHT)
     config.held_back.labelled = common.stream(32, dict(read=read | dict(share=0.1, share_start=0.9)))
     common_ppocr.fine_tune(config, 2e-4)
     config.steps, config.log_every, config.eval_every, config.save_every = 450, 50, 150, 50

@@ -75,10 +75,17 @@ def run(argv: list[str] | None = None) -> None:
         for line in remarks(name, scores[name]):
             print(line, file=sys.stderr)
     print(table(scores))
+    print(intervals(scores))
     if args.attention:
         save_attention(reader, next(iter(sources.values())), args.attention)
     if args.json:
         _write_json(args, reader, scores, time.monotonic() - start)
+
+
+def intervals(scores: Mapping[str, Score]) -> str:
+    """The accuracy that is expected of more such words."""
+    parts = [f"{name} {low:.1f} to {high:.1f}" for name, s in scores.items() for low, high in [s.interval]]
+    return f"accuracy, 95 % confidence: {', '.join(parts)}"
 
 
 def _write_json(args: argparse.Namespace, reader: Reader, scores: Mapping[str, Score], seconds: float) -> None:

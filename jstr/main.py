@@ -26,8 +26,10 @@ def adapt(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--config", default="adapt", metavar="adapt:OPTIONS", help="see above; so is --config.KEY=VALUE"
     )
+    parser.add_argument("--photos", action="store_true", help="FOLDER holds photographs, whose words are found first")
     args, rest = parser.parse_known_args(argv)
-    run([f"--config={args.config}", f"--config.images={args.images}", f"--workdir={args.workdir}", *rest])
+    key = "photos" if args.photos else "images"
+    run([f"--config={args.config}", f"--config.{key}={args.images}", f"--workdir={args.workdir}", *rest])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -89,6 +90,11 @@ class Score:
         return 100 * _ratio(self.correct, self.words)
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of the accuracy, where the words are a random sample (Wilson 1927)."""
+        return wilson(self.correct, self.words)
+
+    @property
     def ed1(self) -> float:
         """Words within one edit."""
         return 100 * _ratio(self.close, self.words)
@@ -119,6 +125,16 @@ class Score:
             "confidence": self.confidence,
         }
         return figures | {f"{name}/accuracy": head.accuracy for name, head in self.heads.items()}
+
+
+def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """The score interval of a share, in percent (Wilson 1927); NaN without any. z: 1.96 for 95 %."""
+    if not total:
+        return float("nan"), float("nan")
+    share, scale = right / total, 1 + z * z / total
+    middle = (share + z * z / (2 * total)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return 100 * (middle - half), 100 * (middle + half)
 
 
 def averages(scores: dict[str, Score]) -> dict[str, dict[str, float]]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, edit_distance, table
+from jstr.metrics import PROTOCOLS, SUBSETS, Score, averages, edit_distance, table, wilson
 
 
 @pytest.mark.parametrize("a, b, d", [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("", "", 0)])
@@ -76,3 +76,9 @@ def test_heads_stand_in_the_table():
     assert lines[0].endswith("|   vision |   fusion |") and {len(line) for line in lines} == {len(lines[0])}
     assert "33.33 |    66.67 |" in lines[2] and "50.00 |    50.00 |" in lines[4]
     assert "vision" not in table({"z": score("a")})
+
+
+def test_interval_of_wilson():
+    assert wilson(8, 10) == pytest.approx((49.0, 94.3), abs=0.05)  # Newcombe 1998
+    assert wilson(0, 20) == pytest.approx((0, 16.1), abs=0.05)
+    assert all(math.isnan(end) for end in wilson(0, 0))

@@ -91,6 +91,7 @@ def _sources(options: argparse.Namespace) -> list:
     charset, root = Charset.make(**config.charset), config.data_root
     streams = [row.sources for part in ("streams", "held_back") for row in config.get(part, {}).values()]
     rows = {name: row for group in [config.evals, *reversed(streams)] for name, row in group.items()}
+    rows = {name: row for name, row in rows.items() if not row.get("optional")}
     names = list(rows)
     if options.source:
         if options.source not in rows and not os.path.exists(options.source) and ":" not in options.source:

@@ -6,6 +6,7 @@ rendered: words drawn on the fly; the arguments of RenderedWords.
 words: text without images, for language models; the arguments of TextWords.
 
 and may have
+optional: the row is left out where its path is empty: for labels that a user may have.
 weight: how often its samples come, relative to the other rows; default 1.
 labels: the label file of a folder or tar; by default it is looked for.
 labelled: False ignores the labels.
@@ -31,7 +32,7 @@ from jstr.messages import InputError, check_known
 Kind = Literal["path", "rendered", "words"]
 KINDS: tuple[Kind, ...] = ("path", "rendered", "words")
 DATA_SET_KEYS = ("labels", "read_by")  # have no meaning without a path
-KEYS = (*KINDS, "weight", "labels", "labelled", "read_by", "share", "share_start", "share_seed")
+KEYS = (*KINDS, "optional", "weight", "labels", "labelled", "read_by", "share", "share_start", "share_seed")
 EVAL_KEYS = (*KEYS, "protocol", "subset", "weights")
 
 
@@ -65,13 +66,15 @@ class Share:
 class ReadBy:
     """The run whose readings are used as labels: those with a confidence of at least `threshold`.
 
-    pattern: what they follow; None: what the run's config says.
+    pattern: what they follow; None: what the run's config says. corrected: a label file; the images that it names have
+    been looked at by a person, and no reading is used for them.
     """
 
     workdir: str
     language_model: str | None = None
     threshold: float = 0.9
     pattern: PatternSpec | None = None
+    corrected: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,8 @@ def parse_sources(where: str, rows: Mapping[str, Mapping[str, Any]], data_root: 
     """The specs of all rows of `where`.sources. Raises InputError: there are none, or what parse_source raises."""
     if not rows:
         raise InputError(f"{where}.sources is empty: name at least one source")
-    return [parse_source(f"{where}.sources.{name}", name, row, data_root) for name, row in rows.items()]
+    there = {n: row for n, row in rows.items() if not row.get("optional") or any(row.get(kind) for kind in KINDS)}
+    return [parse_source(f"{where}.sources.{name}", name, row, data_root) for name, row in there.items()]
 
 
 def eval_specs(config: Any) -> dict[str, SourceSpec]:
@@ -175,13 +179,13 @@ def _weight(where: str, row: Mapping[str, Any]) -> float:
 
 def _read_by(where: str, row: Mapping[str, Any]) -> ReadBy:
     where = f"{where}.read_by"
-    check_known(where, row, ("workdir", "language_model", "threshold", "pattern"))
+    check_known(where, row, ("workdir", "language_model", "threshold", "pattern", "corrected"))
     if not row.get("workdir"):
         raise InputError(f"{where} needs a workdir, or a packed file, that reads")
     threshold = _number(where, row, "threshold", ReadBy.threshold)
     check_known(f"{where}.pattern", row.get("pattern") or (), [field.name for field in fields(PatternSpec)])
     pattern = PatternSpec.make(**(row.get("pattern") or {})) or None
-    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern)
+    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern, row.get("corrected") or "")
 
 
 def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:

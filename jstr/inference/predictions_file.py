@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import Image
 
+from jstr.data.photos import words_file
+from jstr.data.photos.words_file import FoundWord
 from jstr.data.source_config import SourceSpec
 from jstr.data.sources import configured
 from jstr.data.synth.fonts import label_faces
@@ -31,13 +33,17 @@ def write(reader: Reader, source: Any, workdir: str) -> list[str]:
     """Reads every image of a source; returns lines that say what was done.
 
     workdir/predictions.tsv: path, text and confidence (0..1) with tabs between (the path escaped, see messages.escape),
-    lowest confidence first. Images that
-    cannot be read come before all others, without text, at confidence 0. workdir/doubtful.png: the first 60 words.
+    lowest confidence first; where the images are words found in photographs, also photograph and box, under a header.
+    Images that cannot be read come before all others, without text, at confidence 0. workdir/doubtful.png: the first
+    60 words.
     """
     broken, readings = _read_sorted(reader, source)
     path, sheet = Path(workdir) / NAME, Path(workdir) / SHEET
-    lines = [f"{escape(key)}\t\t{0:.4f}\n" for key in broken]
-    lines += [f"{escape(r.key)}\t{r.answer.text}\t{r.answer.confidence:.4f}\n" for r in readings]
+    origins = _origins(source)
+    lines = ["path\ttext\tconfidence\tphotograph\tbox\n"] * bool(origins)
+    lines += [f"{escape(key)}\t\t{0:.4f}{_origin(origins, key)}\n" for key in broken]
+    for r in readings:
+        lines.append(f"{escape(r.key)}\t{r.answer.text}\t{r.answer.confidence:.4f}{_origin(origins, r.key)}\n")
     path.write_text("".join(lines), encoding="utf-8")
     done = [f"{path}: {len(readings):,} words, least confident first"]
     shown = readings[:SHOWN]
@@ -49,6 +55,17 @@ def write(reader: Reader, source: Any, workdir: str) -> list[str]:
     if broken:
         done.append(f"{len(broken):,} broken or missing images, at the top: {first_few(broken)}")
     return done
+
+
+def _origins(source: Any) -> dict[str, FoundWord]:
+    """The words of a folder that was made from photographs, by crop; {} for others."""
+    table = Path(source.path) / words_file.NAME
+    return {word.crop: word for word in words_file.load(table)} if table.is_file() else {}
+
+
+def _origin(origins: dict[str, FoundWord], key: str) -> str:
+    word = origins.get(key)
+    return f"\t{escape(word.photograph)}\t{word.box}" if word else "\t\t" * bool(origins)
 
 
 def _read_sorted(reader: Reader, source: Any) -> tuple[list[str], list[Reading]]:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jstr.data.source_config import ReadBy, SourceSpec, parse_sources
+from jstr.data.source_config import ReadBy, SourceSpec, parse_sources, resolve
 from jstr.data.sources.configured import open_images
+from jstr.data.sources.open import open_source
 from jstr.inference.read_source import read_source
 from jstr.inference.reader import Reader, load
 from jstr.messages import InputError, escape, unescape
@@ -50,6 +51,7 @@ def read_rows(config: Any, workdir: str, part: str = "streams") -> tuple[Labels,
         names = [f"{stream}_{spec.name}.tsv"] + [f"{part}_{stream}_{spec.name}.tsv"] * (part != "streams")
         texts = _saved_or_read([Path(workdir) / FOLDER / name for name in names], spec, source, load_once)
         usable = labels[f"{stream}/{spec.name}"] = _usable(texts, by.threshold)
+        lines += _without_corrected(usable, source, spec, config.data_root)
         lines.append(
             f"{spec.name}: {_count(usable)} images read by {by.workdir} with confidence {by.threshold} or more"
         )
@@ -80,6 +82,7 @@ def read_round(config: Any, workdir: str, this: Round) -> tuple[Labels, list[str
             raise InputError(f"{file}, the labels of round {this.number}, is gone; start again with another --workdir")
         threshold = by.threshold if this.threshold is None else this.threshold
         usable = labels[f"{stream}/{spec.name}"] = _usable(texts, threshold)
+        _without_corrected(usable, source, spec, config.data_root)
         sure = f"{_count(usable)} images read with confidence {threshold} or more"
         before = _load(_round_file(workdir, stream, spec, this.number - 1))[1]
         lines.append(f"round {this.number}: {spec.name}: {sure}{_changes(before, texts, usable)}")
@@ -112,6 +115,17 @@ def _changes(before: Texts, texts: Texts, usable: dict[str, str | None]) -> str:
         return ", none of them otherwise than before"
     key = next((key for key in changed if usable[key]), changed[0])
     return f"; {len(changed):,} otherwise than before, such as {before.get(key, ('', 0))[0]!r} now {texts[key][0]!r}"
+
+
+def _without_corrected(usable: dict[str, str | None], source: Any, spec: SourceSpec, data_root: str) -> list[str]:
+    """Drops the readings of images that a person has corrected (spec.read_by.corrected); says how many."""
+    if not spec.read_by.corrected:
+        return []
+    labels = open_source(resolve(spec.read_by.corrected, data_root))
+    done = {os.path.realpath(os.path.join(labels.path, key)) for key in labels.keys()}
+    mine = [key for key in usable if os.path.realpath(os.path.join(source.path, key)) in done]
+    usable.update(dict.fromkeys(mine))
+    return [f"{spec.name}: {len(mine):,} images have been corrected by hand, and what was read in them is not used"]
 
 
 def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader: Callable[..., Reader]) -> Texts:

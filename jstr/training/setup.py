@@ -31,6 +31,7 @@ from jstr.training.device_augmentation import on_device
 from jstr.training.freeze import freeze
 from jstr.training.initial_weights import with_other_weights
 from jstr.training.optimizer import frozen_prefixes, make_optimizer, still_prefixes
+from jstr.training.own_photographs import find_words
 from jstr.training.train_step import cpu_option, make_train_step
 from jstr.training.validate_config import check_run
 from jstr.training.validation import Validation
@@ -96,6 +97,7 @@ def check(config: Config, workdir: str) -> tuple[Config, Mesh]:
     Raises:
       InputError: config or workdir cannot be used.
     """
+    find_words(config, workdir)
     config = config.copy_and_resolve_references()
     config.charset = ConfigDict(self_contained(config.charset))  # the file of characters may change or go
     mesh = sharding.make_mesh(config.mesh)

@@ -61,6 +61,15 @@ def test_no_rows():
         parse_sources("config.streams.labelled", {}, "")
 
 
+def test_an_optional_row_without_a_path_is_left_out():
+    rows = dict(a=dict(path="a"), b=dict(path="", optional=True))
+    assert [spec.name for spec in parse_sources("w", rows, "")] == ["a"]
+    rows["b"]["path"] = "labels.tsv"
+    assert [spec.path for spec in parse_sources("w", rows, "")] == ["a", "labels.tsv"]
+    with pytest.raises(InputError, match="needs a path"):
+        parse_sources("w", dict(b=dict(path="")), "")
+
+
 def test_paths_lie_under_the_data_root(monkeypatch):
     assert resolve("a.tar", "/data") == "/data/a.tar"
     assert resolve("/b/a.tar", "/data") == "/b/a.tar"

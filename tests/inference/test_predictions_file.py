@@ -4,6 +4,8 @@ import numpy as np
 from testing import REAL_WORDS, tiny_config
 
 from jstr.data.images import ImageSpec
+from jstr.data.photos import words_file
+from jstr.data.photos.words_file import FoundWord
 from jstr.data.sources.open import open_source
 from jstr.inference import predictions_file
 
@@ -64,3 +66,14 @@ def test_any_file_name_is_one_line(tmp_path):
         r"return\r.png",
         "plain.png",
     }
+
+
+def test_words_of_photographs_say_where_they_come_from(tmp_path):
+    source = image_folder(tmp_path / "words", ["1.png", "broken.png"])
+    found = [FoundWord("1.png", "shop.jpg", (1, 2, 30.5, 2, 30.5, 9, 1, 9), 0.9)]
+    words_file.write(tmp_path / "words/words.tsv", found, read=False)
+    predictions_file.write(FallingReader, source, str(tmp_path))
+    lines = (tmp_path / "predictions.tsv").read_text().splitlines()
+    assert lines[0] == "path\ttext\tconfidence\tphotograph\tbox"
+    assert lines[1] == "broken.png\t\t0.0000\t\t"
+    assert lines[2].startswith("1.png\tw0\t") and lines[2].endswith("\tshop.jpg\t1,2,30.5,2,30.5,9,1,9")

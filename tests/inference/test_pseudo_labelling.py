@@ -11,6 +11,7 @@ from testing import saved_run, tiny_config
 import jstr
 from jstr.data.pipeline import TrainData
 from jstr.inference.pseudo_labelling import read_rows
+from jstr.inference.reader import make_charset
 from jstr.messages import InputError
 from jstr.training import loop, setup
 
@@ -69,6 +70,20 @@ def test_the_sure_readings_are_labels(places, tmp_path):
     other = config_of(places, threshold)
     other.streams.labelled.sources.read.read_by.language_model = "none"
     assert read_rows(other, str(tmp_path))[0] != found, "another reader reads again"
+
+
+def test_what_a_person_has_corrected_is_not_overwritten(places, tmp_path):
+    labels = tmp_path / "labels.tsv"
+    labels.write_text(f"filename\tlabel\n{places[1]}/03.png\tcafe\n{places[1]}/05.png\t###\n")
+    config = config_of(places, 0.0)
+    config.streams.labelled.sources.read.read_by.corrected = str(labels)
+    config.streams.labelled.sources.corrected = dict(path=str(labels), optional=True, weight=0.25)
+    found, lines = read_rows(config, str(tmp_path))
+    assert found["labelled/read"]["03.png"] is None and found["labelled/read"]["05.png"] is None
+    assert sum(label is None for label in found["labelled/read"].values()) < 10
+    assert "read: 2 images have been corrected by hand" in lines[0]
+    data = TrainData(config, make_charset(config.charset), {"labelled": ("image", "tokens")}, None, read=found)
+    assert data.sizes["corrected"] == 1
 
 
 def test_words_held_back(places, tmp_path, monkeypatch):
