@@ -45,7 +45,8 @@ def load(path: str | os.PathLike) -> tuple[dict, dict]:
     try:
         with package.safe_open(os.fspath(path), "numpy") as file:
             meta = json.loads((file.metadata() or {})[KEY])
-            tree = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+            flat = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+        tree = traverse_util.unflatten_dict(flat, sep="/")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; check the path") from None
     except OSError as error:
@@ -54,7 +55,6 @@ def load(path: str | os.PathLike) -> tuple[dict, dict]:
         raise InputError(f"{path} has no metadata {KEY!r}: jstr export --to=safetensors did not write it") from None
     except Exception as error:  # the package's own kinds for damaged files
         raise InputError(f"{path} is not a safetensors file: {str(error).splitlines()[0][:120]}") from error
-    tree = traverse_util.unflatten_dict(tree, sep="/")
     return meta, {"params": tree.get("params", {}), "model_state": tree.get("model_state", {})}
 
 

@@ -162,7 +162,13 @@ def read(path: str | Path, dictionary: str | Path | None = None) -> Published:
       InputError: the package is missing, or a file that is not there, damaged, or of another graph.
     """
     model = _load(path)
-    weighted = _weighted(model, path)
+    try:
+        weighted = _weighted(model, path)
+    except (LookupError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(f"{path}: its graph or a tensor is damaged ({reason}); get it again") from error
     expected = {name: list(slots(name)) for name in NETWORKS}
     network = next((name for name, some in expected.items() if len(some) == len(weighted)), None)
     if network is None:

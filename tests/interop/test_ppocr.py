@@ -123,6 +123,41 @@ def test_files_that_do_not_fit(made, tmp_path, monkeypatch):
         ppocr.read(tmp_path / "few.onnx")
 
 
+def _too_large(model):
+    model.graph.initializer[0].dims[:] = [10**9] * 3
+
+
+def _cut_tensor(model):
+    model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:-3]
+
+
+def _unknown_type(model):
+    model.graph.initializer[0].data_type = 0
+
+
+def _no_outputs(model):
+    for node in model.graph.node:
+        node.ClearField("output")
+
+
+def _elsewhere(model):
+    tensor = model.graph.initializer[0]
+    tensor.data_location = tensor.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../../../../../../../../etc/passwd"
+
+
+@pytest.mark.parametrize("damage", [_too_large, _cut_tensor, _unknown_type, _no_outputs, _elsewhere])
+def test_damaged_graphs_are_one_line(file, tmp_path, damage):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(str(file))
+    damage(model)
+    (tmp_path / "rec.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(InputError) as error:
+        ppocr.read(tmp_path / "rec.onnx")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 600
+
+
 def test_unknown_characters_are_named(file):
     with pytest.raises(InputError, match="'z'"):
         ppocr.convert(file, "az")
