@@ -109,6 +109,11 @@ def test_files_that_do_not_fit(made, tmp_path, monkeypatch):
     (tmp_path / "text.onnx").write_text("no graph")
     with pytest.raises(InputError, match="not an ONNX file|another model"):
         ppocr.read(tmp_path / "text.onnx")
+    write(tmp_path / "half.onnx", made)
+    whole = (tmp_path / "half.onnx").read_bytes()
+    (tmp_path / "half.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="half.onnx is not an ONNX file, or not all of one"):
+        ppocr.read(tmp_path / "half.onnx")
     write(tmp_path / "short.onnx", made, leave_out=2)
     with pytest.raises(InputError, match="another model"):
         ppocr.read(tmp_path / "short.onnx")
