@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from jstr.data.patterns.nfa import written_forms
 from jstr.messages import InputError
 
 ORDER = 6  # characters in the longest n-gram
@@ -126,7 +127,7 @@ class WordPrior:
 
     def _prepare(self, characters: str) -> dict[str, int]:
         """Sets what depends on the characters only; returns the symbol of each of them, without case."""
-        self._index = {c: i for i, c in enumerate(characters)}
+        self._index = written_forms(characters)
         self._space = self._index.get(" ")
         folded = sorted({_fold(c) for c in characters if c != " "})
         symbol_of = {c: i for i, c in enumerate(folded)}

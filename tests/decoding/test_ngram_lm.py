@@ -71,6 +71,11 @@ def test_words_begin_anew_after_a_space():
     assert whole("ab") == pytest.approx(alone.log_whole("ab") + half[1])
 
 
+def test_prior_knows_the_other_case_of_a_reader_with_one():
+    prior = WordPrior({"ab": 3}, "ab1")
+    assert prior.log_whole("AB1") == prior.log_whole("ab1") and prior.log_prefix("A") == prior.log_prefix("a")
+
+
 def test_prior_of_few_kept_prefixes_is_the_same(monkeypatch):
     texts = ["abba", "baab", "1a", "bbbb", "abba"]
     full = [WordPrior({"ab": 1, "ba": 2}, "ab1").log_whole(t) for t in texts]
