@@ -80,7 +80,8 @@ class Model(nn.Module):
         super().__post_init__()
 
     def __call__(self, images: Array, tokens: Array | None = None, *, train: bool) -> dict[str, Array]:
-        if train or len(images) == 1 or self.is_initializing() or platform.platform() != "cpu":
+        several = isinstance(images.shape[0], int) and images.shape[0] > 1  # an export may leave the size open
+        if train or not several or self.is_initializing() or platform.platform() != "cpu":
             return self.outputs(images, train)
         # One image after the other: the features of a batch leave a CPU's caches, which takes a third longer.
         each = nn.scan(

@@ -36,6 +36,13 @@ def test_a_batch_is_read_as_its_images_are(variables):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *both(variables))
 
 
+def test_a_batch_of_open_size_is_traced(variables):
+    shape = (*jax.export.symbolic_shape("batch"), 48, 64, 3)
+    read = jax.jit(lambda x: Model(CONFIG).apply(variables, x, train=False)["logits"])
+    exported = jax.export.export(read)(jax.ShapeDtypeStruct(shape, jnp.uint8))
+    assert str(exported.out_avals[0].shape) == "(batch, 8, 7)"
+
+
 def test_five_million_parameters_with_the_published_classes():
     config = ModelConfig((48, 320), 3, 25, 18710, first_id=1, pad_id=0)
     example = jax.ShapeDtypeStruct((1, 48, 320, 3), jnp.uint8)
