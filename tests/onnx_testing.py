@@ -20,8 +20,8 @@ def config(layout, size=(32, 48), channels=1):
     return ModelConfig(size, channels, **layout)
 
 
-def random_variables(model, seed=0):
-    """Batch statistics that are not 0 and 1, and weights that spread the classes."""
+def random_variables(model, seed=0, gain=1.0):
+    """Batch statistics that are not 0 and 1, and weights that spread the classes. gain: of the classifier's."""
     shapes = jax.eval_shape(lambda k, x: model.init(k, x, train=False), jax.random.PRNGKey(0), example_input(model))
     rng = np.random.default_rng(seed)
 
@@ -30,7 +30,8 @@ def random_variables(model, seed=0):
         if "'var'" in name or "'scale'" in name:
             return rng.uniform(0.5, 1.5, size).astype(np.float32)
         fan_in = np.prod(size[:-1]) if len(size) > 1 and "lstm" not in name else 8
-        return (rng.normal(size=size) * np.sqrt(1 / fan_in)).astype(np.float32)
+        more = gain if "classifier" in name else 1.0
+        return (rng.normal(size=size) * more * np.sqrt(1 / fan_in)).astype(np.float32)
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
 

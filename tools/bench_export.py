@@ -54,7 +54,9 @@ def made(name: str) -> Any:
     def draw(path: Any, x: Any) -> np.ndarray:
         if jax.tree_util.keystr(path).endswith(("['var']", "['scale']")):
             return np.ones(x.shape, np.float32)
-        return (rng.normal(size=x.shape) / np.sqrt(np.prod(x.shape[:-1]) if x.ndim > 1 else 100)).astype(np.float32)
+        return (rng.normal(size=x.shape) * np.sqrt(2 / np.prod(x.shape[:-1]) if x.ndim > 1 else 0.01)).astype(
+            np.float32
+        )
 
     reader.variables = jax.tree_util.tree_map_with_path(draw, shapes)
     return reader

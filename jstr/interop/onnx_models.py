@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ def quantise(graph: Any, file: Path) -> None:
         from onnxruntime import quantization
     except ImportError:
         raise InputError("--quantise needs the package onnxruntime: pip install 'jstr[onnx]'") from None
-    quantization.quantize_dynamic(
-        graph, file, op_types_to_quantize=["MatMul", "LSTM"], weight_type=quantization.QuantType.QInt8
-    )
+    logging.disable(logging.WARNING)  # it advises a preparation that these graphs do not need
+    try:
+        kinds = dict(op_types_to_quantize=["MatMul", "LSTM"], weight_type=quantization.QuantType.QInt8)
+        quantization.quantize_dynamic(graph, file, **kinds)
+    finally:
+        logging.disable(logging.NOTSET)
