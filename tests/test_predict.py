@@ -22,7 +22,14 @@ from jstr import predict
 from jstr.data.patterns.checksums import luhn
 from jstr.data.sources.open import open_source
 from jstr.decoding.lm_decoder import Found
+from jstr.interop import weights
 from jstr.messages import InputError
+
+
+@pytest.fixture(autouse=True)
+def bundled(monkeypatch):
+    """Whatever stronger reader is installed."""
+    monkeypatch.setattr(weights, "default", lambda: (weights.BUNDLED, "reading with the bundled reader"))
 
 
 @pytest.fixture(scope="module")

@@ -98,7 +98,7 @@ def test_adapting(call, tmp_path):
 
 def test_other_commands(call, tmp_path):
     word = REAL_WORDS / "iiit5k_685_2.png"
-    assert call("-m", "jstr.predict", word).split("\t")[1] == "santa"
+    assert call("-m", "jstr.predict", "--workdir=bundled", word).split("\t")[1] == "santa"
     assert "64 of 64 images read" in call("-m", "jstr.data.inspect", REAL_WORDS)
     assert "complete" in call("jstr", "prepare", "--from=folder", f"--src={REAL_WORDS}", "--out=set", "--jobs=1")
     (tmp_path / "empty/weights.pth").write_text("not a checkpoint")
