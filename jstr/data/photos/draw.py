@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from jstr.data.photos.boxes import size
-from jstr.data.synth.fonts import label_faces
+from jstr.data.synth.fonts import LATIN, label_faces
 from jstr.visualize import one_line
 
 SURE, DOUBTFUL, UNREAD = (0, 150, 60), (220, 60, 0), (20, 90, 220)  # RGB: by confidence
@@ -35,7 +35,7 @@ def draw_words(
     out = Image.fromarray(photograph)
     pen = ImageDraw.Draw(out)
     colours = [_colour(confidences[i] if texts is not None else None) for i in range(len(boxes))]
-    _, (face,) = label_faces(["0"], size=15)
+    face = ImageFont.truetype(LATIN, 15)
     wide = max(2, round(max(out.size) / 700))
     for i, box in enumerate(boxes):
         corners = [(float(x), float(y)) for x, y in box * scale]
@@ -44,7 +44,7 @@ def draw_words(
         pen.ellipse([x - wide - 1, y - wide - 1, x + wide + 1, y + wide + 1], fill=colours[i])
         if min(size(box)) * scale >= 6:
             _tag(pen, (x, y), str(i + 1), face, colours[i])
-    return np.asarray(out) if texts is None else _with_legend(out, texts, confidences, colours)
+    return np.asarray(out) if texts is None else _with_legend(out, texts, confidences, colours, face)
 
 
 def _colour(confidence: float | None) -> tuple[int, int, int]:
@@ -61,7 +61,9 @@ def _tag(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, face, col
     pen.text((x + 3, y + 8), text, fill="white", font=face, anchor="lm")
 
 
-def _with_legend(out: Image.Image, texts: Sequence[str], confidences: Sequence[float], colours: Sequence) -> np.ndarray:
+def _with_legend(
+    out: Image.Image, texts: Sequence[str], confidences: Sequence[float], colours: Sequence, face: ImageFont.FreeTypeFont
+) -> np.ndarray:
     """The drawing with its texts on the right, in as many columns as it takes."""
     rows = max((out.height - 12) // _LINE, 1)
     columns = max(-(-len(texts) // rows), 1)
@@ -71,7 +73,7 @@ def _with_legend(out: Image.Image, texts: Sequence[str], confidences: Sequence[f
     shown, faces = label_faces([one_line(text) for text in texts], size=16)
     for i, text in enumerate(shown):
         x, y = out.width + (i // rows) * _LEGEND + 10, 6 + (i % rows) * _LINE
-        _tag(pen, (x, y + 19), str(i + 1), faces[i] if texts[i].isascii() else label_faces(["0"])[1][0], colours[i])
+        _tag(pen, (x, y + 19), str(i + 1), face, colours[i])
         line = f"{text}  {confidences[i]:.2f}"
         while len(line) > 4 and pen.textlength(line, font=faces[i]) > _LEGEND - 60:
             line = line[: len(line) - 8] + "…"
