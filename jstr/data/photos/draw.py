@@ -62,7 +62,7 @@ def _tag(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, face, col
 
 
 def _with_legend(
-    out: Image.Image, texts: Sequence[str], confidences: Sequence[float], colours: Sequence, face: ImageFont.FreeTypeFont
+    out: Image.Image, texts: Sequence[str], confidences: Sequence[float], colours: Sequence, face
 ) -> np.ndarray:
     """The drawing with its texts on the right, in as many columns as it takes."""
     rows = max((out.height - 12) // _LINE, 1)
