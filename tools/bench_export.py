@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def milliseconds(run: Callable[[np.ndarray], Any], images: np.ndarray) -> float:
     return 1000 * (time.process_time() - start) / rounds / len(images)
 
 
-def measure(name: str, batches: list[int], kinds: list[str]) -> list[dict[str, Any]]:
+def measure(name: str, batches: list[int], kinds: list[str]) -> Iterator[dict[str, Any]]:
     """A row for each batch size."""
     import jax
 
@@ -94,7 +94,6 @@ def measure(name: str, batches: list[int], kinds: list[str]) -> list[dict[str, A
         if "stablehlo" in kinds:
             files = stablehlo.write(Path(folder), reader.model, reader.variables, None)
             exported["stablehlo"] = ExportedReader(about, stablehlo.load(Path(folder), files), None)
-        rows = []
         for size in batches:
             shape = (size, *reader.spec.size, reader.spec.channels)
             images = np.random.default_rng(size).integers(0, 256, shape, np.uint8)
@@ -106,9 +105,7 @@ def measure(name: str, batches: list[int], kinds: list[str]) -> list[dict[str, A
                 row[f"{kind}_difference"] = float(np.abs(found - expected)[read].max())
                 row[f"{kind}_ms"] = milliseconds(other.read_batch, images)
                 row[f"{kind}_same"] = other.read_batch(images)[0] == reader.read_batch(images)[0]
-            rows.append(row)
-            print(" ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()), flush=True)
-    return rows
+            yield row
 
 
 def _charset(reader: Any) -> dict[str, Any]:
@@ -134,14 +131,20 @@ def run(argv: list[str] | None = None) -> None:
     if hasattr(os, "sched_setaffinity"):  # before jax starts its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     batches, kinds = [int(size) for size in args.batches.split(",")], args.kinds.split(",")
-    rows = [row for name in args.names for row in measure(name, batches, kinds)]
-    if args.json:
-        from jstr.checkpoints.provenance import commit, machine
+    for name in args.names:
+        for row in measure(name, batches, kinds):
+            print(" ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()), flush=True)
+            if args.json:
+                _add(Path(args.json), row)
 
-        file = Path(args.json)
-        before = json.loads(file.read_text())["rows"] if file.exists() else []
-        about = dict(command="python tools/bench_export.py", commit=commit(), machine=machine(), rows=before + rows)
-        file.write_text(json.dumps(about, indent=2) + "\n")
+
+def _add(file: Path, row: dict[str, Any]) -> None:
+    """Writes a row behind those that a file has."""
+    from jstr.checkpoints.provenance import commit, machine
+
+    rows = json.loads(file.read_text())["rows"] if file.exists() else []
+    about = dict(command="python tools/bench_export.py", commit=commit(), machine=machine(), rows=[*rows, row])
+    file.write_text(json.dumps(about, indent=2) + "\n")
 
 
 if __name__ == "__main__":
