@@ -37,12 +37,13 @@ class Checkpoints:
         if keep_best:
             best = policies.BestN(get_metric_fn=lambda m: m["score"], n=1, keep_checkpoints_without_metrics=False)
             policy = policies.AnyPreservationPolicy([policy, best])
-        self._checkpointer = ocp.training.Checkpointer(
-            self.folder,
-            preservation_policy=policy,
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-            cleanup_tmp_directories=True,
-        )
+        with _without_log():
+            self._checkpointer = ocp.training.Checkpointer(
+                self.folder,
+                preservation_policy=policy,
+                save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+                cleanup_tmp_directories=True,
+            )
 
     @property
     def steps(self) -> list[int]:
@@ -90,7 +91,8 @@ class Checkpoints:
         return None
 
     def _restore_step(self, step: int, state: TrainState) -> tuple[TrainState, dict]:
-        loaded = self._checkpointer.load_checkpointables(step, jax.tree.map(_abstract, _items(state)))
+        with _without_log():
+            loaded = self._checkpointer.load_checkpointables(step, jax.tree.map(_abstract, _items(state)))
         return TrainState(**loaded["variables"], **loaded["train"]), _read_meta(self.folder / str(step))
 
     def newest_meta(self) -> dict | None:
@@ -106,7 +108,7 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _without_log() -> Iterator[None]:
-    """Orbax logs a failure in each of its threads, with tracebacks, and raises it, which is enough."""
+    """Orbax logs a failure in each of its threads, with tracebacks, and raises it or gives nothing: we say which."""
     log = logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -141,7 +143,7 @@ def _chosen(workdir: str | os.PathLike) -> Path:
     folder = Path(workdir).absolute() / "checkpoints"
     if not folder.is_dir():
         raise InputError(f"{workdir} is not a workdir: it has no folder checkpoints; give --workdir of a training run")
-    with ocp.training.Checkpointer(folder) as checkpointer:
+    with _without_log(), ocp.training.Checkpointer(folder) as checkpointer:
         steps = sorted(c.step for c in checkpointer.checkpoints)
     if not steps:
         raise InputError(f"{workdir} holds no complete checkpoint yet; train longer or give another --workdir")
@@ -163,7 +165,8 @@ def read_meta(workdir: str | os.PathLike) -> dict:
 
 def _read_meta(path: Path) -> dict:
     try:
-        meta = ocp.checkpointables_metadata(path).custom_metadata
+        with _without_log():
+            meta = ocp.checkpointables_metadata(path).custom_metadata
     except Exception as error:  # whatever orbax raises for a damaged file
         raise InputError(f"cannot read checkpoint {path}: {_first_line(error)}") from error
     if not meta or "config" not in meta:
@@ -185,9 +188,10 @@ def load_variables(workdir: str | os.PathLike, weights: str = "student") -> dict
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
         item = "train" if weights == "teacher" else "variables"
-        saved = ocp.checkpointables_metadata(path).metadata[item]
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), saved)
-        loaded = ocp.load_checkpointables(path, {item: abstract})[item]
+        with _without_log():
+            saved = ocp.checkpointables_metadata(path).metadata[item]
+            abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), saved)
+            loaded = ocp.load_checkpointables(path, {item: abstract})[item]
         return dict(zip(("params", "model_state"), loaded["teacher"], strict=True)) if item == "train" else loaded
     except Exception as error:
         raise InputError(f"cannot read the variables in {path}: {_first_line(error)}") from error

@@ -25,13 +25,18 @@ def test_a_cut_off_checkpoint_is_not_loaded(trained, tmp_path, capsys):
     assert "cannot read checkpoint" in captured.err and "continuing from step 2" in captured.out
 
 
-def test_no_readable_checkpoint(tmp_path):
+def test_no_readable_checkpoint(tmp_path, caplog):
+    """One line each, without the log of orbax."""
     loop.run(tiny_config(), str(tmp_path))
     for file in (tmp_path / "checkpoints").rglob("*"):
         if file.is_file() and file.stat().st_size > 1000:
             file.write_bytes(b"")
+    caplog.clear()
     with pytest.raises(InputError, match="no checkpoint can be read"):
         loop.run(tiny_config(), str(tmp_path))
+    with pytest.raises(InputError, match="metadata is missing"):
+        checkpoint.load_variables(tmp_path)
+    assert [r.getMessage()[:200] for r in caplog.records if r.name == "absl"] == []
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(trained, tmp_path, monkeypatch):

@@ -75,6 +75,15 @@ def test_weak_jitter_equals_the_hosts():
     assert wrong.max() < 2.5 and wrong.mean() < 1.5 < 8 < off(images, expected).mean(), wrong
 
 
+def test_weak_numbers_fill_the_ranges_of_the_host(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(cr, "jitter_colours", lambda base, rank, factors, turn: drawn.update(f=factors, t=turn))
+    cr.cr_weak(base_of([smooth(*SIZE, 0)] * B), KEY)
+    largest = np.abs(np.column_stack([drawn["f"] - 1, drawn["t"]])).max(axis=0)
+    ranges = np.array([0.2, 0.1, 0.1, 0.05])
+    assert (largest <= ranges + 1e-6).all() and (largest > 0.9 * ranges).all()
+
+
 def test_strong_numbers_are_distributed_as_specified():
     """As host/test_cr.py measures it on the host."""
     for ops_count, levels in ((5, 4), (8, 9)):
