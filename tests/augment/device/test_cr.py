@@ -75,6 +75,22 @@ def test_weak_jitter_equals_the_hosts():
     assert wrong.max() < 2.5 and wrong.mean() < 1.5 < 8 < off(images, expected).mean(), wrong
 
 
+def test_the_hue_turns_in_its_place():
+    """Brightness cuts values off, so it matters whether it comes before the hue or after."""
+    image = smooth(*SIZE, 0)
+
+    def jittered(pixels, rank, brightness, turn):
+        factors = np.tile([brightness, 1.0, 1.0], (B, 1))
+        return np.asarray(jitter_colours(base_of([pixels] * B), np.tile(rank, (B, 1)), factors, np.full(B, turn)))[0]
+
+    last, first = [0, 1, 2, 3], [1, 2, 3, 0]  # places of brightness, contrast, saturation and hue
+    then_hue = jittered(jittered(image, last, 2.0, 0.0), last, 1.0, 0.12)
+    then_brightness = jittered(jittered(image, last, 1.0, 0.12), last, 2.0, 0.0)
+    assert off([then_hue], [then_brightness]).mean() > 5
+    assert off([jittered(image, last, 2.0, 0.12)], [then_hue]).mean() < 1.5
+    assert off([jittered(image, first, 2.0, 0.12)], [then_brightness]).mean() < 1.5
+
+
 def test_weak_numbers_fill_the_ranges_of_the_host(monkeypatch):
     drawn = {}
     monkeypatch.setattr(cr, "jitter_colours", lambda base, rank, factors, turn: drawn.update(f=factors, t=turn))
