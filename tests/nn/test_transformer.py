@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jstr.nn import transformer
 from jstr.nn.transformer import Layer, sinusoid
 
 
@@ -24,3 +25,16 @@ def test_norms_of_half_precision_layers_are_single():
     out = layer.apply(zero, x, train=False)[0, 0].astype(jnp.float32)
     expected = (np.arange(32) - 15.5) / np.arange(32).std()
     np.testing.assert_allclose(out, expected, atol=0.02)
+
+
+def test_values_of_attention():
+    """Scaled products, softmax over what may be attended to, and the mean of the values (Vaswani et al., eq. 1)."""
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.normal(size=(2, n, 3, 4)).astype(np.float32) for n in (5, 6, 6))
+    mask = rng.random((2, 1, 5, 6)) < 0.6
+    mask[..., 0] = True
+    found = transformer._attend(query, key, value, mask, deterministic=True)
+    for b, q, h in np.ndindex(2, 5, 3):
+        some = mask[b, 0, q]
+        scores = np.exp(key[b, some, h] @ query[b, q, h] / 2)
+        np.testing.assert_allclose(found[b, q, h], scores @ value[b, some, h] / scores.sum(), atol=1e-5)
