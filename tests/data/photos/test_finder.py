@@ -1,14 +1,17 @@
 """Words of one photograph, with stand-ins for the networks."""
 
+import importlib.util
 import sys
 
 import numpy as np
 import pytest
 from photos_testing import photograph, red_is_text  # noqa: F401
+from PIL import Image, ImageDraw, ImageFont
 
 from jstr.data.photos import detector, lines, models
 from jstr.data.photos.boxes import Box, size
 from jstr.data.photos.finder import Finder, FindOptions
+from jstr.data.synth.fonts import LATIN
 from jstr.messages import InputError
 
 
@@ -127,3 +130,13 @@ def test_without_the_package_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match="onnxruntime"):
         models.OnnxModel(("x.onnx",))
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("rapidocr"), reason="needs the extra `photos`: rapidocr, onnxruntime")
+def test_the_real_networks_find_printed_words_turned_upside_down():
+    page = Image.new("RGB", (736, 736), "white")
+    ImageDraw.Draw(page).text((80, 300), "STREET MARKET", fill="black", font=ImageFont.truetype(LATIN, 64))
+    for turn in (0, 180):
+        words = found(np.asarray(page.rotate(turn)))
+        assert len(words) == 2
+        assert all((corners[0, 0] < corners[1, 0]) == (turn == 0) for corners in words)
