@@ -32,10 +32,13 @@ def rate(reader: Reader, encoded: list[bytes | np.ndarray], size: int) -> float:
 
 def run(argv: list[str] | None = None) -> None:
     """Prints images per second for each batch size."""
+    from jstr.inference.guide import add_options, with_options
+
     parser = Parser("python tools/bench_reader.py", __doc__)
     parser.add_argument("images")
     parser.add_argument("--workdir", type=path, default="bundled", help="or a name; default: the bundled reader")
     parser.add_argument("--language_model", metavar="WORDS")
+    add_options(parser)
     parser.add_argument("--batches", default="1,16,64", help="batch sizes")
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
@@ -44,7 +47,8 @@ def run(argv: list[str] | None = None) -> None:
     import jstr
     from jstr.data.sources.open import open_source
 
-    reader, source = jstr.load(args.workdir, args.language_model), open_source(args.images)
+    reader = with_options(jstr.load(args.workdir, args.language_model), args)
+    source = open_source(args.images)
     encoded = [source[i]["image"] for i in range(min(len(source), COUNT))]
     encoded = [data for data in encoded if reader.spec.decode(data) is not None]
     rates = {}

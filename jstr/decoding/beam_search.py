@@ -235,13 +235,21 @@ def _ctc_step(
     if not row:
         return {text: (_log_add(*paths) + blank, IMPOSSIBLE) for text, paths in beam.items()}
     result: dict[str, tuple[float, float]] = {}
+    fitting: dict[int, Candidates] = {}
     for text, (ends_blank, ends_other) in beam.items():
         both, last = _log_add(ends_blank, ends_other), numbers[text]
         again = ends_other + row[last] if text else IMPOSSIBLE  # a repeat without a blank in between is the same
         known = result.get(text)
         stays = both + blank
         result[text] = (stays, again) if known is None else (_log_add(known[0], stays), _log_add(known[1], again))
-        for c, i, log in candidates if pattern is None else allowed(candidates, states[text].characters):
+        if pattern is None:
+            following = candidates
+        else:  # most texts of a beam may go on in the same ways
+            bits = states[text].characters
+            following = fitting.get(bits)
+            if following is None:
+                following = fitting[bits] = allowed(candidates, bits)
+        for c, i, log in following:
             log += ends_blank if i == last else both
             if log > IMPOSSIBLE:
                 longer = text + c
