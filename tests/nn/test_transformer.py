@@ -38,3 +38,14 @@ def test_values_of_attention():
         some = mask[b, 0, q]
         scores = np.exp(key[b, some, h] @ query[b, q, h] / 2)
         np.testing.assert_allclose(found[b, q, h], scores @ value[b, some, h] / scores.sum(), atol=1e-5)
+
+
+def test_both_halves_of_a_layer_are_dropped(monkeypatch):
+    """With all of them dropped, only the norms are left; the weights of the attention are another dropout."""
+    monkeypatch.setattr(transformer, "drop", lambda x, key, rate: x)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 8)), jnp.float32)
+    layer = Layer(2, 16, 1 - 1e-7)
+    params = layer.init(jax.random.key(0), x, train=False)
+    out = layer.apply(params, x, train=True, rngs={"dropout": jax.random.key(1)})
+    expected = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+    np.testing.assert_allclose(out, expected, atol=1e-3)
