@@ -35,7 +35,7 @@ class Words:
 class Fixed:
     """Reads the same text in every image."""
 
-    spec, heads = ImageSpec.make(tiny_config().image), ()
+    spec, heads, capacity = ImageSpec.make(tiny_config().image), (), 10**6
 
     def __init__(self, text, characters="94", **charset):
         self._text, self.charset = text, Charset.make(characters, "cr_ctc", 25, **charset)
