@@ -205,7 +205,7 @@ def expected_with_pattern(logs: dict[str, float], prior, weight: float, pattern:
     return sorted(found.items(), key=lambda item: -scores[item[0]])
 
 
-@pytest.mark.parametrize("options", PATTERNS, ids=str)
+@pytest.mark.parametrize("options", PATTERNS, ids=lambda options: str(options["regex"]))
 @pytest.mark.parametrize("weight", [None, 0.7])
 def test_search_with_a_pattern_finds_the_best_that_follows_it(options, weight):
     """Against all texts, for frames and for positions; every probability, not only the first."""
