@@ -68,7 +68,10 @@ def test_a_typo_does_not_wait_for_jax():
 
 
 def test_a_platform_that_is_not_there():
-    for module in (["jstr.predict", "tests/data/real_words/svt_0063.jpg"], ["jstr.main", "--config=tests/tiny.py"]):
+    for module in (
+        ["jstr.predict", "--workdir=bundled", "tests/data/real_words/svt_0063.jpg"],
+        ["jstr.main", "--config=tests/tiny.py"],
+    ):
         arguments = [*module, "--workdir=w"] if module[0] == "jstr.main" else module
         status, out, err = call("-m", *arguments, JAX_PLATFORMS="nowhere")
         assert (status, out, err.count("\n")) == (2, "", 1) and "JAX_PLATFORMS=nowhere: jax finds no such device" in err

@@ -42,7 +42,7 @@ def test_reads(photos, tmp_path, monkeypatch):
     class Reads:
         from jstr.data.images import ImageSpec
 
-        spec, heads = ImageSpec((32, 100), 1), ()
+        spec, heads, capacity = ImageSpec((32, 100), 1), (), 1000
 
         @staticmethod
         def read_checked(images):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import operator
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -157,7 +157,8 @@ class RenderedWords:
 
 def _pattern(pattern: Any, characters: str, max_length: int) -> Pattern | None:
     """The pattern of codes to draw, or None. Raises InputError: it cannot be used, or its checksum is too rare."""
-    spec = PatternSpec.make(**pattern) if isinstance(pattern, Mapping) else PatternSpec.make(pattern or ())
+    by_name = hasattr(pattern, "items")  # a dict, or a part of a config
+    spec = PatternSpec.make(**pattern) if by_name else PatternSpec.make(pattern or ())
     if not spec:
         return None
     found = Pattern(spec, "".join(c for c in characters if not c.isspace()), max_length)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from synth_testing import ONLY_WORDS, SHARES, SMALL_FONTS, TEXT_SHARES
 from testing import ROOT, write_folder
 
@@ -37,6 +38,8 @@ def test_codes_follow_a_pattern():
     assert codes[0]["label"] == labels[0]
     _, shown, _ = codes._word(codes._rng(0))
     assert shown == labels[0].upper()
+    for nothing in (dict(regex=()), ConfigDict(dict(regex=(), allow="", none=0.01))):
+        assert RenderedWords(3, 5, NAMED["36"], pattern=nothing)._pattern is None
     empty = RenderedWords(3, 5, NAMED["36"], pattern=dict(regex=()))
     assert list(empty.labels()) == list(RenderedWords(3, 5, NAMED["36"]).labels())
     for pattern, message in (("[A-Z", "unterminated"), ("[0-9]{30}", "up to 25 characters"), (7, "regex=7")):
