@@ -19,14 +19,13 @@ from jstr.messages import InputError
 # In the repository the configs stand beside the package; a wheel carries them inside it.
 _PLACES = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
 FOLDER = next((place for place in _PLACES if (place / "common.py").is_file()), _PLACES[0])
-_SHARED = ("__init__", "common", "common_abinet", "common_semi")  # what configs import: no configs themselves
 
 _OPTIONAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def names() -> list[str]:
-    """The configs that come with jstr."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in _SHARED)
+    """The configs that come with jstr, without what they import (common...)."""
+    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith(("__", "common")))
 
 
 def load_config(spec: str) -> ConfigDict:

@@ -6,16 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from testing import ROOT
 
 import jstr
+from jstr import config_file
 from jstr.data.pipeline import example_batch
 from jstr.parallel import sharding
 from jstr.training import loop, setup
 from jstr.training.optimizer import frozen_prefixes
 
-SHARED = ("__init__", "common", "common_abinet", "common_ppocr", "common_semi")
-NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in SHARED)
+NAMES = config_file.names()
 
 
 @pytest.mark.parametrize("name", NAMES)
