@@ -15,11 +15,11 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from jstr.checkpoints import packed
 from jstr.core import ModelState, Params, TrainState
@@ -32,6 +32,7 @@ class Checkpoints:
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2, keep_best: bool = False):
         self.folder = Path(workdir).absolute() / "checkpoints"
+        ocp = _orbax()
         policies = ocp.training.preservation_policies
         policy: Any = policies.LatestN(keep)
         if keep_best:
@@ -134,6 +135,13 @@ def _abstract(x):
     return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
 
 
+def _orbax() -> ModuleType:
+    """Imported when it is needed: it takes a third of a second, and a packed file is read without it."""
+    from orbax.checkpoint import v1
+
+    return v1
+
+
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
@@ -143,7 +151,7 @@ def _chosen(workdir: str | os.PathLike) -> Path:
     folder = Path(workdir).absolute() / "checkpoints"
     if not folder.is_dir():
         raise InputError(f"{workdir} is not a workdir: it has no folder checkpoints; give --workdir of a training run")
-    with _without_log(), ocp.training.Checkpointer(folder) as checkpointer:
+    with _without_log(), _orbax().training.Checkpointer(folder) as checkpointer:
         steps = sorted(c.step for c in checkpointer.checkpoints)
     if not steps:
         raise InputError(f"{workdir} holds no complete checkpoint yet; train longer or give another --workdir")
@@ -166,7 +174,7 @@ def read_meta(workdir: str | os.PathLike) -> dict:
 def _read_meta(path: Path) -> dict:
     try:
         with _without_log():
-            meta = ocp.checkpointables_metadata(path).custom_metadata
+            meta = _orbax().checkpointables_metadata(path).custom_metadata
     except Exception as error:  # whatever orbax raises for a damaged file
         raise InputError(f"cannot read checkpoint {path}: {_first_line(error)}") from error
     if not meta or "config" not in meta:
@@ -187,7 +195,7 @@ def load_variables(workdir: str | os.PathLike, weights: str = "student") -> dict
     path = _chosen(workdir)
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
-        item = "train" if weights == "teacher" else "variables"
+        ocp, item = _orbax(), "train" if weights == "teacher" else "variables"
         with _without_log():
             saved = ocp.checkpointables_metadata(path).metadata[item]
             abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), saved)
@@ -210,7 +218,7 @@ def save_variables(workdir: str | os.PathLike, params: Params, model_state: Mode
     if "charset" in config:
         config = config | {"charset": self_contained(config["charset"])}
     variables = jax.tree.map(np.asarray, {"params": params, "model_state": model_state})
-    with ocp.training.Checkpointer(folder) as checkpointer:
+    with _orbax().training.Checkpointer(folder) as checkpointer:
         checkpointer.save_checkpointables(0, {"variables": variables}, custom_metadata=meta | {"config": config})
     write_config(workdir, config)
 

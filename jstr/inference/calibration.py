@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 from scipy.special import betaincinv
 
 from jstr.cli import Parser, cli, path
@@ -33,6 +32,13 @@ NAME = "calibration.json"
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)
 LEAST = 30  # words, below which nothing is promised
 LEVEL = 0.95  # of the interval
+
+
+def _isotonic(y: np.ndarray) -> np.ndarray:
+    """The nearest values to `y` [N] that never fall."""
+    from scipy.optimize import isotonic_regression  # takes a quarter of a second, which reading need not wait for
+
+    return isotonic_regression(y).x
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Calibration:
     def probability(self, confidence: float) -> float:
         """The share of words that are right at a confidence: isotonic regression, linear between its steps."""
         x, y = np.array(self.confidences[::-1]), np.array(self.rights[::-1], np.float64)
-        return float(np.interp(confidence, x, isotonic_regression(y).x))
+        return float(np.interp(confidence, x, _isotonic(y)))
 
     def kept(self, threshold: float) -> tuple[int, int]:
         """(words with at least this confidence, how many of them are right)."""
@@ -145,7 +151,7 @@ def plot(calibration: Calibration, file: str) -> None:
     figure = Figure(figsize=(4, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.plot(x, isotonic_regression(y).x, color="C1", linewidth=1, label="isotonic")
+    axes.plot(x, _isotonic(y), color="C1", linewidth=1, label="isotonic")
     for some, rights in zip(np.array_split(x, 10), np.array_split(y, 10), strict=True):
         low, high = interval(int(rights.sum()), len(rights))
         axes.plot([some.mean()] * 2, [low, high], color="C0", linewidth=1)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
-import grain
 import numpy as np
 
 from jstr.data.images import ImageSpec
 from jstr.inference.crops import Answer, answers_of, is_unusual, read_batch
 from jstr.inference.reader import Reader, default_batch_size
 from jstr.inference.widths import chunks, in_batches, window
+
+T = TypeVar("T")
 
 
 class Reading(NamedTuple):
@@ -75,5 +78,19 @@ def decoded(source: Any, spec: ImageSpec, ahead: int) -> Iterator[Reading]:
         fitted, aspect = spec.fit(image, spec.reading_width(image)), image.shape[1] / image.shape[0]
         return Reading(i, key, label, fitted, None, aspect, image if is_unusual(image, spec) else None)
 
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=ahead)
-    return iter(grain.MapDataset.range(len(source)).map(load).to_iter_dataset(options))
+    return _in_a_thread(load, len(source), ahead)
+
+
+def _in_a_thread(load: Callable[[int], T], count: int, ahead: int) -> Iterator[T]:
+    """load(0) to load(count - 1), of which a thread prepares `ahead` while others are used."""
+    with ThreadPoolExecutor(1) as pool:
+        started: deque[Future[T]] = deque()
+        try:
+            for i in range(count):
+                started.append(pool.submit(load, i))
+                if len(started) > ahead:
+                    yield started.popleft().result()
+            while started:
+                yield started.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

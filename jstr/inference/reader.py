@@ -92,11 +92,15 @@ class Reader:
         if not self.spec.widths:  # of words like those it was trained on; wider pictures hold whole lines
             limits.append(self.charset.max_length)
         if self.model_config.is_ctc:
-            height, channels = self.spec.size[0], self.spec.channels
-            example = jax.ShapeDtypeStruct((1, height, width, channels), jnp.float32)
-            outputs = jax.eval_shape(lambda v, x: self.model.apply(v, x, train=False), self.variables, example)
-            limits.append(outputs["logits"].shape[1] // FRAMES_PER_CHARACTER)
+            frames = self.shapes[0]["logits"].shape[1] * width // self.spec.size[1]
+            limits.append(frames // FRAMES_PER_CHARACTER)
         return min(limits)
+
+    @functools.cached_property
+    def shapes(self) -> tuple[Any, Any]:
+        """Shapes of what the model returns for an image of the usual size, and of its variables."""
+        init = functools.partial(self.model.init_with_output, train=False)
+        return jax.eval_shape(init, jax.random.PRNGKey(0), example_input(self.model))
 
     def read(
         self, images: Images, *, details: bool = False, turn: str = "never", **pattern: Any
@@ -269,11 +273,9 @@ def _load(workdir: str | os.PathLike, language_model: str | None) -> Reader:
         if language_model is not None:
             config["language_model"] = (config.get("language_model") or {}) | {"words": language_model}
         reader = Reader(config)
-    example = example_input(reader.model)
-    expected = jax.eval_shape(lambda key, x: reader.model.init(key, x, train=False), jax.random.PRNGKey(0), example)
     saved = weights.load_variables(workdir, config.get("eval_weights", "student"))
     variables = model_variables(saved["params"], saved["model_state"])
-    _check_same_shapes(workdir, expected, variables)
+    _check_same_shapes(workdir, reader.shapes[1], variables)
     reader.variables, reader.step = variables, meta["step"]
     return reader
 
