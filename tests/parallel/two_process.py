@@ -4,15 +4,19 @@ python tests/parallel/two_process.py WORKDIR PROCESSES PROCESS PORT [SIGTERM|SIG
 call of the training step.
 """
 
+import functools
 import signal
 import sys
 
+import jax
 from testing import interrupted, tiny_config
 
 from jstr.cli import cli
 from jstr.parallel import distributed
 from jstr.training import loop, setup
 
+# After which a process that was killed is missed; 100 by default.
+jax.distributed.initialize = functools.partial(jax.distributed.initialize, heartbeat_timeout_seconds=10)
 workdir, count, index, port = sys.argv[1], *map(int, sys.argv[2:5])
 
 
