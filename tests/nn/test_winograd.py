@@ -75,3 +75,16 @@ def test_used_only_where_it_is_the_same_convolution_and_faster():
         dict(height=2),
     ):
         assert not uses_products(**change), change
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 26), (2, 1, 9)])
+def test_one_product_equals_the_direct_convolution(shape):
+    x, kernel, g = draw(shape, 3, 5)
+    expected, pull = jax.vjp(direct, x, kernel)
+    found, pull_found = jax.vjp(winograd.as_product, x, kernel)
+    for a, b in zip((found, *pull_found(g)), (expected, *pull(g)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_large_kernels_on_few_pixels_are_one_product():
+    assert uses_products(c=512, d=512, batch=1, height=4) and not uses_products(c=256, d=256, batch=1, height=4)
