@@ -3,10 +3,12 @@
 Both networks alone, on images of 48x320, in turns; the median of CPU seconds, which other processes hardly change, and
 of wall-clock seconds. jstr computes only the classes of printable ASCII, as it reads; --classes=all computes all, as
 onnxruntime does. --train: a training step of 16 words at 48x320 instead, on all cores that this process may use.
+--compare=IMAGES (any source): what both read in 100 images at five widths, all classes, instead.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import statistics
@@ -19,6 +21,7 @@ import numpy as np
 from jstr.cli import Parser, cli, path
 
 HEIGHT, WIDTH = 48, 320
+WIDTHS = (160, 320, 480, 640, 960)  # of images that are compared
 
 
 def run(argv: list[str] | None = None) -> None:
@@ -29,9 +32,12 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--classes", choices=("ascii", "all"), default="ascii")
     parser.add_argument("--train", action="store_true")
+    parser.add_argument("--compare", type=path, metavar="IMAGES")
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
-    if args.train:
+    if args.compare:
+        rows = compare(args.name, args.compare)
+    elif args.train:
         seconds, cores = train_step(args.name, args.repeats), len(os.sched_getaffinity(0))
         rows = {"train_16_s": seconds, "cores": cores}
         print(f"a training step of 16 words: {seconds['wall']:.2f} s on {cores} cores, {seconds['cpu']:.2f} s of CPU")
@@ -42,7 +48,8 @@ def run(argv: list[str] | None = None) -> None:
             json.dump({"name": args.name, "classes": args.classes, **rows}, file, indent=2)
 
 
-def read(name: str, sizes: list[int], repeats: int, all_classes: bool) -> dict[str, Any]:
+def sides(name: str, all_classes: bool) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """ "jstr" and "onnxruntime": RGB images uint8 [B, H, W, 3] -> probabilities [B, T, C], each on one thread."""
     if hasattr(os, "sched_setaffinity"):  # before jax starts its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import jax
@@ -55,33 +62,54 @@ def read(name: str, sizes: list[int], repeats: int, all_classes: bool) -> dict[s
     found = weights.find_onnx(name)
     assert found is not None, name
     published = ppocr.read(*found)
-    if all_classes:
-        classes, params, space, network = len(published.characters) + 1, published.params, False, published.network
-    else:
+    classes, params, space = len(published.characters) + 1, published.params, False
+    if not all_classes:
         converted = ppocr.convert(found.onnx, dictionary=found.dictionary)
         classes, params = 1 + len(converted.config["charset"]["characters"]), converted.params
-        space, network = converted.config["model"]["space_as_blank"], published.network
+        space = converted.config["model"]["space_as_blank"]
     config = ModelConfig((HEIGHT, WIDTH), 3, 25, classes, first_id=1, pad_id=0)
-    model = Model(config, network=network, space_as_blank=space)
+    model = Model(config, network=published.network, space_as_blank=space)
     variables = jax.device_put({"params": params, "batch_stats": published.batch_stats})
     ours = jax.jit(lambda v, x: jax.nn.softmax(model.apply(v, x, train=False)["logits"]))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(found.onnx), options)
-    rng, rows = np.random.default_rng(0), {}
+
+    def theirs(images: np.ndarray) -> np.ndarray:
+        given = ((images[..., ::-1] / 255 - 0.5) / 0.5).transpose(0, 3, 1, 2).astype(np.float32)
+        return np.asarray(session.run(None, {session.get_inputs()[0].name: given})[0])
+
+    return {"jstr": lambda images: np.asarray(ours(variables, images)), "onnxruntime": theirs}
+
+
+def read(name: str, sizes: list[int], repeats: int, all_classes: bool) -> dict[str, Any]:
+    both, rng, rows = sides(name, all_classes), np.random.default_rng(0), {}
     for size in sizes:
         images = rng.integers(0, 256, (size, HEIGHT, WIDTH, 3), np.uint8)
-        theirs = ((images[..., ::-1] / 255 - 0.5) / 0.5).transpose(0, 3, 1, 2).astype(np.float32)
-        times = in_turns(
-            repeats,
-            jstr=lambda images=images: ours(variables, images).block_until_ready(),
-            onnxruntime=lambda theirs=theirs: session.run(None, {session.get_inputs()[0].name: theirs}),
-        )
-        rows[f"batch_{size}_ms"] = times
+        calls = {side: functools.partial(call, images) for side, call in both.items()}
+        times = rows[f"batch_{size}_ms"] = in_turns(repeats, **calls)
         cpu = times["jstr"]["cpu"] / times["onnxruntime"]["cpu"]
         parts = [f"{side} {ms['cpu']:.1f} ms CPU, {ms['wall']:.1f} ms wall" for side, ms in times.items()]
         print(f"batches of {size:2}: {'; '.join(parts)}; ratio of CPU {cpu:.2f}", flush=True)
     return rows
+
+
+def compare(name: str, images: str, count: int = 100) -> dict[str, Any]:
+    """The largest difference of probabilities over images at five widths; in how many the best classes are the same."""
+    import cv2
+
+    from jstr.data.sources.open import open_source
+
+    both, source = sides(name, all_classes=True), open_source(images)
+    largest, same, count = 0.0, 0, min(count, len(source))
+    for i in range(count):
+        coded = np.frombuffer(source[i * len(source) // count]["image"], np.uint8)
+        image = cv2.resize(cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB), (WIDTHS[i % len(WIDTHS)], HEIGHT))
+        ours, theirs = (call(image[None]) for call in (both["jstr"], both["onnxruntime"]))
+        largest = max(largest, float(np.abs(ours - theirs).max()))
+        same += int((ours.argmax(-1) == theirs.argmax(-1)).all())
+    print(f"{name}: probabilities differ by at most {largest:.1e}; the same best classes in {same} of {count} images")
+    return {"largest_difference": largest, "same": same, "images": count}
 
 
 def in_turns(repeats: int, **calls: Callable[[], Any]) -> dict[str, dict[str, float]]:
