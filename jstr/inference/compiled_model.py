@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 
 import jax
+import numpy as np
 
 from jstr.core import Array, Recognizer
 from jstr.decoding.greedy import attention_prediction, confidence
@@ -56,3 +57,9 @@ class CompiledModel:
         model_config = self._model_config
         prediction = attention_prediction(logits, eos_id=model_config.eos_id, pad_id=model_config.pad_id)
         return prediction.ids, confidence(prediction, model_config.first_id)
+
+
+def pad_to_power_of_two(rows: np.ndarray) -> np.ndarray:
+    """`rows` [B, ...] with rows of zeros after them, so that few batch sizes are compiled."""
+    size = 1 << max(len(rows) - 1, 0).bit_length()
+    return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])

@@ -21,7 +21,7 @@ from jstr.data.patterns.pattern import PatternSpec, pattern_spec
 from jstr.data.synth.fonts import label_faces
 from jstr.decoding.upside_down import read_checked
 from jstr.inference import word_copy
-from jstr.inference.compiled_model import CompiledModel, Decoded
+from jstr.inference.compiled_model import CompiledModel, Decoded, pad_to_power_of_two
 from jstr.inference.crops import TURNS, Answer, answers_of
 from jstr.inference.details import Details
 from jstr.inference.guide import make_guide
@@ -154,7 +154,7 @@ class Reader:
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]. Compiled once per power of two of B."""
         self._check_reads_images()
-        padded = _pad_to_power_of_two(images)
+        padded = pad_to_power_of_two(images)
         if self.guide.search:
             return self.guide.read(self.variables, padded, len(images))
         if self.has_attention:  # compiled once for everything that such a recogniser is asked
@@ -171,7 +171,7 @@ class Reader:
         """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""
         if not self.heads:
             return {}
-        found = jax.device_get(self._compiled.decode_with_attention(self.variables, _pad_to_power_of_two(images))[1])
+        found = jax.device_get(self._compiled.decode_with_attention(self.variables, pad_to_power_of_two(images))[1])
         return {name: self._text(found[name], len(images)) for name in self.heads}
 
     def attention_maps(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -182,7 +182,7 @@ class Reader:
         """
         if not self.has_attention:
             raise InputError("this recogniser has no position attention to show; ABINet has")
-        answer, _, maps = self._compiled.decode_with_attention(self.variables, _pad_to_power_of_two(images))
+        answer, _, maps = self._compiled.decode_with_attention(self.variables, pad_to_power_of_two(images))
         return self._text(jax.device_get(answer), len(images))[0], np.asarray(maps)[: len(images)]
 
     def attention_sheet(self, images: np.ndarray, count: int) -> np.ndarray:
@@ -203,7 +203,7 @@ class Reader:
         for word in words:
             self._check_word(word)
         ids = np.stack([self.charset.encode(word)[1:] for word in words])
-        return self._text(jax.device_get(self._compiled.correct(self.variables, _pad_to_power_of_two(ids))), len(words))
+        return self._text(jax.device_get(self._compiled.correct(self.variables, pad_to_power_of_two(ids))), len(words))
 
     def _check_word(self, word: str) -> None:
         outside, most = self.charset.outside(word), self.charset.max_length
@@ -293,9 +293,3 @@ def _check_same_shapes(workdir: str | os.PathLike, expected: Any, found: Any) ->
     different = [k for k in shapes[0] | shapes[1] if shapes[0].get(k) != shapes[1].get(k)]
     if different:
         raise InputError(f"{workdir}: the checkpoint does not fit its config at {first_few(different)}")
-
-
-def _pad_to_power_of_two(rows: np.ndarray) -> np.ndarray:
-    """`rows` [B, ...] with rows of zeros after them."""
-    size = 1 << max(len(rows) - 1, 0).bit_length()
-    return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
