@@ -12,7 +12,7 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
     --config=configs/adapt.py:start=none     start from random weights; then give --config.charset.characters too
     --config=configs/adapt.py:labels_only    train on rendered words and confident readings only, without consistency,
                                              in half the time; the last checkpoint is used
-    --config=configs/adapt.py:rounds=3       in rounds: the run reads your images anew after each, and learns what it
+    --config=configs/adapt.py:rounds=3       in rounds: the run reads your images again after each, and learns what it
                                              then reads with confidence (jstr/training/self_training.py)
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
                                              its words are rendered, and expected where the image is ambiguous
@@ -85,7 +85,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
 
 
 def in_rounds(config: common.ConfigDict, rounds: int, steps: int) -> common.ConfigDict:
-    """With `rounds` of `steps` each, where there are several: before each but the first, your images are read anew."""
+    """With `rounds` of `steps` each, if there are several: your images are read again before all but the first."""
     if rounds > 1:
         config.steps, config.self_training = rounds * steps, dict(every=steps)
     return config

@@ -74,7 +74,7 @@ def base() -> ConfigDict:
             optimizer=adam(1e-3),
             init_from=(),  # rows of (to prefix, workdir, from prefix), such as ("model", "runs/a", "model")
             init_allow_missing=(),  # prefixes that may be missing there: they keep their random initial values
-            # Sources with read_by are read anew by the run itself after every N steps: dict(every=N, thresholds=(...)).
+            # The run reads sources with read_by again after every N steps: dict(every=N, thresholds=(...)).
             self_training=dict(),
             average_with_start=0.0,  # share of the weights of init_from in those that the last step leaves (WiSE-FT)
             steps=1000,

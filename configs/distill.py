@@ -2,11 +2,11 @@
 
     python -m jstr.main --config=configs/distill.py --workdir=runs/small --config.data_root=DATA
 
-No human label is read: of the real words only the pictures are taken, and those that the teacher reads with confidence
+No human label is read: of the real words only the images are taken, and those that the teacher reads with confidence
 0.8 or more, with English words, are learned as labels. The network is that of configs/reader.py: 1.6 M parameters, more
 than 130 words/s on one core.
 
-Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any pile of word pictures (default: 7,619 train words
+Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any word images (default: 7,619 train words
 under data_root); `start=WORKDIR`, weights to go on from, such as those of `configs/reader.py:words=rendered`; `finish`,
 for the last run of a series: weaker augmentation, and a learning rate that falls to zero.
 """

@@ -81,15 +81,15 @@ def keep_compiled() -> None:
         return
     if not os.access(folder, os.W_OK):
         return
-    jax = sys.modules.get("jax")
-    settings = {"dir": str(folder), "max_size": CACHE_BYTES}
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_compilation_cache_max_size": CACHE_BYTES,
+        "jax_persistent_cache_min_compile_time_secs": CACHE_SECONDS,
+    }
     for name, value in settings.items():
-        os.environ[f"JAX_COMPILATION_CACHE_{name.upper()}"] = str(value)  # for a jax that is imported later
-        if jax:
-            jax.config.update(f"jax_compilation_cache_{name}", value)
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(CACHE_SECONDS)
-    if jax:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHE_SECONDS)
+        os.environ[name.upper()] = str(value)  # for a jax that is imported later
+        if "jax" in sys.modules:
+            sys.modules["jax"].config.update(name, value)
 
 
 def _processor() -> str:

@@ -50,6 +50,23 @@ def quick_jit(function):
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
+def traced_step(config):
+    """(shapes of the state after a step of a config, of its metrics): traced and not compiled, at full size."""
+    from jstr.data.pipeline import example_batch
+    from jstr.parallel import sharding
+    from jstr.training import setup
+
+    prepared = setup.prepare(config)
+    batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
+    begin, tx, _ = setup.plan_state(config, prepared.objective, batch)
+    state = jax.eval_shape(begin, jax.random.PRNGKey(0))
+    step = setup.make_step(config, prepared.objective, tx, sharding.make_mesh(config.mesh, jax.devices()[:1]))
+    after, metrics = jax.eval_shape(step, state, jax.eval_shape(lambda: batch))
+    assert jax.tree.map(np.shape, after) == jax.tree.map(np.shape, state)
+    assert {leaf.dtype for leaf in jax.tree.leaves(after.params)} == {np.dtype("float32")}
+    return after, metrics
+
+
 def write_folder(folder: Path, words, suffix=".png", shape=(20, 60, 3)) -> Path:
     """An image folder with labels.tsv: noise pictures of the given labels."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class ImageSpec:
     """What a model is fed. size: (height, width) in pixels. channels: 1 grey, 3 RGB.
 
     keep_ratio: resize to the height and pad on the right, instead of stretching.
-    widths: greater widths, in ascending order. A picture that needs one is fitted to it when it is read; (): all are
+    widths: greater widths, in ascending order. An image that needs one is fitted to it when it is read; (): all are
       fitted to `size`, as in training. With keep_ratio.
     pad: what is padded with: the last column again ("edge") or middle grey ("grey").
     backend: "cv2" (fast; shrinks by area), "pillow" (antialiased bicubic, as most PyTorch projects resize) or
@@ -54,7 +55,7 @@ class ImageSpec:
         whole = len(spec.size) == 2 and all(isinstance(side, int) for side in spec.size)
         if not whole or min(spec.size) < 8 or spec.size[0] * spec.size[1] > MAX_PIXELS:
             raise InputError(
-                f"config.image.size={spec.size}: give (height, width) in pixels, from 8 each to a large picture"
+                f"config.image.size={spec.size}: give (height, width) in pixels, from 8 each to a large image"
             )
         widths = (spec.size[1], *spec.widths)
         if list(widths) != sorted(set(widths)) or (spec.widths and not spec.keep_ratio):
@@ -70,6 +71,18 @@ class ImageSpec:
         if isinstance(data, np.ndarray):
             return from_array(data, self.channels)
         return decode_file(data, self.channels, self.backend)
+
+    def open_all(self, images: Any, one: str = "an image", many: str = "images") -> Iterator[np.ndarray]:
+        """`open` for one image or several. Raises InputError, which says which of them is wrong."""
+        single = is_one_image(images)
+        if not single and not isinstance(images, Iterable):
+            raise InputError(f"cannot read {type(images).__name__}; give {one} or several")
+        for number, image in enumerate([images] if single else images):
+            try:
+                pixels = self.open(image)
+            except InputError as error:
+                raise error if single else InputError(f"{many}[{number}]: {error}") from error
+            yield pixels
 
     def open(self, image: Any) -> np.ndarray:
         """Pixels uint8 [h, w, channels] of a path, a PIL image, an array, the bytes of a file, or an open file.
@@ -135,17 +148,24 @@ class ImageSpec:
         needed = self._target(image, widths[-1])
         return next(width for width in widths if width >= needed)
 
-    def filled_by(self, aspect: float, width: int) -> float:
-        """The same for an image of this width / height that was fitted to `width`."""
-        return min(1.0, aspect * self.size[0] / width) if self.keep_ratio else 1.0
+    def fit_for_reading(self, image: np.ndarray) -> np.ndarray:
+        """uint8 [h, w, c] to [height, reading_width, c]."""
+        return self.fit(image, self.reading_width(image))
 
     def filled(self, image: np.ndarray) -> float:
         """The share of the width that an image [h, w, c] takes up after `fit`; the rest is padding."""
         return self._target(image, self.size[1]) / self.size[1]
 
+    def filled_by(self, aspect: float, width: int) -> float:
+        """The same for an image of this width / height that was fitted to `width`."""
+        return min(1.0, aspect * self.size[0] / width) if self.keep_ratio else 1.0
+
     def _target(self, image: np.ndarray, width: int) -> int:
-        """The width of the picture itself in an image of `width`."""
+        """The columns of an image of `width` that show something; the others are padding."""
         return min(width, math.ceil(self.size[0] * image.shape[1] / image.shape[0])) if self.keep_ratio else width
+
+
+RGB = ImageSpec((32, 100), 3)  # opens images in colour; its size is not used
 
 
 def is_one_image(images: Any) -> bool:
@@ -178,8 +198,8 @@ def _resize_pillow(image: np.ndarray, height: int, width: int) -> np.ndarray:
     from PIL import Image  # not where exported networks are read without Pillow
 
     channels = image.shape[-1]
-    picture = Image.fromarray(image[..., 0] if channels == 1 else image)
-    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, channels)
+    image = Image.fromarray(image[..., 0] if channels == 1 else image)
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, channels)
 
 
 def _resize_cv2_linear(image: np.ndarray, height: int, width: int) -> np.ndarray:

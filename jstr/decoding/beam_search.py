@@ -7,131 +7,89 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from jstr.data.patterns.pattern import Pattern, State
 from jstr.decoding.candidates import MARGIN, Candidates, Frame, allowed, ctc_frames, rows_of
 from jstr.decoding.ngram_lm import WordPrior
-from jstr.decoding.ranking import Ranked, Scores, ranked
+from jstr.decoding.ranking import Scores
 
 BONUS = 2.0  # per character, in units of the prior's weight: about what a character of a word costs in the prior
 WIDER = 8  # times the width, where texts are refused at their end only: checksums are right once in 10 to 97 texts
 IMPOSSIBLE = -math.inf
 
 
-def ctc_search(
-    probabilities: np.ndarray,
-    characters: str,
-    prior: WordPrior | None,
-    weight: float,
-    width: int,
-    pattern: Pattern | None = None,
-) -> tuple[str, float]:
-    """(text, confidence) for probabilities [T, 1 + V] of the blank and of `characters` (Hannun et al. 2014).
+class Rules(NamedTuple):
+    """What a search goes by.
 
-    The text maximises log P(text | frames) + weight * (log P(text) + BONUS * length), where P(text | frames) sums over
-    the paths within the beam. Its confidence is the probability that `ranked` gives it. width: texts kept after each
-    frame. prior: None stands for one that finds all texts alike. With a pattern, the logarithm of the weight of what
-    the text follows is added; ("", 0.0) where the beam holds no text that follows it.
+    characters: of the charset, in the order of their ids. prior: None stands for one that finds all texts alike, and
+    weight is its weight. width: texts kept after each frame or step. pattern: what the texts follow; None: anything.
     """
-    return ranked(ctc_texts(probabilities, characters, prior, weight, width, pattern), pattern)[0]
+
+    characters: str
+    prior: WordPrior | None
+    weight: float
+    width: int
+    pattern: Pattern | None = None
+
+    @property
+    def beam(self) -> int:
+        """The width of the beam. Checksums refuse texts at their end only, so more of them must be kept."""
+        return self.width * (WIDER if self.pattern is not None and self.pattern.has_checksum else 1)
 
 
-def ctc_texts(
-    probabilities: np.ndarray,
-    characters: str,
-    prior: WordPrior | None,
-    weight: float,
-    width: int,
-    pattern: Pattern | None = None,
-) -> Scores:
-    """The final beam of `ctc_search`. Where nothing in it follows the pattern, less is cut, then the beam is wider."""
-    if pattern is None:
-        return _ctc_texts(ctc_frames(probabilities, characters, None), prior, weight, width, None)
-    width *= WIDER if pattern.has_checksum else 1
+def ctc_texts(probabilities: np.ndarray, rules: Rules) -> Scores:
+    """The final beam for probabilities [T, 1 + V] of the blank and of the characters (Hannun et al. 2014).
+
+    A score is log P(text | frames) + weight * (log P(text) + BONUS * length), where P(text | frames) sums over the
+    paths within the beam; with a pattern, the logarithm of the weight of what the text follows is added. Where nothing
+    in the beam follows the pattern, less is cut, then the beam is wider; {} if that does not help. `ranked` gives
+    probabilities.
+    """
+    if rules.pattern is None:
+        return _ctc_texts(ctc_frames(probabilities, rules.characters, None), rules)
     for margin, more in ((MARGIN, 1), (math.inf, 1), (math.inf, WIDER)):
-        frames = ctc_frames(probabilities, characters, pattern, margin)
-        if texts := _ctc_texts(frames, prior, weight, width * more, pattern):
+        frames = ctc_frames(probabilities, rules.characters, rules.pattern, margin)
+        if texts := _ctc_texts(frames, rules._replace(width=rules.width * more)):
             return texts
     return {}
 
 
-def position_search(
-    probabilities: np.ndarray,
-    characters: str,
-    prior: WordPrior | None,
-    weight: float,
-    width: int,
-    pattern: Pattern | None = None,
-) -> tuple[str, float]:
-    """`ctc_search` for probabilities [T, 1 + V] of EOS and of `characters` at positions that are independent."""
-    return ranked(position_texts(probabilities, characters, prior, weight, width, pattern), pattern)[0]
-
-
-def position_texts(
-    probabilities: np.ndarray,
-    characters: str,
-    prior: WordPrior | None,
-    weight: float,
-    width: int,
-    pattern: Pattern | None = None,
-) -> Scores:
-    """The texts that `position_search` chooses from."""
-    beam, search = [("", 0.0, 0)], _Endings(prior, weight, pattern)
-    width *= WIDER if pattern is not None and pattern.has_checksum else 1
-    rows = rows_of(probabilities, characters, pattern)
+def position_texts(probabilities: np.ndarray, rules: Rules) -> Scores:
+    """The same for probabilities [T, 1 + V] of EOS and of the characters at positions that are independent."""
+    beam, search = [("", 0.0, 0)], _Endings(rules)
+    rows = rows_of(probabilities, rules.characters, rules.pattern)
     for left, row in zip(range(len(probabilities) - 1, -1, -1), rows, strict=True):
-        beam = search.extend(beam, [row] * len(beam), width, left)
+        beam = search.extend(beam, [row] * len(beam), left)
     return search.ended
 
 
-def attention_search(
-    probabilities: np.ndarray,
-    advance: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    steps: int,
-    characters: str,
-    prior: WordPrior | None,
-    weight: float,
-    width: int,
-    pattern: Pattern | None = None,
-) -> list[tuple[str, float]]:
-    """`ctc_search` for B words at once and an autoregressive decoder, which is re-run after each prefix.
-
-    probabilities [B, 1 + V]: of EOS and of `characters` at the first step. steps: the most steps, EOS included.
-    advance(parents, written), both [width, B] int32, returns probabilities [width, B, 1 + V] after each of the `width`
-    texts of a word. Each is the text that was at index `parent` of its beam, followed by character number `written`.
-    """
-    found = attention_texts(probabilities, advance, steps, characters, prior, weight, width, pattern)
-    return [texts[0] for texts in found]
-
-
 def attention_texts(
-    probabilities: np.ndarray,
-    advance: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    steps: int,
-    characters: str,
-    prior: WordPrior | None,
-    weight: float,
-    width: int,
-    pattern: Pattern | None = None,
-) -> list[Ranked]:
-    """The texts that `attention_search` chooses from, of each word."""
-    index_of = {c: i for i, c in enumerate(characters)}
+    probabilities: np.ndarray, advance: Callable[[np.ndarray, np.ndarray], np.ndarray], steps: int, rules: Rules
+) -> list[Scores]:
+    """The same for B words at once and an autoregressive decoder, which is re-run after each prefix.
+
+    probabilities [B, 1 + V]: of EOS and of the characters at the first step. steps: the most steps, EOS included.
+    advance(parents, written), both [rules.beam, B] int32, returns probabilities [rules.beam, B, 1 + V] after each text
+    of a word's beam: the text that was at index `parent`, followed by character number `written`.
+    """
+    index_of = {c: i for i, c in enumerate(rules.characters)}
     beams = [[("", 0.0, 0)] for _ in probabilities]
-    searches = [_Endings(prior, weight, pattern) for _ in probabilities]
+    searches = [_Endings(rules) for _ in probabilities]
     probabilities = probabilities[None]
     for left in range(steps - 1, -1, -1):
-        parents, written = np.zeros((2, width, len(beams)), np.int32)
+        parents, written = np.zeros((2, rules.beam, len(beams)), np.int32)
         for word, beam in enumerate(beams):
-            rows = list(rows_of(probabilities[: len(beam), word], characters, pattern))
-            beams[word] = searches[word].extend(beam, rows, width, left) if beam else []
+            rows = list(rows_of(probabilities[: len(beam), word], rules.characters, rules.pattern))
+            beams[word] = searches[word].extend(beam, rows, left) if beam else []
             for i, (text, _, parent) in enumerate(beams[word]):
                 parents[i, word], written[i, word] = parent, index_of[text[-1]]
         if not left or not any(beams):
             break
         probabilities = advance(parents, written)
-    return [ranked(search.ended, pattern) for search in searches]
+    return [search.ended for search in searches]
 
 
 class _Endings:
@@ -140,13 +98,13 @@ class _Endings:
     ended: the score of each text and its log probability without the prior.
     """
 
-    def __init__(self, prior: WordPrior | None, weight: float, pattern: Pattern | None):
-        self._prior, self._weight, self._pattern = prior, weight, pattern
-        self._states: dict[str, State] = {} if pattern is None else {"": pattern.start}
+    def __init__(self, rules: Rules):
+        self._rules, self._pattern = rules, rules.pattern
+        self._states: dict[str, State] = {} if self._pattern is None else {"": self._pattern.start}
         self.ended: Scores = {}
 
-    def extend(self, beam: list, rows: list, width: int, left: int) -> list:
-        """The best `width` texts of `beam` plus a character: (text, log probability, index of its prefix in `beam`).
+    def extend(self, beam: list, rows: list, left: int) -> list:
+        """The best texts of `beam` plus a character: (text, log probability, index of its prefix in `beam`).
 
         rows: the result of `rows_of` for each of them. left: how many steps there are after this one. Adds to `ended`
         the texts that may end here. A text whose end is as improbable as a character that is pruned may not, where it
@@ -158,15 +116,15 @@ class _Endings:
             if end >= -MARGIN or not candidates or not left:
                 self._end(text, log + end)
             for c, _, more in candidates if left else ():
-                score = log + more + _prefix_score(self._prior, self._weight, text + c)
+                score = log + more + _prefix_score(self._rules, text + c)
                 if self._pattern is not None:
                     score += self._pattern.log_live(self._states[text + c])
                 longer.append((score, text + c, log + more, parent))
         least = max((score for score, _ in self.ended.values()), default=IMPOSSIBLE) - MARGIN
-        return [tuple(rest) for score, *rest in sorted(longer, reverse=True)[:width] if score > least]
+        return [tuple(rest) for score, *rest in sorted(longer, reverse=True)[: self._rules.beam] if score > least]
 
     def _end(self, text: str, log: float) -> None:
-        score = log + _whole_score(self._prior, self._weight, text)
+        score = log + _whole_score(self._rules, text)
         if self._pattern is not None:
             score += self._pattern.log_weight(text, self._states[text])
         if score > IMPOSSIBLE:
@@ -185,23 +143,22 @@ class _Endings:
         return found
 
 
-def _prefix_score(prior: WordPrior | None, weight: float, text: str) -> float:
-    return 0.0 if prior is None else weight * (prior.log_prefix(text) + BONUS * len(text))
+def _prefix_score(rules: Rules, text: str) -> float:
+    return 0.0 if rules.prior is None else rules.weight * (rules.prior.log_prefix(text) + BONUS * len(text))
 
 
-def _whole_score(prior: WordPrior | None, weight: float, text: str) -> float:
-    return 0.0 if prior is None else weight * (prior.log_whole(text) + BONUS * len(text))
+def _whole_score(rules: Rules, text: str) -> float:
+    return 0.0 if rules.prior is None else rules.weight * (rules.prior.log_whole(text) + BONUS * len(text))
 
 
-def _ctc_texts(
-    frames: list[tuple[Frame, int]], prior: WordPrior | None, weight: float, width: int, pattern: Pattern | None
-) -> Scores:
+def _ctc_texts(frames: list[tuple[Frame, int]], rules: Rules) -> Scores:
     """The texts that are left after the last frame."""
+    pattern, width = rules.pattern, rules.beam
     states = {} if pattern is None else {"": pattern.start}
 
     def fused(item) -> float:
         text, (blank, other) = item
-        score = _log_add(blank, other) + _prefix_score(prior, weight, text)
+        score = _log_add(blank, other) + _prefix_score(rules, text)
         return score if pattern is None else score + pattern.log_live(states[text])
 
     beam = {"": (0.0, IMPOSSIBLE)}  # text -> log probability of its paths that end with a blank, and of the others
@@ -215,7 +172,7 @@ def _ctc_texts(
     scores = {}
     for text, paths in beam.items():
         log = _log_add(*paths)
-        score = log + _whole_score(prior, weight, text)
+        score = log + _whole_score(rules, text)
         if pattern is not None:
             score += pattern.log_weight(text, states[text])
         if score > IMPOSSIBLE or pattern is None:

@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jstr.core import ModelConfig, Recognizer
-from jstr.data.patterns.pattern import Pattern
 from jstr.data.word_lists import count_words
-from jstr.decoding.beam_search import WIDER, attention_texts, ctc_texts, position_texts
+from jstr.decoding.beam_search import Rules, attention_texts, ctc_texts, position_texts
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.decoding.ranking import Ranked, ranked
 from jstr.messages import InputError
@@ -42,27 +41,19 @@ def make_prior(words: str, characters: str) -> WordPrior | None:
         raise InputError(f"language_model={words}: {error}") from error
 
 
-def make_search(
-    model: Recognizer,
-    characters: str,
-    prior: WordPrior | None,
-    weight: float,
-    width: int,
-    pattern: Pattern | None = None,
-    steps: tuple | None = None,
-) -> Search:
+def make_search(model: Recognizer, rules: Rules, steps: tuple) -> Search:
     """search(variables, images [B, H, W, C]), which returns what is found in each.
 
-    characters: of the charset, in the order of their ids. prior, weight, width, pattern: as for `ctc_search`.
     steps: the result of `compiled_steps`, so that several searches share what is compiled.
 
     Raises:
       InputError: an invalid weight or width.
     """
-    if weight < 0 or width < 1:
-        raise InputError(f"config.language_model: weight={weight} must be at least 0 and width={width} at least 1")
-    make = _step_by_step if model.autoregressive else _in_one_pass
-    return make(model.model_config, steps or compiled_steps(model), (characters, prior, weight, width, pattern))
+    if rules.weight < 0 or rules.width < 1:
+        raise InputError(
+            f"config.language_model: weight={rules.weight} must be at least 0 and width={rules.width} at least 1"
+        )
+    return (_step_by_step if model.autoregressive else _in_one_pass)(model.model_config, steps, rules)
 
 
 def compiled_steps(model: Recognizer) -> tuple:
@@ -87,14 +78,14 @@ def _probabilities_of(model: Recognizer) -> Callable:
     return probabilities_of
 
 
-def _in_one_pass(model_config: ModelConfig, steps: tuple, rules: tuple) -> Search:
+def _in_one_pass(model_config: ModelConfig, steps: tuple, rules: Rules) -> Search:
     """For recognisers whose probabilities do not depend on the characters before."""
-    (probabilities_of,), pattern = steps, rules[-1]
+    (probabilities_of,) = steps
     search_one = ctc_texts if model_config.is_ctc else position_texts
 
     def search(variables, images):
         rows = np.asarray(probabilities_of(variables, images))
-        return [Found(ranked(search_one(row, *rules), pattern), row) for row in rows]
+        return [Found(ranked(search_one(row, rules), rules.pattern), row) for row in rows]
 
     return search
 
@@ -122,20 +113,19 @@ def _decoder_steps(model: Recognizer) -> tuple[Callable, Callable]:
     return begin, follow
 
 
-def _step_by_step(model_config: ModelConfig, steps: tuple, rules: tuple) -> Search:
+def _step_by_step(model_config: ModelConfig, steps: tuple, rules: Rules) -> Search:
     """For autoregressive recognisers: the device computes probabilities, the host chooses texts after every step."""
-    (begin, follow), (*rules, width, pattern) = steps, rules
-    width *= WIDER if pattern is not None and pattern.has_checksum else 1
+    begin, follow = steps
 
     def search(variables, images):
-        frames, state, probabilities = begin(variables, images, width)
+        frames, state, probabilities = begin(variables, images, rules.beam)
 
         def advance(parents, written):
             nonlocal state
             state, probabilities = follow(variables, frames, state, parents, written + model_config.first_id)
             return np.asarray(probabilities)
 
-        most = model_config.max_length + 1
-        return [Found(t) for t in attention_texts(np.asarray(probabilities), advance, most, *rules, width, pattern)]
+        words = attention_texts(np.asarray(probabilities), advance, model_config.max_length + 1, rules)
+        return [Found(ranked(texts, rules.pattern)) for texts in words]
 
     return search

@@ -11,6 +11,7 @@ import numpy as np
 from jstr.data.patterns.nfa import written_forms
 from jstr.messages import InputError
 
+LANGUAGE_WEIGHT, WIDTH = 0.5, 8  # of a prior and of the beam that uses it, where a config does not say
 ORDER = 6  # characters in the longest n-gram
 POWER = 0.5  # applied to word frequencies, because rare words are more common on signs than in running text
 LARGEST_RATIO = 1e15  # of two word frequencies; smaller ones are raised, because more leaves the range of floats

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jstr.decoding.lm_decoder import make_search
-from jstr.inference.reader import Reader, chunks, default_batch_size
+from jstr.inference.reader import Reader, default_batch_size
+from jstr.inference.widths import chunks, in_batches, window
 
 
 def alternatives(reader: Reader, images: Sequence[np.ndarray], count: int) -> list[list[tuple[str, float]]]:
     """Up to `count` texts with their probabilities, the best first, for each image RGB uint8 [h, w, 3]."""
-    guide = reader.guide
-    search = guide.search or make_search(
-        guide.model, guide.charset.characters, None, guide.weight, guide.width, None, guide.steps
-    )
+    guide, size = reader.guide, default_batch_size()
+
+    def read(batch: np.ndarray) -> list[list[tuple[str, float]]]:
+        found = guide.any_search(reader.variables, batch)
+        return [[(guide.written(text), float(value)) for text, value in one.texts[:count]] for one in found]
+
     found = []
-    size = default_batch_size()
-    for batch in chunks(reader.pixels(images), size):
-        padded = np.stack(batch + [np.zeros_like(batch[0])] * (size - len(batch)))  # compiled once
-        rows = search(reader.variables, padded)[: len(batch)]
-        found += [[(guide.written(text), float(value)) for text, value in row.texts[:count]] for row in rows]
+    for some in chunks(reader.pixels(images), window(reader.spec, size)):
+        found += in_batches(some, reader.spec, size, read, full=True)
     return found

@@ -1,9 +1,10 @@
 """What a reader's confidence is worth, measured on labelled words, and thresholds that keep a wanted precision.
 
-python -m jstr.inference.calibration --workdir=W --data=LABELLED [--plot=FILE.png]
+python -m jstr.inference.calibration --workdir=W --data=LABELLED [--check=NAME=OTHERS] [--plot=FILE.png]
 
 prints for several precisions from which confidence on readings are kept, and stores that in W/calibration.json, where
 `predict --precision=0.99` finds it. Fit it on crops like those that will be read, and on none that were trained on.
+--check says how far the thresholds keep their promise on other labelled words.
 """
 
 from __future__ import annotations
@@ -82,16 +83,19 @@ class Calibration:
         good = (betaincinv(rights, ends - rights + 1, (1 - LEVEL) / 2) >= precision) & (ends >= LEAST)
         return float(confidences[ends[good].max() - 1]) if good.any() else None
 
-    def lines(self) -> list[str]:
-        """The table of thresholds."""
+    def lines(self, promised: Calibration | None = None) -> list[str]:
+        """The table of thresholds, its own or those of another calibration, on these words."""
         total = len(self.rights)
         lines = [f"{total:,} words, {100 * sum(self.rights) / total:.1f} % right; {100 * LEVEL:.0f} % intervals"]
         for precision in PRECISIONS:
-            least = self.threshold(precision)
+            least = (promised or self).threshold(precision)
             if least is None:
                 lines.append(f"precision {precision:.3f}: no threshold promises it on these words")
                 continue
             count, right = self.kept(least)
+            if not count:
+                lines.append(f"precision {precision:.3f}: confidence >= {least:.6f} keeps none of the words")
+                continue
             low, high = interval(right, count)
             lines.append(
                 f"precision {precision:.3f}: confidence >= {least:.6f} keeps {100 * count / total:.1f} % of the words, "
@@ -101,7 +105,7 @@ class Calibration:
 
 
 def interval(right: int, count: int) -> tuple[float, float]:
-    """The interval of a share (Clopper and Pearson 1934)."""
+    """The exact interval of a share (Clopper and Pearson 1934): wider than evaluate's, because it is a promise."""
     low = float(betaincinv(right, count - right + 1, (1 - LEVEL) / 2)) if right else 0.0
     high = float(betaincinv(right + 1, count - right, (1 + LEVEL) / 2)) if right < count else 1.0
     return low, high
@@ -167,6 +171,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     add_options(parser)
     parser.add_argument("--data", required=True, type=path, metavar="PATH", help="labelled words, not trained on")
+    more = dict(action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--check", help="other labelled words, on which the thresholds are tried", **more)
     parser.add_argument("--labels", help="label file inside PATH")
     parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
     parser.add_argument("--out", type=path, metavar="FILE", help="default: calibration.json in the workdir")
@@ -180,12 +186,17 @@ def run(argv: list[str] | None = None) -> None:
     if not args.out and not (args.workdir and os.path.exists(args.workdir)):
         raise InputError("give --workdir=DIR, beside whose checkpoint the calibration is stored, or --out=FILE")
     reader = with_options(load(args.workdir, args.language_model), args)
-    sources, notes = open_sets({"data": args.data}, args.labels)
+    checks = dict(item.partition("=")[::2] for item in args.check)
+    if "data" in checks or not all(checks.values()):
+        raise InputError("--check: give NAME=PATH, with another name than data")
+    sources, notes = open_sets({"data": args.data, **checks}, args.labels)
     for line in notes:
         print(line, file=sys.stderr)
     about = dict(data=args.data, protocol=args.protocol, **expected_texts(reader, args.language_model))
     calibration = measure(reader, sources["data"], args.protocol, about)
     print("\n".join(calibration.lines()))
+    for name in checks:
+        print(f"{name}:", *measure(reader, sources[name], args.protocol, about).lines(calibration), sep="\n  ")
     file = Path(args.out) if args.out else file_of(args.workdir)
     with writing(f"--out={file}", file.parent):
         file.write_text(json.dumps(asdict(calibration)) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ import numpy as np
 
 from jstr.core import Array, Recognizer
 from jstr.decoding.greedy import attention_prediction, confidence
+from jstr.inference.widths import padded
 
 Decoded = tuple[Array, Array]  # ids [B, T] int32 and confidences [B]
 
@@ -61,5 +62,4 @@ class CompiledModel:
 
 def pad_to_power_of_two(rows: np.ndarray) -> np.ndarray:
     """`rows` [B, ...] with rows of zeros after them, so that few batch sizes are compiled."""
-    size = 1 << max(len(rows) - 1, 0).bit_length()
-    return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
+    return padded(rows, 1 << max(len(rows) - 1, 0).bit_length())

@@ -134,7 +134,7 @@ def _turn(
         if crop is not None and crop.shape[0] >= TALL * crop.shape[1]:
             for k in (1, 3):
                 turned = np.ascontiguousarray(np.rot90(crop, k))
-                tries.append((i, k, reader.spec.fit(turned, reader.spec.reading_width(turned))))
+                tries.append((i, k, reader.spec.fit_for_reading(turned)))
         elif answer.confidence < UPSIDE_DOWN and not answer.in_parts:
             tries.append((i, 2, np.ascontiguousarray(image[::-1, ::-1])))
     read = functools.partial(read_batch, reader, details=details)

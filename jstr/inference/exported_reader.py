@@ -10,20 +10,21 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jstr.data.images import ImageSpec, is_one_image
+from jstr.data.images import ImageSpec
 from jstr.data.patterns.nfa import LONGEST
 from jstr.data.patterns.pattern import Pattern, PatternSpec, pattern_spec
-from jstr.decoding.beam_search import WIDER, attention_search, ctc_search, position_search
+from jstr.decoding.beam_search import Rules, attention_texts, ctc_texts, position_texts
 from jstr.decoding.greedy_numpy import attention_greedy, ctc_greedy
-from jstr.decoding.ngram_lm import WordPrior
+from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
+from jstr.decoding.ranking import Scores, ranked
 from jstr.decoding.upside_down import read_checked
-from jstr.inference.widths import chunks, in_batches, window
+from jstr.inference.widths import chunks, in_batches, padded, window
 from jstr.messages import InputError
 from jstr.text import Charset
 
@@ -43,17 +44,22 @@ class ExportedReader:
 
     def __init__(self, about: Mapping[str, Any], networks: Mapping[str, Run], prior: WordPrior | None):
         config = about["config"]
-        self.about, self.prior = about, prior
+        self.about = about
         self.charset, self.spec = Charset.make(**config["charset"]), ImageSpec.make(config["image"])
         self._networks, self._batch = networks, about["batch"]
         words = config.get("language_model") or {}
-        self._weight, self._width = float(words.get("weight", 0.5)), int(words.get("width", 8))
-        self._pattern = self._compiled(pattern_spec(**(config.get("pattern") or {})))
+        weight, width = float(words.get("weight", LANGUAGE_WEIGHT)), int(words.get("width", WIDTH))
+        pattern = self._compiled(pattern_spec(**(config.get("pattern") or {})))
+        self._rules = Rules(self.charset.characters, prior, weight, width, pattern)
+
+    @property
+    def prior(self) -> WordPrior | None:
+        return self._rules.prior
 
     def guided(self, spec: PatternSpec) -> ExportedReader:
         """The same reader with another pattern. Raises InputError: see Pattern."""
         other = copy.copy(self)
-        other._pattern = self._compiled(spec)
+        other._rules = self._rules._replace(pattern=self._compiled(spec))
         return other
 
     def _compiled(self, spec: PatternSpec) -> Pattern | None:
@@ -69,23 +75,24 @@ class ExportedReader:
         if pattern:
             return self.guided(pattern_spec(**pattern)).read(images)
         found: list[tuple[str, float]] = []
-        for some in chunks(self._pixels(images), window(self.spec, BATCH)):
+        for some in chunks(map(self.spec.fit_for_reading, self.spec.open_all(images)), window(self.spec, BATCH)):
             found += in_batches(some, self.spec, BATCH, lambda batch: zip(*self.read_checked(batch), strict=True))
         return [text for text, _ in found], np.array([value for _, value in found], np.float32)
 
     def read_checked(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """read_batch with less confidence in words that read better upside down."""
-        return read_checked(self.read_batch, images, self.prior, self._weight)
+        return read_checked(self.read_batch, images, self.prior, self._rules.weight)
 
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]."""
-        if self.prior is None and self._pattern is None:
+        pattern = self._rules.pattern
+        if self.prior is None and pattern is None:
             layout = self.charset.layout
             decode = ctc_greedy if layout.is_ctc else attention_greedy
             ids, confidences = decode(self.probabilities(images), layout)
             return [self.charset.decode(row) for row in ids.tolist()], confidences
-        found = self._search(images)
-        texts = [text if self._pattern is None else self._pattern.written(text) for text, _ in found]
+        found = [ranked(texts, pattern)[0] for texts in self._search(images)]
+        texts = [text if pattern is None else pattern.written(text) for text, _ in found]
         return texts, np.array([value for _, value in found], np.float32)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -107,10 +114,9 @@ class ExportedReader:
                 break
         return found
 
-    def _search(self, images: np.ndarray) -> list[tuple[str, float]]:
-        """The best text of each image by beam search with prior and pattern, and its confidence."""
-        layout, pattern, width = self.charset.layout, self._pattern, self._width
-        rules = self.charset.characters, self.prior, self._weight
+    def _search(self, images: np.ndarray) -> list[Scores]:
+        """The beam of each image with prior and pattern."""
+        layout = self.charset.layout
 
         def chosen(x: np.ndarray) -> np.ndarray:
             """[..., C] -> [..., 1 + V]: the blank or EOS, and the characters."""
@@ -118,8 +124,8 @@ class ExportedReader:
             return np.concatenate([x[..., first : first + 1], x[..., layout.first_id :]], axis=-1)
 
         if "step" not in self._networks:
-            search = ctc_search if layout.is_ctc else position_search
-            return [search(row, *rules, width, pattern) for row in chosen(self.probabilities(images))]
+            search = ctc_texts if layout.is_ctc else position_texts
+            return [search(row, self._rules) for row in chosen(self.probabilities(images))]
         frames, memory = self._in_batches(images)
         steps = _Steps(self._networks["step"], frames, memory, self._batch)
         start = steps.advance(np.full((len(frames), 1), layout.bos_id, np.int64))[:, 0]
@@ -128,8 +134,7 @@ class ExportedReader:
             steps.follow(parents.T)
             return chosen(steps.advance(written.T.astype(np.int64) + layout.first_id)).swapaxes(0, 1)
 
-        width *= WIDER if pattern is not None and pattern.has_checksum else 1
-        return attention_search(chosen(start), advance, self.charset.max_length + 1, *rules, width, pattern)
+        return attention_texts(chosen(start), advance, self.charset.max_length + 1, self._rules)
 
     def _in_batches(self, images: np.ndarray) -> list[np.ndarray]:
         """The outputs of the network `reader`; with a fixed batch, of as many images at a time as it takes."""
@@ -137,20 +142,8 @@ class ExportedReader:
             return list(self._networks["reader"](images=images))
         parts = []
         for i in range(0, len(images), self._batch):
-            parts.append(self._networks["reader"](images=_padded(images[i : i + self._batch], self._batch)))
+            parts.append(self._networks["reader"](images=padded(images[i : i + self._batch], self._batch)))
         return [np.concatenate(values)[: len(images)] for values in zip(*parts, strict=True)]
-
-    def _pixels(self, images: Any) -> Iterator[np.ndarray]:
-        """Model-sized uint8 [H, W, C] of each image. Raises InputError, which says which image is wrong."""
-        one = is_one_image(images)
-        if not one and not isinstance(images, Iterable):
-            raise InputError(f"cannot read {type(images).__name__}; give an image or several")
-        for number, image in enumerate([images] if one else images):
-            try:
-                pixels = self.spec.open(image)
-            except InputError as error:
-                raise error if one else InputError(f"images[{number}]: {error}") from error
-            yield self.spec.fit(pixels, self.spec.reading_width(pixels))
 
 
 class _Steps:
@@ -159,17 +152,17 @@ class _Steps:
     def __init__(self, step: Run, frames: np.ndarray, memory: np.ndarray, batch: int | None):
         self._count, size = len(frames), -(-len(frames) // batch) * batch if batch else len(frames)
         self._step, self._chunk = step, batch or len(frames)
-        self._frames, self._memory = _padded(frames, size), _padded(memory, size)
+        self._frames, self._memory = padded(frames, size), padded(memory, size)
         self._state = [np.zeros((size, 1, memory.shape[-1]), np.float32)] * 2
 
     def follow(self, parents: np.ndarray) -> None:
         """The state of text `parents` [B, W] of each word becomes that of its W texts."""
-        parents = _padded(parents, len(self._frames))
+        parents = padded(parents, len(self._frames))
         self._state = [np.take_along_axis(x, parents[..., None], axis=1) for x in self._state]
 
     def advance(self, tokens: np.ndarray) -> np.ndarray:
         """Probabilities [B, W, C] after tokens [B, W]."""
-        tokens, parts = _padded(tokens, len(self._frames)), []
+        tokens, parts = padded(tokens, len(self._frames)), []
         for i in range(0, len(tokens), self._chunk):
             rows = slice(i, i + self._chunk)
             inputs = dict(frames=self._frames, memory=self._memory, tokens=tokens)
@@ -177,12 +170,6 @@ class _Steps:
             parts.append(self._step(**{name: array[rows] for name, array in inputs.items()}))
         found, *self._state = (np.concatenate(values) for values in zip(*parts, strict=True))
         return found[: self._count]
-
-
-def _padded(rows: np.ndarray, size: int) -> np.ndarray:
-    """`rows` [B, ...] with rows of zeros after them."""
-    more = size - len(rows)
-    return np.concatenate([rows, np.zeros((more, *rows.shape[1:]), rows.dtype)]) if more else rows
 
 
 def read_about(folder: str | os.PathLike) -> dict[str, Any]:

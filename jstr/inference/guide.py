@@ -15,30 +15,33 @@ from jstr.core import Recognizer
 from jstr.data.patterns.checksums import CHECKSUMS
 from jstr.data.patterns.nfa import LONGEST
 from jstr.data.patterns.pattern import NONE_SHARE, Pattern, PatternSpec, pattern_spec
+from jstr.decoding.beam_search import Rules
 from jstr.decoding.lm_decoder import Search, compiled_steps, make_prior, make_search
-from jstr.decoding.ngram_lm import WordPrior
+from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
 from jstr.messages import InputError
 from jstr.text import Charset
-
-LANGUAGE_WEIGHT = 0.5
-WIDTH = 8
 
 
 @dataclass(frozen=True)
 class Guide:
-    """prior and pattern, each None where nothing is expected, and the search that uses them.
+    """What texts are expected: `rules`, whose prior and pattern are each None where nothing is, and their search.
 
-    weight, width: of config.language_model. search: None: texts are decoded greedily. steps: see `compiled_steps`.
+    search: None: texts are decoded greedily. steps: see `compiled_steps`.
     """
 
     model: Recognizer
     charset: Charset
-    prior: WordPrior | None
-    pattern: Pattern | None
-    weight: float
-    width: int
+    rules: Rules
     steps: tuple
     search: Search | None = None
+
+    @property
+    def prior(self) -> WordPrior | None:
+        return self.rules.prior
+
+    @property
+    def pattern(self) -> Pattern | None:
+        return self.rules.pattern
 
     def with_pattern(self, spec: PatternSpec) -> Guide:
         """The same with another pattern; an empty spec stands for none. Raises InputError: see Pattern."""
@@ -47,19 +50,14 @@ class Guide:
         model_config = self.model.model_config
         longest = LONGEST if model_config.is_ctc else self.charset.max_length
         pattern = Pattern(spec, self.charset.characters, longest) if spec else None
-        return replace(self, pattern=pattern, search=self._search(pattern))
-
-    def _search(self, pattern: Pattern | None) -> Search | None:
-        if self.prior is None and pattern is None:
-            return None
-        characters = self.charset.characters
-        return make_search(self.model, characters, self.prior, self.weight, self.width, pattern, self.steps)
+        rules = self.rules._replace(pattern=pattern)
+        expects = rules.prior is not None or pattern is not None
+        return replace(self, rules=rules, search=make_search(self.model, rules, self.steps) if expects else None)
 
     @functools.cached_property
     def any_search(self) -> Search:
         """The search, or one that expects nothing: for the texts beside the one that is read greedily."""
-        characters = self.charset.characters
-        return self.search or make_search(self.model, characters, None, self.weight, self.width, None, self.steps)
+        return self.search or make_search(self.model, self.rules, self.steps)
 
     def read(self, variables: Mapping[str, Any], images: np.ndarray, count: int) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of the first `count` images."""
@@ -79,7 +77,7 @@ def make_guide(model: Recognizer, charset: Charset, config: Mapping[str, Any]) -
         raise InputError(f"language_model={words}: this recogniser has a language model of its own; leave it empty")
     prior = make_prior(words, charset.characters)
     steps = () if model.reads_text else compiled_steps(model)
-    guide = Guide(model, charset, prior, None, weight, width, steps)
+    guide = Guide(model, charset, Rules(charset.characters, prior, weight, width), steps)
     return guide.with_pattern(pattern_spec(**(config.get("pattern") or {})))
 
 

@@ -13,6 +13,7 @@ from jstr.decoding.beam_search import ctc_texts
 from jstr.decoding.lm_decoder import Found
 from jstr.decoding.ranking import ranked
 from jstr.inference.guide import Guide
+from jstr.inference.widths import padded
 
 OVERLAP = 0.375  # of a part
 BATCH = 8  # parts at a time
@@ -60,16 +61,14 @@ def read_long(guide: Guide, variables: Mapping[str, Any], image: np.ndarray, spe
     Without a prior and a pattern this is the most probable path, as in greedy decoding.
     """
     parts, starts, width = parts_of(image, spec)
-    padded = np.concatenate([parts, np.zeros((-len(parts) % BATCH, *parts.shape[1:]), np.uint8)])
     (probabilities_of,) = guide.steps
-    batches = [np.asarray(probabilities_of(variables, padded[i : i + BATCH])) for i in range(0, len(padded), BATCH)]
-    rows = join_rows(np.concatenate(batches)[: len(parts)], starts, width)
+    batches = [padded(parts[i : i + BATCH], BATCH) for i in range(0, len(parts), BATCH)]
+    found = np.concatenate([probabilities_of(variables, batch) for batch in batches])
+    rows = join_rows(found[: len(parts)], starts, width)
     characters = guide.charset.characters
     if guide.search is None:
         path = rows.argmax(axis=1)
         new = np.diff(path, prepend=0) != 0
         text = "".join(characters[i - 1] for i in path[new & (path > 0)])
         return Found([(text, float(rows.max(axis=1).prod()) if text else 0.0)], rows)
-    return Found(
-        ranked(ctc_texts(rows, characters, guide.prior, guide.weight, guide.width, guide.pattern), guide.pattern), rows
-    )
+    return Found(ranked(ctc_texts(rows, guide.rules), guide.pattern), rows)

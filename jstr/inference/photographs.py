@@ -10,14 +10,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from jstr.data.decode import read_regular_file
-from jstr.data.images import ImageSpec, is_one_image
+from jstr.data.images import RGB
 from jstr.data.photos.finder import Finder, FindOptions
 from jstr.data.photos.word_folder import Photograph, decode_photograph
 from jstr.data.sources.files import FolderSource
 from jstr.inference.image_files import ImageFiles, Named, find_images
 from jstr.messages import InputError
-
-_ANY = ImageSpec((32, 100), 3)  # whose size is not used
 
 
 class ReadsWords(Protocol):
@@ -70,11 +68,9 @@ def _photographs(named: Named) -> Iterator[Photograph]:
 
 def read_photos(reader: ReadsWords, photographs: Any, split: str = "words") -> list[list[ReadWord]]:
     """The words of each photograph, in reading order. See Reader.read_photos."""
-    one = is_one_image(photographs)
-    if not one and not isinstance(photographs, Iterable):
-        raise InputError(f"cannot read {type(photographs).__name__}; give a photograph or several")
+    opened = RGB.open_all(photographs, "a photograph", "photographs")
     finder = Finder(FindOptions.make(dict(split=split), ""), threads=len(os.sched_getaffinity(0)))
-    return [read_photo(reader, _ANY.open(p), finder) for p in ([photographs] if one else photographs)]
+    return [read_photo(reader, photograph, finder) for photograph in opened]
 
 
 def read_photo(reader: ReadsWords, photograph: np.ndarray, finder: Finder) -> list[ReadWord]:

@@ -1,6 +1,6 @@
 """Labels that a reader gives: sources with read_by=dict(workdir=, language_model=, threshold=, pattern=).
 
-Pseudo-labels (Baek et al. 2021, section 4.2), read before training and, with config.self_training, anew in rounds. A
+Pseudo-labels (Baek et al. 2021, section 4.2), read before training and, with config.self_training, again in rounds. A
 language model corrects the spelling, and its confidence tells better which words are right.
 """
 
@@ -112,9 +112,9 @@ def _count(usable: dict[str, str | None]) -> str:
 def _changes(before: Texts, texts: Texts, usable: dict[str, str | None]) -> str:
     changed = [key for key, (text, _) in texts.items() if before.get(key, ("", 0.0))[0] != text]
     if not changed:
-        return ", none of them otherwise than before"
+        return "; none has changed"
     key = next((key for key in changed if usable[key]), changed[0])
-    return f"; {len(changed):,} otherwise than before, such as {before.get(key, ('', 0))[0]!r} now {texts[key][0]!r}"
+    return f"; {len(changed):,} have changed, such as {before.get(key, ('', 0))[0]!r} now {texts[key][0]!r}"
 
 
 def _without_corrected(usable: dict[str, str | None], source: Any, spec: SourceSpec, data_root: str) -> list[str]:

@@ -75,8 +75,10 @@ def decoded(source: Any, spec: ImageSpec, ahead: int) -> Iterator[Reading]:
         key, label, image = sample["key"], sample["label"], spec.decode(sample["image"])
         if image is None:
             return Reading(i, key, label, None, None)
-        fitted, aspect = spec.fit(image, spec.reading_width(image)), image.shape[1] / image.shape[0]
-        return Reading(i, key, label, fitted, None, aspect, image if is_unusual(image, spec) else None)
+        aspect = image.shape[1] / image.shape[0]
+        return Reading(
+            i, key, label, spec.fit_for_reading(image), None, aspect, image if is_unusual(image, spec) else None
+        )
 
     return _in_a_thread(load, len(source), ahead)
 

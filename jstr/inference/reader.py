@@ -16,7 +16,7 @@ from PIL import Image
 
 from jstr import visualize
 from jstr.core import ModelState, Params
-from jstr.data.images import ImageSpec, is_one_image
+from jstr.data.images import ImageSpec
 from jstr.data.patterns.pattern import PatternSpec, pattern_spec
 from jstr.data.synth.fonts import label_faces
 from jstr.decoding.upside_down import read_checked
@@ -89,7 +89,7 @@ class Reader:
         """About how many characters an image can show to this reader: in less room each, they cannot be told apart."""
         width = max((self.spec.size[1], *self.spec.widths))
         limits = [int(width / PIXELS_PER_CHARACTER)]
-        if not self.spec.widths:  # of words like those it was trained on; wider pictures hold whole lines
+        if not self.spec.widths:  # of words like those it was trained on; wider images hold whole lines
             limits.append(self.charset.max_length)
         if self.model_config.is_ctc:
             frames = self.shapes[0]["logits"].shape[1] * width // self.spec.size[1]
@@ -119,8 +119,8 @@ class Reader:
         check_choice("turn", turn, TURNS)
         found: list[Answer] = []
         size = default_batch_size()
-        for crops in chunks(self._opened(images), window(self.spec, size)):
-            fitted = [self.spec.fit(crop, self.spec.reading_width(crop)) for crop in crops]
+        for crops in chunks(self.spec.open_all(images), window(self.spec, size)):
+            fitted = [self.spec.fit_for_reading(crop) for crop in crops]
             found += answers_of(self, fitted, crops, size, details=details, turn=turn)
         if details:
             return [answer.details for answer in found]
@@ -165,7 +165,7 @@ class Reader:
 
     def read_checked(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """The same, with less confidence in words that read better upside down. For readers with a prior over texts."""
-        return read_checked(self.read_batch, images, self.prior, self.guide.weight)
+        return read_checked(self.read_batch, images, self.prior, self.guide.rules.weight)
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""
@@ -222,19 +222,7 @@ class Reader:
 
     def pixels(self, images: Images) -> Iterator[np.ndarray]:
         """Model-sized uint8 [H, W, C] of each image of `read`. Raises InputError, which says which image is wrong."""
-        return (self.spec.fit(crop, self.spec.reading_width(crop)) for crop in self._opened(images))
-
-    def _opened(self, images: Images) -> Iterator[np.ndarray]:
-        """uint8 [h, w, C] of each."""
-        one = is_one_image(images)
-        if not one and not isinstance(images, Iterable):
-            raise InputError(f"cannot read {type(images).__name__}; give an image or several")
-        for number, image in enumerate([images] if one else images):
-            try:
-                pixels = self.spec.open(image)
-            except InputError as error:
-                raise error if one else InputError(f"images[{number}]: {error}") from error
-            yield pixels
+        return map(self.spec.fit_for_reading, self.spec.open_all(images))
 
 
 def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:

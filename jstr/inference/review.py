@@ -4,7 +4,7 @@ python -m jstr.inference.review RUN|predictions.tsv|words.tsv --out=review.html 
 
 The page is one file for any browser, and nothing leaves it but the labels.tsv that you save, which every command takes
 (jstr evaluate --data=mine=labels.tsv, jstr adapt --config.labels=labels.tsv). The least confident words come first, and
-equal pictures once. --sample=N draws words at random instead, so that the accuracy is that of all words.
+equal images once. --sample=N draws words at random instead, so that the accuracy is that of all words.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jstr.cli import Parser, cli, path
-from jstr.data.images import ImageSpec
-from jstr.data.review.groups import equal_pictures
+from jstr.data.images import RGB
+from jstr.data.review.groups import equal_images
 from jstr.data.review.page import PER_PAGE, Word, write_pages
 from jstr.inference.review_input import Read, find_words
 from jstr.messages import InputError, escape, first_few
 
 OTHERS = 4  # next best readings
-_ANY = ImageSpec((32, 100), 3)  # whose size is not used
 
 
 def _parse(argv: list[str] | None) -> Namespace:
@@ -49,28 +48,28 @@ def _parse(argv: list[str] | None) -> Namespace:
 
 
 class Shown(NamedTuple):
-    """A word and its picture RGB uint8 [h, w, 3]."""
+    """A word and its image RGB uint8 [h, w, 3]."""
 
     word: Read
-    picture: np.ndarray
+    image: np.ndarray
 
 
 def run(argv: list[str] | None = None) -> None:
     """Writes the page."""
     args = _parse(argv)
     found = find_words(args.words, args.images)
-    shown, broken = _pictures(found.words)
+    shown, broken = _images(found.words)
     if broken:
-        print(f"{len(broken):,} pictures left out: {escape(first_few(broken))}", file=sys.stderr)
+        print(f"{len(broken):,} images left out: {escape(first_few(broken))}", file=sys.stderr)
     if not shown:
-        raise InputError(f"{args.words}: no word whose picture can be shown; give --images=FOLDER")
+        raise InputError(f"{args.words}: no word whose image can be shown; give --images=FOLDER")
     workdir = args.workdir or found.workdir
     shown, others = _next_best(shown, workdir, args.language_model)
     chosen = choose([s.word.confidence for s in shown], args.sample, args.doubtful, args.seed)
     shown, others = [shown[i] for i in chosen], [others[i] for i in chosen]
     words = _grouped(shown, others, alone=args.sample is not None)
     pages = write_pages(args.out, words, random=args.sample is not None)
-    fewer = f", in {len(words):,} groups of equal pictures" if len(words) < len(shown) else ""
+    fewer = f", in {len(words):,} groups of equal images" if len(words) < len(shown) else ""
     print(f"{len(shown):,} words{fewer}, up to {PER_PAGE:,} a page; open {', '.join(map(str, pages))} in a browser")
 
 
@@ -90,15 +89,15 @@ def choose(confidences: list[float], sample: int | None, doubtful: int | None, s
     return [drawn[i] for i in rng.permutation(count)]
 
 
-def _pictures(words: list[Read]) -> tuple[list[Shown], list[str]]:
-    """(words whose picture can be decoded, the files of the others)."""
+def _images(words: list[Read]) -> tuple[list[Shown], list[str]]:
+    """(words whose image can be decoded, the files of the others)."""
     shown, broken = [], []
     for word in words:
         try:
             if any(c in word.file for c in "\t\r\n"):
                 raise InputError("a name that no label file can hold")
             word.file.encode()
-            shown.append(Shown(word, _ANY.open(word.file)))
+            shown.append(Shown(word, RGB.open(word.file)))
         except (InputError, UnicodeEncodeError):
             broken.append(word.file)
     return shown, broken
@@ -111,14 +110,14 @@ def _next_best(
     from jstr.inference.alternatives import alternatives  # as late as jax
     from jstr.inference.reader import load
 
-    found = alternatives(load(workdir, language_model), [s.picture for s in shown], OTHERS + 1)
+    found = alternatives(load(workdir, language_model), [s.image for s in shown], OTHERS + 1)
     read, others = [], []
     for s, texts in zip(shown, found, strict=True):
         word = s.word
         if word.text is None:
             best, value = texts[0] if texts else ("", 0.0)
             word = word._replace(text=best, confidence=value)
-        read.append(Shown(word, s.picture))
+        read.append(Shown(word, s.image))
         different = dict.fromkeys(text for text, _ in texts if text and text != word.text)
         others.append(tuple(different)[:OTHERS])
     return read, others
@@ -126,13 +125,13 @@ def _next_best(
 
 def _grouped(shown: list[Shown], others: list[Any], alone: bool) -> list[Word]:
     texts = [s.word.text or "" for s in shown]
-    groups = [[i] for i in range(len(shown))] if alone else equal_pictures([s.picture for s in shown], texts)
+    groups = [[i] for i in range(len(shown))] if alone else equal_images([s.image for s in shown], texts)
     words = []
     for group in groups:
         first = shown[group[0]].word
         files = tuple(shown[i].word.file for i in group)
-        pictures = tuple(shown[i].picture for i in group)
-        words.append(Word(files, pictures, first.text or "", first.confidence, others[group[0]], first.source))
+        images = tuple(shown[i].image for i in group)
+        words.append(Word(files, images, first.text or "", first.confidence, others[group[0]], first.source))
     return words
 
 

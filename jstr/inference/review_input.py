@@ -15,7 +15,7 @@ PREDICTIONS = "predictions.tsv"
 
 
 class Read(NamedTuple):
-    """file: of the picture, absolute. text: None where it has not been read. source: where it comes from."""
+    """file: of the image, absolute. text: None where it has not been read. source: where it comes from."""
 
     file: str
     text: str | None

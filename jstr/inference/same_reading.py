@@ -16,7 +16,7 @@ from jstr.data.synth.source import RenderedWords
 from jstr.inference.exported_reader import ExportedReader
 from jstr.inference.read_source import decoded
 from jstr.inference.reader import Reader
-from jstr.inference.widths import chunks
+from jstr.inference.widths import chunks, padded
 from jstr.messages import InputError
 from jstr.metrics import PROTOCOLS
 
@@ -99,12 +99,12 @@ def compare(reader: Reader, exported: Reader | ExportedReader, words: Words) -> 
         batch, labels = np.stack([words.images[i] for i in places]), [words.labels[i] for i in places]
         if batch.shape[2] not in known:
             for other in (reader, exported):
-                other.read_checked(_full(batch))  # compiles, or allocates
+                other.read_checked(padded(batch, BATCH))  # compiles, or allocates
             known.add(batch.shape[2])
         readings = []
         for which, other in enumerate((reader, exported)):
             start = time.perf_counter()
-            texts, confidences = other.read_checked(_full(batch))
+            texts, confidences = other.read_checked(padded(batch, BATCH))
             seconds[which] += (time.perf_counter() - start) * len(batch) / BATCH
             readings.append((texts[: len(batch)], confidences[: len(batch)]))
         (ours, our_values), (theirs, their_values) = readings
@@ -127,11 +127,6 @@ def _same_width(widths: list[int]) -> Iterator[list[int]]:
         yield from chunks((i for i, w in enumerate(widths) if w == width), BATCH)
 
 
-def _full(images: np.ndarray) -> np.ndarray:
-    """BATCH images, the last ones zeros, so that JAX compiles once."""
-    return np.concatenate([images, np.zeros((BATCH - len(images), *images.shape[1:]), images.dtype)])
-
-
 def _difference(reader: Reader, exported: Reader | ExportedReader, images: np.ndarray) -> float:
     """The largest difference of probabilities [B, T, C], after EOS left out."""
     ours = _probabilities(reader, images)
@@ -148,7 +143,7 @@ def _difference(reader: Reader, exported: Reader | ExportedReader, images: np.nd
 def _probabilities(reader: Reader | ExportedReader, images: np.ndarray) -> np.ndarray:
     if isinstance(reader, ExportedReader):
         return reader.probabilities(images)
-    return np.asarray(jax.nn.softmax(reader.logits_batch(_full(images)))[: len(images)])
+    return np.asarray(jax.nn.softmax(reader.logits_batch(padded(images, BATCH)))[: len(images)])
 
 
 def _is_labelled(path: str) -> bool:

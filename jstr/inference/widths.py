@@ -38,11 +38,16 @@ def in_batches(
         for places in chunks((i for i, w in enumerate(widths) if w == width), rows):
             batch = np.stack([images[i] for i in places])
             if full or not usual:
-                zeros = np.zeros((rows - len(batch), *batch.shape[1:]), batch.dtype)
-                batch = np.concatenate([batch, zeros])
+                batch = padded(batch, rows)
             for place, answer in zip(places, read(batch), strict=False):
                 answers[place] = answer
     return answers
+
+
+def padded(rows: np.ndarray, size: int) -> np.ndarray:
+    """`rows` [B, ...] with rows of zeros after them: [size, ...]."""
+    more = size - len(rows)
+    return np.concatenate([rows, np.zeros((more, *rows.shape[1:]), rows.dtype)]) if more else rows
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

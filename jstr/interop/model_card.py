@@ -83,7 +83,7 @@ def text(about: Mapping[str, Any], folder: str, measured: Iterable[str], **facts
             "",
             "## What it reads",
             "",
-            f"One horizontal word in a picture, cropped: {colours}, {height}x{width} pixels. At most "
+            f"One horizontal word in an image, cropped: {colours}, {height}x{width} pixels. At most "
             f"{charset['max_length']} of these characters: `{_shown(charset['characters'])}`. Expected words: {words}.",
             f"Quantised: {about['quantised']}. Batch: {about['batch'] or 'any size'}.",
             "",

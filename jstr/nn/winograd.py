@@ -39,7 +39,7 @@ AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0,
 GG, AA = np.kron(G, G), np.kron(AT, AT)  # rows and columns at once: [36, 9] and [16, 36]
 MIN_CHANNELS, MIN_HEIGHT = 32, 3  # below these, tiles cost more than they save
 MIN_TILES, LARGE = 64, 2**14  # kernels with more than LARGE pairs of channels need that many tiles to pay off
-LARGEST, MAX_ROWS = 2**17, 512  # from so many pairs of channels and up to so many pixels, a product is faster
+LARGEST, MAX_ROWS = 2**17, 512  # one product is faster from LARGEST pairs of channels on, up to MAX_ROWS pixels
 CACHE = 2**23  # bytes
 
 

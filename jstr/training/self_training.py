@@ -1,4 +1,4 @@
-"""Self-training in rounds: a run reads its unlabelled images anew, with what it has learned from them so far.
+"""Self-training in rounds: a run reads its unlabelled images again, with what it has learned from them so far.
 
     config.self_training = dict(every=N, thresholds=(0.9, 0.8))
 

@@ -63,4 +63,4 @@ def _check_self_training(config: Config) -> None:
         raise InputError(f"config.self_training.thresholds={tuple(thresholds)}: give confidences from 0 to 1")
     sources = [source for stream in config.streams.values() for source in stream.sources.values()]
     if not any("read_by" in source for source in sources):
-        raise InputError("config.self_training: no source has read_by, so there is nothing to read anew")
+        raise InputError("config.self_training: no source has read_by, so there is nothing to read again")

@@ -3,14 +3,13 @@
 import importlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from testing import traced_step
 
 import jstr
 from jstr import config_file
 from jstr.data.pipeline import example_batch
-from jstr.parallel import sharding
 from jstr.training import loop, setup
 from jstr.training.optimizer import frozen_prefixes
 
@@ -36,13 +35,7 @@ def test_full_size_is_traced(name):
     """The step of the config as it stands, not compiled: with the size some number may become too large."""
     arguments = "teacher=runs/teacher" if name in ("noisy_student", "pseudo_label") else ""
     config = importlib.import_module(f"configs.{name}").get_config(arguments)
-    prepared = setup.prepare(config)
-    batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
-    begin, tx, _ = setup.plan_state(config, prepared.objective, batch)
-    state = jax.eval_shape(begin, jax.random.PRNGKey(0))
-    step = setup.make_step(config, prepared.objective, tx, sharding.make_mesh(config.mesh, jax.devices()[:1]))
-    after, metrics = jax.eval_shape(step, state, jax.eval_shape(lambda: batch))
-    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    _, metrics = traced_step(config)
     assert all(metric.shape == () for metric in jax.tree.leaves(metrics)) and metrics
 
 

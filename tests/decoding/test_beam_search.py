@@ -6,10 +6,11 @@ import string
 
 import numpy as np
 import pytest
+from searching import attention_search, ctc_search, position_search
 
 from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.word_lists import count_words
-from jstr.decoding.beam_search import BONUS, attention_search, ctc_search, ctc_texts, position_search
+from jstr.decoding.beam_search import BONUS, Rules, ctc_texts
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.decoding.ranking import ranked
 
@@ -215,7 +216,7 @@ def test_search_with_a_pattern_finds_the_best_that_follows_it(options, weight):
         logs = {text: math.log(p) for text, p in sums(probabilities).items()}
         expected = expected_with_pattern(logs, prior, weight or 0.0, pattern)
         rules = ("ab", prior, weight or 0.0, 1000, pattern)
-        found = ranked(ctc_texts(probabilities, *rules), pattern)
+        found = ranked(ctc_texts(probabilities, Rules(*rules)), pattern)
         assert [t for t, _ in found] == [t for t, _ in expected]
         np.testing.assert_allclose([p for _, p in found], [p for _, p in expected], rtol=1e-6)
         assert sum(p for _, p in found) <= 1 + 1e-9 and ctc_search(probabilities, *rules) == found[0]

@@ -5,11 +5,11 @@ import re
 import jax
 import numpy as np
 import pytest
+from searching import attention_search, ctc_search, position_search
 from testing import quick_jit, saved_run, tiny_config
 
 import jstr
 from jstr.data.patterns.pattern import PatternSpec
-from jstr.decoding.beam_search import attention_search, ctc_search, position_search
 from jstr.inference.reader import Reader
 from jstr.messages import InputError
 

@@ -70,6 +70,28 @@ def test_from_labelled_words_to_doubtful_ones(tmp_path, capsys):
         predict.run(["--precision=0.9", image])
 
 
+def test_thresholds_are_tried_on_other_words():
+    """They are those of the words they were fitted on; the shares are those of the others."""
+    fitted = Calibration.of(np.linspace(0.2, 1, 400), np.linspace(0, 1, 400) > 0.1, {})
+    others = Calibration.of(np.linspace(0.5, 0.9, 100), np.arange(100) % 2, {})
+    least = fitted.threshold(0.95)
+    count = int((np.round(np.linspace(0.5, 0.9, 100), 6) >= least).sum())
+    (line,) = [line for line in others.lines(fitted) if line.startswith("precision 0.950")]
+    assert f"confidence >= {least:.6f} keeps {count:.1f} % of the words, 50.00 % of them right" in line
+    low = Calibration.of(np.full(50, 0.01), np.zeros(50), {})
+    assert "keeps none of the words" in low.lines(fitted)[1]
+
+
+def test_check_names_other_words(tmp_path, capsys):
+    run = saved_run(tmp_path / "run")
+    calibration.run([f"--workdir={run}", f"--data={REAL_WORDS}", f"--check=again={REAL_WORDS}"])
+    first, *rest = capsys.readouterr().out.splitlines()
+    own, again = rest[: len(calibration.PRECISIONS)], rest[len(calibration.PRECISIONS) :]
+    assert again[0] == "again:" and [line.strip() for line in again[1:-1]] == [first, *own]
+    with pytest.raises(InputError, match="NAME=PATH"):
+        calibration.run([f"--workdir={run}", f"--data={REAL_WORDS}", "--check=nowhere"])
+
+
 def test_reliability_diagram(tmp_path):
     pytest.importorskip("matplotlib", reason="the diagram needs matplotlib")
     calibration.plot(Calibration.of(*drawn(200), {}), str(tmp_path / "plot.png"))

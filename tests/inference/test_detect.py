@@ -1,6 +1,7 @@
 """The command that finds words, and the readings of whole photographs."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -95,4 +96,4 @@ def test_nothing_to_find_in(tmp_path):
 
 
 def test_json_is_plain(photos):
-    assert json.dumps(detect.find_options(detect._parse(["a.jpg", "--out=b"])).as_dict())
+    assert json.dumps(asdict(detect.find_options(detect._parse(["a.jpg", "--out=b"]))))

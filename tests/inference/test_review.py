@@ -47,7 +47,7 @@ def test_doubtful_words_come_first_with_other_readings(run_folder, tmp_path, cap
     assert data["words"][1]["others"] == ["other", "third"]
     assert data["words"][0]["files"] == [str(tmp_path / "images/0.png")] and not data["random"]
     printed = capsys.readouterr()
-    assert "3 words, up to 2,000 a page" in printed.out and "1 pictures left out" in printed.err
+    assert "3 words, up to 2,000 a page" in printed.out and "1 images left out" in printed.err
     review.run([str(run_folder), f"--out={tmp_path / 'review.html'}", "--doubtful=1"])
     assert len(rows_of(tmp_path / "review.html")["words"]) == 1
 

@@ -1,4 +1,4 @@
-"""Rounds of self-training: a run reads its images anew, learns what it is sure of, and goes on exactly."""
+"""Rounds of self-training: a run reads its images again, learns what it is sure of, and goes on exactly."""
 
 import cv2
 import pytest
@@ -79,7 +79,7 @@ def test_the_sure_readings_are_the_labels_of_a_round(places, tmp_path):
     labels, lines = pseudo_labelling.read_round(config, workdir, pseudo_labelling.Round(1, 0.3, None))
     expected = {key: text if value >= 0.3 else None for key, (text, value) in read.items()}
     assert labels == {"labelled/read": expected}
-    changed = "5 otherwise than before, such as 'old' now 'new'"
+    changed = "5 have changed, such as 'old' now 'new'"
     assert lines == [f"round 1: read: 9 of 12 images read with confidence 0.3 or more; {changed}"]
 
 

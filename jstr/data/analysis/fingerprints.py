@@ -36,7 +36,7 @@ def fingerprint(image: np.ndarray) -> tuple[int, int, int]:
     """(hash of the pixels, two times 64 bits of a difference hash) of RGB uint8 [h, w, 3].
 
     The difference hash (is a spot darker than its right neighbour?) is taken on 16x8 spots of the part that holds the
-    strokes, so that crops with other margins agree. It is 0 for a image of one colour.
+    strokes, so that crops with other margins agree. It is 0 for an image of one colour.
     """
     pixels = hashlib.blake2b(np.ascontiguousarray(image), digest_size=8, salt=b"%dx%d" % image.shape[:2]).digest()
     grey, top, bottom, left, right = _strokes(image)

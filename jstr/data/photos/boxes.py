@@ -67,7 +67,7 @@ def upright(corners: np.ndarray) -> np.ndarray:
 
 
 def turned(corners: np.ndarray, quarters: int) -> np.ndarray:
-    """The same box for a text that is turned clockwise by so many quarters."""
+    """The same box for a text that is turned clockwise by `quarters` times 90 degrees."""
     return np.roll(corners, -quarters, axis=0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,6 @@ class FindOptions:
             if not least <= getattr(options, name) <= most:
                 raise InputError(f"{prefix}{name}={getattr(options, name)}: give {least} to {most}")
         return options
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Finder:

@@ -85,7 +85,7 @@ def with_turn(photograph: np.ndarray, box: Box, reader: LineReader) -> tuple[Box
 
 
 def words_of(photograph: np.ndarray, box: Box, line: Line) -> list[Box]:
-    """The box of each word of a line. A space is cut in its middle, where the picture is emptiest."""
+    """The box of each word of a line. A space is cut in its middle, where the image is emptiest."""
     if not line.spaces:
         return [box]
     image = cut(photograph, box.corners)

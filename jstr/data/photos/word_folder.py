@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -132,7 +133,7 @@ def _one(photograph: Photograph, out: Path, finder: Finder) -> Result:
         return [], f"{photograph.name}: {getattr(error, 'strerror', None) or error}", False
     key = _key(photograph.name)
     note = out / DONE / f"{key}.json"
-    made_by = {"file": hashlib.sha256(data).hexdigest(), "options": finder.options.as_dict()}
+    made_by = {"file": hashlib.sha256(data).hexdigest(), "options": asdict(finder.options)}
     earlier = _load_note(note)
     if earlier and earlier["by"] == made_by and (out / earlier["folder"]).is_dir():
         return _rows(earlier), "", True

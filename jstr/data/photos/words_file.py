@@ -55,7 +55,7 @@ def load(path: str | os.PathLike) -> list[FoundWord]:
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{os.fspath(path)}: not UTF-8 text; jstr detect writes it anew") from error
+        raise InputError(f"{os.fspath(path)}: not UTF-8 text; run jstr detect again") from error
     names = lines[0].rstrip("\r").split("\t")
     if tuple(names[: len(COLUMNS)]) != COLUMNS:
         raise InputError(f"{os.fspath(path)} line 1: not the columns {' '.join(COLUMNS[:3])} ... of jstr detect")

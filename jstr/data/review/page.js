@@ -81,18 +81,18 @@ function showCounts() {
 
 const rows = words.map((word, i) => {
   const row = document.createElement("button");
-  const picture = document.createElement("img");
-  picture.src = word.picture;
-  picture.alt = "";
-  picture.loading = "lazy";
-  picture.decoding = "async";
+  const image = document.createElement("img");
+  image.src = word.image;
+  image.alt = "";
+  image.loading = "lazy";
+  image.decoding = "async";
   const said = document.createElement("span");
   said.className = "said";
   said.dir = "auto";
   const mark = document.createElement("span");
   row.type = "button";
   row.tabIndex = -1;
-  row.append(picture, said, mark);
+  row.append(image, said, mark);
   row.addEventListener("click", () => show(i));
   return row;
 });
@@ -107,7 +107,7 @@ function showRow(i) {
   rows[i].setAttribute("aria-label", said.textContent + (state ? ", " + SAID[state] : ", not done"));
 }
 
-function picture(source, alt) {
+function image(source, alt) {
   const image = document.createElement("img");
   image.src = source;
   image.alt = alt;
@@ -123,11 +123,11 @@ function show(i) {
   $("place").textContent = "Word " + (at + 1) + " of " + words.length;
   $("sure").textContent = "read with confidence " + word.confidence.toFixed(2);
   $("source").textContent = word.source;
-  $("picture").src = word.picture;
-  $("picture").alt = "Picture of a word, read as " + (word.text || "nothing");
+  $("image").src = word.image;
+  $("image").alt = "Image of a word, read as " + (word.text || "nothing");
   $("twins").replaceChildren();
   if (word.files.length > 1) {
-    $("twins").append("answers " + word.files.length + " equal pictures ", ...word.twins.map((t) => picture(t, "")));
+    $("twins").append("answers " + word.files.length + " equal images ", ...word.twins.map((t) => image(t, "")));
   }
   const input = $("text");
   input.value = textOf(at);

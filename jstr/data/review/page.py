@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-HEIGHT, WIDTH = 160, 900  # pixels of a picture on the page, at most
+HEIGHT, WIDTH = 160, 900  # pixels of an image on the page, at most
 TWIN_HEIGHT = 40
 SHOWN_TWINS = 5
 PER_PAGE = 2000
@@ -26,13 +26,13 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Word:
-    """A word to review. files: of all pictures that one answer is for, absolute. pictures: of these, RGB uint8.
+    """A word to review. files: of all images that one answer is for, absolute. images: of these, RGB uint8.
 
     others: the next best readings. source: where it comes from, for the person.
     """
 
     files: tuple[str, ...]
-    pictures: tuple[np.ndarray, ...]
+    images: tuple[np.ndarray, ...]
     text: str
     confidence: float
     others: tuple[str, ...] = ()
@@ -89,16 +89,16 @@ def _row(word: Word) -> dict:
         "confidence": round(word.confidence, 4),
         "others": list(word.others),
         "source": word.source,
-        "picture": _data_url(word.pictures[0], HEIGHT),
-        "twins": [_data_url(picture, TWIN_HEIGHT) for picture in word.pictures[1 : 1 + SHOWN_TWINS]],
+        "image": _data_url(word.images[0], HEIGHT),
+        "twins": [_data_url(image, TWIN_HEIGHT) for image in word.images[1 : 1 + SHOWN_TWINS]],
     }
 
 
-def _data_url(picture: np.ndarray, height: int) -> str:
-    scale = min(height / picture.shape[0], WIDTH / picture.shape[1], 1.0)
+def _data_url(image: np.ndarray, height: int) -> str:
+    scale = min(height / image.shape[0], WIDTH / image.shape[1], 1.0)
     if scale < 1:
-        size = tuple(max(round(side * scale), 1) for side in picture.shape[1::-1])
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGR)
+        size = tuple(max(round(side * scale), 1) for side in image.shape[1::-1])
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, 88))
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

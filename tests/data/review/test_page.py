@@ -10,19 +10,19 @@ import time
 import numpy as np
 import pytest
 
-from jstr.data.review.groups import equal_pictures
+from jstr.data.review.groups import equal_images
 from jstr.data.review.page import Word, page, write_pages
 from jstr.data.sources.open import open_source
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
-def picture(seed, shape=(20, 60, 3)):
+def image(seed, shape=(20, 60, 3)):
     return np.random.default_rng(seed).integers(0, 255, shape, np.uint8)
 
 
 def word(number, text="house", folder="/w", **more):
-    return Word((f"{folder}/{number}.png",), (picture(number),), text, 0.5, **more)
+    return Word((f"{folder}/{number}.png",), (image(number),), text, 0.5, **more)
 
 
 def data_of(html):
@@ -32,13 +32,13 @@ def data_of(html):
 def test_everything_is_inside_the_page():
     html = page([word(1, others=("mouse", "horse"))], random=False)
     (row,) = data_of(html)["words"]
-    assert row["others"] == ["mouse", "horse"] and row["picture"].startswith("data:image/jpeg;base64,")
+    assert row["others"] == ["mouse", "horse"] and row["image"].startswith("data:image/jpeg;base64,")
     assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?!data:)[a-z/]", html.split("<script>")[0])
     assert "http:" not in html and "https:" not in html
 
 
 def test_hostile_texts_stay_texts():
-    html = page([Word((f"/w/{HOSTILE}.png",), (picture(1),), HOSTILE, 0.5, (HOSTILE,), HOSTILE)], random=False)
+    html = page([Word((f"/w/{HOSTILE}.png",), (image(1),), HOSTILE, 0.5, (HOSTILE,), HOSTILE)], random=False)
     assert html.count("<script") == 2 and "onerror" not in re.sub(r'id="data">.*?</script>', "", html)
     assert data_of(html)["words"][0]["text"] == HOSTILE
     script = re.search(r"<script>(.*?)</script>", html, re.S)[1]
@@ -59,14 +59,14 @@ def test_more_words_than_fit_are_several_pages(tmp_path):
 def smooth(seed):
     import cv2
 
-    return cv2.resize(picture(seed, (4, 12, 3)), (120, 40), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(image(seed, (4, 12, 3)), (120, 40), interpolation=cv2.INTER_CUBIC)
 
 
-def test_equal_pictures_with_equal_texts_are_one():
+def test_equal_images_with_equal_texts_are_one():
     noisy = np.clip(smooth(1).astype(int) + np.random.default_rng(0).integers(-3, 4, (40, 120, 3)), 0, 255)
-    pictures = [smooth(1), smooth(2), noisy.astype(np.uint8), smooth(1), smooth(1)]
-    assert equal_pictures(pictures, ["a", "a", "a", "b", "a"]) == [[0, 2, 4], [1], [3]]
-    assert equal_pictures([smooth(1)], ["a"]) == [[0]]
+    images = [smooth(1), smooth(2), noisy.astype(np.uint8), smooth(1), smooth(1)]
+    assert equal_images(images, ["a", "a", "a", "b", "a"]) == [[0, 2, 4], [1], [3]]
+    assert equal_images([smooth(1)], ["a"]) == [[0]]
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +101,12 @@ def test_a_person_corrects_by_keyboard_reloads_and_saves(browser, tmp_path):
     folder = tmp_path / "words"
     folder.mkdir()
     words = [word(i, text, str(folder)) for i, text in enumerate([HOSTILE, "house", "horse", "mouse", "rest"])]
-    words[3] = Word((*words[3].files, str(folder / "twin.png")), (picture(3),) * 2, "mouse", 0.5, ("moose",))
+    words[3] = Word((*words[3].files, str(folder / "twin.png")), (image(3),) * 2, "mouse", 0.5, ("moose",))
     for w in words:
         for file in w.files:
             import cv2
 
-            cv2.imwrite(file, picture(1))
+            cv2.imwrite(file, image(1))
     write_pages(tmp_path / "review.html", words, random=True)
     browser.get(f"file://{tmp_path / 'review.html'}")
     assert browser.title == "Words to review"
