@@ -33,11 +33,11 @@ def load(
     if about["kind"] != "onnx":
         raise InputError(f"{folder} is an export to {about['kind']}, not to onnx")
     files = [name for name in about["files"] if name.endswith(SUFFIX)]
-    networks = {Path(n).stem: _session(Path(os.path.expanduser(folder)) / n, threads, providers) for n in files}
+    networks = {Path(n).stem: open_session(Path(os.path.expanduser(folder)) / n, threads, providers) for n in files}
     return ExportedReader(about, networks, read_prior(folder, about))
 
 
-def _session(path: Path, threads: int | None, providers: Sequence[str]) -> Run:
+def open_session(path: Path, threads: int | None, providers: Sequence[str]) -> Run:
     """Runs a graph on arrays by name."""
     try:
         import onnxruntime

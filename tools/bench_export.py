@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import measuring
 import numpy as np
 
 from jstr.cli import Parser, cli, path
@@ -79,7 +80,7 @@ def measure(name: str, batches: list[int], kinds: list[str]) -> Iterator[dict[st
     import jstr
     from jstr.inference.exported_reader import ExportedReader
     from jstr.interop import onnx_models, stablehlo
-    from jstr.onnx_reader import _session
+    from jstr.onnx_reader import open_session
 
     reader = made(name) if name in RECOGNISERS else jstr.load(name, "none")
     about = dict(config=dict(charset=_charset(reader), image=_image(reader)), batch=None)
@@ -89,7 +90,7 @@ def measure(name: str, batches: list[int], kinds: list[str]) -> Iterator[dict[st
             graphs = onnx_models.write(reader.model.__module__.rpartition(".")[2], reader.model, reader.variables)
             for stem, graph in graphs.items():
                 (Path(folder) / f"{stem}.onnx").write_bytes(graph.SerializeToString())
-            sessions = {n: _session(Path(folder) / f"{n}.onnx", 1, ["CPUExecutionProvider"]) for n in graphs}
+            sessions = {n: open_session(Path(folder) / f"{n}.onnx", 1, ["CPUExecutionProvider"]) for n in graphs}
             exported["onnx"] = ExportedReader(about, sessions, None)
         if "stablehlo" in kinds:
             files = stablehlo.write(Path(folder), reader.model, reader.variables, None)
@@ -140,11 +141,8 @@ def run(argv: list[str] | None = None) -> None:
 
 def _add(file: Path, row: dict[str, Any]) -> None:
     """Writes a row behind those that a file has."""
-    from jstr.checkpoints.provenance import commit, machine
-
     rows = json.loads(file.read_text())["rows"] if file.exists() else []
-    about = dict(command="python tools/bench_export.py", commit=commit(), machine=machine(), rows=[*rows, row])
-    file.write_text(json.dumps(about, indent=2) + "\n")
+    file.write_text(json.dumps(measuring.record() | {"rows": [*rows, row]}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

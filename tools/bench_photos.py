@@ -1,4 +1,4 @@
-"""Measures finding and reading words in photographs, beside RapidOCR's own pipeline on the same pictures.
+"""Measures finding and reading words in photographs, beside RapidOCR's own pipeline on the same ones.
 
     python tools/bench_photos.py NAME=PHOTOS.tar ... [--workdir=DIR] [--limit=N] [--peer] [--json=FILE]
 
@@ -10,9 +10,7 @@ processor (all cores together), because other programs may run, and of the clock
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tarfile
 import time
 from collections import defaultdict
@@ -20,9 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import measuring
 import numpy as np
 
-from jstr.checkpoints.provenance import commit, machine
+from jstr.cli import Parser, cli
 from jstr.data.photos.boxes import area, iou, overlap
 from jstr.data.photos.finder import Finder, FindOptions
 from jstr.inference.photographs import read_photo
@@ -66,21 +65,21 @@ def compare(found: Found, words: Found) -> tuple[int, int, int, int, int]:
     return right, right + wrong, len(real), read, sum(bool(text) for _, text in real)
 
 
-def measure(read: Callable[[np.ndarray], Found], pictures: list) -> dict[str, float]:
+def measure(read: Callable[[np.ndarray], Found], pairs: list) -> dict[str, float]:
     """Percentages and seconds a photograph of a way to read photographs."""
-    read(pictures[0][0])  # what is compiled or loaded is not counted
+    read(pairs[0][0])  # what is compiled or loaded is not counted
     wall, cpu = time.monotonic(), time.process_time()
-    rows = [compare(read(pixels), words) for pixels, words in pictures]
+    rows = [compare(read(pixels), words) for pixels, words in pairs]
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     right, boxes, words, correct, scored = (sum(column) for column in zip(*rows, strict=True))
     return {
-        "photographs": len(pictures),
+        "photographs": len(pairs),
         "words": words,
         "recall": round(100 * right / words, 1),
         "precision": round(100 * right / max(boxes, 1), 1),
         "end_to_end": round(100 * correct / scored, 1),
-        "cpu_seconds": round(cpu / len(pictures), 2),
-        "seconds": round(wall / len(pictures), 2),
+        "cpu_seconds": round(cpu / len(pairs), 2),
+        "seconds": round(wall / len(pairs), 2),
     }
 
 
@@ -98,14 +97,15 @@ def peer() -> Callable[[np.ndarray], Found]:
     return read
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(argv: list[str] | None = None) -> None:
+    """Prints a row for each set and way to read."""
+    parser = Parser("python tools/bench_photos.py", __doc__)
     parser.add_argument("sets", nargs="+", metavar="NAME=TAR")
     parser.add_argument("--workdir", action="append", help="a reader; may be given many times; default: bundled")
     parser.add_argument("--limit", type=int, help="only the first N photographs of each set")
     parser.add_argument("--peer", action="store_true", help="RapidOCR too, which must be installed with what it needs")
     parser.add_argument("--json", metavar="FILE")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     finder = Finder(FindOptions(), threads=2)
     ways: dict[str, Callable[[np.ndarray], Found]] = {}
     for name in args.workdir or ["bundled"]:
@@ -115,17 +115,17 @@ def main() -> None:
         ]
     if args.peer:
         ways["RapidOCR"] = peer()
-    results: dict = {"command": " ".join(["python", *sys.argv]), "commit": commit(), "machine": machine(), "sets": {}}
+    results = measuring.record() | {"sets": {}}
     for item in args.sets:
         name, _, path = item.partition("=")
-        pictures = photographs(path, args.limit)
+        pairs = photographs(path, args.limit)
         results["sets"][name] = {}
         for way, read in ways.items():
-            results["sets"][name][way] = row = measure(read, pictures)
+            results["sets"][name][way] = row = measure(read, pairs)
             print(name, way, row, flush=True)
             if args.json:
                 Path(args.json).write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    cli(run)

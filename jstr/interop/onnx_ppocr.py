@@ -17,6 +17,7 @@ from jstr.interop.onnx_graph import (
     Weights,
     conv,
     dense,
+    images_input,
     layer_norm,
     max_pool,
     pixels,
@@ -53,7 +54,7 @@ def write(model: Any, weights: Weights, batch: int | str = BATCH) -> dict[str, A
     if model.space_as_blank:  # the last class, whose probability is added to the first
         blank, others, space = graph.add_many("Split", 3, probabilities, graph.shape(1, classes - 1, 1), axis=-1)
         probabilities = graph.add("Concat", graph.add("Add", blank, space), others, axis=-1)
-    inputs = {"images": ("UINT8", (batch, HEIGHT, "image_width", 3))}
+    inputs = images_input((HEIGHT, "image_width"), 3, batch)
     return {"reader": graph.model(inputs, {"probabilities": (probabilities, FLOAT, (batch, "frames", classes))})}
 
 
