@@ -7,6 +7,7 @@ language model corrects the spelling, and its confidence tells better which word
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -118,14 +119,22 @@ def _changes(before: Texts, texts: Texts, usable: dict[str, str | None]) -> str:
 
 
 def _without_corrected(usable: dict[str, str | None], source: Any, spec: SourceSpec, data_root: str) -> list[str]:
-    """Drops the readings of images that a person has corrected (spec.read_by.corrected); says how many."""
+    """Drops the readings of images that a person has corrected (spec.read_by.corrected); says how many.
+
+    Images are the same when their files are: another run finds the words of photographs into another folder.
+    """
     if not spec.read_by.corrected:
         return []
-    labels = open_source(resolve(spec.read_by.corrected, data_root))
-    done = {os.path.realpath(os.path.join(labels.path, key)) for key in labels.keys()}
-    mine = [key for key in usable if os.path.realpath(os.path.join(source.path, key)) in done]
+    done = set(_digests(open_source(resolve(spec.read_by.corrected, data_root))).values()) - {None}
+    mine = [key for key, digest in _digests(source).items() if digest in done]
     usable.update(dict.fromkeys(mine))
     return [f"{spec.name}: {len(mine):,} images have been corrected by hand, and what was read in them is not used"]
+
+
+def _digests(source: Any) -> dict[str, bytes | None]:
+    """Key -> digest of the image as it is stored; None where it cannot be read."""
+    samples = (source[i] for i in range(len(source)))
+    return {s["key"]: hashlib.blake2b(s["image"]).digest() if s["image"] else None for s in samples}
 
 
 def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader: Callable[..., Reader]) -> Texts:

@@ -86,6 +86,18 @@ def test_what_a_person_has_corrected_is_not_overwritten(places, tmp_path):
     assert data.sizes["corrected"] == 1
 
 
+def test_corrected_images_are_known_in_another_folder(places, tmp_path):
+    """As when a second run finds the words of photographs again."""
+    run, folder = places
+    again = shutil.copytree(folder, tmp_path / "again")
+    labels = tmp_path / "labels.tsv"
+    labels.write_text(f"filename\tlabel\n{folder}/03.png\tcafe\n{folder}/gone.png\tbee\n")
+    config = config_of((run, str(again)), 0.0)
+    config.streams.labelled.sources.read.read_by.corrected = str(labels)
+    found, lines = read_rows(config, str(tmp_path))
+    assert found["labelled/read"]["03.png"] is None and "read: 1 images have been corrected by hand" in lines[0]
+
+
 def test_words_held_back(places, tmp_path, monkeypatch):
     """They are those of the stream where it has read them; else read, once."""
     run, folder = places
