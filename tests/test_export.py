@@ -95,7 +95,7 @@ def test_a_difference_is_an_error(workdir, data, tmp_path, monkeypatch, capsys):
     def run(**inputs):
         return [np.full((len(inputs["images"]), 15, 38), 1 / 38, np.float32)]
 
-    monkeypatch.setattr(onnx_reader, "_session", lambda *args: run)
+    monkeypatch.setattr(onnx_reader, "open_session", lambda *args: run)
     argv = [f"--workdir={workdir}", "--to=onnx", f"--out={tmp_path}", "--words=none", f"--check={data}"]
     monkeypatch.setattr(same_reading, "_difference", lambda *args: 1.0)
     assert export.run(argv) == 1 and "became ''" in capsys.readouterr().out
@@ -128,7 +128,7 @@ def test_a_graph_that_onnxruntime_cannot_run(exported, tmp_path, monkeypatch):
     file = tmp_path / "reader.onnx"
     file.write_bytes(graph.SerializeToString())
     with pytest.raises(InputError, match="onnxruntime .* cannot run it"):
-        onnx_reader._session(file, 1, ["CPUExecutionProvider"])
+        onnx_reader.open_session(file, 1, ["CPUExecutionProvider"])
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match=r"pip install 'jstr\[onnx\]'"):
         onnx_reader.load(exported)

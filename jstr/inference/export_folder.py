@@ -1,0 +1,107 @@
+"""The folder that `jstr export` writes: networks, words and what `reader.json` says of them.
+
+args: the options of the command (jstr/export.py): to, batch, quantise, words, licence.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jstr.checkpoints import safetensors_file
+from jstr.checkpoints.provenance import commit
+from jstr.inference.exported_reader import ABOUT, FORMAT, WORDS, checksum
+from jstr.inference.reader import Reader
+from jstr.inference.word_copy import packed_words
+from jstr.interop import model_card, onnx_models, stablehlo, tflite, weights
+from jstr.messages import InputError
+from jstr.text import self_contained
+
+KEPT = ("charset", "image", "model", "language_model", "pattern")  # of the config: what reading needs
+NETWORK = "reader"
+ONNX = ".onnx"
+
+
+def about(reader: Reader, where: str, args: Namespace) -> dict[str, Any]:
+    """What `reader.json` says, without the checksums."""
+    meta = weights.read_meta(where)
+    config = {name: meta["config"][name] for name in KEPT if meta["config"].get(name)}
+    config["charset"] = self_contained(config["charset"])
+    if args.to in ("stablehlo", "tflite"):  # whose networks take images of one width
+        config["image"] = {key: value for key, value in config["image"].items() if key != "widths"}
+    if args.words is not None:
+        config["language_model"] = (config.get("language_model") or {}) | {"words": args.words}
+    return {
+        "format": FORMAT,
+        "kind": args.to,
+        "quantised": args.quantise,
+        "batch": args.batch,
+        "config": config,
+        "source": {
+            "workdir": where,
+            "step": meta.get("step"),
+            "commit": meta.get("commit"),
+            "exported_by": commit(),
+        },
+        "trained_on": model_card.training_sources(meta["config"]),
+        "licence": args.licence or model_card.known_licence(where == weights.BUNDLED, config["model"]["name"]),
+    }
+
+
+def write_parameters(file: Path, reader: Reader, description: Mapping[str, Any]) -> None:
+    """Writes a safetensors file, whose metadata are those of a packed file, licence and origin."""
+    meta = {name: description[name] for name in ("config", "trained_on", "licence", "source")}
+    meta |= {"step": reader.step, "commit": description["source"]["commit"]}
+    if words := packed_words(description["config"]):
+        meta["words"] = words
+    state = {name: values for name, values in reader.variables.items() if name != "params"}
+    safetensors_file.save(file, {"model": reader.variables["params"]}, state, meta)
+
+
+def make(folder: Path) -> None:
+    """An empty folder, or one with an earlier export, whose files are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    there = [p for p in folder.iterdir()]
+    ours = {ONNX, ".stablehlo", ".tflite", ".safetensors"}
+    known = [p for p in there if p.suffix in ours or p.name in (ABOUT, WORDS, "README.md")]
+    if len(known) < len(there) or (there and not any(p.suffix in ours for p in there)):
+        raise InputError(f"--out={folder} holds other files; give a folder that is empty or does not exist")
+    for file in known:
+        file.unlink()
+
+
+def write_networks(folder: Path, reader: Reader, args: Namespace) -> list[str]:
+    """Writes the network; returns the names of its files."""
+    name = reader.model.__module__.rpartition(".")[2]
+    if args.to == "stablehlo":
+        return stablehlo.write(folder, reader.model, reader.variables, args.batch)
+    if args.to == "tflite":
+        return tflite.write(folder, reader.model, reader.variables, args.batch)
+    graphs = onnx_models.write(name, reader.model, reader.variables, args.batch or onnx_models.BATCH)
+    files = []
+    for stem, graph in graphs.items():
+        file = folder / f"{stem}{ONNX}"
+        if args.quantise == "none":
+            file.write_bytes(graph.SerializeToString())
+        else:
+            onnx_models.quantise(graph, file)
+        files.append(file.name)
+    return files
+
+
+def write_reader(folder: Path, description: dict[str, Any], reader: Reader, files: list[str]) -> None:
+    """Writes words.npz, if there is a prior over texts, and reader.json."""
+    if reader.prior is not None:
+        np.savez_compressed(folder / WORDS, **reader.prior.arrays)
+        files = [*files, WORDS]
+    description["files"] = {name: checksum(folder / name) for name in files}
+    (folder / ABOUT).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sizes(folder: Path) -> list[str]:
+    return [f"{p}: {p.stat().st_size / 1e6:.1f} MB" for p in sorted(folder.iterdir()) if p.stat().st_size > 1e5]
