@@ -1,0 +1,69 @@
+"""3x3 convolutions on a CPU in every form: python tools/bench_convolution.py [--batches=1,4,16,64] [--json=FILE]
+
+Billions of operations a second of the direct convolution, counted alike for all forms, of TRBA's layers: XLA's own
+(direct), one product, and Winograd's method (jstr/nn/winograd.py, whose choice rests on this); and of a product of large
+matrices, which is what the cores can do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import measuring
+import numpy as np
+
+from jstr.cli import Parser, cli, path
+
+LAYERS = ((4, 26, 512), (8, 25, 256), (16, 50, 128))  # height, width and channels, in and out
+SIZE = 2048  # of the large matrices
+
+
+def forms() -> dict[str, Callable[..., Any]]:
+    """Name -> a function of images [B, H, W, C] and a kernel [3, 3, C, C]."""
+    from jax import lax
+
+    from jstr.nn import winograd
+
+    def direct(x: Any, kernel: Any) -> Any:
+        layout = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=layout)
+
+    return {"direct": direct, "product": winograd.as_product, "winograd": winograd.conv3x3}
+
+
+def rate(function: Callable[..., Any], operations: float, seconds: float, *inputs: np.ndarray) -> float:
+    """Billions of operations a second."""
+    import jax
+
+    compiled, arrays = jax.jit(function), [jax.device_put(x) for x in inputs]
+    return operations / measuring.median_ms(lambda: compiled(*arrays), seconds) / 1e6
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Prints a line for each layer and batch size."""
+    parser = Parser("python tools/bench_convolution.py", __doc__)
+    parser.add_argument("--batches", default="1,4,16,64")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each figure")
+    parser.add_argument("--json", type=path, metavar="FILE")
+    args = parser.parse_args(argv)
+    square = np.ones((SIZE, SIZE), np.float32)
+    found: dict[str, Any] = {"matrices": rate(lambda a, b: a @ b, 2.0 * SIZE**3, args.seconds, square, square)}
+    print(f"product of {SIZE} x {SIZE} matrices: {found['matrices']:.0f} GFLOP/s", flush=True)
+    for batch in measuring.numbers("batches", args.batches.split(","), "1,16"):
+        for height, width, channels in LAYERS:
+            x = np.ones((batch, height, width, channels), np.float32)
+            kernel = np.ones((3, 3, channels, channels), np.float32)
+            operations = 2.0 * x.size * 9 * channels
+            row = {name: rate(f, operations, args.seconds, x, kernel) for name, f in forms().items()}
+            found[f"{batch} x {height} x {width} x {channels}"] = row
+            figures = "  ".join(f"{name} {value:5.0f}" for name, value in row.items())
+            print(f"batch {batch:3}, {height:2} x {width} x {channels}: {figures} GFLOP/s", flush=True)
+    if args.json:
+        Path(args.json).write_text(json.dumps(measuring.record() | {"gflops": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    cli(run)
