@@ -1,8 +1,7 @@
 """3x3 convolutions on a CPU in every form: python tools/bench_convolution.py [--batches=1,4,16,64] [--json=FILE]
 
-Billions of operations a second of the direct convolution, counted alike for all forms, of TRBA's layers: XLA's own
-(direct), one product, and Winograd's method (jstr/nn/winograd.py, whose choice rests on this); and of a product of large
-matrices, which is what the cores can do.
+GFLOP/s of TRBA's layers, each form counted with the operations of the direct one: XLA's own (direct), one product, and
+Winograd's method. The choice in jstr/nn/winograd.py rests on this. A product of large matrices is the upper bound.
 """
 
 from __future__ import annotations
