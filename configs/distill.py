@@ -6,8 +6,8 @@ No human label is read: of the real words only the images are taken, and those t
 0.8 or more, with English words, are learned as labels. The network is that of configs/reader.py: 1.6 M parameters, more
 than 130 words/s on one core.
 
-Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any word images (default: 7,619 train words
-under data_root); `start=WORKDIR`, weights to go on from, such as those of `configs/reader.py:words=rendered`; `finish`,
+Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any word images (default, under data_root: 7,619 train
+words and 7,980 that nobody has labelled); `start=WORKDIR`, weights to go on from, such as those of `configs/reader.py:words=rendered`; `finish`,
 for the last run of a series: weaker augmentation, and a learning rate that falls to zero.
 """
 
@@ -19,7 +19,11 @@ def get_config(arg: str = "") -> common.ConfigDict:
     given = f"start={options.start}" + ",finish" * options.finish
     config = reader.get_config(given)
     read = dict(read_by=dict(workdir=options.teacher, threshold=0.8, language_model="english"))
-    real = dict(images=dict(path=options.images, weight=1.0)) if options.images else common.real_words()
+    if options.images:
+        real = dict(images=dict(path=options.images, weight=1.0))
+    else:
+        real = {name: row | dict(weight=0.6 * row["weight"]) for name, row in common.real_words().items()}
+        real["mlt17"] = dict(path="mlt17_latin/unlabelled.tar", weight=0.4)
     sources = {name: row for name, row in config.streams.labelled.sources.items() if "rendered" in row}
     sources |= {name: row | read | dict(weight=0.4 * row["weight"]) for name, row in real.items()}
     config.streams.labelled.sources = sources
