@@ -21,6 +21,8 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
                                              runs/mine/words (--config.find.min_height=12, ...: see jstr detect)
     --config.labels=labels.tsv               words that you have corrected (jstr review): they are learned as well, more
                                              often than the others, and what was read in their images is not used
+    --config.test=PATH                       labelled words of the same kind, to follow how well they are read: they are
+                                             neither trained on nor used to choose the checkpoint
     --config.pattern.regex="('[A-Z]{3}[0-9]{4}',)"
                                              your images show codes that follow this: such codes are rendered, and only
                                              readings that follow it become labels; also .checksum="('iso6346',)"
@@ -57,7 +59,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
     config = common.base()
     config.model = common.crnn(width=0.5) | dict(features="compact")
     config.charset.drop_outside = True
-    config.photos, config.labels = "", ""
+    config.photos, config.labels, config.test = "", "", ""
+    config.evals.test = dict(path=config.get_ref("test"), labels="", protocol="alnum36", optional=True)
     config.find = dict(split="words", min_score=0.5, min_height=8, reach=4096, margin=-0.12)
     scratch = options.start == "none" or options.runlocal
     if (options.labels_only or options.rounds != 1) and scratch:

@@ -7,8 +7,9 @@ No human label is read: of the real words only the images are taken, and those t
 than 130 words/s on one core.
 
 Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any word images (default, under data_root: 7,619 train
-words and 7,980 that nobody has labelled); `start=WORKDIR`, weights to go on from, such as those of `configs/reader.py:words=rendered`; `finish`,
-for the last run of a series: weaker augmentation, and a learning rate that falls to zero.
+words and 7,980 that nobody has labelled); `start=WORKDIR`, weights to go on from, such as those of
+`configs/reader.py:words=rendered`; `finish`, for the last run of a series: weaker augmentation, and a learning rate
+that falls to zero.
 """
 
 from configs import common, reader

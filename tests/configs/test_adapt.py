@@ -11,6 +11,7 @@ from testing import call, tiny_config
 from configs import adapt
 from configs.adapt import get_config
 from jstr.checkpoints import packed
+from jstr.data.source_config import eval_specs
 from jstr.messages import InputError
 from jstr.training import loop
 
@@ -186,6 +187,22 @@ def test_a_start_of_ppocr(tmp_path):
     both = get_config(f"start={tmp_path},consistency")
     assert both.objective.name == "cr_str" and list(both.streams) == ["labelled", "unlabelled"]
     assert set(both.held_back) == set(both.streams)
+
+
+def test_words_to_follow(started):
+    """config.test is measured, and no source of training or of validation reads it."""
+    config = get_config(f"start={started}")
+    assert eval_specs(config) == {}
+    config.test = "test.tar"
+    assert [spec.path for spec in eval_specs(config).values()] == ["test.tar"]
+    rows = [
+        source
+        for part in (config.streams, config.held_back)
+        for row in part.values()
+        for source in row.sources.values()
+    ]
+    assert not any(row.get("path") == "test.tar" for row in rows)
+    assert config.keep_best == "held_back/trust"
 
 
 def test_rounds():

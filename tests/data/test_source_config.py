@@ -3,7 +3,7 @@
 import pytest
 from ml_collections import ConfigDict
 
-from jstr.data.source_config import EVAL_KEYS, ReadBy, Share, parse_source, parse_sources, resolve
+from jstr.data.source_config import EVAL_KEYS, ReadBy, Share, eval_specs, parse_source, parse_sources, resolve
 from jstr.messages import InputError
 
 WHERE = "config.streams.labelled.sources.mj"
@@ -68,6 +68,9 @@ def test_an_optional_row_without_a_path_is_left_out():
     assert [spec.path for spec in parse_sources("w", rows, "")] == ["a", "labels.tsv"]
     with pytest.raises(InputError, match="needs a path"):
         parse_sources("w", dict(b=dict(path="")), "")
+    test = dict(path="", optional=True, protocol="alnum36")
+    assert eval_specs(ConfigDict(dict(evals=dict(test=test), data_root=""))) == {}
+    assert list(eval_specs(ConfigDict(dict(evals=dict(test=test | dict(path="a")), data_root="")))) == ["test"]
 
 
 def test_paths_lie_under_the_data_root(monkeypatch):
