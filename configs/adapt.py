@@ -32,11 +32,7 @@ Default: start=bundled, the reader that comes with the package. Measured results
 A start of PP-OCR (`jstr convert --format=ppocr`) reads so well that it learns from its own confident readings alone, at
 a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores. `consistency` adds CR.
 The checkpoint that reads most of a held-back tenth as the start does with its words is used; the start is a candidate.
-Another round learns from what the first one reads:
-
-    jstr adapt FOLDER --config=adapt:start=ppocrv6-small --workdir=runs/round1
-    jstr adapt FOLDER --config=adapt:start=runs/round1 --workdir=runs/round2 \
-        --config.steps=300 --config.optimizer.schedule.peak=1e-4
+`rounds=2` goes on with what it then reads: 2 x 300 steps.
 
 Measured results: configs/results/ppocr_adapt.json.
 """
