@@ -5,10 +5,10 @@ jstr COMMAND ...   or   python -m jstr COMMAND ...
   train       train what a config describes         python -m jstr.main
   adapt       adapt a reader to your own images     python -m jstr.main --config=adapt
   predict     read image files                      python -m jstr.predict
-  detect      find the words in photographs         python -m jstr.inference.detect
-  review      a page to correct what was read       python -m jstr.inference.review
+  detect      find the words in photographs         python -m jstr.detect
+  review      a page to correct what was read       python -m jstr.review
   evaluate    measure a reader on labelled words    python -m jstr.evaluate
-  calibrate   what a confidence is worth            python -m jstr.inference.calibration
+  calibrate   what a confidence is worth            python -m jstr.calibrate
   inspect     report on data sets                   python -m jstr.data.inspect
   prepare     import published data sets            python -m jstr.data.prepare
   export      write ONNX, StableHLO and more        python -m jstr.export
@@ -32,10 +32,10 @@ COMMANDS = {
     "train": ("jstr.main", "run"),
     "adapt": ("jstr.main", "adapt"),
     "predict": ("jstr.predict", "run"),
-    "detect": ("jstr.inference.detect", "run"),
-    "review": ("jstr.inference.review", "run"),
+    "detect": ("jstr.detect", "run"),
+    "review": ("jstr.review", "run"),
     "evaluate": ("jstr.evaluate", "run"),
-    "calibrate": ("jstr.inference.calibration", "run"),
+    "calibrate": ("jstr.calibrate", "run"),
     "inspect": ("jstr.data.inspect", "run"),
     "prepare": ("jstr.data.prepare", "run"),
     "export": ("jstr.export", "run"),

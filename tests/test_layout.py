@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the top down. A package may import itself and what lies in the layers below its own, nothing beside it.
 LAYERS = [
     ["__main__"],
-    ["main", "evaluate", "predict", "export", "__init__"],
+    ["main", "evaluate", "predict", "detect", "review", "calibrate", "export", "__init__"],
     ["training", "onnx_reader"],
     ["inference"],
     ["interop"],
@@ -18,12 +18,12 @@ LAYERS = [
     ["data"],
     ["augment"],
     ["nn", "losses", "parallel", "checkpoints"],
-    ["cli", "metrics", "text", "visualize"],
-    ["config_file", "core"],
+    ["cli", "text"],
+    ["core"],
     ["messages"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
-WITHOUT_JAX = ("data", "augment/host", "cli", "config_file", "text", "metrics", "messages", "visualize")
+WITHOUT_JAX = ("data", "augment/host", "cli", "text", "inference/metrics", "messages")
 FILES = sorted((ROOT / "jstr").rglob("*.py"))
 MODULES = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
 

@@ -1,7 +1,10 @@
 """`python -m jstr.main` and the command `jstr`: what they make of their arguments."""
 
+import importlib.util
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from testing import call
@@ -27,6 +30,17 @@ def test_the_command_names_its_commands(monkeypatch, capsys):
         run(monkeypatch, "evalute")
     with pytest.raises(InputError, match="choose one of train, adapt"):
         run(monkeypatch, "")
+
+
+def test_each_command_is_a_module():
+    """--help names it, and it runs the same function; most are called as the command is."""
+    named = dict(re.findall(r"^  (\w+) .* python -m ([\w.]+)", command.__doc__, re.MULTILINE))
+    assert named == {name: module for name, (module, _) in command.COMMANDS.items()}
+    alike = {name for name, module in named.items() if module == f"jstr.{name}"}
+    assert alike == {"predict", "detect", "review", "evaluate", "calibrate", "export"}
+    for module in named.values():
+        file = importlib.util.find_spec(module).origin
+        assert 'if __name__ == "__main__":\n    cli(run)' in Path(file).read_text(), module
 
 
 @pytest.mark.parametrize("name", command.COMMANDS)

@@ -10,7 +10,7 @@ import pytest
 from testing import ROOT
 
 from jstr.__main__ import COMMANDS
-from jstr.config_file import find_config
+from jstr.cli.config_file import find_config
 
 FOLDERS = "configs", "tools", "jstr", "tests"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))]
@@ -57,7 +57,7 @@ def source(target: str) -> str:
         path = path.with_name("__main__.py") if path.name == "__init__.py" else path
     assert path.is_file(), f"there is no {target}"
     others = [ROOT / f"{m.replace('.', '/')}.py" for m in re.findall(r"(?:from|import) (jstr[\w.]*)", path.read_text())]
-    return "\n".join(p.read_text() for p in [path, ROOT / "jstr/cli.py", *others] if p.is_file())
+    return "\n".join(p.read_text() for p in [path, ROOT / "jstr/cli/__init__.py", *others] if p.is_file())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -13,7 +13,7 @@ import jstr
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
 LOAD_ALL = """
 import os
-from jstr import config_file
+from jstr.cli import config_file
 
 for name in config_file.names():
     needs_teacher = name in ("noisy_student", "pseudo_label")
@@ -77,7 +77,8 @@ def test_what_is_installed(installed, call):
 
 def test_a_file_of_the_user_imports_ours(call, tmp_path):
     (tmp_path / "empty/mine.py").write_text(MINE)
-    assert call("-c", "from jstr.config_file import load_config; print(load_config('mine.py').steps)").strip() == "2"
+    code = "from jstr.cli.config_file import load_config; print(load_config('mine.py').steps)"
+    assert call("-c", code).strip() == "2"
 
 
 def test_training(call):

@@ -21,10 +21,10 @@ import numpy as np
 
 from jstr.cli import Parser, cli, path
 from jstr.data.sources.open import open_source
+from jstr.inference.metrics import PROTOCOLS
 from jstr.inference.read_source import Answer, Reading, read_batch, read_source
 from jstr.inference.reader import WORDS_HELP, Reader, load
 from jstr.messages import InputError, first_few
-from jstr.metrics import PROTOCOLS
 from jstr.objectives.parts import pseudo_labels
 
 

@@ -11,15 +11,15 @@ import numpy as np
 from PIL import Image
 
 from jstr.cli import Parser, path
-from jstr.config_file import load_config
+from jstr.cli.config_file import load_config
 from jstr.data.images import ImageSpec
 from jstr.data.source_config import EVAL_KEYS, SourceSpec, parse_source
 from jstr.data.sources.configured import open_images
 from jstr.data.synth.fonts import label_faces
 from jstr.data.synth.source import RenderedWords
+from jstr.data.visualize import one_line, word_sheet
 from jstr.messages import InputError
 from jstr.text import Charset
-from jstr.visualize import one_line, word_sheet
 
 MOST = 10_000  # words on a sheet: 500 MB of pixels
 

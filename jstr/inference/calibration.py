@@ -1,33 +1,21 @@
-"""What a reader's confidence is worth, measured on labelled words, and thresholds that keep a wanted precision.
-
-python -m jstr.inference.calibration --workdir=W --data=LABELLED [--check=NAME=OTHERS] [--plot=FILE.png]
-
-prints for several precisions from which confidence on readings are kept, and stores that in W/calibration.json, where
-`predict --precision=0.99` finds it. Fit it on crops like those that will be read, and on none that were trained on.
---check says how far the thresholds keep their promise on other labelled words.
-"""
+"""What a reader's confidence is worth, measured on labelled words, and thresholds that keep a wanted precision."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import betaincinv
 
-from jstr.cli import Parser, cli, path
-from jstr.inference.guide import add_options, with_options
+from jstr.inference.metrics import PROTOCOLS
 from jstr.inference.read_source import read_source
-from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
-from jstr.inference.score import open_sets
-from jstr.messages import InputError, writing
-from jstr.metrics import PROTOCOLS
+from jstr.inference.reader import Reader
+from jstr.messages import InputError
 
 NAME = "calibration.json"
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)
@@ -163,48 +151,3 @@ def plot(calibration: Calibration, file: str) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of words that are right")
     axes.legend()
     figure.savefig(file)
-
-
-def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser("python -m jstr.inference.calibration", __doc__)
-    parser.add_argument("--workdir", type=path, help=WORKDIR_HELP)
-    parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
-    add_options(parser)
-    parser.add_argument("--data", required=True, type=path, metavar="PATH", help="labelled words, not trained on")
-    more = dict(action="append", default=[], metavar="NAME=PATH")
-    parser.add_argument("--check", help="other labelled words, on which the thresholds are tried", **more)
-    parser.add_argument("--labels", help="label file inside PATH")
-    parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
-    parser.add_argument("--out", type=path, metavar="FILE", help="default: calibration.json in the workdir")
-    parser.add_argument("--plot", type=path, metavar="FILE", help="draw a reliability diagram, a PNG")
-    return parser.parse_args(argv)
-
-
-def run(argv: list[str] | None = None) -> None:
-    """Prints the table and stores the calibration."""
-    args = _parse(argv)
-    if not args.out and not (args.workdir and os.path.exists(args.workdir)):
-        raise InputError("give --workdir=DIR, beside whose checkpoint the calibration is stored, or --out=FILE")
-    reader = with_options(load(args.workdir, args.language_model), args)
-    checks = dict(item.partition("=")[::2] for item in args.check)
-    if "data" in checks or not all(checks.values()):
-        raise InputError("--check: give NAME=PATH, with another name than data")
-    sources, notes = open_sets({"data": args.data, **checks}, args.labels)
-    for line in notes:
-        print(line, file=sys.stderr)
-    about = dict(data=args.data, protocol=args.protocol, **expected_texts(reader, args.language_model))
-    calibration = measure(reader, sources["data"], args.protocol, about)
-    print("\n".join(calibration.lines()))
-    for name in checks:
-        print(f"{name}:", *measure(reader, sources[name], args.protocol, about).lines(calibration), sep="\n  ")
-    file = Path(args.out) if args.out else file_of(args.workdir)
-    with writing(f"--out={file}", file.parent):
-        file.write_text(json.dumps(asdict(calibration)) + "\n", encoding="utf-8")
-    print(file)
-    if args.plot:
-        plot(calibration, args.plot)
-        print(args.plot)
-
-
-if __name__ == "__main__":
-    cli(run)

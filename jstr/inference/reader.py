@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jstr import visualize
 from jstr.core import ModelState, Params
+from jstr.data import visualize
 from jstr.data.images import ImageSpec
 from jstr.data.patterns.pattern import PatternSpec, pattern_spec
 from jstr.data.synth.fonts import label_faces

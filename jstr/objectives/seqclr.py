@@ -27,13 +27,13 @@ from jstr.core import (
     Recognizer,
     Variables,
 )
+from jstr.data.visualize import similarity_sheet
 from jstr.losses import contrastive
 from jstr.messages import InputError, check_at_least, check_choice
 from jstr.nn.images import normalise
 from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, center_instances, frame_mask, map_frames
 from jstr.objectives.parts.apply_model import Outputs, train_forward
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
-from jstr.visualize import similarity_sheet
 
 SHOWN = 6
 VIEWS = ("view0", "view1", "view0_filled", "view1_filled")

@@ -11,9 +11,9 @@ from jstr.checkpoints import checkpoint
 from jstr.core import TrainState
 from jstr.inference import score
 from jstr.inference.attention import attention_images
+from jstr.inference.metrics import Score
 from jstr.inference.reader import model_variables
 from jstr.messages import InputError
-from jstr.metrics import Score
 from jstr.parallel import sharding
 from jstr.training.setup import Parts
 

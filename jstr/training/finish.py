@@ -8,9 +8,9 @@ from pathlib import Path
 from jstr.checkpoints.provenance import commit, machine
 from jstr.core import Config, Objective, Recognizer
 from jstr.inference import predictions_file, score
+from jstr.inference.metrics import Score, table
 from jstr.inference.reader import load
 from jstr.messages import duration
-from jstr.metrics import Score, table
 from jstr.parallel import distributed
 from jstr.training.clock import Clock
 from jstr.training.evaluation import benchmark_scores, saved_weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jstr.core import Config
-from jstr.metrics import Score
+from jstr.inference.metrics import Score
 from jstr.parallel import distributed
 from jstr.training import loop
 

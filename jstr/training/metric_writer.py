@@ -17,8 +17,8 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 
 from jstr.core import Config, Metrics
+from jstr.inference.metrics import Score
 from jstr.messages import NonFinite, duration, first_few
-from jstr.metrics import Score
 from jstr.parallel import distributed
 from jstr.training.clock import Clock
 

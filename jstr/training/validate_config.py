@@ -8,8 +8,8 @@ from jax.sharding import Mesh
 
 from jstr.checkpoints.provenance import commit
 from jstr.core import Config
+from jstr.inference.metrics import PROTOCOLS
 from jstr.messages import InputError, check_choice, check_known
-from jstr.metrics import PROTOCOLS
 from jstr.parallel import distributed, sharding
 from jstr.training.config_values import check_values
 

@@ -8,7 +8,7 @@ import pytest
 from testing import traced_step
 
 import jstr
-from jstr import config_file
+from jstr.cli import config_file
 from jstr.data.pipeline import example_batch
 from jstr.training import loop, setup
 from jstr.training.optimizer import frozen_prefixes

@@ -10,7 +10,7 @@ import importlib
 import numpy as np
 import pytest
 
-from jstr import config_file
+from jstr.cli import config_file
 from jstr.objectives import find_objective
 from jstr.training.optimizer import make_schedule
 

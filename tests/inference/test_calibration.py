@@ -1,12 +1,8 @@
 """Thresholds that keep what they promise, and where they are stored."""
 
-import json
-
 import numpy as np
 import pytest
-from testing import REAL_WORDS, saved_run
 
-from jstr import predict
 from jstr.inference import calibration
 from jstr.inference.calibration import Calibration, interval
 from jstr.messages import InputError
@@ -49,27 +45,6 @@ def test_threshold_by_hand():
         Calibration.of(np.ones(29), np.ones(29), {})
 
 
-def test_from_labelled_words_to_doubtful_ones(tmp_path, capsys):
-    run = saved_run(tmp_path / "run")
-    calibration.run([f"--workdir={run}", f"--data={REAL_WORDS}"])
-    assert "64 words, 0.0 % right" in capsys.readouterr().out
-    file = calibration.file_of(run)
-    image = str(REAL_WORDS / "iiit5k_6_7.png")
-    with pytest.raises(InputError, match="no confidence promises it"):
-        predict.run([f"--workdir={run}", "--precision=0.9", image])
-    found = json.loads(file.read_text())
-    found["confidences"], found["rights"] = [1.0] * 64, [1] * 64
-    file.write_text(json.dumps(found))
-    assert predict.run([f"--workdir={run}", "--precision=0.9", "--allow=ab", image]) == 0
-    captured = capsys.readouterr()
-    assert captured.out.endswith("\tdoubtful\n") and "calibrated with pattern=None" in captured.err
-    file.write_text("{}")
-    with pytest.raises(InputError, match="holds no calibration"):
-        predict.run([f"--workdir={run}", "--precision=0.9", image])
-    with pytest.raises(InputError, match="--precision needs"):
-        predict.run(["--precision=0.9", image])
-
-
 def test_thresholds_are_tried_on_other_words():
     """They are those of the words they were fitted on; the shares are those of the others."""
     fitted = Calibration.of(np.linspace(0.2, 1, 400), np.linspace(0, 1, 400) > 0.1, {})
@@ -80,16 +55,6 @@ def test_thresholds_are_tried_on_other_words():
     assert f"confidence >= {least:.6f} keeps {count:.1f} % of the words, 50.00 % of them right" in line
     low = Calibration.of(np.full(50, 0.01), np.zeros(50), {})
     assert "keeps none of the words" in low.lines(fitted)[1]
-
-
-def test_check_names_other_words(tmp_path, capsys):
-    run = saved_run(tmp_path / "run")
-    calibration.run([f"--workdir={run}", f"--data={REAL_WORDS}", f"--check=again={REAL_WORDS}"])
-    first, *rest = capsys.readouterr().out.splitlines()
-    own, again = rest[: len(calibration.PRECISIONS)], rest[len(calibration.PRECISIONS) :]
-    assert again[0] == "again:" and [line.strip() for line in again[1:-1]] == [first, *own]
-    with pytest.raises(InputError, match="NAME=PATH"):
-        calibration.run([f"--workdir={run}", f"--data={REAL_WORDS}", "--check=nowhere"])
 
 
 def test_reliability_diagram(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from testing import tiny_config
 
 from jstr.cli import parse
-from jstr.config_file import load_config, names
+from jstr.cli.config_file import load_config, names
 from jstr.messages import InputError
 from jstr.training.config_values import check_values
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from photos_testing import encoded, photograph, red_is_text  # noqa: F401
 
-from jstr import predict
+from jstr import detect, predict
 from jstr.data.photos import words_file
-from jstr.inference import detect, photographs
+from jstr.inference import photographs
 from jstr.messages import InputError
 
 pytestmark = pytest.mark.usefixtures("red_is_text")

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from jstr.messages import InputError
 
 # In the repository the configs stand beside the package; a wheel carries them inside it.
-_PLACES = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
+_PLACES = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
 FOLDER = next((place for place in _PLACES if (place / "common.py").is_file()), _PLACES[0])
 
 _OPTIONAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

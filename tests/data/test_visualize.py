@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from jstr.visualize import attention_sheet, one_line, pair_sheet, similarity_sheet, text_tile, view_sheet, word_sheet
+from jstr.data.visualize import (
+    attention_sheet,
+    one_line,
+    pair_sheet,
+    similarity_sheet,
+    text_tile,
+    view_sheet,
+    word_sheet,
+)
 
 RNG = np.random.default_rng(0)
 

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from jstr import review
 from jstr.data.photos import words_file
 from jstr.data.photos.words_file import FoundWord
-from jstr.inference import alternatives, reader, review
+from jstr.inference import alternatives, reader
 from jstr.inference.review_input import find_words
 from jstr.messages import InputError
 

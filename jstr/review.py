@@ -1,6 +1,6 @@
 """Makes a page on which a person corrects what was read, and saves labels.
 
-python -m jstr.inference.review RUN|predictions.tsv|words.tsv --out=review.html [--sample=N|--doubtful=N]
+python -m jstr.review RUN|predictions.tsv|words.tsv --out=review.html [--sample=N|--doubtful=N]
 
 The page is one file for any browser, and nothing leaves it but the labels.tsv that you save, which every command takes
 (jstr evaluate --data=mine=labels.tsv, jstr adapt --config.labels=labels.tsv). The least confident words come first, and
@@ -27,7 +27,7 @@ OTHERS = 4  # next best readings
 
 
 def _parse(argv: list[str] | None) -> Namespace:
-    parser = Parser("python -m jstr.inference.review", __doc__)
+    parser = Parser("python -m jstr.review", __doc__)
     parser.add_argument("words", type=path, metavar="RUN|FILE", help="a run, predictions.tsv, or words.tsv of detect")
     parser.add_argument("--out", type=path, default="review.html", metavar="FILE", help="default: review.html")
     parser.add_argument("--images", type=path, metavar="FOLDER", help="where the paths of predictions.tsv start")

@@ -1,6 +1,6 @@
 """Finds the words in photographs and cuts them out.
 
-python -m jstr.inference.detect PHOTO|FOLDER ... --out=FOLDER [--read] [--draw=FOLDER]
+python -m jstr.detect PHOTO|FOLDER ... --out=FOLDER [--read] [--draw=FOLDER]
 
 FOLDER gets the word crops and words.tsv: crop, photograph, the four corners of its box (x1 y1 ... x4 y4, clockwise from
 where the text begins) and the detector's score, in reading order; with --read, text and confidence too. The command may
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def _parse(argv: list[str] | None) -> Namespace:
-    parser = Parser("python -m jstr.inference.detect", __doc__)
+    parser = Parser("python -m jstr.detect", __doc__)
     parser.add_argument("--out", type=path, required=True, metavar="FOLDER", help="where crops and words.tsv go")
     parser.add_argument("--read", action="store_true", help="also read the words")
     parser.add_argument("--workdir", type=path, help="the reader of --read; default: the strongest that is installed")

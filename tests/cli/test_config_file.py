@@ -7,8 +7,8 @@ import sys
 import pytest
 from testing import ROOT
 
-from jstr import config_file
-from jstr.config_file import load_config
+from jstr.cli import config_file
+from jstr.cli.config_file import load_config
 from jstr.messages import InputError
 
 
@@ -100,7 +100,7 @@ def test_imports_of_a_config(tmp_path):
             return config
         """
     mine = write(folder / "mine.py", text.replace("\n        ", "\n"))
-    code = f"from jstr.config_file import load_config; c = load_config({str(mine)!r}); print(c.steps, c.seed)"
+    code = f"from jstr.cli.config_file import load_config; c = load_config({str(mine)!r}); print(c.steps, c.seed)"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd="/", env=env, capture_output=True, text=True)
     assert done.stdout.strip() == "7 8", done.stderr

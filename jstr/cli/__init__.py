@@ -18,7 +18,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 from ml_collections.config_flags import config_path
 
-from jstr import config_file
+from jstr.cli import config_file
 from jstr.messages import InputError, NonFinite
 
 FLAGS = flags.FLAGS

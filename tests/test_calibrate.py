@@ -1,0 +1,41 @@
+"""The command that stores what a confidence is worth, and `predict --precision`, which reads that."""
+
+import json
+
+import pytest
+from testing import REAL_WORDS, saved_run
+
+from jstr import calibrate, predict
+from jstr.inference import calibration
+from jstr.messages import InputError
+
+
+def test_from_labelled_words_to_doubtful_ones(tmp_path, capsys):
+    run = saved_run(tmp_path / "run")
+    calibrate.run([f"--workdir={run}", f"--data={REAL_WORDS}"])
+    assert "64 words, 0.0 % right" in capsys.readouterr().out
+    file = calibration.file_of(run)
+    image = str(REAL_WORDS / "iiit5k_6_7.png")
+    with pytest.raises(InputError, match="no confidence promises it"):
+        predict.run([f"--workdir={run}", "--precision=0.9", image])
+    found = json.loads(file.read_text())
+    found["confidences"], found["rights"] = [1.0] * 64, [1] * 64
+    file.write_text(json.dumps(found))
+    assert predict.run([f"--workdir={run}", "--precision=0.9", "--allow=ab", image]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.endswith("\tdoubtful\n") and "calibrated with pattern=None" in captured.err
+    file.write_text("{}")
+    with pytest.raises(InputError, match="holds no calibration"):
+        predict.run([f"--workdir={run}", "--precision=0.9", image])
+    with pytest.raises(InputError, match="--precision needs"):
+        predict.run(["--precision=0.9", image])
+
+
+def test_check_names_other_words(tmp_path, capsys):
+    run = saved_run(tmp_path / "run")
+    calibrate.run([f"--workdir={run}", f"--data={REAL_WORDS}", f"--check=again={REAL_WORDS}"])
+    first, *rest = capsys.readouterr().out.splitlines()
+    own, again = rest[: len(calibration.PRECISIONS)], rest[len(calibration.PRECISIONS) :]
+    assert again[0] == "again:" and [line.strip() for line in again[1:-1]] == [first, *own]
+    with pytest.raises(InputError, match="NAME=PATH"):
+        calibrate.run([f"--workdir={run}", f"--data={REAL_WORDS}", "--check=nowhere"])
