@@ -25,8 +25,8 @@ class TrainState(struct.PyTreeNode):
     """Everything a resume needs except the position of the data iterator.
 
     `key` is the base key of the run: step `n` uses `fold_in(key, n)`, so it never changes.
-    `teacher` is a second set of variables of the recogniser, ({"model": ...}, model_state), that no gradient reaches: a
-    moving average of the student or frozen; or None.
+    `teacher` is a second set of variables of the recogniser (and of a projection head, if the objective has one),
+    ({"model": ...}, model_state), that no gradient reaches: a moving average of the student or frozen; or None.
     """
 
     step: Array

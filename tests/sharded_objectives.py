@@ -1,6 +1,6 @@
 """Loss and gradient of an objective with its batch on one device and split over all; prints the differences as JSON.
 
-python tests/sharded_objectives.py seqclr|seqclr_joint|cr_str|cr_str_ctc|semimtr: started by
+python tests/sharded_objectives.py seqclr|seqclr_joint|byol|cr_str|cr_str_ctc|semimtr: started by
 tests/objectives/test_sharded.py with several fake devices.
 """
 
@@ -15,15 +15,15 @@ import numpy as np
 from testing import quick_jit
 from toy import ATTENTION, CTC, HEADED, Headed, Toy, ToyAttention, toy_views, toy_words
 
-from jstr.objectives import cr_str, semimtr, seqclr
+from jstr.objectives import byol, cr_str, semimtr, seqclr
 from jstr.parallel import sharding
 
 
-def contrastive(joint: bool):
+def padded_views(joint: bool = False):
     batch = toy_views(8, joint)
     (rows,) = batch.values()
     rows["view0_filled"] = rows["view1_filled"] = np.linspace(0.3, 1, len(rows["view0"]), dtype=np.float32)
-    return seqclr.Method(Toy(), CTC, joint=joint), batch
+    return batch
 
 
 def consistent(model, model_config, threshold: float):
@@ -46,8 +46,9 @@ def difference(a, b) -> float:
 
 
 made = {
-    "seqclr": lambda: contrastive(joint=False),
-    "seqclr_joint": lambda: contrastive(joint=True),
+    "seqclr": lambda: (seqclr.Method(Toy(), CTC), padded_views()),
+    "seqclr_joint": lambda: (seqclr.Method(Toy(), CTC, joint=True), padded_views(joint=True)),
+    "byol": lambda: (byol.Method(Toy(), CTC, mapping="frame", hidden=7), padded_views()),
     "cr_str": lambda: consistent(ToyAttention(), ATTENTION, 0.1),
     "cr_str_ctc": lambda: consistent(Toy(), CTC, 1e-7),
     "semimtr": lambda: (

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array, at_least_float32
+from jstr.core import Array
+from jstr.losses.similarity import unit
 
 
 class Contrast(NamedTuple):
@@ -37,7 +38,7 @@ def nt_xent(view0: Array, view1: Array, temperature: float = 0.1, mask: Array | 
     # Views on an axis of their own, so that the split of N over devices stays as it is: one gather, no shuffling.
     count = len(view0)
     keep = jnp.ones(count, bool) if mask is None else mask
-    units = _unit(at_least_float32(jnp.stack([view0, view1], axis=1)))
+    units = unit(jnp.stack([view0, view1], axis=1))
     cosine = jnp.einsum("nvd,mwd->nvmw", units, units, precision=jax.lax.Precision.HIGHEST)
     positive = jnp.sum(units[:, 0] * units[:, 1], axis=1)[:, None]
     negative = (~jnp.eye(count, dtype=bool) & keep & keep[:, None])[:, None, :, None]
@@ -57,9 +58,3 @@ def nt_xent(view0: Array, view1: Array, temperature: float = 0.1, mask: Array | 
         alignment=jnp.where(keep, 2 - 2 * positive[:, 0], 0.0),
         uniformity=jnp.where(negative.any(), jnp.log(jnp.maximum(spread, 1e-30)), 0.0),
     )
-
-
-def _unit(x: Array) -> Array:
-    square = jnp.sum(x * x, axis=-1, keepdims=True)
-    has_direction = square > 1e-30
-    return jnp.where(has_direction, x * jax.lax.rsqrt(jnp.where(has_direction, square, 1.0)), 0.0)

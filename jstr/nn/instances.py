@@ -1,8 +1,9 @@
-"""From the frames of a recogniser to the instances of a contrastive loss: projection heads and instance mappings."""
+"""From the frames of a recogniser to the instances of a loss: projection heads, instance mappings, a predictor."""
 
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jstr.core import Array
@@ -67,3 +68,24 @@ def center_instances(instances: Array, mask: Array) -> Array:
     centred = (instances - mean) * keep
     rounding = 8 * jnp.finfo(instances.dtype).eps * jnp.abs(instances).max(axis=-1, keepdims=True)
     return jnp.where(jnp.abs(centred).max(axis=-1, keepdims=True) > rounding, centred, 0)
+
+
+class Predictor(nn.Module):
+    """Instances [B, N, D] of the mask [B, N] -> predictions of another view's instances [B, N, D].
+
+    One hidden layer with batch normalisation and ReLU, as in BYOL (Grill et al. 2020, section 3.3) and SimSiam. The
+    statistics are those of the batch, of the instances that count: a predictor is used in training only.
+    """
+
+    hidden: int
+
+    @nn.compact
+    def __call__(self, instances: Array, mask: Array) -> Array:
+        x = dense(self.hidden, use_bias=False, name="hidden")(instances)
+        keep = mask[..., None].astype(x.dtype)
+        count = jnp.maximum(keep.sum(), 1)
+        centred = x - (x * keep).sum(axis=(0, 1)) / count
+        variance = (centred**2 * keep).sum(axis=(0, 1)) / count
+        scale = self.param("scale", nn.initializers.ones, (self.hidden,))
+        bias = self.param("bias", nn.initializers.zeros, (self.hidden,))
+        return dense(instances.shape[-1], name="out")(nn.relu(centred * jax.lax.rsqrt(variance + 1e-5) * scale + bias))

@@ -6,14 +6,11 @@ is used, see configs/probe.py and configs/finetune.py.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jstr.core import (
     Array,
@@ -27,26 +24,19 @@ from jstr.core import (
     Recognizer,
     Variables,
 )
-from jstr.data.visualize import similarity_sheet
 from jstr.losses import contrastive
-from jstr.messages import InputError, check_at_least, check_choice
-from jstr.nn.images import normalise
-from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, center_instances, frame_mask, map_frames
+from jstr.messages import InputError, check_at_least
+from jstr.nn.instances import center_instances
 from jstr.objectives.parts.apply_model import Outputs, train_forward
+from jstr.objectives.parts.instances import VIEWS, Instances, cosines_of_views, draw_similarity
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
-
-SHOWN = 6
-VIEWS = ("view0", "view1", "view0_filled", "view1_filled")
 
 
 @dataclass(frozen=True, eq=False)
 class Method:
     """Contrasts two views [B, H, W, C] of the words of batch["unlabelled"]; or, if `joint`, of batch["mixed"].
 
-    features: the output of the model to contrast, [B, S, D] (or [B, h, w, D], flattened row by row): `frames` are the
-      contextual ones, `visual` those before the sequence stage.
-    head: the projection head, `none`, `linear`, `mlp` or `bilstm`, as wide as the features.
-    mapping, size: see map_frames.
+    features, head, mapping, size: see Instances.
     centred: subtract the mean of each word's instances, so that nothing that a whole word shares (style, light, which
       word it is) distinguishes its parts from those of other words. Ours, not in the paper.
     joint: batch["mixed"] also has tokens [B, N] and has_label [B]. The loss is then the supervised one of view 0, plus
@@ -72,9 +62,7 @@ class Method:
     contrast_weight: float = 1.0
 
     def __post_init__(self):
-        check_choice("head", self.head, HEADS)
-        check_choice("mapping", self.mapping, MAPPINGS)
-        check_at_least("size", self.size, 1)
+        _ = self.mapped
         check_at_least("contrast_weight", self.contrast_weight, 0)
         if not self.temperature > 0:
             raise InputError(f"temperature={self.temperature} must be positive")
@@ -95,20 +83,14 @@ class Method:
         return "mixed" if self.joint else "unlabelled"
 
     @property
-    def projection(self) -> ProjectionHead:
-        """The projection head."""
-        return ProjectionHead(self.head)
+    def mapped(self) -> Instances:
+        """From outputs to instances."""
+        return Instances(self.features, self.head, self.mapping, self.size)
 
     def init(self, key: Array, batch: Batch) -> Variables:
         """See jstr.core.Objective."""
         rows = batch[self.stream]
-        images, tokens = normalise(rows["view0"]), rows["tokens"] if self.joint else None
-        variables = dict(self.model.init(key, images, tokens, train=False))
-        params = {"model": variables.pop("params")}
-        apply = functools.partial(self.model.apply, train=False)
-        shape = jax.eval_shape(apply, {"params": params["model"], **variables}, images)[self.features].shape
-        head = self.projection.init(jax.random.fold_in(key, 1), jnp.zeros((1, 2, shape[-1])))
-        return params | ({"projection": head["params"]} if "params" in head else {}), variables
+        return self.mapped.init(self.model, key, rows["view0"], rows["tokens"] if self.joint else None)[0]
 
     def loss(
         self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch, key: Array, step: Array
@@ -135,36 +117,15 @@ class Method:
 
     def instances(self, params: Params, outputs: Outputs, filled: Array) -> tuple[Array, Array]:
         """[B, N, D] and their mask [B, N], of the features of one view. filled: [B], see frame_mask."""
-        frames = outputs[self.features]
-        mask = frame_mask(filled, frames.shape[-2])
-        if frames.ndim == 4:
-            mask = jnp.tile(mask, (1, frames.shape[1]))
-            frames = frames.reshape(frames.shape[0], -1, frames.shape[-1])
-        projected = self.projection.apply({"params": params.get("projection", {})}, frames)
-        found, counts = map_frames(jnp.asarray(projected), mask, self.mapping, self.size)
+        found, counts = self.mapped(params, outputs, filled)
         return (center_instances(found, counts) if self.centred else found), counts
 
     def show(
         self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch
     ) -> Mapping[str, Array]:
-        """Cosines [K, N, K, N] between the instances of the first K words in both views, as in evaluation."""
+        """See jstr.core.Objective."""
         del teacher
-        rows = {name: x[:SHOWN] for name, x in batch[self.stream].items()}
-        variables = {"params": params["model"], **model_state}
-        units = []
-        for i in range(2):
-            outputs = self.model.apply(variables, normalise(rows[f"view{i}"]), train=False)
-            z, _ = self.instances(params, outputs, rows[f"view{i}_filled"])
-            units.append(z / jnp.maximum(jnp.linalg.norm(z, axis=-1, keepdims=True), 1e-6))
-        return {"cosine": jnp.einsum("knd,lmd->knlm", *units)}
-
-
-def draw_similarity(arrays: Mapping[str, np.ndarray], batch: Mapping[str, Any], charset: Any) -> dict[str, np.ndarray]:
-    """The image `similarity`, uint8 [H, W, 3]: words of view 0 down the side, those of view 1 along the top."""
-    del charset
-    (rows,) = batch.values()
-    cosine = np.asarray(arrays["cosine"])
-    return {"similarity": similarity_sheet(cosine, rows["view0"][: len(cosine)], rows["view1"][: len(cosine)])}
+        return cosines_of_views(self.instances, self.model, params, model_state, batch[self.stream])
 
 
 def contrast_metrics(z0: Array, z1: Array, mask: Array, temperature: float) -> Metrics:

@@ -20,6 +20,7 @@ from jstr.interop.weights import load_variables
 from jstr.messages import InputError, check_choice, check_known
 
 WEIGHTS = ("student", "teacher")
+COPIED = ("model", "projection")  # parts of the student's parameters that a teacher has; a predictor is the student's
 UPDATES = ("after", "before")
 
 
@@ -46,8 +47,9 @@ def _chosen_weights(config: Config) -> dict[str, str]:
 
 
 def copy_of(state: TrainState) -> Variables:
-    """A teacher equal to the student's recogniser, in arrays of its own, because a buffer can be donated only once."""
-    return jax.tree.map(jnp.copy, ({"model": state.params["model"]}, dict(state.model_state)))
+    """A teacher equal to the student, in arrays of its own, because a buffer can be donated only once."""
+    params = {name: state.params[name] for name in COPIED if name in state.params}
+    return jax.tree.map(jnp.copy, (params, dict(state.model_state)))
 
 
 def start(
@@ -66,7 +68,7 @@ def start(
     if not row.get("workdir"):
         return state.replace(teacher=(params, model_state)), [f"teacher: {kind}, starts as the student"]
     # A recogniser that was trained without a projection layer lacks it; a teacher never uses it.
-    rows, excused = (("model", row.workdir, "model"),), ("model/decoder/projection",)
+    rows, excused = (("model", row.workdir, "model"),), ("model/decoder/projection", "projection")
     params, model_state, lines = init_from(params, model_state, rows, excused, other_characters, load_variables)
     return state.replace(teacher=(params, model_state)), [f"teacher: {kind}; {line}" for line in lines]
 
@@ -83,5 +85,6 @@ def updated(
     if decay == 1:
         return teacher
     alpha = decay_at(step, decay, warmup)
-    weights = jax.tree.map(lambda t, s: t + (1 - alpha).astype(t.dtype) * (s - t), teacher[0]["model"], params["model"])
-    return {"model": weights}, dict(model_state)
+    student = {name: params[name] for name in teacher[0]}
+    weights = jax.tree.map(lambda t, s: t + (1 - alpha).astype(t.dtype) * (s - t), teacher[0], student)
+    return weights, dict(model_state)

@@ -221,6 +221,21 @@ PUBLISHED = {
         "streams.unlabelled.views": {"view0": {"seqclr": {}}, "view1": {"seqclr": {}}},
         "steps": 300_000,
     },
+    "byol": GREY  # Grill et al. 2020, appendix C, for whole images; ours: all that is SeqCLR's
+    | TRBA
+    | ADADELTA
+    | {
+        "objective.features": "frames",
+        "objective.head": "mlp",
+        "objective.mapping": "window",
+        "objective.size": 5,
+        "objective.hidden": 4096,
+        "objective.shared": False,
+        "teacher": {"decay": 0.996, "warmup": False, "update": "after", "workdir": ""},
+        "streams.unlabelled.batch_size": 256,
+        "streams.unlabelled.views": {"view0": {"seqclr": {}}, "view1": {"seqclr": {}}},
+        "steps": 300_000,
+    },
     "probe": GREY | TRBA | ADADELTA | {"streams.labelled.batch_size": 256, "steps": 50_000},
     "finetune": GREY | TRBA | ADADELTA | {"streams.labelled.batch_size": 256, "steps": 50_000},
     "abinet": ABINET
@@ -307,7 +322,7 @@ def test_every_config_is_in_the_table():
 
 
 @pytest.mark.parametrize(
-    "name", ["cr_str", "uda", "fixmatch", "pseudo_label:teacher=T", "mean_teacher", "seqclr", "semimtr"]
+    "name", ["cr_str", "uda", "fixmatch", "pseudo_label:teacher=T", "mean_teacher", "seqclr", "byol", "semimtr"]
 )
 def test_defaults_of_a_method_are_the_published_ones(name):
     """An option that a config leaves out has the value that the published config states."""

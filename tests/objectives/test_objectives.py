@@ -91,6 +91,7 @@ PASSES = {  # (whose variables, which images, in training mode) in the order tha
         ("student", "unlabelled/view0", True),
     ],
     "seqclr": [("student", "unlabelled/view0", True), ("student", "unlabelled/view1", True)],
+    "byol": [(who, f"unlabelled/view{i}", True) for who in ("student", "teacher") for i in range(2)],
     "semimtr": [("student", "mixed/weak", True)] * 2 + [("student", "mixed/strong", True)],  # it reads weak ones first
     "semimtr_teacher": [("teacher", "mixed/weak", True)] * 2 + [("student", "mixed/strong", True)],
 }
