@@ -91,21 +91,23 @@ def bilinear_sample(images: Array, grid: Array) -> Array:
 
     Outside the image the border pixel repeats, and no gradient reaches the grid.
     """
+    # A second row or column, where an image has none: the same as the first.
+    images = jnp.pad(images, ((0, 0), (0, images.shape[1] == 1), (0, images.shape[2] == 1), (0, 0)), mode="edge")
     b, h, w, c = images.shape
     position = (grid + 1.0) * 0.5 * jnp.array([w - 1, h - 1], grid.dtype)
     position = jnp.clip(position, 0.0, jnp.array([w - 1, h - 1], grid.dtype)).reshape(b, -1, 2)
-    corner = jnp.floor(position)
+    corner = jnp.minimum(jnp.floor(position), jnp.array([w - 2, h - 2], grid.dtype))
     x1, y1 = jnp.moveaxis(position - corner, -1, 0)[..., None]
-    left, top = jnp.moveaxis(corner.astype(jnp.int32), -1, 0)
-    right, bottom = jnp.minimum(left + 1, w - 1), jnp.minimum(top + 1, h - 1)
-    pixels = images.reshape(b, h * w, c)
-
-    def read(y, x):
-        return jax.vmap(lambda image, index: image.at[index].get(mode="clip"))(pixels, y * w + x)
-
-    upper = read(top, left) * (1 - x1) + read(top, right) * x1
-    lower = read(bottom, left) * (1 - x1) + read(bottom, right) * x1
+    pixels = jax.vmap(_squares)(images, corner.astype(jnp.int32)[..., ::-1])
+    upper = pixels[:, :, 0, 0] * (1 - x1) + pixels[:, :, 0, 1] * x1
+    lower = pixels[:, :, 1, 0] * (1 - x1) + pixels[:, :, 1, 1] * x1
     return (upper * (1 - y1) + lower * y1).reshape(b, *grid.shape[1:3], c)
+
+
+def _squares(image: Array, corners: Array) -> Array:
+    """The 2x2 pixels of an image [H, W, C] below and right of corners (y, x) [N, 2]: [N, 2, 2, C], by one gather."""
+    numbers = jax.lax.GatherDimensionNumbers(offset_dims=(1, 2, 3), collapsed_slice_dims=(), start_index_map=(0, 1))
+    return jax.lax.gather(image, corners, numbers, (2, 2, image.shape[-1]), mode="clip")
 
 
 class Localization(nn.Module):

@@ -75,6 +75,22 @@ def test_sampling_repeats_the_border_without_gradient():
     assert gradient[0, 0, 2, 0] != 0
 
 
+def test_sampling_is_bilinear_everywhere():
+    """Against the four neighbours of each position, taken one by one; a single row or column, too."""
+    rng = np.random.default_rng(0)
+    for height, width in ((5, 7), (1, 4), (3, 1)):
+        image = rng.normal(size=(2, height, width, 3))
+        grid = rng.uniform(-1.2, 1.2, (2, 4, 6, 2))
+        x = np.clip((grid[..., 0] + 1) / 2 * (width - 1), 0, width - 1)
+        y = np.clip((grid[..., 1] + 1) / 2 * (height - 1), 0, height - 1)
+        rows, columns = np.arange(height), np.arange(width)
+        weights = np.maximum(0, 1 - np.abs(y[..., None] - rows))[..., :, None]
+        weights = weights * np.maximum(0, 1 - np.abs(x[..., None] - columns))[..., None, :]
+        expected = np.einsum("bhwyx,byxc->bhwc", weights, image)
+        got = tps.bilinear_sample(jnp.asarray(image, jnp.float32), jnp.asarray(grid, jnp.float32))
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
 def test_an_untrained_network_predicts_the_slanted_points():
     """Whatever the image: the last layer has no weights yet."""
     module = tps.Localization(6, channels=16)
