@@ -1,7 +1,7 @@
 """Draws the results image of the README: python tools/plot_results.py [--out=configs/results/overview.png]
 
-Above, word accuracy on three test sets, read from configs/results/*.json; below, sample images of tests/data/real_words
-with what the bundled reader reads.
+Above, word accuracy on three test sets, and on handwriting after rounds of adaptation without labels, read from
+configs/results/*.json; below, sample images of tests/data/real_words with what the bundled reader reads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SETS = "IIIT5K", "SVT", "IC13"
 SAMPLES = "iiit5k_2624_15.png", "svt_0249.jpg", "icdar2015_word_852.png"
 SAMPLES += "icdar2003_003_09.jpg", "iiit5k_2192_3.png", "icdar2015_word_1415.png"
-GREY, LIGHT, DARK = "#b8b8b8", ("#a9c8e8", "#4f8fcb"), ("#f2c48d", "#d9822b")
+GREY, DARK_GREY, BLUE, ORANGE, GREEN = "#c4c4c4", "#8a8a8a", "#4f8fcb", "#d9822b", "#3f9b57"
 
 
 def load(name: str) -> dict[str, Any]:
@@ -30,38 +30,68 @@ def load(name: str) -> dict[str, Any]:
     return json.loads((ROOT / "configs/results" / name).read_text())
 
 
-def accuracies() -> dict[str, tuple[list[float], str]]:
-    """Reader -> (word accuracy in percent for each of SETS, colour). IC13 of rendered-only readers is IC13_1015."""
-    peers, priors = load("peers.json"), load("language_model.json")
+def accuracies() -> dict[str, tuple[str, list[float], list[float] | None]]:
+    """Reader -> (colour, word accuracy in percent for each of SETS, the same with English words, if it has them).
+
+    IC13 of rendered-only readers is IC13_1015.
+    """
+    peers, priors, strong = load("peers.json"), load("language_model.json"), load("ppocr.json")
     rendered = load("cr.json")["arms"]["source-long-ctc"]["seed 0"]["sets"]
 
-    def row(found: dict, name: str) -> float:
-        return found[name if name in found else f"{name}_1015"]["accuracy"]
+    def row(found: dict) -> list[float]:
+        return [found[name if name in found else f"{name}_1015"]["accuracy"] for name in SETS]
 
-    ours = {
-        "jstr, rendered words only": (rendered, LIGHT[0]),
-        "jstr, rendered words only, English prior": (priors["no_human_label"]["english"], LIGHT[1]),
-        "jstr, + 7,610 real words": (load("reader.json")["sets"], DARK[0]),
-        "jstr, + 7,610 real words, English prior": (priors["reader_of_the_package"]["english"], DARK[1]),
+    def peer(name: str) -> list[float]:
+        return [peers[name][name_of_set] for name_of_set in SETS]
+
+    return {
+        "Tesseract 5": (GREY, peer("Tesseract 5"), None),
+        "RapidOCR, PP-OCRv4 mobile": (DARK_GREY, peer("RapidOCR, PP-OCRv4 mobile"), None),
+        "jstr, rendered words only": (BLUE, row(rendered), row(priors["no_human_label"]["english"])),
+        "jstr, bundled reader": (
+            ORANGE,
+            row(load("reader.json")["sets"]),
+            row(priors["reader_of_the_package"]["english"]),
+        ),
+        "jstr, ppocrv6-small": (GREEN, row(strong["greedy"]), row(strong["with_english"])),
     }
-    bars = {"Tesseract 5": ([peers["Tesseract 5"][name] for name in SETS], GREY)}
-    bars |= {label: ([row(found, name) for name in SETS], colour) for label, (found, colour) in ours.items()}
-    rapid = "RapidOCR, PP-OCRv4 mobile"
-    return bars | {rapid: ([peers[rapid][name] for name in SETS], "#7d7d7d")}
 
 
 def draw_bars(axes) -> None:
-    """A group of bars for each set."""
+    """A group of bars for each set; what English words add stands on a bar, paler."""
     bars = accuracies()
     width = 0.85 / len(bars)
-    for i, (label, (values, colour)) in enumerate(bars.items()):
+    for i, (label, (colour, greedy, english)) in enumerate(bars.items()):
         places = np.arange(len(SETS)) + (i - (len(bars) - 1) / 2) * width
-        drawn = axes.bar(places, values, width * 0.92, label=label, color=colour)
-        axes.bar_label(drawn, fmt="%.0f", fontsize=7, padding=1)
+        drawn = axes.bar(places, greedy, width * 0.92, label=label, color=colour)
+        if english:
+            added = np.subtract(english, greedy)
+            drawn = axes.bar(places, added, width * 0.92, bottom=greedy, color=colour, alpha=0.45)
+        axes.bar_label(drawn, [f"{value:.0f}" for value in english or greedy], fontsize=7, padding=1)
+    axes.bar(0, 0, color="#555555", alpha=0.45, label="paler: + English words")
     axes.set_xticks(range(len(SETS)), SETS)
     axes.set(ylim=(0, 100), ylabel="words read correctly, %")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.03), ncols=3)
+    axes.legend(fontsize=7.5, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.03), ncols=3)
+
+
+def draw_rounds(axes) -> None:
+    """Accuracy on handwriting over the rounds of adaptation: jstr, ppocrv6-small."""
+    record = load("ppocr_adapt.json")
+    points = [(0, record["before"])]
+    points += [(run["rounds"], run["after"]) for run in record["runs"].values() if run["set"] == "handwriting"]
+    points.sort(key=lambda point: point[0])
+    rounds = [number for number, _ in points]
+    for key, label, style in (("english", "with English words", "--"), ("none", "greedy", "-")):
+        values = [scores[key]["accuracy"] for _, scores in points]
+        axes.plot(rounds, values, style, color=GREEN, marker="o", markersize=4, label=label)
+        for number, value in zip(rounds, values, strict=True):
+            axes.annotate(f"{value:.0f}", (number, value), (0, 5), textcoords="offset points", fontsize=7, ha="center")
+    axes.set(ylim=(70, 100), xlabel="rounds of adaptation, no label")
+    axes.set_xticks(rounds)
+    axes.set_title("18th-century handwriting", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=7.5, frameon=False, loc="lower right")
 
 
 def draw_samples(cells, reader) -> None:
@@ -91,8 +121,10 @@ def run(argv: list[str] | None = None) -> None:
 
     figure = Figure(figsize=(9, 4.9), dpi=100)
     margins = dict(left=0.07, right=0.99, top=0.87, bottom=0.1)
-    top, bottom = figure.add_gridspec(2, 1, height_ratios=(4.6, 1), hspace=0.28, **margins)
-    draw_bars(figure.add_subplot(top))
+    top, bottom = figure.add_gridspec(2, 1, height_ratios=(4.6, 1), hspace=0.36, **margins)
+    left, right = top.subgridspec(1, 2, width_ratios=(3, 1.25), wspace=0.14)
+    draw_bars(figure.add_subplot(left))
+    draw_rounds(figure.add_subplot(right))
     draw_samples(bottom.subgridspec(1, len(SAMPLES), wspace=0.08).subplots().flat, jstr.load("bundled"))
     figure.savefig(pixels := io.BytesIO())
     Image.open(pixels).convert("RGB").quantize(192).save(args.out, optimize=True)  # a palette: half the size
