@@ -93,7 +93,7 @@ def _write_json(args: argparse.Namespace, reader: Reader, scores: Mapping[str, S
         "workdir": args.workdir or weights.default()[0],
         "step": reader.step,
         "language_model": args.language_model or "as the config says",
-        **({"pattern": args.pattern, "allow": args.allow, "checksum": args.checksum} if reader.guide.pattern else {}),
+        **({"pattern": args.pattern, "allow": args.allow, "checksum": args.checksum} if reader.rules.pattern else {}),
         "protocol": args.protocol,
         "labels": args.labels or "labels.tsv",
         "seconds": round(seconds, 1),

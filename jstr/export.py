@@ -22,6 +22,7 @@ from jstr.checkpoints import safetensors_file
 from jstr.cli import Parser, cli, path
 from jstr.inference import export_folder
 from jstr.inference.exported_reader import ExportedReader, read_about, read_prior
+from jstr.inference.guide import add_options, with_options
 from jstr.inference.reader import WORDS_HELP, Reader, load
 from jstr.inference.same_reading import compare, sample_words
 from jstr.interop import model_card, ppocr_export, stablehlo, tflite, weights
@@ -51,6 +52,8 @@ def _parse(argv: list[str] | None) -> Namespace:
         "--check", type=path, metavar="DATA", help="compare on these images instead of the sample words"
     )
     parser.add_argument("--labels", help="label file inside DATA")
+    parser.add_argument("--calibration", type=path, metavar="FILE", help="of jstr calibrate; default: the workdir's")
+    add_options(parser)
     parser.add_argument("--licence", help="of the weights, for the model card")
     parser.add_argument("--original", type=path, help="ppocr-onnx: the file or name that the run came from")
     parser.add_argument("--cut", action="store_true", help="ppocr-onnx: without classes outside of the run's charset")
@@ -71,7 +74,7 @@ def run(argv: list[str] | None = None) -> int:
         print(ppocr_export.write(args.workdir or weights.BUNDLED, args.original, args.out, args.cut))
         return 0
     where = args.workdir or weights.BUNDLED
-    reader = load(where, args.words)
+    reader = with_options(load(where, args.words), args)
     if reader.model.reads_text:
         raise InputError("a language model reads words, not images: export the ABINet that holds it")
     images = sample_words(args.check, args.labels, reader)

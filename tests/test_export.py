@@ -4,14 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 
+import cv2
 import numpy as np
 import pytest
 from testing import REAL_WORDS, ROOT, saved_run, write_folder
 
 import jstr
 from jstr import export, onnx_reader
-from jstr.inference import same_reading
+from jstr.inference import calibration, same_reading
 from jstr.messages import InputError
 
 pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[test]'")
@@ -47,10 +49,13 @@ def damaged(exported, tmp_path, name="reader.json"):
 
 def test_the_exported_reader_reads_the_same(workdir, exported):
     reader, other = jstr.load(workdir), onnx_reader.load(exported, threads=1)
-    images = [*IMAGES, np.zeros((32, 64), np.uint8)]
+    images = [*IMAGES, np.zeros((32, 64), np.uint8), np.tile(cv2.imread(str(IMAGES[1])), (1, 12, 1))]
     (texts, values), (other_texts, other_values) = reader.read(images), other.read(images)
     assert other_texts == texts and other.prior is not None
     np.testing.assert_allclose(other_values, values, atol=1e-4)
+    ours, theirs = reader.read(images, details=True)[-1], other.read(images, details=True)[-1]
+    assert theirs.text == ours.text and len(ours.text) > 25  # read in parts
+    assert [c.left for c in theirs.characters] == pytest.approx([c.left for c in ours.characters])
     assert other.read(IMAGES[0])[0] == texts[:1] and other.read([])[0] == []
     with pytest.raises(InputError, match=r"images\[1\]: .*not an image"):
         other.read([IMAGES[0], b"none"])
@@ -67,11 +72,28 @@ def test_greedily_in_batches_of_a_fixed_size(workdir, data, tmp_path, capsys):
     assert "mine" in card and "3 of 3 texts identical" in card and "labelled/rendered: rendered" in card
 
 
-def test_quantised_weights_are_compared(workdir, data, tmp_path, capsys):
-    argv = [f"--workdir={workdir}", "--to=onnx", "--quantise=dynamic-int8", f"--out={tmp_path / 'small'}"]
-    assert export.run([*argv, f"--check={data}"]) == 0
-    assert "word accuracy on 3 words" in capsys.readouterr().out
-    assert onnx_reader.load(tmp_path / "small").about["quantised"] == "dynamic-int8"
+def test_thresholds_and_patterns_are_exported(workdir, data, tmp_path, capsys):
+    """And quantised weights, whose confidences are others, have no thresholds."""
+    rights = np.r_[np.ones(200), np.zeros(20)]
+    fitted = calibration.Calibration.of(np.linspace(1, 0.5, 220), rights, dict(data="words", language_model=None))
+    file = tmp_path / "calibration.json"
+    file.write_text(json.dumps(asdict(fitted)))
+    argv = [f"--workdir={workdir}", "--to=onnx", f"--check={data}", f"--calibration={file}", "--allow=0123456789"]
+    assert export.run([*argv, f"--out={tmp_path / 'whole'}"]) == 0
+    assert "calibrated with pattern=None" in capsys.readouterr().err
+    reader = onnx_reader.load(tmp_path / "whole")
+    assert all(reader.threshold(p) == fitted.threshold(p) for p in (0.5, 0.9, 0.95, 0.98))
+    with pytest.raises(InputError, match="0.999: no confidence promises it on the words of words"):
+        reader.threshold(0.999)
+    assert "0.98" in (tmp_path / "whole/README.md").read_text()
+    assert set("".join(reader.read(IMAGES)[0])) <= set("0123456789")
+    assert export.run([*argv, f"--out={tmp_path / 'small'}", "--quantise=dynamic-int8"]) == 0
+    out, err = capsys.readouterr()
+    assert "quantised weights have other confidences" in err and "word accuracy on 3 words" in out
+    small = onnx_reader.load(tmp_path / "small")
+    assert small.about["quantised"] == "dynamic-int8"
+    with pytest.raises(InputError, match="was not calibrated"):
+        small.threshold(0.9)
 
 
 def test_safetensors_stand_for_a_workdir(workdir, data, tmp_path):
@@ -85,7 +107,7 @@ def test_importing_the_reader_imports_no_jax():
     """Nor does it need Pillow."""
     code = (
         "import sys; sys.modules['PIL'] = None; from jstr import onnx_reader; "
-        "print({'jax', 'flax', 'orbax', 'grain'} & set(sys.modules))"
+        "print({'jax', 'flax', 'orbax', 'grain', 'scipy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

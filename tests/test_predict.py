@@ -21,7 +21,7 @@ import jstr
 from jstr import predict
 from jstr.data.patterns.checksums import luhn
 from jstr.data.sources.open import open_source
-from jstr.decoding.lm_decoder import Found
+from jstr.decoding.ranking import Found
 from jstr.interop import weights
 from jstr.messages import InputError
 

@@ -35,6 +35,11 @@ class Rules(NamedTuple):
     pattern: Pattern | None = None
 
     @property
+    def expect(self) -> bool:
+        """Whether some texts are expected more than others; where not, they can be read greedily."""
+        return self.prior is not None or self.pattern is not None
+
+    @property
     def beam(self) -> int:
         """The width of the beam. Checksums refuse texts at their end only, so more of them must be kept."""
         return self.width * (WIDER if self.pattern is not None and self.pattern.has_checksum else 1)

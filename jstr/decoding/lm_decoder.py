@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,19 +13,8 @@ from jstr.core import ModelConfig, Recognizer
 from jstr.data.word_lists import count_words
 from jstr.decoding.beam_search import Rules, attention_texts, ctc_texts, position_texts
 from jstr.decoding.ngram_lm import WordPrior
-from jstr.decoding.ranking import Ranked, ranked
+from jstr.decoding.ranking import Found, ranked
 from jstr.messages import InputError
-
-
-class Found(NamedTuple):
-    """What a search finds in an image. texts: with their probabilities, the best first, at least one.
-
-    rows [T, 1 + V]: probabilities of the blank or EOS and of the characters; None for autoregressive recognisers.
-    """
-
-    texts: Ranked
-    rows: np.ndarray | None = None
-
 
 Search = Callable[[dict, np.ndarray], list[Found]]
 

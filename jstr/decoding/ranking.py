@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from jstr.data.patterns.pattern import Pattern
 
@@ -11,6 +14,16 @@ BELIEVABLE = 0.01  # texts that the image alone makes less probable lose confide
 
 Scores = dict[str, tuple[float, float]]  # text -> score, and log probability without the prior
 Ranked = list[tuple[str, float]]  # texts and their probabilities, the best first
+
+
+class Found(NamedTuple):
+    """What a search finds in an image. texts: with their probabilities, the best first, at least one.
+
+    rows [T, 1 + V]: probabilities of the blank or EOS and of the characters; None for autoregressive recognisers.
+    """
+
+    texts: Ranked
+    rows: np.ndarray | None = None
 
 
 def ranked(texts: Scores, pattern: Pattern | None = None) -> Ranked:

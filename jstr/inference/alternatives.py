@@ -12,11 +12,11 @@ from jstr.inference.widths import chunks, in_batches, window
 
 def alternatives(reader: Reader, images: Sequence[np.ndarray], count: int) -> list[list[tuple[str, float]]]:
     """Up to `count` texts with their probabilities, the best first, for each image RGB uint8 [h, w, 3]."""
-    guide, size = reader.guide, default_batch_size()
+    size = default_batch_size()
 
     def read(batch: np.ndarray) -> list[list[tuple[str, float]]]:
-        found = guide.any_search(reader.variables, batch)
-        return [[(guide.written(text), float(value)) for text, value in one.texts[:count]] for one in found]
+        found = reader.search(batch)
+        return [[(reader.written(text), float(value)) for text, value in one.texts[:count]] for one in found]
 
     found = []
     for some in chunks(reader.pixels(images), window(reader.spec, size)):

@@ -65,11 +65,16 @@ class Calibration:
 
         None: no threshold promises it. Only thresholds at which at least LEAST words are kept are looked at.
         """
+        return min((least for least, promised in self.promises() if promised >= precision), default=None)
+
+    def promises(self) -> list[tuple[float, float]]:
+        """(threshold, the precision that it promises) of every threshold that is best for some precision."""
         confidences = np.array(self.confidences)
         ends = np.flatnonzero(np.append(np.diff(confidences) != 0, True)) + 1  # after the last of equal confidences
         rights = np.cumsum(self.rights)[ends - 1]
-        good = (betaincinv(rights, ends - rights + 1, (1 - LEVEL) / 2) >= precision) & (ends >= LEAST)
-        return float(confidences[ends[good].max() - 1]) if good.any() else None
+        promised = np.where(ends >= LEAST, betaincinv(rights, ends - rights + 1, (1 - LEVEL) / 2), 0.0)
+        later = np.append(np.maximum.accumulate(promised[::-1])[::-1][1:], 0.0)  # the best of those that keep more
+        return [(float(confidences[ends[i] - 1]), float(promised[i])) for i in np.flatnonzero(promised > later)]
 
     def lines(self, promised: Calibration | None = None) -> list[str]:
         """The table of thresholds, its own or those of another calibration, on these words."""
@@ -112,8 +117,17 @@ def measure(reader: Reader, source: Any, protocol: str, about: Mapping[str, Any]
 
 def expected_texts(reader: Reader, language_model: str | None) -> dict[str, Any]:
     """What a confidence depends on beside the reader: words and pattern."""
-    pattern = reader.guide.pattern
+    pattern = reader.rules.pattern
     return dict(language_model=language_model, pattern=None if pattern is None else repr(pattern.spec))
+
+
+def differences(about: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """What a calibration says of itself that is not so where it is used, a line each."""
+    return [
+        f"calibrated with {key}={about.get(key)}, not {value}"
+        for key, value in expected.items()
+        if about.get(key) != value
+    ]
 
 
 def file_of(workdir: str | os.PathLike) -> Path:

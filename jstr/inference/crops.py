@@ -12,9 +12,12 @@ import numpy as np
 from jstr.data.images import ImageSpec
 from jstr.inference.details import Details, details_of, one_detail
 from jstr.inference.long_crops import read_long
-from jstr.inference.widths import in_batches
+from jstr.inference.widths import chunks, in_batches, window
+from jstr.messages import check_choice
+from jstr.text import Charset
 
 NO_HEADS: Mapping[str, tuple[str, float]] = MappingProxyType({})
+PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs
 CHARACTER_ASPECT = 0.35  # width / height of an image with one narrow character, such as a digit
 DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters rather than many
 TALL = 1.5  # height / width from which text may run from top to bottom
@@ -51,6 +54,34 @@ def is_unusual(image: np.ndarray, spec: ImageSpec) -> bool:
     return h >= TALL * w or w * spec.size[0] > h * max(spec.size[1], *spec.widths, 0)
 
 
+def capacity(spec: ImageSpec, charset: Charset, frames: int | None) -> int:
+    """About how many characters an image can show to a recogniser: in less room each, they cannot be told apart.
+
+    frames: of CTC for an image of the usual width; None for other recognisers.
+    """
+    width = max((spec.size[1], *spec.widths))
+    limits = [int(width / PIXELS_PER_CHARACTER)]
+    if not spec.widths:  # of words like those it was trained on; wider images hold whole lines
+        limits.append(charset.max_length)
+    if frames is not None:
+        limits.append(frames * width // spec.size[1] // FRAMES_PER_CHARACTER)
+    return min(limits)
+
+
+def read_crops(
+    reader: Any, images: Any, size: int, *, details: bool, turn: str
+) -> tuple[list[str], np.ndarray] | list[Details]:
+    """See Reader.read. size: of batches."""
+    check_choice("turn", turn, TURNS)
+    found: list[Answer] = []
+    for crops in chunks(reader.spec.open_all(images), window(reader.spec, size)):
+        fitted = [reader.spec.fit_for_reading(crop) for crop in crops]
+        found += answers_of(reader, fitted, crops, size, details=details, turn=turn)
+    if details:
+        return [answer.details for answer in found]
+    return [answer.text for answer in found], np.array([answer.confidence for answer in found], np.float32)
+
+
 def read_batch(
     reader: Any, images: np.ndarray, heads: bool = False, checked: bool = False, details: bool = False
 ) -> list[Answer]:
@@ -63,7 +94,7 @@ def read_batch(
     answers = [Answer(text, float(value)) for text, value in zip(texts, values, strict=True)]
     if not details:
         return answers
-    more = details_of(reader.guide, reader.variables, images, texts, values)
+    more = details_of(reader, images, texts, values)
     return [answer._replace(details=one) for answer, one in zip(answers, more, strict=True)]
 
 
@@ -104,17 +135,17 @@ def answers_of(
 def _in_parts(reader: Any, crop: np.ndarray, answer: Answer, details: bool) -> Answer | None:
     """The answer for a crop that is too wide; None where it is not, or where it is read better as a whole."""
     characters = characters_of(crop.shape[1] / crop.shape[0])
-    if characters <= reader.capacity or not reader.model_config.is_ctc:
+    if characters <= reader.capacity or not reader.charset.layout.is_ctc:
         return None
     must = characters > 2 * reader.capacity
     if not must and answer.confidence >= DOUBTFUL:
         return None
-    found = read_long(reader.guide, reader.variables, crop, reader.spec)
+    found = read_long(reader, crop, reader.spec)
     code, value = found.texts[0]
     if not must and value <= answer.confidence:
         return None
-    text = reader.guide.written(code)
-    more = one_detail(reader.guide, found, code, text, value) if details else None
+    text = reader.written(code)
+    more = one_detail(reader, found, code, text, value) if details else None
     return Answer(text, value, details=more, in_parts=True)
 
 

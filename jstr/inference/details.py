@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
-import jax
 import numpy as np
 
-from jstr.core import Recognizer
 from jstr.decoding.alignment import ctc_frames_of, extents
-from jstr.decoding.lm_decoder import Found
-from jstr.decoding.ranking import Ranked, character_probabilities
-from jstr.inference.guide import Guide
+from jstr.decoding.beam_search import Rules
+from jstr.decoding.ranking import Found, Ranked, character_probabilities
+from jstr.text import Charset
 
 ALTERNATIVES = 5
+Centres = list[float] | None  # of the characters of a text, from 0 at the left to 1; None where they are not known
+
+
+class Searches(Protocol):
+    """A reader, as far as it is needed here: jstr.inference.reader.Reader, or that of an exported network."""
+
+    charset: Charset
+
+    @property
+    def rules(self) -> Rules: ...
+
+    def search(self, images: np.ndarray) -> list[Found]:
+        """What a beam search finds in images uint8 [B, H, W, C], also where texts are read greedily."""
+        ...
+
+    def frames(self, images: np.ndarray) -> np.ndarray:
+        """CTC: probabilities [B, T, 1 + V] of the blank and of the characters."""
+        ...
+
+    def centres(self, images: np.ndarray, texts: Sequence[str]) -> list[Centres]:
+        """An attention decoder: where it looks for the characters of each text; otherwise None."""
+        ...
+
+    def written(self, text: str) -> str:
+        """A text in the case that the pattern asks for; without one, with white space as labels have it."""
+        ...
 
 
 class Character(NamedTuple):
@@ -53,47 +76,32 @@ class Details(NamedTuple):
         return self._replace(characters=tuple(scaled))
 
 
-def details_of(
-    guide: Guide, variables: Mapping[str, Any], images: np.ndarray, texts: Sequence[str], values: Sequence[float]
-) -> list[Details]:
+def details_of(reader: Searches, images: np.ndarray, texts: Sequence[str], values: Sequence[float]) -> list[Details]:
     """Of the answers (texts and confidences) of a reader to the first of images uint8 [B, H, W, C]."""
-    found = guide.any_search(variables, images)[: len(texts)]
-    codes = [one.texts[0][0] if guide.search else text for one, text in zip(found, texts, strict=True)]
-    centres = _attended(guide, variables, images, codes) if guide.model.autoregressive else [None] * len(codes)
-    rows = zip(found, codes, texts, values[: len(texts)], centres, strict=True)
-    return [one_detail(guide, *row) for row in rows]
+    found = reader.search(images)[: len(texts)]
+    codes = [one.texts[0][0] if reader.rules.expect else text for one, text in zip(found, texts, strict=True)]
+    rows = zip(found, codes, texts, values[: len(texts)], reader.centres(images, codes), strict=True)
+    return [one_detail(reader, *row) for row in rows]
 
 
-def one_detail(
-    guide: Guide, found: Found, code: str, text: str, value: float, centres: Sequence[float] | None = None
-) -> Details:
+def one_detail(reader: Searches, found: Found, code: str, text: str, value: float, centres: Centres = None) -> Details:
     """Of one answer. code: the text in the charset. centres: of its characters; None: from the frames of CTC."""
     ranked: Ranked = found.texts
-    if guide.search and ranked[0][1] > 0:  # what lowered the confidence of the answer lowers all
+    charset = reader.charset
+    if reader.rules.expect and ranked[0][1] > 0:  # what lowered the confidence of the answer lowers all
         ranked = [(other, p * min(1.0, float(value) / ranked[0][1])) for other, p in ranked]
-    numbers = [guide.charset.characters.index(c) for c in code]
-    if centres is None and guide.model.model_config.is_ctc and found.rows is not None:
-        count = len(found.rows)
+    if centres is None and charset.layout.is_ctc and found.rows is not None:
+        count, numbers = len(found.rows), [charset.characters.index(c) for c in code]
         centres = [(first + last + 1) / 2 / count for first, last in ctc_frames_of(found.rows, numbers)]
     places = extents(centres) if centres and len(centres) == len(code) else [(None, None)] * len(code)
     chances = character_probabilities(code, ranked)
     characters = [Character(c, min(p, 1.0), *place) for c, p, place in zip(text, chances, places, strict=True)]
-    best = [(guide.written(other), p) for other, p in ranked[:ALTERNATIVES] if p > 0]
+    best = [(reader.written(other), p) for other, p in ranked[:ALTERNATIVES] if p > 0]
     return Details(text, float(value), tuple(characters), tuple(best))
 
 
-def _attended(
-    guide: Guide, variables: Mapping[str, Any], images: np.ndarray, texts: Sequence[str]
-) -> list[list[float] | None]:
-    """The centres of attention (0 to 1) at the characters of each text; None where they do not ascend."""
-    tokens = np.stack([guide.charset.encode(text) for text in texts])
-    padded = np.concatenate([tokens, np.repeat(tokens[:1], len(images) - len(tokens), axis=0)])
-    attention = np.asarray(_attention(guide.model)(variables, images, padded))
+def attended(attention: np.ndarray, texts: Sequence[str]) -> list[Centres]:
+    """The centres of attention [B, T, S] at the characters of each text; None where they do not ascend."""
     places = (np.arange(attention.shape[2]) + 0.5) / attention.shape[2]
     centres = [(row[: len(text)] @ places).tolist() for row, text in zip(attention, texts, strict=False)]
     return [c if c == sorted(c) else None for c in centres]
-
-
-@functools.lru_cache(maxsize=4)
-def _attention(model: Recognizer) -> Any:
-    return jax.jit(lambda variables, images, tokens: model.apply(variables, images, tokens, train=False)["attention"])

@@ -1,13 +1,16 @@
 """The folder that `jstr export` writes: networks, words and what `reader.json` says of them.
 
-args: the options of the command (jstr/export.py): to, batch, quantise, words, licence.
+args: the options of the command (jstr/export.py): to, batch, quantise, words, calibration, licence.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import numpy as np
 
 from jstr.checkpoints import safetensors_file
 from jstr.checkpoints.provenance import commit
+from jstr.inference import calibration
 from jstr.inference.exported_reader import ABOUT, FORMAT, WORDS, checksum
 from jstr.inference.reader import Reader
 from jstr.inference.word_copy import packed_words
@@ -34,6 +38,8 @@ def about(reader: Reader, where: str, args: Namespace) -> dict[str, Any]:
     config["charset"] = self_contained(config["charset"])
     if args.to in ("stablehlo", "tflite"):  # whose networks take images of one width
         config["image"] = {key: value for key, value in config["image"].items() if key != "widths"}
+    pattern = reader.rules.pattern
+    config["pattern"] = None if pattern is None else asdict(pattern.spec)
     if args.words is not None:
         config["language_model"] = (config.get("language_model") or {}) | {"words": args.words}
     return {
@@ -41,7 +47,9 @@ def about(reader: Reader, where: str, args: Namespace) -> dict[str, Any]:
         "kind": args.to,
         "quantised": args.quantise,
         "batch": args.batch,
+        "frames": reader.frame_count,
         "config": config,
+        "calibration": promises(reader, where, args),
         "source": {
             "workdir": where,
             "step": meta.get("step"),
@@ -51,6 +59,26 @@ def about(reader: Reader, where: str, args: Namespace) -> dict[str, Any]:
         "trained_on": model_card.training_sources(meta["config"]),
         "licence": args.licence or model_card.known_licence(where == weights.BUNDLED, config["model"]["name"]),
     }
+
+
+def promises(reader: Reader, where: str, args: Namespace) -> dict[str, Any] | None:
+    """Thresholds of the calibration of what is exported, and what they were measured on; None without one.
+
+    Says on stderr why it does not hold for this export.
+
+    Raises:
+      InputError: --calibration is no calibration.
+    """
+    file = Path(args.calibration) if args.calibration else calibration.file_of(where)
+    if not args.calibration and not (os.path.exists(where) and file.is_file()):
+        return None
+    if args.quantise != "none":
+        print(f"{file}: not exported: quantised weights have other confidences", file=sys.stderr)
+        return None
+    found = calibration.read(file)
+    for line in calibration.differences(found.about, calibration.expected_texts(reader, args.words)):
+        print(f"{file}: {line}", file=sys.stderr)
+    return {"about": dict(found.about), "promises": found.promises()}
 
 
 def write_parameters(file: Path, reader: Reader, description: Mapping[str, Any]) -> None:

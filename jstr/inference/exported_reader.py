@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,15 @@ from jstr.data.patterns.pattern import Pattern, PatternSpec, pattern_spec
 from jstr.decoding.beam_search import Rules, attention_texts, ctc_texts, position_texts
 from jstr.decoding.greedy_numpy import attention_greedy, ctc_greedy
 from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
-from jstr.decoding.ranking import Scores, ranked
+from jstr.decoding.ranking import Found, ranked
 from jstr.decoding.upside_down import read_checked
-from jstr.inference.widths import chunks, in_batches, padded, window
+from jstr.inference.crops import capacity, read_crops
+from jstr.inference.details import Centres, Details, attended
+from jstr.inference.widths import padded
 from jstr.messages import InputError
 from jstr.text import Charset
 
-FORMAT = 1
+FORMAT = 2
 ABOUT, WORDS = "reader.json", "words.npz"
 BATCH = 16  # images read at a time
 Run = Callable[..., Any]  # a network: arrays by name -> its outputs, in order
@@ -40,7 +42,10 @@ class ExportedReader:
     about: what `reader.json` says. networks: `reader`, images uint8 [B, H, W, C] -> probabilities [B, T, C], or with an
     attention decoder frames [B, S, D] and memory [B, S, H], which `step` takes (jstr/interop/onnx_four_stage.py).
     prior: the word list as a prior over texts, used in a beam search; None: texts are decoded greedily.
+    It has neither heads, nor attention maps, nor logits.
     """
+
+    heads = ()
 
     def __init__(self, about: Mapping[str, Any], networks: Mapping[str, Run], prior: WordPrior | None):
         config = about["config"]
@@ -50,50 +55,66 @@ class ExportedReader:
         words = config.get("language_model") or {}
         weight, width = float(words.get("weight", LANGUAGE_WEIGHT)), int(words.get("width", WIDTH))
         pattern = self._compiled(pattern_spec(**(config.get("pattern") or {})))
-        self._rules = Rules(self.charset.characters, prior, weight, width, pattern)
+        self.rules = Rules(self.charset.characters, prior, weight, width, pattern)
+        self.capacity = capacity(self.spec, self.charset, about["frames"])
 
     @property
     def prior(self) -> WordPrior | None:
-        return self._rules.prior
+        return self.rules.prior
 
     def guided(self, spec: PatternSpec) -> ExportedReader:
         """The same reader with another pattern. Raises InputError: see Pattern."""
         other = copy.copy(self)
-        other._rules = self._rules._replace(pattern=self._compiled(spec))
+        other.rules = self.rules._replace(pattern=self._compiled(spec))
         return other
 
     def _compiled(self, spec: PatternSpec) -> Pattern | None:
         longest = LONGEST if self.charset.layout.is_ctc else self.charset.max_length
         return Pattern(spec, self.charset.characters, longest) if spec else None
 
-    def read(self, images: Any, **pattern: Any) -> tuple[list[str], np.ndarray]:
-        """(texts, confidences [N] in 0..1) of images, as jstr.load().read: of one or of several.
+    def read(
+        self, images: Any, *, details: bool = False, turn: str = "never", **pattern: Any
+    ) -> tuple[list[str], np.ndarray] | list[Details]:
+        """(texts, confidences [N] in 0..1) of images, or their Details, as jstr.load().read: of one or of several.
 
         Raises:
           InputError: a file that is not an image, an array of another form, or a pattern that cannot be used.
         """
-        if pattern:
-            return self.guided(pattern_spec(**pattern)).read(images)
-        found: list[tuple[str, float]] = []
-        for some in chunks(map(self.spec.fit_for_reading, self.spec.open_all(images)), window(self.spec, BATCH)):
-            found += in_batches(some, self.spec, BATCH, lambda batch: zip(*self.read_checked(batch), strict=True))
-        return [text for text, _ in found], np.array([value for _, value in found], np.float32)
+        reader = self.guided(pattern_spec(**pattern)) if pattern else self
+        return read_crops(reader, images, BATCH, details=details, turn=turn)
+
+    def threshold(self, precision: float) -> float:
+        """The confidence from which on words are right with this precision, as `predict --precision` has it.
+
+        Raises:
+          InputError: what was exported was not calibrated, or no confidence promises it.
+        """
+        known = self.about.get("calibration")
+        if known is None:
+            raise InputError("what was exported was not calibrated: run jstr calibrate and export again")
+        least = [confidence for confidence, promised in known["promises"] if promised >= precision]
+        if not least:
+            data = known["about"]["data"]
+            raise InputError(f"precision {precision}: no confidence promises it on the words of {data}")
+        return min(least)
 
     def read_checked(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """read_batch with less confidence in words that read better upside down."""
-        return read_checked(self.read_batch, images, self.prior, self._rules.weight)
+        return read_checked(self.read_batch, images, self.prior, self.rules.weight)
 
     def read_batch(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of model-sized images uint8 [B, H, W, C]."""
-        pattern = self._rules.pattern
-        if self.prior is None and pattern is None:
+        if not self.rules.expect:
             layout = self.charset.layout
             decode = ctc_greedy if layout.is_ctc else attention_greedy
             ids, confidences = decode(self.probabilities(images), layout)
             return [self.charset.decode(row) for row in ids.tolist()], confidences
-        found = [ranked(texts, pattern)[0] for texts in self._search(images)]
-        texts = [text if pattern is None else pattern.written(text) for text, _ in found]
-        return texts, np.array([value for _, value in found], np.float32)
+        found = [one.texts[0] for one in self.search(images)]
+        return [self.written(text) for text, _ in found], np.array([value for _, value in found], np.float32)
+
+    def written(self, text: str) -> str:
+        """A text in the case that the pattern asks for; without one, with white space as labels have it."""
+        return self.charset.tidy(text) if self.rules.pattern is None else self.rules.pattern.written(text)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """[B, T, C] of model-sized images uint8 [B, H, W, C]; an attention decoder is fed its most probable tokens.
@@ -102,10 +123,9 @@ class ExportedReader:
         """
         if "step" not in self._networks:
             return self._in_batches(images)[0]
-        frames, memory = self._in_batches(images)
-        steps, layout = _Steps(self._networks["step"], frames, memory, self._batch), self.charset.layout
-        found = np.zeros((len(frames), self.charset.max_length + 1, self.charset.num_classes), np.float32)
-        tokens, ended = np.full(len(frames), layout.bos_id, np.int64), np.zeros(len(frames), bool)
+        steps, layout = self._start(images), self.charset.layout
+        found = np.zeros((len(images), self.charset.max_length + 1, self.charset.num_classes), np.float32)
+        tokens, ended = np.full(len(images), layout.bos_id, np.int64), np.zeros(len(images), bool)
         for t in range(found.shape[1]):
             found[:, t] = steps.advance(tokens[:, None])[:, 0]
             tokens = found[:, t].argmax(axis=-1)
@@ -114,27 +134,45 @@ class ExportedReader:
                 break
         return found
 
-    def _search(self, images: np.ndarray) -> list[Scores]:
-        """The beam of each image with prior and pattern."""
-        layout = self.charset.layout
-
-        def chosen(x: np.ndarray) -> np.ndarray:
-            """[..., C] -> [..., 1 + V]: the blank or EOS, and the characters."""
-            first = layout.eos_id or 0
-            return np.concatenate([x[..., first : first + 1], x[..., layout.first_id :]], axis=-1)
-
+    def search(self, images: np.ndarray) -> list[Found]:
+        """What a beam search finds in each image uint8 [B, H, W, C], also where texts are read greedily."""
+        layout, pattern = self.charset.layout, self.rules.pattern
         if "step" not in self._networks:
             search = ctc_texts if layout.is_ctc else position_texts
-            return [search(row, self._rules) for row in chosen(self.probabilities(images))]
-        frames, memory = self._in_batches(images)
-        steps = _Steps(self._networks["step"], frames, memory, self._batch)
-        start = steps.advance(np.full((len(frames), 1), layout.bos_id, np.int64))[:, 0]
+            return [Found(ranked(search(row, self.rules), pattern), row) for row in self.frames(images)]
+        steps = self._start(images)
+        start = steps.advance(np.full((len(images), 1), layout.bos_id, np.int64))[:, 0]
 
         def advance(parents: np.ndarray, written: np.ndarray) -> np.ndarray:
             steps.follow(parents.T)
-            return chosen(steps.advance(written.T.astype(np.int64) + layout.first_id)).swapaxes(0, 1)
+            return self._chosen(steps.advance(written.T.astype(np.int64) + layout.first_id)).swapaxes(0, 1)
 
-        return attention_texts(chosen(start), advance, self.charset.max_length + 1, self._rules)
+        words = attention_texts(self._chosen(start), advance, self.charset.max_length + 1, self.rules)
+        return [Found(ranked(texts, pattern)) for texts in words]
+
+    def frames(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities [B, T, 1 + V] of the blank or EOS and of the characters. Not of an attention decoder."""
+        batches = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
+        return np.concatenate([self._chosen(self.probabilities(batch)) for batch in batches])
+
+    def centres(self, images: np.ndarray, texts: Sequence[str]) -> list[Centres]:
+        """Where an attention decoder looks for the characters of the texts; None for others."""
+        if "step" not in self._networks:
+            return [None] * len(texts)
+        steps, tokens = self._start(images), padded(np.stack([self.charset.encode(x) for x in texts]), len(images))
+        attention = []
+        for t in range(max(map(len, texts)) or 1):
+            steps.advance(tokens[:, t : t + 1].astype(np.int64))
+            attention.append(steps.attention[:, 0])
+        return attended(np.stack(attention, axis=1), texts)
+
+    def _chosen(self, x: np.ndarray) -> np.ndarray:
+        """[..., C] -> [..., 1 + V]: the blank or EOS, and the characters."""
+        first = self.charset.layout.eos_id or 0
+        return np.concatenate([x[..., first : first + 1], x[..., self.charset.layout.first_id :]], axis=-1)
+
+    def _start(self, images: np.ndarray) -> _Steps:
+        return _Steps(self._networks["step"], *self._in_batches(images), self._batch)
 
     def _in_batches(self, images: np.ndarray) -> list[np.ndarray]:
         """The outputs of the network `reader`; with a fixed batch, of as many images at a time as it takes."""
@@ -147,7 +185,9 @@ class ExportedReader:
 
 
 class _Steps:
-    """The decoder of a batch of words between two steps."""
+    """The decoder of a batch of words between two steps. attention [B, W, S]: of the step before."""
+
+    attention: np.ndarray
 
     def __init__(self, step: Run, frames: np.ndarray, memory: np.ndarray, batch: int | None):
         self._count, size = len(frames), -(-len(frames) // batch) * batch if batch else len(frames)
@@ -168,7 +208,8 @@ class _Steps:
             inputs = dict(frames=self._frames, memory=self._memory, tokens=tokens)
             inputs |= dict(hidden=self._state[0], cell=self._state[1])
             parts.append(self._step(**{name: array[rows] for name, array in inputs.items()}))
-        found, *self._state = (np.concatenate(values) for values in zip(*parts, strict=True))
+        found, *self._state, attention = (np.concatenate(values) for values in zip(*parts, strict=True))
+        self.attention = attention[: self._count]
         return found[: self._count]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from jstr.core import Recognizer
@@ -18,8 +19,12 @@ from jstr.data.patterns.pattern import NONE_SHARE, Pattern, PatternSpec, pattern
 from jstr.decoding.beam_search import Rules
 from jstr.decoding.lm_decoder import Search, compiled_steps, make_prior, make_search
 from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
+from jstr.inference.details import Centres, attended
+from jstr.inference.widths import padded
 from jstr.messages import InputError
 from jstr.text import Charset
+
+FRAMES_OF = 8  # images at a time, so that one size is compiled
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,25 @@ class Guide:
         longest = LONGEST if model_config.is_ctc else self.charset.max_length
         pattern = Pattern(spec, self.charset.characters, longest) if spec else None
         rules = self.rules._replace(pattern=pattern)
-        expects = rules.prior is not None or pattern is not None
-        return replace(self, rules=rules, search=make_search(self.model, rules, self.steps) if expects else None)
+        return replace(self, rules=rules, search=make_search(self.model, rules, self.steps) if rules.expect else None)
 
     @functools.cached_property
     def any_search(self) -> Search:
         """The search, or one that expects nothing: for the texts beside the one that is read greedily."""
         return self.search or make_search(self.model, self.rules, self.steps)
+
+    def frames(self, variables: Mapping[str, Any], images: np.ndarray) -> np.ndarray:
+        """CTC: probabilities [B, T, 1 + V] of the blank and of the characters in images uint8 [B, H, W, C]."""
+        (probabilities_of,) = self.steps
+        batches = [padded(images[i : i + FRAMES_OF], FRAMES_OF) for i in range(0, len(images), FRAMES_OF)]
+        return np.concatenate([probabilities_of(variables, batch) for batch in batches])[: len(images)]
+
+    def centres(self, variables: Mapping[str, Any], images: np.ndarray, texts: Sequence[str]) -> list[Centres]:
+        """Where an attention decoder looks for the characters of the texts of the first of images; None for others."""
+        if not self.model.autoregressive:
+            return [None] * len(texts)
+        tokens = padded(np.stack([self.charset.encode(text) for text in texts]), len(images))
+        return attended(np.asarray(_attention(self.model)(variables, images, tokens)), texts)
 
     def read(self, variables: Mapping[str, Any], images: np.ndarray, count: int) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of the first `count` images."""
@@ -67,6 +84,11 @@ class Guide:
     def written(self, text: str) -> str:
         """A text in the case that the pattern asks for; without one, with white space as labels have it."""
         return self.charset.tidy(text) if self.pattern is None else self.pattern.written(text)
+
+
+@functools.lru_cache(maxsize=4)
+def _attention(model: Recognizer) -> Any:
+    return jax.jit(lambda variables, images, tokens: model.apply(variables, images, tokens, train=False)["attention"])
 
 
 def make_guide(model: Recognizer, charset: Charset, config: Mapping[str, Any]) -> Guide:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from jstr.data.images import ImageSpec
 from jstr.decoding.beam_search import ctc_texts
-from jstr.decoding.lm_decoder import Found
-from jstr.decoding.ranking import ranked
-from jstr.inference.guide import Guide
-from jstr.inference.widths import padded
+from jstr.decoding.ranking import Found, ranked
+from jstr.inference.details import Searches
 
 OVERLAP = 0.375  # of a part
-BATCH = 8  # parts at a time
 MAX_PARTS = 128  # what is wider still is squeezed into them
 
 
@@ -55,20 +50,17 @@ def join_rows(rows: np.ndarray, starts: np.ndarray, width: float) -> np.ndarray:
     return np.concatenate([*joined, rows[-1, first:]])
 
 
-def read_long(guide: Guide, variables: Mapping[str, Any], image: np.ndarray, spec: ImageSpec) -> Found:
+def read_long(reader: Searches, image: np.ndarray, spec: ImageSpec) -> Found:
     """What is found in an image uint8 [h, w, C] that is wider than `spec`, and its joined frames.
 
     Without a prior and a pattern this is the most probable path, as in greedy decoding.
     """
     parts, starts, width = parts_of(image, spec)
-    (probabilities_of,) = guide.steps
-    batches = [padded(parts[i : i + BATCH], BATCH) for i in range(0, len(parts), BATCH)]
-    found = np.concatenate([probabilities_of(variables, batch) for batch in batches])
-    rows = join_rows(found[: len(parts)], starts, width)
-    characters = guide.charset.characters
-    if guide.search is None:
+    rows = join_rows(reader.frames(parts), starts, width)
+    characters, rules = reader.charset.characters, reader.rules
+    if not rules.expect:
         path = rows.argmax(axis=1)
         new = np.diff(path, prepend=0) != 0
         text = "".join(characters[i - 1] for i in path[new & (path > 0)])
         return Found([(text, float(rows.max(axis=1).prod()) if text else 0.0)], rows)
-    return Found(ranked(ctc_texts(rows, guide.rules), guide.pattern), rows)
+    return Found(ranked(ctc_texts(rows, rules), rules.pattern), rows)

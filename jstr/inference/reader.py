@@ -6,7 +6,7 @@ import copy
 import functools
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,22 +19,22 @@ from jstr.data import visualize
 from jstr.data.images import ImageSpec
 from jstr.data.patterns.pattern import PatternSpec, pattern_spec
 from jstr.data.synth.fonts import label_faces
+from jstr.decoding.beam_search import Rules
+from jstr.decoding.ranking import Found
 from jstr.decoding.upside_down import read_checked
 from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded, pad_to_power_of_two
-from jstr.inference.crops import TURNS, Answer, answers_of
-from jstr.inference.details import Details
+from jstr.inference.crops import capacity, read_crops
+from jstr.inference.details import Centres, Details
 from jstr.inference.guide import make_guide
 from jstr.inference.photographs import ReadWord, read_photos
-from jstr.inference.widths import chunks, window
 from jstr.interop import weights
-from jstr.messages import InputError, check_choice, first_few
+from jstr.messages import InputError, first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
 
 WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the strongest that is installed"
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
-PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs
 Images = Iterable[Any] | str | os.PathLike | np.ndarray | Image.Image  # one image or several
 
 
@@ -87,14 +87,12 @@ class Reader:
     @functools.cached_property
     def capacity(self) -> int:
         """About how many characters an image can show to this reader: in less room each, they cannot be told apart."""
-        width = max((self.spec.size[1], *self.spec.widths))
-        limits = [int(width / PIXELS_PER_CHARACTER)]
-        if not self.spec.widths:  # of words like those it was trained on; wider images hold whole lines
-            limits.append(self.charset.max_length)
-        if self.model_config.is_ctc:
-            frames = self.shapes[0]["logits"].shape[1] * width // self.spec.size[1]
-            limits.append(frames // FRAMES_PER_CHARACTER)
-        return min(limits)
+        return capacity(self.spec, self.charset, self.frame_count)
+
+    @property
+    def frame_count(self) -> int | None:
+        """CTC: how many frames an image of the usual width has; None for other recognisers."""
+        return self.shapes[0]["logits"].shape[1] if self.model_config.is_ctc else None
 
     @functools.cached_property
     def shapes(self) -> tuple[Any, Any]:
@@ -116,15 +114,7 @@ class Reader:
         """
         if pattern:
             return self.guided(pattern_spec(**pattern)).read(images, details=details, turn=turn)
-        check_choice("turn", turn, TURNS)
-        found: list[Answer] = []
-        size = default_batch_size()
-        for crops in chunks(self.spec.open_all(images), window(self.spec, size)):
-            fitted = [self.spec.fit_for_reading(crop) for crop in crops]
-            found += answers_of(self, fitted, crops, size, details=details, turn=turn)
-        if details:
-            return [answer.details for answer in found]
-        return [answer.text for answer in found], np.array([answer.confidence for answer in found], np.float32)
+        return read_crops(self, images, default_batch_size(), details=details, turn=turn)
 
     def read_photos(self, photographs: Images, split: str = "words") -> list[list[ReadWord]]:
         """The words of each photograph in reading order, with their boxes. For kinds of images see `read`.
@@ -166,6 +156,23 @@ class Reader:
     def read_checked(self, images: np.ndarray) -> tuple[list[str], np.ndarray]:
         """The same, with less confidence in words that read better upside down. For readers with a prior over texts."""
         return read_checked(self.read_batch, images, self.prior, self.guide.rules.weight)
+
+    @property
+    def rules(self) -> Rules:
+        """What texts are expected. This and the next four are what details, long crops and alternatives need."""
+        return self.guide.rules
+
+    def search(self, images: np.ndarray) -> list[Found]:
+        return self.guide.any_search(self.variables, images)
+
+    def frames(self, images: np.ndarray) -> np.ndarray:
+        return self.guide.frames(self.variables, images)
+
+    def centres(self, images: np.ndarray, texts: Sequence[str]) -> list[Centres]:
+        return self.guide.centres(self.variables, images, texts)
+
+    def written(self, text: str) -> str:
+        return self.guide.written(text)
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""

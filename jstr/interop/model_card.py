@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 RESEARCH = "for research only: the photographs it was trained on were published for research"
+PRECISIONS = (0.9, 0.95, 0.98, 0.99)  # that the card has thresholds of
 UNSTATED = "not stated; give --licence when you export"
 HOW_TO = {
     "onnx": """Without JAX, with NumPy, OpenCV and onnxruntime (`pip install 'jstr[onnx]'`):
@@ -97,6 +98,7 @@ def text(about: Mapping[str, Any], folder: str, measured: Iterable[str], **facts
             "",
             *(f"    {line}" for line in measured),
             "",
+            *_confidences(about.get("calibration")),
             "## Trained on",
             "",
             *(f"- {line}" for line in trained),
@@ -107,6 +109,30 @@ def text(about: Mapping[str, Any], folder: str, measured: Iterable[str], **facts
             "",
         ]
     )
+
+
+def _confidences(known: Mapping[str, Any] | None) -> list[str]:
+    """What a confidence is worth."""
+    if known is None:
+        return []
+    on = known["about"]
+    conditions = f"expected words: {on.get('language_model') or 'as exported'}, pattern: {on.get('pattern') or 'none'}"
+    rows = []
+    for precision in PRECISIONS:
+        least = min((c for c, promised in known["promises"] if promised >= precision), default=None)
+        rows.append(f"| {precision} | {'none' if least is None else format(least, '.4f')} |")
+    return [
+        "## What a confidence is worth",
+        "",
+        f"Measured by `jstr calibrate` on {on['data']} ({conditions}), on words like these only:",
+        "",
+        "| share of words that are right, at least | confidence from |",
+        "| ---: | ---: |",
+        *rows,
+        "",
+        "`reader.threshold(0.99)` gives that of another share.",
+        "",
+    ]
 
 
 def _shown(characters: str) -> str:

@@ -72,7 +72,7 @@ def _step(weights: Weights, batch: int | str) -> Any:
     """One step of jstr.nn.attention_decoder for W texts of each word.
 
     frames [B, S, D], memory [B, S, H], tokens [B, W] int64, hidden and cell [B, W, H] -> probabilities [B, W, C],
-    new_hidden, new_cell.
+    new_hidden, new_cell, attention [B, W, S].
     """
     graph, sizes = Graph(), _decoder_sizes(weights)
     size, hidden = sizes["D"], sizes["H"]
@@ -103,9 +103,8 @@ def _step(weights: Weights, batch: int | str) -> Any:
         "cell": state,
     }
     probabilities = graph.add("Softmax", logits, axis=-1), FLOAT, (batch, WIDTH, sizes["C"])
-    return graph.model(
-        inputs, {"probabilities": probabilities, "new_hidden": (new, *state), "new_cell": (cell, *state)}
-    )
+    outputs = {"probabilities": probabilities, "new_hidden": (new, *state), "new_cell": (cell, *state)}
+    return graph.model(inputs, outputs | {"attention": (attention, FLOAT, (batch, WIDTH, "frames"))})
 
 
 def _bilstm_block(graph: Graph, frames: str, weights: Weights) -> str:

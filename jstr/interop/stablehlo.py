@@ -5,7 +5,7 @@ Weights are part of the files. The networks and their names are those of jstr/in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ SUFFIX = ".stablehlo"
 CONVENTION = export.maximum_supported_calling_convention_version
 
 
-def write(folder: Path, model: Any, variables: Mapping[str, Any], batch: int | None) -> list[str]:
+def write(
+    folder: Path, model: Any, variables: Mapping[str, Any], batch: int | None, platforms: Sequence[str] = (*PLATFORMS,)
+) -> list[str]:
     """Writes NETWORK-PLATFORM.stablehlo for every platform; returns the names. batch: None: of any size."""
     files = []
-    for platform, ours in PLATFORMS.items():
-        with tracing_for(ours):
+    for platform in platforms:
+        with tracing_for(PLATFORMS[platform]):
             for name, (function, inputs) in networks(model, variables, batch).items():
                 exported = export.export(jax.jit(function), platforms=[platform])(*inputs.values())
                 files.append(f"{name}-{platform}{SUFFIX}")
@@ -83,9 +85,9 @@ def networks(model: Any, variables: Mapping[str, Any], batch: int | None) -> dic
     def step(frames, memory, tokens, hidden, cell):
         advance = attention_step(frames, weights, memory)
         gates = token_table(weights, frames.shape[-1])[tokens]
-        (hidden, cell), _ = jax.vmap(advance, in_axes=1, out_axes=1)((hidden, cell), gates)
+        (hidden, cell), (*_, attention) = jax.vmap(advance, in_axes=1, out_axes=1)((hidden, cell), gates)
         logits = classify(hidden, weights["classifier_kernel"], weights["classifier_bias"])
-        return jax.nn.softmax(logits), hidden, cell
+        return jax.nn.softmax(logits), hidden, cell, attention
 
     example = jax.ShapeDtypeStruct((1, *config.image_size, config.channels), jnp.uint8)
     frames, memory = (x.shape[1:] for x in jax.eval_shape(encode, example))

@@ -7,6 +7,7 @@ from onnx_testing import random_variables, session
 from jstr.inference.exported_reader import ExportedReader
 from jstr.inference.reader import Reader
 from jstr.interop import onnx_models
+from jstr.messages import InputError
 
 CONFIG = dict(
     charset=dict(characters="abc12", layout="dtrb_attention", max_length=4),
@@ -34,7 +35,7 @@ def exported(reader, batch=None, prior=True):
     graphs = onnx_models.write("four_stage", reader.model, reader.variables, batch or "batch")
     runs = {name: session(graph).run for name, graph in graphs.items()}
     networks = {name: lambda run=run, **inputs: run(None, inputs) for name, run in runs.items()}
-    about = dict(config=CONFIG | dict(language_model=dict(weight=0.2, width=3)), batch=batch)
+    about = dict(config=CONFIG | dict(language_model=dict(weight=0.2, width=3)), batch=batch, frames=None)
     return ExportedReader(about, networks, reader.prior if prior else None)
 
 
@@ -48,6 +49,20 @@ def test_beam_search_with_a_prior(reader, pictures, batch):
     code = "[12]{2,3}"
     found, _ = other.read(list(pictures), pattern=code)
     assert found == reader.read(list(pictures), pattern=code)[0] and all(set(text) <= set("12") for text in found)
+
+
+def test_details(reader, pictures):
+    other = exported(reader, 3)
+    pairs = zip(reader.read(list(pictures), details=True), other.read(list(pictures), details=True), strict=True)
+    for ours, theirs in pairs:
+        assert [c.character for c in theirs.characters] == [c.character for c in ours.characters]
+        for a, b in zip(ours.characters, theirs.characters, strict=True):
+            assert b[1:] == pytest.approx(a[1:], abs=1e-4) and (b.left is None or 0 <= b.left < b.right <= 1)
+        assert [text for text, _ in theirs.alternatives] == [text for text, _ in ours.alternatives]
+    tall = [np.ascontiguousarray(np.rot90(picture)) for picture in pictures[:2]]
+    assert other.read(tall, turn="auto")[0] == reader.read(tall, turn="auto")[0]
+    with pytest.raises(InputError, match="turn='left'"):
+        other.read(tall, turn="left")
 
 
 def test_greedily(reader, pictures):
