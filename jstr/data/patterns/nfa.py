@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -17,6 +17,7 @@ from jstr.messages import InputError
 
 LONGEST = 256  # characters of a text; no reader holds more
 MAX_NODES = 400_000
+MAX_MEMBERS = 2_000_000  # of all sets of characters together
 AGAIN = 3  # how much likelier a random text repeats an unlimited repeat than it ends it
 _BEGIN, _FINISH = (op.AT_BEGINNING, op.AT_BEGINNING_STRING), (op.AT_END, op.AT_END_STRING)
 _CATEGORIES = {
@@ -46,14 +47,20 @@ class NFA:
     edges [N]: (node, weight) without a character; weights are those of a random choice.
     kind [N]: number of the set of characters that leads to `after` [N]; -1: none.
     sets: {number of a character: the forms of it that belong to the set}.
+    leave: where unlimited repeats may go on or end -> where they end.
     owner [N]: the expression that a node belongs to. accepts: the last node of each; accept_set holds the same.
     need [N]: the fewest characters from there to the end of an expression; more than LONGEST if there is no way.
     """
 
     def __init__(self, expressions: Iterable[str], forms: dict[str, int]):
-        self._forms = forms
+        self._forms, self._members = forms, 0
+        self._cases: dict[str, list[str]] = {}  # of each character, in any case, the forms that differ in case only
+        for form in forms:
+            for c in {form, form.lower(), form.upper()}:
+                self._cases.setdefault(c, []).append(form)
         self.edges: list[list[tuple[int, float]]] = [[]]
         self.kind, self.after, self.owner = [-1], [-1], [-1]
+        self.leave: dict[int, int] = {}
         self.sets: list[dict[int, list[str]]] = []
         self.accepts: list[int] = []
         self._set_numbers: dict[Any, int] = {}
@@ -117,6 +124,7 @@ class NFA:
             loop, inside, end = self._node(), self._node(), self._node()
             self.edges[at].append((loop, 1.0))
             self.edges[loop] += [(inside, AGAIN), (end, 1.0)]
+            self.leave[loop] = end
             self.edges[self._sequence(body, inside, ignore_case)].append((loop, 1.0))
             return end
         end, more = self._node(), min(most - least, enough)
@@ -133,23 +141,39 @@ class NFA:
         if key in self._set_numbers:
             return self._set_numbers[key]
         forms = self._forms
-        if code is op.LITERAL and not ignore_case:
-            forms = {c: forms[c] for c in (chr(argument),) if c in forms}
-        belongs, negated = _membership(code, argument)
+        negated = code is op.NOT_LITERAL or code is op.ANY or (code is op.IN and argument[0][0] is op.NEGATE)
         inside: dict[int, list[str]] = {}
-        for form, number in forms.items():
-            cases = {form, form.lower(), form.upper()} if ignore_case else {form}
-            if any(len(c) == 1 and belongs(c) for c in cases):
-                inside.setdefault(number, []).append(form)
+        for form in self._named(code, argument, ignore_case):
+            inside.setdefault(forms[form], []).append(form)
         found = inside
         if negated:  # [^a] leaves out what may stand for an a, in any case
             found = {}
             for form, number in forms.items():
                 if number not in inside:
                     found.setdefault(number, []).append(form)
+        self._members += len(found)
+        if self._members > MAX_MEMBERS:
+            raise InputError(f"its classes have more than {MAX_MEMBERS:,} characters; make it smaller")
         self.sets.append(found)
         self._set_numbers[key] = len(self.sets) - 1
         return len(self.sets) - 1
+
+    def _named(self, code: Any, argument: Any, ignore_case: bool) -> Iterable[str]:
+        """The forms that a set of the syntax tree names, with all that differ from them in case only."""
+        forms = self._forms
+        parts = argument if code is op.IN else [(op.LITERAL, ord("\n") if code is op.ANY else argument)]
+        found: dict[str, None] = {}
+        for low, high in _merged(value if kind is op.RANGE else (value, value) for kind, value in _ranges(parts)):
+            if high - low < len(self._cases):
+                found |= dict.fromkeys(map(chr, range(low, high + 1)))
+            else:
+                found |= dict.fromkeys(c for c in self._cases if len(c) == 1 and low <= ord(c) <= high)
+        for name in {value for kind, value in parts if kind is op.CATEGORY}:
+            matches = re.compile(_CATEGORIES[name]).fullmatch
+            found |= dict.fromkeys(c for c in self._cases if len(c) == 1 and matches(c))
+        if ignore_case:
+            return dict.fromkeys(form for c in found for form in self._cases.get(c, ()))
+        return [c for c in found if c in forms]
 
     def _distances(self) -> list[int]:
         """`need` of all nodes: breadth first from the ends, edges without a character first."""
@@ -205,22 +229,17 @@ def _refused(code: Any) -> str:
     return f"{what} cannot be used; literals, classes, repeats, alternatives and groups can"
 
 
-def _membership(code: Any, argument: Any) -> tuple[Callable[[str], bool], bool]:
-    """(whether a character is named by a set of the syntax tree, whether the set is of all others)."""
-    if code is op.ANY:
-        return lambda c: c == "\n", True
-    if code in (op.LITERAL, op.NOT_LITERAL):
-        return lambda c: ord(c) == argument, code is op.NOT_LITERAL
-    negated = argument[0][0] is op.NEGATE
-    parts = [_part(*part) for part in argument[negated:]]
-    return lambda c: any(part(c) for part in parts), negated
+def _ranges(parts: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """The characters and ranges of characters among the parts of a set."""
+    return [part for part in parts if part[0] in (op.LITERAL, op.RANGE)]
 
 
-def _part(code: Any, argument: Any) -> Callable[[str], bool]:
-    if code is op.LITERAL:
-        return lambda c: ord(c) == argument
-    if code is op.RANGE:
-        low, high = argument
-        return lambda c: low <= ord(c) <= high
-    matches = re.compile(_CATEGORIES[argument]).fullmatch
-    return lambda c: matches(c) is not None
+def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same numbers as ranges that do not overlap, ascending."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(high, found[-1][1])
+        else:
+            found.append((low, high))
+    return found

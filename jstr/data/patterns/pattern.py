@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,7 +13,8 @@ from jstr.data.patterns.checksums import Checksum, find_checksum
 from jstr.data.patterns.nfa import LONGEST, NFA, written_forms
 from jstr.messages import InputError, check_known, first_few
 
-MAX_STATES = 20_000  # kept; more are found again when they are needed
+MAX_STATES, MAX_NODES_KEPT = 20_000, 1_000_000  # of states, all nodes together; more are found again when needed
+MAX_AT_ONCE = 15_000  # nodes of a state: what a character costs, at most
 NONE_SHARE = 0.01  # of texts that follow no pattern
 TRIES = 10_000  # of a random text, until its checksum is right
 
@@ -44,6 +45,8 @@ class PatternSpec:
             weights, none = tuple(float(w) for w in weights or ()), float(none)
         except (TypeError, ValueError):
             raise InputError(f"pattern: weights={weights!r}, none={none!r}: give numbers") from None
+        if not isinstance(allow or "", str) or not all(isinstance(expression, str) for expression in regex):
+            raise InputError(f"pattern: regex={str(regex)[:60]}, allow={str(allow)[:60]!r}: give texts")
         return cls(regex, weights, tuple(c for c in checksum if c) and checksum, allow or "", none)
 
     def __bool__(self) -> bool:
@@ -99,7 +102,7 @@ class Pattern:
         checks = [find_checksum(c) for c in spec.checksum] or [None]
         self._checks = checks * (len(regex) if len(checks) == 1 else 1)
         self._nfa = NFA(regex, forms)
-        self._bits = [sum(1 << number for number in members) for members in self._nfa.sets]
+        self._bits = [_bits_of(members, len(characters)) for members in self._nfa.sets]
         self.numbers = np.array(sorted({n for members in self._nfa.sets for n in members}), np.int64)
         self._longest = min(longest, LONGEST)
         self._check_possible(regex, characters)
@@ -140,31 +143,45 @@ class Pattern:
 
     def _clear(self) -> None:
         self._states: dict[frozenset[int], State] = {}
+        self._nodes_kept = 0
         self._start = self._state([0])
 
     @property
     def start(self) -> State:
         """The state of the empty text."""
-        if len(self._states) > MAX_STATES:
+        if len(self._states) > MAX_STATES or self._nodes_kept > MAX_NODES_KEPT:
             self._clear()
         return self._start
 
     def _state(self, nodes: Sequence[int]) -> State:
-        """The state of these nodes and of those that are reached without a character."""
-        nfa, seen, kept, todo = self._nfa, set(nodes), set(), list(nodes)
+        """The state of these nodes and of those that are reached without a character. Raises InputError: too many."""
+        key = frozenset(self._reached(dict.fromkeys(nodes)))
+        found = self._states.get(key)
+        if found is None:
+            if len(key) > MAX_AT_ONCE:
+                raise InputError(
+                    f"pattern {self.spec.regex[0][:60]!r}: a text may follow it in more than {MAX_AT_ONCE:,} ways at "
+                    "once; make it smaller, with fewer repeats inside of repeats"
+                )
+            found = self._states[key] = State(key, nfa=self._nfa, bits=self._bits)
+            self._nodes_kept += len(key)
+        return found
+
+    def _reached(self, nodes: dict[int, Any]) -> dict[int, Any]:
+        """Those nodes, and those that are reached from them without a character, that a text can stop at.
+
+        Each has the value of the one in `nodes` that it is reached from, of several that of the last.
+        """
+        nfa, seen, kept, todo = self._nfa, set(nodes), {}, list(nodes.items())
         while todo:
-            node = todo.pop()
+            node, value = todo.pop()
             if nfa.kind[node] >= 0 or node in nfa.accept_set:
-                kept.add(node)
+                kept[node] = value
             for target, _ in nfa.edges[node]:
                 if target not in seen and nfa.need[target] <= LONGEST:
                     seen.add(target)
-                    todo.append(target)
-        key = frozenset(kept)
-        found = self._states.get(key)
-        if found is None:
-            found = self._states[key] = State(key, nfa, self._bits)
-        return found
+                    todo.append((target, value))
+        return kept
 
     def step(self, state: State, character: int) -> State:
         """The state after one more character, which must be one of state.characters."""
@@ -203,12 +220,11 @@ class Pattern:
         nfa = self._nfa
         ways = {node: "" for node in self.start.nodes}
         for c in text:
-            reached: dict[int, str] = {}
-            for node, before in ways.items():
+            longer: dict[int, str] = {}
+            for node, before in sorted(ways.items(), reverse=True):  # of several ways, that of the first pattern
                 for form in self._likeliest(node, c):
-                    for target in self._state([nfa.after[node]]).nodes:
-                        reached.setdefault(target, before + form)
-            ways = reached
+                    longer[nfa.after[node]] = before + form
+            ways = self._reached(longer)
         return next((way for node, way in sorted(ways.items()) if node in nfa.accept_set), text)
 
     def _likeliest(self, node: int, c: str) -> list[str]:
@@ -228,10 +244,14 @@ class Pattern:
             text = self._walk(rng, number)
             if text and (self._checks[number] is None or self._checks[number](text)):
                 return text
-        raise InputError(f"pattern {self.spec.regex}: none of {TRIES:,} random texts has the right checksum")
+        raise InputError(
+            f"pattern {str(self.spec.regex)[:60]}: none of {TRIES:,} random texts is right: they are empty, or their "
+            "checksum is wrong"
+        )
 
     def _walk(self, rng: np.random.Generator, number: int) -> str:
         nfa, node, text = self._nfa, self._nfa.edges[0][number][0], []
+        passed: set[int] = set()  # since the last character: what repeats nothing ends, or it would do so for ever
         while node != nfa.accepts[number]:
             left = self._longest - len(text)
             if nfa.kind[node] >= 0:
@@ -239,7 +259,12 @@ class Pattern:
                 forms = [form for some in members.values() for form in some]
                 text.append(forms[int(rng.integers(len(forms)))])
                 node = nfa.after[node]
+                passed.clear()
                 continue
+            if node in passed and node in nfa.leave:
+                node = nfa.leave[node]
+                continue
+            passed.add(node)
             edges = [(target, weight) for target, weight in nfa.edges[node] if nfa.need[target] <= left]
             pick = rng.random() * sum(weight for _, weight in edges)
             for node, weight in edges:  # noqa: B007
@@ -249,12 +274,21 @@ class Pattern:
         return "".join(text)
 
 
+def _bits_of(numbers: Iterable[int], count: int) -> int:
+    """Those numbers, below `count`, as the bits of one."""
+    marks = np.zeros(count, np.uint8)
+    marks[list(numbers)] = 1
+    return int.from_bytes(np.packbits(marks, bitorder="little").tobytes(), "little")
+
+
 def _check(spec: PatternSpec) -> None:
     """Raises InputError for values that do not fit each other."""
     if not spec:
         raise InputError("pattern: it is empty; give a regular expression such as [A-Z]{3}[0-9]{4}")
-    if spec.weights and (len(spec.weights) != len(spec.regex) or not all(0 < w < math.inf for w in spec.weights)):
-        raise InputError(f"pattern: {len(spec.regex)} patterns need as many positive weights, not {spec.weights}")
+    weights = spec.weights
+    if weights and (len(weights) != len(spec.regex) or not min(weights) > 0 or not 0 < min(weights) / sum(weights)):
+        shown = f"{len(weights)}: {str(weights)[:60]}"
+        raise InputError(f"pattern: {len(spec.regex)} patterns need as many positive weights, not {shown}")
     if len(spec.checksum) not in (0, 1, max(1, len(spec.regex))):
         raise InputError(f"pattern: give one checksum, or one for each of the {len(spec.regex)} patterns")
     if not 0 <= spec.none < 1:

@@ -126,6 +126,10 @@ def test_draws_are_uniform_over_choices():
         ("((a{1000}){1000}){1000}", "no text of up to 256"),
         ("(){1000000}", "only the empty text"),
         ("a{0}", "only the empty text"),
+        ("((a{0,50}){0,50}){0,50}", "more than 15,000 ways at once"),
+        ("[^\\x00-\\uffff]", "no text of up to 256"),
+        ([5], "give texts"),
+        (b"a", "give texts"),
         ("(" * 3000 + "a" + ")" * 3000, "nested too deeply"),
         ("a{99999999999999999999}", "repetition number is too large"),
         ((), "it is empty"),
@@ -143,6 +147,8 @@ def test_refuses(regex, message):
     [
         (dict(weights=[1, 2]), "1 patterns need as many positive weights"),
         (dict(weights=["x"]), "give numbers"),
+        (dict(weights=["nan"]), "1 patterns need as many positive weights"),
+        (dict(allow=5), "give texts"),
         (dict(checksum=["luhn", "iban"]), "one for each of the 1"),
         (dict(none=1.5), "none=1.5"),
         (dict(allow="xyz"), "knows none of these characters"),
@@ -159,6 +165,35 @@ def test_catastrophic_patterns_take_linear_time(regex):
     pattern.matches("a" * 200 + ".")
     assert pattern.matches("a" * 30 + "b") == ("1" not in regex)
     assert time.process_time() - start < 2
+
+
+def test_weights_that_floats_cannot_tell_apart():
+    for weights in ([1e308, 1e308], [1e-320, 1e300]):
+        with pytest.raises(InputError, match="2 patterns need as many positive weights"):
+            make(["a", "b"], weights=weights)
+
+
+def test_many_ways_at_once_take_linear_time():
+    """Repeats inside of repeats: 10,000 nodes at once, written without doing the work of one for each."""
+    pattern, start = make("((a{1,20}){1,20}){1,20}b|(a|a)*"), time.process_time()
+    assert pattern.matches("a" * 60) and pattern.written("a" * 40 + "b") == "a" * 40 + "b"
+    nested = make("(" * 40 + "a" + ")*" * 40)
+    assert nested.matches("aaa") and set(nested.draw(RNG)) == {"a"}
+    with pytest.raises(InputError, match="more than 15,000 ways at once"):
+        make("b((a{0,50}b?){0,50}){0,50}").matches("ba")
+    assert time.process_time() - start < 5
+
+
+def test_classes_of_a_large_charset(monkeypatch):
+    many = "".join(map(chr, range(0x4E00, 0x4E00 + 8000)))
+    start = time.process_time()
+    pattern = make("|".join(f"[{a}{b}]{a}" for a, b in itertools.pairwise(many[:4000])), many)
+    assert pattern.matches(many[1] + many[0]) and not pattern.matches(many[3] + many[0])
+    assert make("(?i)" + "|".join(c + many[0] for c in many[:2000]), many).matches(many[7] + many[0])
+    assert time.process_time() - start < 5
+    monkeypatch.setattr("jstr.data.patterns.nfa.MAX_MEMBERS", 100_000)
+    with pytest.raises(InputError, match="its classes have more than 100,000 characters"):
+        make("|".join(f"[^{a}]{a}" for a in many[:100]), many)
 
 
 def test_too_large(monkeypatch):
