@@ -1,6 +1,6 @@
-"""Whether the thresholds of `jstr calibrate` keep their promises: python tools/study_promises.py --fit=PATH --check=NAME=PATH
+"""Whether the thresholds of jstr calibrate hold: python tools/study_promises.py --fit=PATH --check=NAME=PATH
 
-Fits thresholds on labelled words and counts, on other sets, how many of the words above each are right. Also draws words
+Fits thresholds on labelled words and counts, on other sets, how many words above each are right. Also draws words
 like the fitted ones, right or wrong by the regression of the fit, to say how often a promise would be broken by chance
 alone; and lists the wrong words with the greatest confidence, which a person may compare with their images.
 """

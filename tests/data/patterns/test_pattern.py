@@ -126,7 +126,6 @@ def test_draws_are_uniform_over_choices():
         ("((a{1000}){1000}){1000}", "no text of up to 256"),
         ("(){1000000}", "only the empty text"),
         ("a{0}", "only the empty text"),
-        ("((a{0,50}){0,50}){0,50}", "more than 15,000 ways at once"),
         ("[^\\x00-\\uffff]", "no text of up to 256"),
         ([5], "give texts"),
         (b"a", "give texts"),
@@ -173,23 +172,24 @@ def test_weights_that_floats_cannot_tell_apart():
             make(["a", "b"], weights=weights)
 
 
-def test_many_ways_at_once_take_linear_time():
-    """Repeats inside of repeats: 10,000 nodes at once, written without doing the work of one for each."""
-    pattern, start = make("((a{1,20}){1,20}){1,20}b|(a|a)*"), time.process_time()
+def test_many_ways_at_once_take_linear_time(monkeypatch):
+    """Repeats inside of repeats: many nodes at once, written without doing the work of all for each of them."""
+    pattern, start = make("((a{1,9}){1,9}){1,9}b|(a|a)*"), time.process_time()
     assert pattern.matches("a" * 60) and pattern.written("a" * 40 + "b") == "a" * 40 + "b"
-    nested = make("(" * 40 + "a" + ")*" * 40)
+    nested = make("(" * 12 + "a" + ")*" * 12)
     assert nested.matches("aaa") and set(nested.draw(RNG)) == {"a"}
-    with pytest.raises(InputError, match="more than 15,000 ways at once"):
-        make("b((a{0,50}b?){0,50}){0,50}").matches("ba")
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 2
+    monkeypatch.setattr("jstr.data.patterns.pattern.MAX_AT_ONCE", 100)
+    with pytest.raises(InputError, match="'b.*more than 100 ways at once; make it smaller"):
+        make("b((a{0,9}b?){0,9}){0,9}").matches("baa")
 
 
 def test_classes_of_a_large_charset(monkeypatch):
-    many = "".join(map(chr, range(0x4E00, 0x4E00 + 8000)))
+    many = "".join(map(chr, range(0x4E00, 0x4E00 + 3000)))
     start = time.process_time()
-    pattern = make("|".join(f"[{a}{b}]{a}" for a, b in itertools.pairwise(many[:4000])), many)
+    pattern = make("|".join(f"[{a}{b}]{a}" for a, b in itertools.pairwise(many[:2000])), many)
     assert pattern.matches(many[1] + many[0]) and not pattern.matches(many[3] + many[0])
-    assert make("(?i)" + "|".join(c + many[0] for c in many[:2000]), many).matches(many[7] + many[0])
+    assert make("(?i)" + "|".join(c + many[0] for c in many[:500]), many).matches(many[7] + many[0])
     assert time.process_time() - start < 5
     monkeypatch.setattr("jstr.data.patterns.nfa.MAX_MEMBERS", 100_000)
     with pytest.raises(InputError, match="its classes have more than 100,000 characters"):
