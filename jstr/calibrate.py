@@ -4,7 +4,8 @@ python -m jstr.calibrate --workdir=W --data=LABELLED [--check=NAME=OTHERS] [--pl
 
 prints for several precisions from which confidence on readings are kept, and stores that in W/calibration.json, where
 `predict --precision=0.99` finds it. Fit it on crops like those that will be read, and on none that were trained on.
---check says how far the thresholds keep their promise on other labelled words.
+--check says how far the thresholds keep their promise on other labelled words. With several --data they hold on each,
+which makes them safer for words of yet another kind.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workdir", type=path, help=WORKDIR_HELP)
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     add_options(parser)
-    parser.add_argument("--data", required=True, type=path, metavar="PATH", help="labelled words, not trained on")
+    several = dict(action="append", type=path, metavar="PATH", required=True)
+    parser.add_argument("--data", help="labelled words, not trained on; if repeated, promises hold on each", **several)
     more = dict(action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--check", help="other labelled words, on which the thresholds are tried", **more)
     parser.add_argument("--labels", help="label file inside PATH")
@@ -47,14 +49,19 @@ def run(argv: list[str] | None = None) -> None:
         raise InputError("give --workdir=DIR, beside whose checkpoint the calibration is stored, or --out=FILE")
     reader = with_options(load(args.workdir, args.language_model), args)
     checks = dict(item.partition("=")[::2] for item in args.check)
-    if "data" in checks or not all(checks.values()):
+    data = {f"data {place}": place for place in args.data}
+    if data.keys() & checks or not all(checks.values()):
         raise InputError("--check: give NAME=PATH, with another name than data")
-    sources, notes = open_sets({"data": args.data, **checks}, args.labels)
+    sources, notes = open_sets(data | checks, args.labels)
     for line in notes:
         print(line, file=sys.stderr)
-    about = dict(data=args.data, protocol=args.protocol, **calibration.expected_texts(reader, args.language_model))
-    fitted = calibration.measure(reader, sources["data"], args.protocol, about)
-    print("\n".join(fitted.lines()))
+    about = dict(protocol=args.protocol, **calibration.expected_texts(reader, args.language_model))
+    measured = [calibration.measure(reader, sources[n], args.protocol, about | {"data": p}) for n, p in data.items()]
+    fitted = calibration.Calibration.of_all(measured, about | {"data": ", ".join(data.values())})
+    if len(measured) == 1:
+        print("\n".join(fitted.lines()))
+    for name, one in zip(data, measured if len(measured) > 1 else (), strict=False):
+        print(f"{name}:", *one.lines(fitted), sep="\n  ")
     for name in checks:
         print(f"{name}:", *calibration.measure(reader, sources[name], args.protocol, about).lines(fitted), sep="\n  ")
     file = Path(args.out) if args.out else calibration.file_of(args.workdir)

@@ -39,3 +39,13 @@ def test_check_names_other_words(tmp_path, capsys):
     assert again[0] == "again:" and [line.strip() for line in again[1:-1]] == [first, *own]
     with pytest.raises(InputError, match="NAME=PATH"):
         calibrate.run([f"--workdir={run}", f"--data={REAL_WORDS}", "--check=nowhere"])
+
+
+def test_several_sets(tmp_path, capsys, monkeypatch):
+    run, out = saved_run(tmp_path / "run"), tmp_path / "both.json"
+    words = calibration.Calibration.of([0.5] * 64, [1] * 64, {})
+    monkeypatch.setattr(calibration, "measure", lambda reader, source, protocol, about: words)
+    calibrate.run([f"--workdir={run}", f"--data={REAL_WORDS}", f"--data={REAL_WORDS}/labels.tsv", f"--out={out}"])
+    assert capsys.readouterr().out.count("64 words, 100.0 % right") == 2
+    found = calibration.read(out)
+    assert sorted(found.sets) == [0] * 64 + [1] * 64 and f"{REAL_WORDS}, " in found.about["data"]

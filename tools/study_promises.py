@@ -1,103 +1,177 @@
-"""Whether the thresholds of jstr calibrate hold: python tools/study_promises.py --fit=PATH --check=NAME=PATH
+"""Whether the thresholds of jstr calibrate hold: python tools/study_promises.py --fit=NAME=PATH --check=NAME=PATH
 
-Fits thresholds on labelled words and counts, on other sets, how many words above each are right. Also draws words
-like the fitted ones, right or wrong by the regression of the fit, to say how often a promise would be broken by chance
-alone; and lists the wrong words with the greatest confidence, which a person may compare with their images.
+Fits thresholds on each set of labelled words, and on all of them, and counts on other sets how many words above each
+are right. Also draws words like the fitted ones, right or wrong by the regression of the fit, to say how often a promise
+would be broken by chance alone; lists the wrong words with the greatest confidence, to be compared with their images;
+and counts again with the labels of another file where a set has one.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import measuring
 import numpy as np
 
 from jstr.cli import Parser, cli, path
+from jstr.messages import InputError
 
-DRAWS, SEED = 400, 27
+DRAWS, SEED = 200, 27
 SHOWN = 12  # wrong words of a set
 
 
-def read_words(reader: Any, source: Any) -> list[tuple[float, bool, str, str]]:
-    """(confidence, whether it is right, label, text) of every word, by the 36-character protocol."""
+class Word(NamedTuple):
+    """A word that was read, and whether that is right by the 36-character protocol."""
+
+    confidence: float
+    is_right: bool
+    label: str
+    text: str
+    index: int
+
+
+def read_words(reader: Any, source: Any, most: int) -> list[Word]:
+    """Words of a source, at most about `most`, spread over it."""
     from jstr.inference.read_source import read_source
-    from jstr.metrics import PROTOCOLS
+
+    some = range(0, len(source), max(1, -(-len(source) // most)))
+    kept = source if len(some) == len(source) else _Some(source, some)
+    found = []
+    for reading in read_source(reader, kept, checked=True):
+        if reading.answer is not None:
+            index = some[reading.index]
+            found.append(Word(round(reading.answer.confidence, 6), False, "", reading.answer.text, index))
+    return labelled(found, lambda i: source[i]["label"])
+
+
+class _Some:
+    """Some samples of a source."""
+
+    notes = ()
+
+    def __init__(self, source: Any, indices: range):
+        self.path, self._source, self._indices = source.path, source, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        return self._source[self._indices[i]]
+
+
+def labelled(words: list[Word], label_of: Callable[[int], str | None]) -> list[Word]:
+    """The words with these labels, without those whose label is empty."""
+    from jstr.inference.metrics import PROTOCOLS
 
     prepare, found = PROTOCOLS["alnum36"], []
-    for reading in read_source(reader, source, checked=True):
-        expected = prepare(reading.label or "")
-        if reading.answer is not None and expected:
-            text = reading.answer.text
-            found.append((round(reading.answer.confidence, 6), prepare(text) == expected, reading.label, text))
+    for word in words:
+        label = label_of(word.index) or ""
+        if expected := prepare(label):
+            found.append(word._replace(label=label, is_right=prepare(word.text) == expected))
     return found
 
 
-def kept(words: list, threshold: float) -> dict[str, Any]:
+def kept(words: list[Word], threshold: float) -> dict[str, Any]:
     """How many words are kept and right above a threshold, with the interval of their share in percent."""
     from jstr.inference.calibration import interval
 
-    rights = [right for value, right, *_ in words if value >= threshold]
+    rights = [word.is_right for word in words if word.confidence >= threshold]
     low, high = interval(sum(rights), len(rights)) if rights else (0.0, 1.0)
     share = round(100 * sum(rights) / len(rights), 2) if rights else None
     return dict(kept=len(rights), right=sum(rights), precision=share, interval=[round(100 * x, 2) for x in (low, high)])
 
 
-def broken_by_chance(fitted: Any, precisions: tuple[float, ...]) -> list[dict[str, Any]]:
+def broken_by_chance(fitted: Any, precisions: tuple[float, ...]) -> list[dict[str, int]]:
     """Of DRAWS fits to words drawn with the probabilities of `fitted`, how many promise more than is true of these."""
     from jstr.inference.calibration import Calibration
 
-    rng, count = np.random.default_rng(SEED), len(fitted.confidences)
-    values = np.array(fitted.confidences)
+    rng, values = np.random.default_rng(SEED), np.array(fitted.confidences)
     truth = np.array([fitted.probability(value) for value in values])
     promised, broken = np.zeros(len(precisions), int), np.zeros(len(precisions), int)
     for _ in range(DRAWS):
-        some = rng.integers(count, size=count)
-        drawn = Calibration.of(values[some], rng.random(count) < truth[some], {})
+        some = rng.integers(len(values), size=len(values))
+        drawn = Calibration.of(values[some], rng.random(len(values)) < truth[some], {})
         for i, precision in enumerate(precisions):
             threshold = drawn.threshold(precision)
             if threshold is not None:
                 promised[i] += 1
                 broken[i] += truth[values >= threshold].mean() < precision
-    rows = zip(promised.tolist(), broken.tolist(), strict=True)
-    return [dict(draws=DRAWS, promised=p, broken=b) for p, b in rows]
+    return [dict(draws=DRAWS, promised=p, broken=b) for p, b in zip(promised.tolist(), broken.tolist(), strict=True)]
+
+
+def promises(fitted: Any, checks: dict[str, list[Word]], chance: bool) -> list[dict[str, Any]]:
+    """A row for each precision: the threshold, and what it keeps of each set."""
+    from jstr.inference.calibration import PRECISIONS
+
+    rows = []
+    for precision in PRECISIONS:
+        threshold = fitted.threshold(precision)
+        row: dict[str, Any] = dict(promised=precision, threshold=threshold)
+        if threshold is not None:
+            row |= {name: kept(some, threshold) for name, some in checks.items()}
+        rows.append(row)
+    if chance:
+        for row, found in zip(rows, broken_by_chance(fitted, PRECISIONS), strict=True):
+            row["by_chance"] = found
+    return rows
+
+
+def named(items: list[str]) -> dict[str, str]:
+    """NAME=PATH ... -> {name: path}. Raises InputError."""
+    found = dict(item.partition("=")[::2] for item in items)
+    if not all(found.values()) or len(found) < len(items):
+        raise InputError("--fit and --check: give NAME=PATH, each name once")
+    return found
 
 
 def run(argv: list[str] | None = None) -> None:
-    """Prints a line for each precision and set."""
+    """Prints a line for each fit, precision and set."""
     import jstr
     from jstr.data.sources.open import open_source
-    from jstr.inference.calibration import PRECISIONS, Calibration
+    from jstr.inference.calibration import Calibration
 
     parser = Parser("python tools/study_promises.py", __doc__)
     parser.add_argument("--workdir", type=path, default="bundled")
     parser.add_argument("--language_model", metavar="WORDS", default="english")
-    parser.add_argument("--fit", type=path, required=True, metavar="PATH")
+    parser.add_argument("--fit", action="append", required=True, metavar="NAME=PATH")
     parser.add_argument("--check", action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--other_labels", metavar="FILE", help="label file in the sets, to count with once more")
+    parser.add_argument("--most", type=int, default=2000, help="words of a set")
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
-    result, start = measuring.record(), time.process_time()
+    fits, start = named(args.fit), time.process_time()
+    paths = named(args.fit + args.check)
     reader = jstr.load(args.workdir, args.language_model)
-    paths = {"fit": args.fit} | dict(item.partition("=")[::2] for item in args.check)
-    words = {name: read_words(reader, open_source(place)) for name, place in paths.items()}
-    fitted = Calibration.of(np.array([w[0] for w in words["fit"]]), np.array([w[1] for w in words["fit"]]), {})
-    result["words"] = {name: dict(words=len(some), right=sum(w[1] for w in some)) for name, some in words.items()}
-    result["promises"] = rows = []
-    for precision, chance in zip(PRECISIONS, broken_by_chance(fitted, PRECISIONS), strict=True):
-        threshold = fitted.threshold(precision)
-        row: dict[str, Any] = dict(promised=precision, threshold=threshold, by_chance=chance)
-        if threshold is not None:
-            row |= {name: kept(some, threshold) for name, some in words.items()}
-        rows.append(row)
-        print(row, flush=True)
-    wrong = {n: sorted((w for w in some if not w[1]), reverse=True)[:SHOWN] for n, some in words.items()}
-    result["surest_errors"] = {n: [[value, label, text] for value, _, label, text in some] for n, some in wrong.items()}
-    print(json.dumps(result["surest_errors"], indent=1))
+    words = {}
+    for name, place in paths.items():
+        words[name] = read_words(reader, open_source(place), args.most)
+        print(f"{name}: {len(words[name])} words, {sum(w.is_right for w in words[name])} right", flush=True)
+    counts = {name: dict(words=len(some), right=sum(w.is_right for w in some)) for name, some in words.items()}
+    result = measuring.record() | dict(words=counts, fits={})
+    checks = dict(words)
+    for name, place in paths.items() if args.other_labels else ():
+        try:
+            other = open_source(place, labels=args.other_labels)
+        except InputError:  # this set has no such file
+            continue
+        checks[f"{name}, {args.other_labels}"] = labelled(words[name], lambda i, other=other: other[i]["label"])
+    alone = {name: Calibration.of(*np.array([w[:2] for w in words[name]]).T, {}) for name in fits}
+    for name, fitted in alone.items():
+        result["fits"][name] = promises(fitted, checks, chance=True)
+    if len(alone) > 1:
+        result["fits"]["all"] = promises(Calibration.of_all([*alone.values()], {}), checks, chance=False)
+    for name, rows in result["fits"].items():
+        for row in rows:
+            print(name, row, flush=True)
+    wrong = {n: sorted((w for w in some if not w.is_right), reverse=True)[:SHOWN] for n, some in words.items()}
+    result["surest_errors"] = {n: [[w.confidence, w.label, w.text] for w in some] for n, some in wrong.items()}
     result["cpu_seconds"] = round(time.process_time() - start)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=2)
+            json.dump(result, file, indent=1)
             file.write("\n")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,20 +35,34 @@ class Calibration:
     """Confidences of labelled words, each with whether it was read right.
 
     confidences [N], descending, and rights [N], 0 or 1. about: the data, the words and patterns that were expected.
+    sets [N]: number of the data set of each word, () for one. A promise must hold on each of them.
     """
 
     confidences: tuple[float, ...]
     rights: tuple[int, ...]
     about: Mapping[str, Any]
+    sets: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, confidences: np.ndarray, rights: np.ndarray, about: Mapping[str, Any]) -> Calibration:
+    def of(
+        cls, confidences: np.ndarray, rights: np.ndarray, about: Mapping[str, Any], sets: np.ndarray | None = None
+    ) -> Calibration:
         """Raises InputError: too few words to promise anything."""
         if len(confidences) < LEAST:
             raise InputError(f"{len(confidences)} labelled words are too few to calibrate; give at least {LEAST}")
         order = np.argsort(-np.asarray(confidences), kind="stable")
         confidences = np.round(np.asarray(confidences, np.float64)[order], 6)
-        return cls(tuple(confidences.tolist()), tuple(np.asarray(rights, int)[order].tolist()), dict(about))
+        numbers = () if sets is None else tuple(np.asarray(sets, int)[order].tolist())
+        return cls(tuple(confidences.tolist()), tuple(np.asarray(rights, int)[order].tolist()), dict(about), numbers)
+
+    @classmethod
+    def of_all(cls, some: Sequence[Calibration], about: Mapping[str, Any]) -> Calibration:
+        """The words of several sets, whose promises must hold on each."""
+        if len(some) == 1:
+            return some[0]
+        numbers = np.repeat(np.arange(len(some)), [len(one.rights) for one in some])
+        both = [np.concatenate([getattr(one, key) for one in some]) for key in ("confidences", "rights")]
+        return cls.of(*both, about, numbers)
 
     def probability(self, confidence: float) -> float:
         """The share of words that are right at a confidence: isotonic regression, linear between its steps."""
@@ -69,10 +83,16 @@ class Calibration:
 
     def promises(self) -> list[tuple[float, float]]:
         """(threshold, the precision that it promises) of every threshold that is best for some precision."""
-        confidences = np.array(self.confidences)
+        confidences, rights = np.array(self.confidences), np.array(self.rights)
         ends = np.flatnonzero(np.append(np.diff(confidences) != 0, True)) + 1  # after the last of equal confidences
-        rights = np.cumsum(self.rights)[ends - 1]
-        promised = np.where(ends >= LEAST, betaincinv(rights, ends - rights + 1, (1 - LEVEL) / 2), 0.0)
+        sets, promised = np.array(self.sets or np.zeros(len(rights), int)), np.ones(len(ends))
+        for number in np.unique(sets):
+            kept = np.cumsum(sets == number)[ends - 1]
+            right = np.cumsum(rights * (sets == number))[ends - 1]
+            known = (kept >= LEAST) & (right > 0)
+            right = np.maximum(right, 1)
+            low = betaincinv(right, np.maximum(kept - right, 0) + 1, (1 - LEVEL) / 2)
+            promised = np.minimum(promised, np.where(known, low, 0.0))
         later = np.append(np.maximum.accumulate(promised[::-1])[::-1][1:], 0.0)  # the best of those that keep more
         return [(float(confidences[ends[i] - 1]), float(promised[i])) for i in np.flatnonzero(promised > later)]
 
@@ -140,7 +160,9 @@ def read(file: str | os.PathLike) -> Calibration:
     """Raises InputError: it is missing, or no calibration."""
     try:
         found = json.loads(Path(file).read_text(encoding="utf-8"))
-        return Calibration(tuple(found["confidences"]), tuple(found["rights"]), found["about"])
+        return Calibration(
+            *(tuple(found[key]) for key in ("confidences", "rights")), found["about"], tuple(found.get("sets", ()))
+        )
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}; make it with jstr calibrate, or give --calibration") from error
     except (KeyError, TypeError, ValueError) as error:

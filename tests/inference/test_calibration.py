@@ -1,5 +1,8 @@
 """Thresholds that keep what they promise, and where they are stored."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -61,3 +64,17 @@ def test_reliability_diagram(tmp_path):
     pytest.importorskip("matplotlib", reason="the diagram needs matplotlib")
     calibration.plot(Calibration.of(*drawn(200), {}), str(tmp_path / "plot.png"))
     assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_promises_of_several_sets_hold_on_each():
+    """A set of easy words does not hide that the same confidence is worth less on another."""
+    (easy, hard), rng = (np.linspace(0, 1, 400) for _ in range(2)), np.random.default_rng(1)
+    first = Calibration.of(easy, np.ones(400), {})
+    second = Calibration.of(hard, rng.random(400) < 0.5 + hard / 2, {})
+    both = Calibration.of_all([first, second], {"data": "both"})
+    for precision in (0.8, 0.9):
+        threshold = both.threshold(precision)
+        assert threshold == max(one.threshold(precision) for one in (first, second)) > first.threshold(precision)
+    assert Calibration.of_all([first, Calibration.of(np.ones(40), np.ones(40), {})], {}).threshold(0.95) is None
+    assert Calibration.of_all([first], {}) is first
+    assert calibration.Calibration(**json.loads(json.dumps(asdict(both)))).promises() == both.promises()
