@@ -1,9 +1,9 @@
 """Whether the thresholds of jstr calibrate hold: python tools/study_promises.py --fit=NAME=PATH --check=NAME=PATH
 
 Fits thresholds on each set of labelled words, and on all of them, and counts on other sets how many words above each
-are right. Also draws words like the fitted ones, right or wrong by the regression of the fit, to say how often a promise
-would be broken by chance alone; lists the wrong words with the greatest confidence, to be compared with their images;
-and counts again with the labels of another file where a set has one.
+are right. Also draws words like the fitted ones, right or wrong by the regression of the fit, to say how often a
+promise would be broken by chance alone; lists the wrong words with the greatest confidence, to be compared with their
+images; and counts again with the labels of another file where a set has one.
 """
 
 from __future__ import annotations
