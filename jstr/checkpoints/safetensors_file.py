@@ -44,18 +44,30 @@ def load(path: str | os.PathLike) -> tuple[dict, dict]:
     package = _package()
     try:
         with package.safe_open(os.fspath(path), "numpy") as file:
-            meta = json.loads((file.metadata() or {})[KEY])
+            meta = _meta(path, file.metadata() or {})
             flat = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
         tree = traverse_util.unflatten_dict(flat, sep="/")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; check the path") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except KeyError:
-        raise InputError(f"{path} has no metadata {KEY!r}: jstr export --to=safetensors did not write it") from None
+    except InputError:
+        raise
     except Exception as error:  # the package's own kinds for damaged files
-        raise InputError(f"{path} is not a safetensors file: {str(error).splitlines()[0][:120]}") from error
+        reason = f"{error}".splitlines() or [type(error).__name__]
+        raise InputError(f"{path} is damaged or not a safetensors file: {reason[0][:120]}") from error
     return meta, {"params": tree.get("params", {}), "model_state": tree.get("model_state", {})}
+
+
+def _meta(path: str | os.PathLike, metadata: dict[str, str]) -> dict:
+    if KEY not in metadata:
+        raise InputError(f"{path} has no metadata {KEY!r}: jstr export --to=safetensors did not write it")
+    try:
+        meta = json.loads(metadata[KEY])
+        meta["config"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: its metadata {KEY!r} are damaged") from None
+    return meta
 
 
 def _package() -> Any:
