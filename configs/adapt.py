@@ -30,7 +30,8 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
 Default: start=bundled, the reader that comes with the package. Measured results: configs/results/adapt.json.
 
 A start of PP-OCR (`jstr convert --format=ppocr`) reads so well that it learns from its own confident readings alone, at
-a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores. `consistency` adds CR.
+a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores. `whole` trains all layers,
+`consistency` adds CR.
 The checkpoint that reads most of a held-back tenth as the start does with its words is used; the start is a candidate.
 `rounds=2` goes on with what it then reads: 2 x 300 steps.
 
@@ -51,7 +52,7 @@ ADAPTABLE = ("four_stage", "ppocr")
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, start="bundled", labels_only=False, consistency=False, rounds=1)
+    options = common.arguments(arg, start="bundled", labels_only=False, consistency=False, rounds=1, whole=False)
     config = common.base()
     config.model = common.crnn(width=0.5) | dict(features="compact")
     config.charset.drop_outside = True
@@ -66,7 +67,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
     if not scratch:
         start_from(config, str(BUNDLED) if options.start == "bundled" else options.start)
         if config.model.name == "ppocr":
-            return in_rounds(from_ppocr(config, options.consistency), options.rounds, steps=300)
+            return in_rounds(from_ppocr(config, options.consistency, options.whole), options.rounds, steps=300)
     else:  # not for a trained start: a new layer with random weights would first teach it that layer's noise
         config.model.projection = "mlp"
     streams(config, scratch)
@@ -126,8 +127,11 @@ def corrected(config: common.ConfigDict) -> dict:
     return dict(path=config.get_ref("labels"), optional=True, weight=0.25)
 
 
-def from_ppocr(config: common.ConfigDict, consistent: bool) -> common.ConfigDict:
-    """The recipe of a strong start. consistent: with rendered words and CR, which takes three times as long."""
+def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> common.ConfigDict:
+    """The recipe of a strong start.
+
+    consistent: with rendered words and CR, which takes three times as long. whole: all layers are trained.
+    """
     start = config.init_from[0][1]
     config.words, config.fonts = "english", config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
@@ -138,7 +142,7 @@ def from_ppocr(config: common.ConfigDict, consistent: bool) -> common.ConfigDict
     labelled = dict(read=read | dict(share=0.9), corrected=corrected(config))
     config.streams.labelled = common.stream(16, labelled, common_ppocr.LIGHT)
     config.held_back.labelled = common.stream(32, dict(read=read | dict(share=0.1, share_start=0.9)))
-    common_ppocr.fine_tune(config, 2e-4)
+    common_ppocr.fine_tune(config, 2e-4, whole)
     config.steps, config.log_every, config.eval_every, config.save_every = 450, 50, 150, 50
     config.keep_best = "held_back/right"
     if consistent:

@@ -31,10 +31,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
     config.steps, config.log_every, config.eval_every, config.save_every = 400, 50, 200, 100
     if options.runlocal:
         return tiny(config)
-    common_ppocr.fine_tune(config, 2e-5)
+    common_ppocr.fine_tune(config, 2e-5, options.whole)
     config.average_with_start = 0.5
-    if options.whole:
-        config.optimizer.rules = {"model": dict(fixed_statistics=True)}
     return config
 
 

@@ -2,7 +2,8 @@
 
 DIR/wheels: what such a machine may lack (its image has jax, flax, optax, orbax, opencv and numpy), for Python 3.12 on
 x86-64. DIR/files.tar.xz: `project`, the files that git tracks; `data`, the words under DATA, at most HEIGHT pixels high
-and as JPEG; `official`, the folder given as --official. DIR/run.sh: installs and unpacks them and runs a recipe.
+and as JPEG, and PP-OCRv6 small, packed from its installed package; `official`, the folder given as --official.
+DIR/run.sh: installs and unpacks them and runs a recipe.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pack
+from recipes import PPOCR
 
 from jstr.data.sources.open import open_source
 from jstr.messages import InputError
@@ -68,6 +71,8 @@ def make(out: Path, data: Path | None, official: str | None) -> None:
         _project(files / "project")
         for name in SETS if data else ():
             shrink(data / f"{name}.tar", files / "data" / f"{name}.tar")
+        if data:
+            pack.run(["--workdir=ppocrv6-small", f"--out={files / 'data' / PPOCR}"])
         if official:
             shutil.copytree(official, files / "official", ignore=shutil.ignore_patterns(".git", "*.png", "*.ipynb"))
         with tarfile.open(out / "files.tar.xz", "w:xz") as tar:  # what the headers of tar and JPEG repeat, goes

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ MAX_FILES, MAX_BYTES = 8, 16 * 2**20
 TIMED_STEPS = 40
 WAIT = 0.05  # a larger share of time spent waiting for data is explained
 ROOT = Path(__file__).resolve().parents[1]
+SCENE = dict(IIIT5K="iiit5k/test", SVT="svt/test", IC13_1015="icdar2013/test")  # test sets under the data folder
 
 
 class Command(NamedTuple):
@@ -93,18 +95,20 @@ class Run:
             self.say(f"ended with {'no time left' if status is None else f'status {status}'}: {lines[-1:] or ['']}")
         return Command(status, seconds, "\n".join(lines[-20:]))
 
-    def train(self, arm: str, config: str, seconds: float, *options: str) -> Path | None:
+    def train(self, arm: str, config: str, seconds: float, *options: str, rounds: int = 1) -> Path | None:
         """Trains for about `seconds` and returns the workdir, or None where there was no time or nothing came of it.
 
-        The step is timed first; schedule, warm-up and the last evaluation are made to fit what then remains.
+        The step is timed first; schedule, warm-up and the last evaluation are made to fit what then remains. rounds:
+        those of self-training, each of which reads the images again, as the trial does once.
         """
         deadline = time.monotonic() + min(seconds, self.left)
         workdir = self.work / arm
         base = ["-m", "jstr.main", f"--config={config}", *self._data_options(), *options]
-        steps, about = (2, {}) if self.tiny else self._fitting_steps(arm, base, deadline)
+        steps, about = (2, {}) if self.tiny else self._fitting_steps(arm, base, deadline, rounds)
         if not steps:
             return None
         marks = [f"--config.{name}={value}" for name, value in _intervals(steps).items()]
+        marks += [f"--config.self_training.every={-(-steps // rounds)}"] * (rounds > 1)
         command = [*base, f"--workdir={workdir}", *marks]
         done = self.command(*command, limit=deadline + 20 - time.monotonic())
         rows = _metrics(workdir)
@@ -116,7 +120,9 @@ class Run:
             file.writelines(json.dumps({"arm": arm} | row) + "\n" for row in rows)
         return workdir if (workdir / "checkpoints").is_dir() else None
 
-    def _fitting_steps(self, arm: str, base: list[str], deadline: float) -> tuple[int, dict[str, float]]:
+    def _fitting_steps(
+        self, arm: str, base: list[str], deadline: float, rounds: int = 1
+    ) -> tuple[int, dict[str, float]]:
         """(steps that fit until the deadline, what was measured), from a short run of the very command."""
         trial = self.work / f"{arm}_timed"
         marks = [f"--config.{name}={value}" for name, value in _intervals(TIMED_STEPS).items()]
@@ -128,7 +134,7 @@ class Run:
         span = rows[-1]["seconds"] - rows[0]["seconds"]
         step = max(span / (rows[-1]["step"] - rows[0]["step"]), 1e-4)
         overhead = max(done.seconds - TIMED_STEPS * step, 0.0)
-        steps = int((deadline - time.monotonic() - 1.2 * overhead) / step) // 20 * 20
+        steps = int((deadline - time.monotonic() - 1.2 * rounds * overhead) / step) // 20 * 20
         wait = rows[-1]["data_wait"]
         about = f"{1000 * step:.1f} ms a step, {overhead:.0f} s around them, {100 * wait:.0f} % waiting"
         self.say(f"{arm}: {about}; {steps} steps fit")
@@ -140,10 +146,11 @@ class Run:
     def _data_options(self) -> list[str]:
         return [f"--config.data_root={self.data}"] if self.data else []
 
-    def evaluate(self, arm: str, workdir: Path | str, *options: str, key: str = "scores") -> None:
+    def evaluate(
+        self, arm: str, workdir: Path | str, *options: str, key: str = "scores", sets: Mapping[str, str] = SCENE
+    ) -> None:
         """Word accuracy of a workdir on the test sets under `data`, or on the shipped words."""
-        sets = {"IIIT5K": "iiit5k", "SVT": "svt", "IC13_1015": "icdar2013"}
-        given = [f"--data={n}={self.data / f / 'test.tar'}" for n, f in sets.items() if self.data and not self.tiny]
+        given = [f"--data={n}={self.data / f'{f}.tar'}" for n, f in sets.items() if self.data and not self.tiny]
         given = given or [f"--data=shipped={ROOT / 'tests/data/real_words'}"]
         file = self.work / "scores.json"
         done = self.command("-m", "jstr.evaluate", f"--workdir={workdir}", *given, f"--json={file}", *options, limit=90)

@@ -11,10 +11,11 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from recipe_run import Run
+from recipe_run import SCENE, Run
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = max((os.cpu_count() or 2) - 2, 1)
+PPOCR = "ppocrv6-small.npz"  # under the data folder: that reader, packed, where its package cannot be installed
 BFLOAT16 = "--config.model.dtype=bfloat16"
 # What `bench` times: config, options, and the published batch of one device.
 BENCH = {
@@ -219,6 +220,28 @@ def semimtr(this: Run, args: Namespace) -> None:
             this.pack(arm, workdir)
 
 
+def adapt(this: Run, args: Namespace) -> None:
+    """PP-OCRv6 small, the whole network, on handwriting and on scene words without labels, in three rounds."""
+    start = this.data / PPOCR if this.data and (this.data / PPOCR).is_file() else "ppocrv6-small"
+    start = reader(this, args, "rendered") if this.tiny else start
+    sets = {"handwriting": ("gw/train", dict(gw="gw/test")), "scene": ("mlt17_latin/unlabelled", SCENE)}
+    for number, (name, (images, tests)) in enumerate(list(sets.items())[: 1 if this.tiny else None]):
+        arm, shipped = f"adapt-{name}", ROOT / "tests/data/real_words"
+        options = [f"--config.images={shipped if this.tiny else this.data / f'{images}.tar'}"]
+        if this.tiny:
+            options += ["--config.streams.labelled.batch_size=4", "--config.held_back.labelled.batch_size=4"]
+        else:
+            first = next(iter(tests.values()))
+            options += [f"--config.test={this.data / f'{first}.tar'}", BFLOAT16]
+        config = f"configs/adapt.py:start={start}," + ("labels_only" if this.tiny else "whole,rounds=3")
+        rounds = 1 if this.tiny else 3
+        workdir = this.train(arm, config, this.left / (2 - number) - 40, *options, rounds=rounds)
+        for words in ("none", "english") if workdir else ():
+            this.evaluate(arm, workdir, f"--language_model={words}", key=words, sets=tests)
+        if workdir:
+            this.pack(arm, workdir)
+
+
 RECIPES: dict[str, Callable[[Run, Namespace], object]] = {
     "bench": bench,
     "reader": reader,
@@ -226,4 +249,5 @@ RECIPES: dict[str, Callable[[Run, Namespace], object]] = {
     "seqclr": seqclr,
     "cr": cr,
     "semimtr": semimtr,
+    "adapt": adapt,
 }
