@@ -17,7 +17,8 @@ from jstr.decoding.ngram_lm import WordPrior
 from jstr.decoding.ranking import Scores
 
 BONUS = 2.0  # per character, in units of the prior's weight: about what a character of a word costs in the prior
-WIDER = 8  # times the width, where texts are refused at their end only: checksums are right once in 10 to 97 texts
+WIDER = 4  # times the width, where texts are refused at their end only: checksums are right once in 10 to 97 texts
+IMPROBABLE = 2 * MARGIN  # texts of a wide beam are pruned that are less probable than exp(-IMPROBABLE) times the best
 IMPOSSIBLE = -math.inf
 
 
@@ -53,13 +54,18 @@ def ctc_texts(probabilities: np.ndarray, rules: Rules) -> Scores:
     in the beam follows the pattern, less is cut, then the beam is wider; {} if that does not help. `ranked` gives
     probabilities.
     """
-    if rules.pattern is None:
-        return _ctc_texts(ctc_frames(probabilities, rules.characters, None), rules)
-    for margin, more in ((MARGIN, 1), (math.inf, 1), (math.inf, WIDER)):
-        frames = ctc_frames(probabilities, rules.characters, rules.pattern, margin)
-        if texts := _ctc_texts(frames, rules._replace(width=rules.width * more)):
-            return texts
-    return {}
+    pattern, width = rules.pattern, rules.width
+    if pattern is None:
+        return _ctc_texts(ctc_frames(probabilities, rules.characters, None), rules, width)[0]
+    frames = ctc_frames(probabilities, rules.characters, pattern)
+    texts, best = _ctc_texts(frames, rules, width)
+    if best not in texts and pattern.has_checksum:
+        texts, _ = _ctc_texts(frames, rules, width * WIDER, IMPROBABLE)  # which the image and the pattern choose
+    if not texts:
+        frames = ctc_frames(probabilities, rules.characters, pattern, math.inf)
+        for more in (WIDER,) if pattern.has_checksum else (1, WIDER):
+            texts = texts or _ctc_texts(frames, rules, width * more)[0]
+    return texts
 
 
 def position_texts(probabilities: np.ndarray, rules: Rules) -> Scores:
@@ -156,25 +162,43 @@ def _whole_score(rules: Rules, text: str) -> float:
     return 0.0 if rules.prior is None else rules.weight * (rules.prior.log_whole(text) + BONUS * len(text))
 
 
-def _ctc_texts(frames: list[tuple[Frame, int]], rules: Rules) -> Scores:
-    """The texts that are left after the last frame."""
-    pattern, width = rules.pattern, rules.beam
+def _ctc_texts(
+    frames: list[tuple[Frame, int]], rules: Rules, width: int, margin: float = math.inf
+) -> tuple[Scores, str | None]:
+    """(the texts that are left after the last frame and may end, the best one if all might).
+
+    width: texts kept after each frame. Texts whose paths are less probable than exp(-margin) times the best are not.
+    """
+    pattern = rules.pattern
     states = {} if pattern is None else {"": pattern.start}
+    bias: dict[str, float] = {}  # what the prior and the weights of patterns add to a text that may go on
 
     def fused(item) -> float:
         text, (blank, other) = item
-        score = _log_add(blank, other) + _prefix_score(rules, text)
-        return score if pattern is None else score + pattern.log_live(states[text])
+        more = bias.get(text)
+        if more is None:
+            more = _prefix_score(rules, text) if margin == math.inf else 0.0
+            if pattern is not None:
+                more += pattern.log_live(states[text])
+            bias[text] = more
+        return _log_add(blank, other) + more
 
     beam = {"": (0.0, IMPOSSIBLE)}  # text -> log probability of its paths that end with a blank, and of the others
     numbers = {"": -1}  # of the last character of each text
     for frame, left in frames:
-        beam = _ctc_step(beam, frame, numbers, states, pattern)
+        least = max(max(paths) for paths in beam.values()) - margin if beam else 0.0
+        beam = _ctc_step(beam, frame, numbers, states, pattern, least)
         if pattern is not None:
             beam = {text: paths for text, paths in beam.items() if states[text].need <= left}
         if len(beam) > width:
             beam = dict(sorted(beam.items(), key=fused, reverse=True)[:width])
-    scores = {}
+    best = max(beam.items(), key=fused)[0] if beam else None
+    return _ended(beam, states, rules), best
+
+
+def _ended(beam: dict[str, tuple[float, float]], states: dict[str, State], rules: Rules) -> Scores:
+    """The scores of the texts of a beam, without those that follow no pattern."""
+    scores, pattern = {}, rules.pattern
     for text, paths in beam.items():
         log = _log_add(*paths)
         score = log + _whole_score(rules, text)
@@ -191,8 +215,12 @@ def _ctc_step(
     numbers: dict[str, int],
     states: dict[str, State],
     pattern: Pattern | None,
+    least: float,
 ) -> dict[str, tuple[float, float]]:
-    """All texts after one more frame. Adds the new ones to `numbers` and, with a pattern, to `states`."""
+    """All texts after one more frame. Adds the new ones to `numbers` and, with a pattern, to `states`.
+
+    least: the log probability of the texts before it and of the new ones; less is left out.
+    """
     blank, candidates, row = frame
     if not row:
         return {text: (_log_add(*paths) + blank, IMPOSSIBLE) for text, paths in beam.items()}
@@ -200,6 +228,8 @@ def _ctc_step(
     fitting: dict[int, Candidates] = {}
     for text, (ends_blank, ends_other) in beam.items():
         both, last = _log_add(ends_blank, ends_other), numbers[text]
+        if both < least:
+            continue
         again = ends_other + row[last] if text else IMPOSSIBLE  # a repeat without a blank in between is the same
         known = result.get(text)
         stays = both + blank
@@ -213,7 +243,7 @@ def _ctc_step(
                 following = fitting[bits] = allowed(candidates, bits)
         for c, i, log in following:
             log += ends_blank if i == last else both
-            if log > IMPOSSIBLE:
+            if log > least:
                 longer = text + c
                 known = result.get(longer)
                 result[longer] = (IMPOSSIBLE, log) if known is None else (known[0], _log_add(known[1], log))

@@ -10,7 +10,8 @@ from searching import attention_search, ctc_search, position_search
 
 from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.word_lists import count_words
-from jstr.decoding.beam_search import BONUS, Rules, ctc_texts
+from jstr.decoding import beam_search
+from jstr.decoding.beam_search import BONUS, WIDER, Rules, ctc_texts
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.decoding.ranking import ranked
 
@@ -269,3 +270,26 @@ def test_an_autoregressive_decoder_follows_a_pattern():
         probabilities[:1], lambda p, _: np.tile(next(steps), (*p.shape, 1)), 4, "ab", None, 0.0, 8, pattern
     )
     assert found == [position_search(probabilities, "ab", None, 0.0, 8, pattern)] and pattern.matches(found[0][0])
+
+
+def test_a_checksum_finds_what_a_narrow_beam_has_no_room_for(monkeypatch):
+    """Four doubtful digits whose best reading has a wrong check digit; a clear one is searched once."""
+    passes = []
+    original = beam_search._ctc_texts
+    monkeypatch.setattr(beam_search, "_ctc_texts", lambda *a: passes.append(a[2]) or original(*a))
+    luhn = pattern_of("[0-9]{5}", string.digits, checksum="luhn")
+    rows = np.full((10, 11), 1e-6)
+    rows[1::2, 0] = 1
+    for place, c in zip(range(0, 10, 2), "12344", strict=True):
+        rows[place, 1 + int(c)] = 1
+    assert ctc_search(rows, string.digits, None, 0.0, 8, luhn)[0] == "12344" and passes == [8]
+    rows[2:8:2, 1:] = 0.06
+    for place, c in zip(range(2, 8, 2), "876", strict=True):
+        rows[place, 1 + int(c)] = 0.4
+    passes.clear()
+    text, confidence = ctc_search(rows, string.digits, None, 0.0, 8, luhn)
+    possible = [f"1{n:03d}4" for n in range(1000) if luhn.matches(f"1{n:03d}4")]
+    scores = {t: sum(math.log(rows[2 * i, 1 + int(c)]) for i, c in enumerate(t)) for t in possible}
+    assert scores[text] == pytest.approx(max(scores.values())) and 0 < confidence < 0.9
+    prior = WordPrior({"12344": 1}, string.digits)
+    assert luhn.matches(ctc_search(rows, string.digits, prior, 0.5, 8, luhn)[0]) and passes == [8, 8 * WIDER] * 2
