@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -21,7 +23,7 @@ from jstr import onnx_reader
 from jstr.checkpoints import safetensors_file
 from jstr.cli import Parser, cli, path
 from jstr.inference import export_folder
-from jstr.inference.exported_reader import ExportedReader, read_about, read_prior
+from jstr.inference.exported_reader import NETWORK, ExportedReader, Run, open_export
 from jstr.inference.guide import add_options, with_options
 from jstr.inference.reader import WORDS_HELP, Reader, load
 from jstr.inference.same_reading import compare, sample_words
@@ -83,7 +85,7 @@ def run(argv: list[str] | None = None) -> int:
     with writing(f"--out={args.out}", folder):
         export_folder.make(folder)
         if args.to == "safetensors":
-            file = folder / f"{export_folder.NETWORK}{safetensors_file.SUFFIX}"
+            file = folder / f"{NETWORK}{safetensors_file.SUFFIX}"
             export_folder.write_parameters(file, reader, about)
             exported: Reader | ExportedReader = load(file)
         else:
@@ -105,11 +107,7 @@ def load_stablehlo(folder: str | os.PathLike) -> ExportedReader:
     Raises:
       InputError: not such a folder, damaged, or written by a jax that is too new or too old.
     """
-    about = read_about(folder)
-    if about["kind"] != "stablehlo":
-        raise InputError(f"{folder} is an export to {about['kind']}, not to stablehlo")
-    networks = stablehlo.load(Path(os.path.expanduser(folder)), list(about["files"]))
-    return ExportedReader(about, networks, read_prior(folder, about))
+    return open_export(folder, "stablehlo", lambda path, about: stablehlo.load(path, list(about["files"])))
 
 
 def load_tflite(folder: str | os.PathLike) -> ExportedReader:
@@ -118,12 +116,11 @@ def load_tflite(folder: str | os.PathLike) -> ExportedReader:
     Raises:
       InputError: not such a folder, damaged, or ai-edge-litert is not installed.
     """
-    about = read_about(folder)
-    if about["kind"] != "tflite":
-        raise InputError(f"{folder} is an export to {about['kind']}, not to tflite")
-    classes = Charset.make(**about["config"]["charset"]).num_classes
-    networks = tflite.load(Path(os.path.expanduser(folder)) / tflite.FILE, about["batch"], classes)
-    return ExportedReader(about, networks, read_prior(folder, about))
+
+    def networks(path: Path, about: Mapping[str, Any]) -> dict[str, Run]:
+        return tflite.load(path / tflite.FILE, about["batch"], Charset.make(**about["config"]["charset"]).num_classes)
+
+    return open_export(folder, "tflite", networks)
 
 
 LOADERS = {"onnx": onnx_reader.load, "stablehlo": load_stablehlo, "tflite": load_tflite}

@@ -13,7 +13,7 @@ from testing import REAL_WORDS, ROOT, saved_run, write_folder
 
 import jstr
 from jstr import export, onnx_reader
-from jstr.inference import calibration, same_reading
+from jstr.inference import calibration, exported_reader, same_reading
 from jstr.messages import InputError
 
 pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[test]'")
@@ -25,7 +25,10 @@ IMAGES = sorted(REAL_WORDS.glob("*.png"))[:5]
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     (folder / "list.txt").write_text("santa\nhotel\ntaxi\n")
-    return saved_run(folder / "run", language_model=dict(words=str(folder / "list.txt"), weight=0.5, width=4))
+    run = saved_run(folder / "run", language_model=dict(words=str(folder / "list.txt"), weight=0.5, width=4))
+    scores = {"streets": dict(words=647, accuracy=81.45)}
+    (folder / "run/results.json").write_text(json.dumps(dict(step=3, sets=scores)))
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,9 @@ def test_thresholds_and_patterns_are_exported(workdir, data, tmp_path, capsys):
     assert all(reader.threshold(p) == fitted.threshold(p) for p in (0.5, 0.9, 0.95, 0.98))
     with pytest.raises(InputError, match="0.999: no confidence promises it on the words of words"):
         reader.threshold(0.999)
-    assert "0.98" in (tmp_path / "whole/README.md").read_text()
+    card = (tmp_path / "whole/README.md").read_text()
+    assert "| 0.98 | 0." in card and "| streets | 647 | 81.5 |" in card and "Pattern: allow 0123456789." in card
+    assert "    0123456789abcdefghijklmnopqrstuvwxyz\n" in card
     assert set("".join(reader.read(IMAGES)[0])) <= set("0123456789")
     assert export.run([*argv, f"--out={tmp_path / 'small'}", "--quantise=dynamic-int8"]) == 0
     out, err = capsys.readouterr()
@@ -125,14 +130,24 @@ def test_a_difference_is_an_error(workdir, data, tmp_path, monkeypatch, capsys):
 
 def test_a_damaged_export(exported, tmp_path):
     folder, about = damaged(exported, tmp_path)
-    file, whole = folder / "reader.onnx", (folder / "reader.onnx").read_bytes()
-    file.write_bytes(whole[:-100])
+    (folder / "words.npz").write_bytes(b"PK")
+    whole = json.loads(about.read_text())
+    whole["files"]["words.npz"] = exported_reader.checksum(folder / "words.npz")
+    about.write_text(json.dumps(whole))
+    with pytest.raises(InputError, match="words.npz is damaged .*; export again"):
+        onnx_reader.load(folder)
+    file = folder / "reader.onnx"
+    file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(InputError, match="reader.onnx is damaged"):
         onnx_reader.load(folder)
     file.unlink()
     with pytest.raises(InputError, match="reader.onnx: No such file"):
         onnx_reader.load(folder)
-    about.write_text(json.dumps(json.loads(about.read_text()) | {"format": 99}))
+    for change in ({"config": {}}, {"kind": []}, {"files": {}}, {"frames": "many"}):
+        about.write_text(json.dumps(whole | {"files": {}} | change))
+        with pytest.raises(InputError, match="export"):
+            onnx_reader.load(folder)
+    about.write_text(json.dumps(whole | {"format": 99}))
     with pytest.raises(InputError, match="format 99"):
         onnx_reader.load(folder)
     about.write_text("{")
@@ -149,8 +164,10 @@ def test_a_graph_that_onnxruntime_cannot_run(exported, tmp_path, monkeypatch):
     graph.opset_import[0].version = 99
     file = tmp_path / "reader.onnx"
     file.write_bytes(graph.SerializeToString())
-    with pytest.raises(InputError, match="onnxruntime .* cannot run it"):
+    with pytest.raises(InputError, match="cannot run it: ONNX Runtime only .guarantees. support for .*Opset 99"):
         onnx_reader.open_session(file, 1, ["CPUExecutionProvider"])
+    with pytest.raises(InputError, match="has no Nonsense; it has .*CPUExecutionProvider"):
+        onnx_reader.load(exported, providers=["Nonsense"])
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match=r"pip install 'jstr\[onnx\]'"):
         onnx_reader.load(exported)
@@ -161,5 +178,7 @@ def test_what_cannot_be_exported(workdir, data, exported, tmp_path):
         export.run(["--to=safetensors", "--quantise=dynamic-int8", f"--out={tmp_path}"])
     with pytest.raises(InputError, match="holds other files"):
         export.run([f"--workdir={workdir}", "--to=onnx", f"--out={data}", f"--check={data}"])
+    with pytest.raises(InputError, match="is an export: jstr.onnx_reader"):
+        jstr.load(exported)
     with pytest.raises(InputError, match="not to stablehlo"):
         export.load_stablehlo(exported)

@@ -149,6 +149,8 @@ def _first_line(error: Exception) -> str:
 def _chosen(workdir: str | os.PathLike) -> Path:
     """The best checkpoint of a run with config.keep_best, else the newest."""
     folder = Path(workdir).absolute() / "checkpoints"
+    if folder.with_name("reader.json").is_file():
+        raise InputError(f"{workdir} is an export: jstr.onnx_reader or jstr.export reads it; give what was exported")
     if not folder.is_dir():
         raise InputError(f"{workdir} is not a workdir: it has no folder checkpoints; give --workdir of a training run")
     with _without_log(), _orbax().training.Checkpointer(folder) as checkpointer:

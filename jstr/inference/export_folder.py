@@ -27,8 +27,8 @@ from jstr.messages import InputError
 from jstr.text import self_contained
 
 KEPT = ("charset", "image", "model", "language_model", "pattern")  # of the config: what reading needs
-NETWORK = "reader"
 ONNX = ".onnx"
+RESULTS = "results.json"
 
 
 def about(reader: Reader, where: str, args: Namespace) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def about(reader: Reader, where: str, args: Namespace) -> dict[str, Any]:
     config["charset"] = self_contained(config["charset"])
     if args.to in ("stablehlo", "tflite"):  # whose networks take images of one width
         config["image"] = {key: value for key, value in config["image"].items() if key != "widths"}
+    published = where == weights.BUNDLED, config["model"]["name"]
     pattern = reader.rules.pattern
     config["pattern"] = None if pattern is None else asdict(pattern.spec)
     if args.words is not None:
@@ -56,9 +57,19 @@ def about(reader: Reader, where: str, args: Namespace) -> dict[str, Any]:
             "commit": meta.get("commit"),
             "exported_by": commit(),
         },
-        "trained_on": model_card.training_sources(meta["config"]),
-        "licence": args.licence or model_card.known_licence(where == weights.BUNDLED, config["model"]["name"]),
+        "trained_on": model_card.training_sources(meta["config"]) or model_card.known_training(*published),
+        "results": results(where),
+        "licence": args.licence or model_card.known_licence(*published),
     }
+
+
+def results(where: str) -> dict[str, Any] | None:
+    """What a run measured when it ended; None where nothing is known."""
+    try:
+        found = json.loads((Path(where) / RESULTS).read_text(encoding="utf-8"))
+        return {name: found[name] for name in ("step", "sets")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def promises(reader: Reader, where: str, args: Namespace) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from jstr.messages import InputError
 from jstr.text import Charset
 
 FORMAT = 2
-ABOUT, WORDS = "reader.json", "words.npz"
+ABOUT, WORDS, NETWORK = "reader.json", "words.npz", "reader"
 BATCH = 16  # images read at a time
 Run = Callable[..., Any]  # a network: arrays by name -> its outputs, in order
 
@@ -213,6 +214,29 @@ class _Steps:
         return found[: self._count]
 
 
+def open_export(
+    folder: str | os.PathLike, kind: str, networks: Callable[[Path, Mapping[str, Any]], Mapping[str, Run]]
+) -> ExportedReader:
+    """The reader of a folder. kind: what it must be an export to. networks: of (its path, what `reader.json` says).
+
+    Raises:
+      InputError: no such export, or a damaged one.
+    """
+    about, path = read_about(folder), Path(os.path.expanduser(folder))
+    try:
+        if about["kind"] != kind:
+            raise InputError(f"{folder} is an export to {about['kind']}, not to {kind}")
+        found = networks(path, about)
+        if NETWORK not in found:
+            raise InputError(f"{path / ABOUT} names no network {NETWORK!r}; export again")
+        return ExportedReader(about, found, read_prior(path, about))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        why = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+        raise InputError(f"{folder}: {ABOUT} or {WORDS} is damaged ({why}); export again") from error
+
+
 def read_about(folder: str | os.PathLike) -> dict[str, Any]:
     """What `reader.json` of an export says, after its files were checked.
 
@@ -223,7 +247,7 @@ def read_about(folder: str | os.PathLike) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         version, files = about["format"], about["files"].items()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder} is not an export: it has no {ABOUT}; make one with jstr export") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
@@ -232,8 +256,8 @@ def read_about(folder: str | os.PathLike) -> dict[str, Any]:
     if version != FORMAT:
         raise InputError(f"{path}: format {version}, but this jstr reads format {FORMAT}; export again")
     for name, wanted in files:
-        if checksum(path.with_name(name)) != wanted:
-            raise InputError(f"{path.with_name(name)} is damaged: not the file that {ABOUT} describes; export again")
+        if checksum(path.parent / name) != wanted:
+            raise InputError(f"{path.parent / name} is damaged: not the file that {ABOUT} describes; export again")
     return about
 
 

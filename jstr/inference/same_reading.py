@@ -21,6 +21,7 @@ from jstr.inference.widths import chunks, padded
 from jstr.messages import InputError
 
 SAMPLES = Path(__file__).resolve().parents[2] / "tests/data/real_words"  # in the repository, not in the package
+SAMPLE_WORDS = "sample words"
 BATCH = 16
 SHOWN = 3
 
@@ -64,10 +65,12 @@ class Comparison:
             f"{self.confidence_difference:.1e}"
         )
         jax_ms, export_ms = (1000 * s / self.words for s in self.seconds)
-        lines.append(f"time a word, {BATCH} at a time: JAX {jax_ms:.1f} ms, exported {export_ms:.1f} ms")
+        lines.append(f"wall-clock time a word, {BATCH} at a time: JAX {jax_ms:.1f} ms, exported {export_ms:.1f} ms")
         if self.labelled:
             first, second = (100 * n / self.labelled for n in self.right)
             lines.append(f"word accuracy on {self.labelled} words: JAX {first:.1f} %, exported {second:.1f} %")
+            if self.name == SAMPLE_WORDS:
+                lines.append("  (a comparison, no score: readers may have been trained on these words)")
         return lines
 
 
@@ -80,7 +83,7 @@ def sample_words(path: str | None, labels: str | None, reader: Reader) -> Words:
     if path is not None:
         name, source = path, open_source(path, labels=labels, labelled=labels is not None or _is_labelled(path))
     elif SAMPLES.is_dir():
-        name, source = "sample words", open_source(SAMPLES)
+        name, source = SAMPLE_WORDS, open_source(SAMPLES)
     else:
         name, source = "rendered words", RenderedWords(0, 64, reader.charset.characters)
     found = [r for r in decoded(source, reader.spec, 2 * BATCH) if r.image is not None]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from jstr.text import Charset
+
 RESEARCH = "for research only: the photographs it was trained on were published for research"
 PRECISIONS = (0.9, 0.95, 0.98, 0.99)  # that the card has thresholds of
 UNSTATED = "not stated; give --licence when you export"
@@ -19,7 +21,9 @@ texts, confidences = onnx_reader.load("{folder}").read(["a.png", "b.jpg"])
 
 Another runtime feeds `reader.onnx` with `images`, uint8 {shape} as `reader.json` describes them, and gets
 {outputs}. The graph is of opset 17. `onnx_reader.load(folder, providers=[...])` takes onnxruntime's execution
-providers, which there are for CUDA, TensorRT and CoreML; none of them was tried.""",
+providers, which there are for CUDA, TensorRT and CoreML; TensorRT itself takes the file by
+`trtexec --onnx=reader.onnx --minShapes=images:{least} --optShapes=images:{most} --maxShapes=images:{most}`.
+None of these was tried.""",
     "stablehlo": """With jax and without this package's models:
 
 ```python
@@ -53,6 +57,17 @@ def training_sources(config: Mapping[str, Any]) -> list[str]:
     return found + [f"weights of {row[1]}" for row in config.get("init_from") or ()]
 
 
+def known_training(is_bundled: bool, model: str) -> list[str]:
+    """The data of weights that no config of jstr describes."""
+    if is_bundled:
+        return [
+            "words rendered by jstr",
+            "the training parts of IIIT 5K-Word, Street View Text, ICDAR 2003 and ICDAR 2015 (scores: "
+            "configs/results/reader.json of jstr)",
+        ]
+    return ["by PaddleOCR, whose documentation describes the data"] if model == "ppocr" else []
+
+
 def known_licence(is_bundled: bool, model: str) -> str:
     """The licence of the weights, where jstr knows it."""
     if is_bundled:
@@ -66,27 +81,32 @@ def text(about: Mapping[str, Any], folder: str, measured: Iterable[str], **facts
     facts: values of the placeholders in HOW_TO.
     """
     config, source = about["config"], about["source"]
-    charset, image = config["charset"], config["image"]
+    charset, image = Charset.make(**config["charset"]), config["image"]
     words = (config.get("language_model") or {}).get("words") or "none"
     height, width = image["size"]
     colours = "grey" if image["channels"] == 1 else "RGB"
     has_step = any(name.startswith("step") for name in about.get("files", {}))
     outputs = "`frames` and `memory` for `step`" if has_step else "`probabilities` [B, T, C]"
     shape = f"[B, {height}, {width}, {image['channels']}]"
-    fields = facts | {"folder": folder, "shape": shape, "batch": about["batch"], "outputs": outputs}
+    sizes = {name: f"{n}x{height}x{width}x{image['channels']}" for name, n in (("least", 1), ("most", 16))}
+    fields = facts | sizes | {"folder": folder, "shape": shape, "batch": about["batch"], "outputs": outputs}
     trained = about["trained_on"] or ["not recorded in the file that was exported"]
     return "\n".join(
         [
             f"# Reader of single words, {config['model']['name']}",
             "",
-            f"Exported by jstr {source['exported_by']} from {source['workdir']}, step {source['step']}, of commit "
-            f"{source['commit'] or 'unknown'}.",
+            f"Exported by jstr {source['exported_by']} from {source['workdir']}, step {source['step']}, trained "
+            f"by commit {source['commit'] or 'unknown'}.",
             "",
             "## What it reads",
             "",
             f"One horizontal word in an image, cropped: {colours}, {height}x{width} pixels. At most "
-            f"{charset['max_length']} of these characters: `{_shown(charset['characters'])}`. Expected words: {words}.",
-            f"Quantised: {about['quantised']}. Batch: {about['batch'] or 'any size'}.",
+            f"{charset.max_length} of these {len(charset.characters):,} characters:",
+            "",
+            f"    {_shown(charset.characters)}",
+            "",
+            f"Expected words: {words}. Pattern: {_pattern(config.get('pattern'))}. Quantised: {about['quantised']}. "
+            f"Batch: {about['batch'] or 'any size'}.",
             "",
             "## How to use it",
             "",
@@ -98,6 +118,7 @@ def text(about: Mapping[str, Any], folder: str, measured: Iterable[str], **facts
             "",
             *(f"    {line}" for line in measured),
             "",
+            *_scores(about.get("results")),
             *_confidences(about.get("calibration")),
             "## Trained on",
             "",
@@ -109,6 +130,21 @@ def text(about: Mapping[str, Any], folder: str, measured: Iterable[str], **facts
             "",
         ]
     )
+
+
+def _scores(results: Mapping[str, Any] | None) -> list[str]:
+    """What the run measured when it ended."""
+    rows = (results or {}).get("sets") or {}
+    if not rows:
+        return []
+    header = ["By the run itself, at its end (step " + f"{results['step']}), word accuracy in per cent:", ""]
+    table = ["| set | words | accuracy |", "| --- | ---: | ---: |"]
+    return [*header, *table, *(f"| {n} | {r['words']:,} | {r['accuracy']:.1f} |" for n, r in rows.items()), ""]
+
+
+def _pattern(pattern: Mapping[str, Any] | None) -> str:
+    given = {key: value for key, value in (pattern or {}).items() if value and key != "none"}
+    return ", ".join(f"{key} {value}" for key, value in given.items()) or "none"
 
 
 def _confidences(known: Mapping[str, Any] | None) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jstr.data.onnx_session import open_session
 from jstr.messages import InputError
 
 DETECTOR = ("PP-OCRv6_det_small.onnx", "PP-OCRv5_det_mobile.onnx", "ch_PP-OCRv4_det_mobile.onnx")
@@ -36,18 +37,8 @@ class OnnxModel:
     def __init__(self, names: tuple[str, ...], threads: int = 1):
         """threads: of one call. Raises InputError: rapidocr or onnxruntime is missing, or the file is damaged."""
         file = model_file(names)
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise InputError(f"words are found in photographs by onnxruntime, which is missing; {INSTALL}") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 4
-        options.enable_cpu_mem_arena = False  # every photograph has another size: the arena would keep them all
-        try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # kinds of onnxruntime's own
-            raise InputError(f"{file} cannot be loaded by onnxruntime: {str(error).splitlines()[0]}") from error
+        needs = f"words are found in photographs by onnxruntime, which is missing; {INSTALL}"
+        self._session = open_session(file, threads, needs=needs, keeps_memory=False)  # each photograph has another size
         self._input = self._session.get_inputs()[0].name
         self.name = file.name
 
