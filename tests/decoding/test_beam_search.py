@@ -292,4 +292,4 @@ def test_a_checksum_finds_what_a_narrow_beam_has_no_room_for(monkeypatch):
     scores = {t: sum(math.log(rows[2 * i, 1 + int(c)]) for i, c in enumerate(t)) for t in possible}
     assert scores[text] == pytest.approx(max(scores.values())) and 0 < confidence < 0.9
     prior = WordPrior({"12344": 1}, string.digits)
-    assert luhn.matches(ctc_search(rows, string.digits, prior, 0.5, 8, luhn)[0]) and passes == [8, 8 * WIDER] * 2
+    assert passes == [8, 8 * WIDER] and ctc_search(rows, string.digits, prior, 0.5, 8, luhn)[0] == "12344"
