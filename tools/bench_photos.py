@@ -1,11 +1,12 @@
 """Measures finding and reading words in photographs, beside RapidOCR's own pipeline on the same ones.
 
-    python tools/bench_photos.py NAME=PHOTOS.tar ... [--workdir=DIR] [--limit=N] [--peer] [--json=FILE]
+    python tools/bench_photos.py NAME=PHOTOS.tar ... [--workdir=DIR] [--limit=N] [--mosaic=N] [--peer] [--json=FILE]
 
 A tar holds photographs and gt.tsv: image, x1 y1 ... x4 y4, text; `###` are regions to be ignored. A found box is right
 when its IoU with a word that no other box has is 0.5 or more; boxes of which more than half lies in a region to be
 ignored do not count. A word is read right when such a box has its text, by the protocol alnum36. Seconds are of the
-processor (all cores together), because other programs may run, and of the clock.
+processor (all cores together), because other programs may run, and of the clock. --mosaic=3 puts 3 x 3 photographs of
+one size together: large photographs with small words.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from jstr.data.photos.finder import Finder, FindOptions
 from jstr.inference.metrics import PROTOCOLS
 from jstr.inference.photographs import read_photo
 from jstr.inference.reader import load
+from jstr.messages import InputError
 
 IGNORED = "###"
 Found = list[tuple[np.ndarray, str]]  # box [4, 2] and text
@@ -46,6 +48,22 @@ def photographs(path: str, limit: int | None) -> list[tuple[np.ndarray, Found]]:
                 images[member.name] = data
     names = sorted(words)[:limit]
     return [(cv2.imdecode(np.frombuffer(images[n], np.uint8), cv2.IMREAD_COLOR_RGB), words[n]) for n in names]
+
+
+def mosaics(pairs: list, side: int) -> list:
+    """The same, `side` x `side` photographs as one, of those that have the size of most."""
+    shapes = [pixels.shape for pixels, _ in pairs]
+    height, width, _ = shape = max(set(shapes), key=shapes.count)
+    same = [pair for pair in pairs if pair[0].shape == shape]
+    made = []
+    for start in range(0, len(same) - side * side + 1, side * side):
+        large, words = np.zeros((side * height, side * width, 3), np.uint8), []
+        for i, (pixels, some) in enumerate(same[start : start + side * side]):
+            top, left = i // side * height, i % side * width
+            large[top : top + height, left : left + width] = pixels
+            words += [(box + np.float32([left, top]), text) for box, text in some]
+        made.append((large, words))
+    return made
 
 
 def compare(found: Found, words: Found) -> tuple[int, int, int, int, int]:
@@ -103,6 +121,7 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("sets", nargs="+", metavar="NAME=TAR")
     parser.add_argument("--workdir", action="append", help="a reader; may be given many times; default: bundled")
     parser.add_argument("--limit", type=int, help="only the first N photographs of each set")
+    parser.add_argument("--mosaic", type=int, metavar="N", help="N x N photographs as one")
     parser.add_argument("--peer", action="store_true", help="RapidOCR too, which must be installed with what it needs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args(argv)
@@ -119,6 +138,9 @@ def run(argv: list[str] | None = None) -> None:
     for item in args.sets:
         name, _, path = item.partition("=")
         pairs = photographs(path, args.limit)
+        pairs = mosaics(pairs, args.mosaic) if args.mosaic else pairs
+        if not pairs:
+            raise InputError(f"{item}: too few photographs of one size for --mosaic={args.mosaic}")
         results["sets"][name] = {}
         for way, read in ways.items():
             results["sets"][name][way] = row = measure(read, pairs)

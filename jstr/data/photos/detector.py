@@ -1,24 +1,24 @@
-"""Finds lines of text in a photograph: once as a whole and, where it is large, in tiles for its small words."""
+"""Finds lines of text in a photograph: as a whole and, where it is large, again closely where small words may be."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from jstr.data.photos.boxes import Box, area, boxes_of_map, overlap, size
 from jstr.data.photos.models import DETECTOR, OnnxModel
+from jstr.data.photos.windows import Window, all_windows, windows
 
 LEAST_SIDE = 736  # pixels: smaller photographs are enlarged, so that small words are seen
 WHOLE = 2000  # pixels of the longer side, when a photograph is looked at as a whole
-TILE, SHARED = 1280, 160  # pixels of a tile, and of them shared with the next one
 _STEP = 32  # sides are multiples of it
 _COARSE = 20  # pixels: lower lines of the whole may be several lines, which the tiles tell apart
 _SAME = 0.5  # of the area of a box: it is found twice
 _SURER = 0.1  # score
-_BLANK = 12  # grey levels, from the darkest to the lightest: a tile without anything on it
+_SETTLED = 0.7  # score of a large box that is not looked at again
+_FAR = 2.5  # how much larger the close look is, from which on small words may leave no trace in the whole
 
 
 class Detector:
@@ -34,59 +34,54 @@ class Detector:
 
     def find(self, photograph: np.ndarray) -> list[Box]:
         """The boxes of lines in a photograph RGB uint8 [H, W, 3], in its pixels."""
-        short, long = sorted(photograph.shape[:2])
+        height, width = photograph.shape[:2]
+        short, long = sorted((height, width))
         scale = min(max(1.0, LEAST_SIDE / short), WHOLE / long)
-        found = self._look(photograph, scale)
+        probability = self._map(photograph, scale)
+        found = self._boxes(probability, (height, width))
         fine = min(1.0, self._reach / long)
         if fine < 1.2 * scale:
             return found
         small = cv2.resize(photograph, None, fx=fine, fy=fine, interpolation=cv2.INTER_AREA) if fine < 1 else photograph
-        return _merged(found, self._in_tiles(small, fine), _COARSE / scale)
+        if fine < _FAR * scale:
+            places = windows(_unsettled(probability, found, scale), *small.shape[:2])
+        else:
+            places = all_windows(*small.shape[:2])
+        return _merged(found, self._in_windows(small, fine, places), _COARSE / scale)
 
-    def _look(self, image: np.ndarray, scale: float) -> list[Box]:
-        """The boxes of an image that is scaled first, in pixels of the image."""
-        height, width = image.shape[:2]
-        wide, high = (max(round(side * scale / _STEP), 1) * _STEP for side in (width, height))
+    def _map(self, image: np.ndarray, scale: float) -> np.ndarray:
+        """The probability of text [h, w] in an image that is scaled first."""
+        wide, high = (max(round(side * scale / _STEP), 1) * _STEP for side in image.shape[1::-1])
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        resized = cv2.resize(image, (wide, high), interpolation=method)
-        boxes = boxes_of_map(self._model(resized[None])[0, 0], min_score=self._min_score)
-        back = np.float32([width / wide, height / high])
-        edge = np.float32([width, height])
+        return self._model(cv2.resize(image, (wide, high), interpolation=method)[None])[0, 0]
+
+    def _boxes(self, probability: np.ndarray, shape: tuple[int, int]) -> list[Box]:
+        """The boxes of the map of an image of this height and width, in its pixels."""
+        edge = np.float32(shape[::-1])
+        back = edge / probability.shape[::-1]
+        boxes = boxes_of_map(probability, min_score=self._min_score)
         return [Box(np.clip(box.corners * back, 0, edge), box.score) for box in boxes]
 
-    def _in_tiles(self, image: np.ndarray, scale: float) -> list[Box]:
-        """The boxes of tiles of an image, in pixels before `scale`. A box that a tile cuts is left to its neighbour."""
+    def _in_windows(self, image: np.ndarray, scale: float, places: Sequence[Window]) -> list[Box]:
+        """The boxes of windows of an image, in pixels before `scale`. What a window cuts is left to others."""
         found = []
         height, width = image.shape[:2]
-        for top, left in tiles(height, width):
-            tile = image[top : top + TILE, left : left + TILE]
-            if _is_blank(tile):
-                continue
-            cuts = (left > 0, top > 0, left + TILE < width, top + TILE < height)
-            for box in self._look(tile, 1.0):
-                if not _touches(box.corners, tile.shape, cuts):
+        for left, top, right, bottom in places:
+            part = image[top:bottom, left:right]
+            cuts = (left > 0, top > 0, right < width, bottom < height)
+            for box in self._boxes(self._map(part, 1.0), part.shape[:2]):
+                if not _touches(box.corners, part.shape, cuts):
                     found.append(Box((box.corners + np.float32([left, top])) / scale, box.score))
         return _without_copies(found)
 
 
-def _is_blank(tile: np.ndarray) -> bool:
-    """Whether a quarter of its size shows nothing, in any colour."""
-    small = cv2.resize(tile, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    return int(np.ptp(small.reshape(-1, small.shape[-1]), axis=0).max()) < _BLANK
-
-
-def tiles(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """(top, left) of tiles that cover an image, each sharing SHARED pixels or more with its neighbours."""
-    for top in _starts(height):
-        for left in _starts(width):
-            yield top, left
-
-
-def _starts(length: int) -> list[int]:
-    if length <= TILE:
-        return [0]
-    count = math.ceil((length - SHARED) / (TILE - SHARED))
-    return [round(i * (length - TILE) / (count - 1)) for i in range(count)]
+def _unsettled(probability: np.ndarray, found: list[Box], scale: float) -> np.ndarray:
+    """The map without the boxes that are so large and sure that a closer look tells nothing more."""
+    left = np.array(probability)
+    for box in found:
+        if box.score >= _SETTLED and min(size(box.corners)) * scale >= 2 * _COARSE:
+            cv2.fillPoly(left, [np.int32(np.round(box.corners * scale))], 0.0)
+    return left
 
 
 def _touches(corners: np.ndarray, shape: tuple[int, ...], cuts: tuple[bool, bool, bool, bool]) -> bool:

@@ -46,12 +46,16 @@ def test_small_words_are_left_out():
     assert found(photograph((100, 200, 160, 212)), min_height=40) == []
 
 
-def test_a_word_that_two_tiles_see_is_found_once():
-    starts = list(detector.tiles(1500, 3000))
-    assert {top + detector.TILE for top, _ in starts} >= {1500}
-    assert {left + detector.TILE for _, left in starts} >= {3000}
+def test_a_word_that_two_windows_see_is_found_once():
     boxes = [Box(np.float32([(0, 0), (w, 0), (w, 9), (0, 9)]), 0.9) for w in (40, 44)]
     assert len(detector._without_copies(boxes)) == 1
+
+
+def test_large_sure_boxes_are_not_looked_at_again():
+    pixels = np.ones((100, 200), np.float32)
+    large, small = (Box(np.float32([(0, 0), (w, 0), (w, h), (0, h)]), 0.9) for w, h in ((300, 120), (60, 30)))
+    assert detector._unsettled(pixels, [large], 0.5)[:60, :150].sum() == 0 and pixels.all()
+    assert detector._unsettled(pixels, [small, large._replace(score=0.6)], 0.5).all()
 
 
 def test_small_text_wins_over_an_unsure_patch():
