@@ -9,7 +9,7 @@ jstr COMMAND ...   or   python -m jstr COMMAND ...
   review      a page to correct what was read       python -m jstr.review
   evaluate    measure a reader on labelled words    python -m jstr.evaluate
   calibrate   what a confidence is worth            python -m jstr.calibrate
-  inspect     report on data sets                   python -m jstr.data.inspect
+  inspect     report on data sets                   python -m jstr.inference.inspect
   prepare     import published data sets            python -m jstr.data.prepare
   export      write ONNX, StableHLO and more        python -m jstr.export
   convert     convert PyTorch checkpoints           python -m jstr.interop.convert
@@ -36,7 +36,7 @@ COMMANDS = {
     "review": ("jstr.review", "run"),
     "evaluate": ("jstr.evaluate", "run"),
     "calibrate": ("jstr.calibrate", "run"),
-    "inspect": ("jstr.data.inspect", "run"),
+    "inspect": ("jstr.inference.inspect", "run"),
     "prepare": ("jstr.data.prepare", "run"),
     "export": ("jstr.export", "run"),
     "convert": ("jstr.interop.convert", "run"),

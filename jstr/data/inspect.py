@@ -11,8 +11,9 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,8 +25,17 @@ from jstr.data.analysis.set_summary import COLOUR, SetSummary, describe, open_se
 from jstr.data.patterns.checksums import CHECKSUMS
 from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.preview import contact_sheet
-from jstr.messages import InputError
+from jstr.messages import InputError, first_few
 from jstr.text import Charset
+
+
+class Held(NamedTuple):
+    """What a reader holds: its charset, about how many characters of a crop, and a line that says so."""
+
+    charset: Charset
+    most: int
+    line: str
+
 
 _SHEET = 50  # images of a set, and pairs, on the contact sheet
 
@@ -49,6 +59,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("python -m jstr.data.inspect", __doc__)
     parser.add_argument("paths", nargs="+", metavar="[NAME=]PATH", help="LMDB, folder, tar, TFDS; several are compared")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
+    parser.add_argument("--workdir", help="a reader, or its name, whose charset and room the labels are compared with")
     parser.add_argument("--charset", default="94", help="a name such as 36 or 94, file:PATH, or the characters")
     parser.add_argument("--lower", action="store_true", help="labels are made lower-case first")
     parser.add_argument("--nfkc", action="store_true", help="labels are brought into Unicode's form NFKC first")
@@ -67,11 +78,21 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(argv: Sequence[str] | None = None) -> None:
-    """Inspects the sets that the arguments name and prints the report. Raises InputError."""
+def run(argv: Sequence[str] | None = None, held_by: Callable[[str], Held] | None = None) -> None:
+    """Inspects the sets that the arguments name and prints the report. Raises InputError.
+
+    held_by: what the reader of --workdir holds, see jstr.inference.inspect.
+    """
     args = _parse(argv)
     _check(args)
     charset = Charset.make(args.charset, "cr_ctc", args.max_length, lower=args.lower, nfkc=args.nfkc)
+    held = None
+    if args.workdir:
+        if held_by is None:
+            raise InputError("--workdir: use jstr inspect, or python -m jstr.inference.inspect")
+        held = held_by(args.workdir)
+        charset = held.charset
+        print(held.line + "\n")
     pattern = None
     if args.pattern or args.checksum:
         pattern = Pattern(PatternSpec.make(args.pattern, checksum=args.checksum), charset.characters)
@@ -84,6 +105,11 @@ def run(argv: Sequence[str] | None = None) -> None:
     for report in reports:
         scan(report, numbers, args.limit, _progress)
         facts[report.name], lines = describe(report, charset, pattern)
+        if held:
+            longer = {label: n for label, n in report.labels.items() if len(label) > held.most}
+            facts[report.name]["longer"] = dict(most=held.most, labels=sum(longer.values()), examples=[*longer][:1000])
+            shown = f": {first_few([*map(repr, longer)])}" if longer else ""
+            lines.append(f"  longer than {held.most} characters: {sum(longer.values()):,} labels{shown}")
         print("\n".join(lines) + "\n", flush=True)
     duplicates, names = NearDuplicates(reports), [r.name for r in reports]
     duplicates.compare(args.compare, _progress)

@@ -68,6 +68,13 @@ def capacity(spec: ImageSpec, charset: Charset, frames: int | None) -> int:
     return min(limits)
 
 
+def capacity_line(name: str, reader: Any) -> str:
+    """What a person should know of a reader: its characters, and how many of them a crop may show."""
+    count = len(reader.charset.characters)
+    how = "wider crops are read in parts" if reader.charset.layout.is_ctc else "wider crops lose their end"
+    return f"{name}: {count:,} characters; a crop may show about {reader.capacity} of them, {how}"
+
+
 def read_crops(
     reader: Any, images: Any, size: int, *, details: bool, turn: str
 ) -> tuple[list[str], np.ndarray] | list[Details]:

@@ -24,7 +24,7 @@ from jstr.decoding.ranking import Found
 from jstr.decoding.upside_down import read_checked
 from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded, pad_to_power_of_two
-from jstr.inference.crops import capacity, read_crops
+from jstr.inference.crops import capacity, capacity_line, read_crops
 from jstr.inference.details import Centres, Details
 from jstr.inference.guide import make_guide
 from jstr.inference.photographs import ReadWord, read_photos
@@ -232,12 +232,14 @@ class Reader:
         return map(self.spec.fit_for_reading, self.spec.open_all(images))
 
 
-def load(workdir: str | os.PathLike | None = None, language_model: str | None = None) -> Reader:
+def load(
+    workdir: str | os.PathLike | None = None, language_model: str | None = None, *, verbose: bool = False
+) -> Reader:
     """The reader of a training run, of converted weights, of a packed file, or one of weights.NAMES.
 
     workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. None: the strongest
     reader that is installed, as a line on stderr says. language_model: replaces config.language_model; a word list
-    ("english", "korean", or a file) of likely words, or "none".
+    ("english", "korean", or a file) of likely words, or "none". verbose: says on stderr what the reader can hold.
 
     Raises:
       InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.
@@ -248,7 +250,7 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
         expected = workdir != weights.BUNDLED and words != "none"
         print(f"{line} ({words} words expected)" if expected else line, file=sys.stderr)
     try:
-        return _load(workdir, language_model)
+        reader = _load(workdir, language_model)
     except _OF_A_DAMAGED_FILE as error:
         if isinstance(error, InputError):
             raise
@@ -256,6 +258,9 @@ def load(workdir: str | os.PathLike | None = None, language_model: str | None = 
         raise InputError(
             f"{workdir}: its config or weights cannot be used ({reason}); they are damaged or of another jstr"
         ) from error
+    if verbose and not reader.model.reads_text:
+        print(capacity_line(str(workdir), reader), file=sys.stderr)
+    return reader
 
 
 # What code raises that is given a config with other keys or types. Not RuntimeError: see cli.py.

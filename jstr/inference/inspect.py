@@ -1,0 +1,24 @@
+"""`jstr inspect`: the report of jstr.data.inspect, which also says whether the labels have room in a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jstr.cli import cli
+from jstr.data import inspect
+from jstr.inference.crops import capacity_line
+from jstr.inference.reader import load
+
+
+def _held_by(workdir: str) -> inspect.Held:
+    reader = load(workdir, "none")
+    return inspect.Held(reader.charset, reader.capacity, capacity_line(workdir, reader))
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """See jstr.data.inspect.run. Raises InputError."""
+    inspect.run(argv, _held_by)
+
+
+if __name__ == "__main__":
+    cli(run)
