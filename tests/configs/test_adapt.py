@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -134,13 +135,21 @@ def test_where_it_starts(started, tmp_path, monkeypatch):
     assert attention.objective.labels == "soft" and attention.model.projection == "linear"
 
 
-def test_labels_only(started, images, tmp_path):
-    """Without the unlabelled stream; what the start reads is learned, here however unsure it is."""
+def test_labels_only(started, images, tmp_path, capsys):
+    """Without the unlabelled stream; what the start reads is learned, here however unsure, and so are corrections."""
     config = get_config(f"start={started},labels_only")
     assert list(config.streams) == list(config.held_back) == ["labelled"] and config.objective.name == "supervised"
     config.images, config.steps, config.held_back.labelled.batches = str(images), 1, 1
     config.streams.labelled.sources.read.read_by.threshold = 0.0
+    config.labels = str(tmp_path / "labels.tsv")  # as the page of jstr review writes it
+    answers = {"a/0.png": "bad", "a/2.png": "###", "b/1.png": "cafe"}
+    lines = ["filename\tlabel", *(f"{images / name}\t{text}" for name, text in answers.items())]
+    Path(config.labels).write_text("\n".join(lines) + "\n")
     loop.run(config, str(tmp_path))
+    out = capsys.readouterr().out
+    assert "corrected: 2 of 3 labels used" in out and "1 words are marked unreadable" in out
+    assert "read: 3 images have been corrected by hand, and what was read in them is not used" in out
+    assert "trained 1 steps" in out
     assert len((tmp_path / "read/labelled_read.tsv").read_text().splitlines()) == 1 + 30  # who read, and the images
     assert len((tmp_path / "predictions.tsv").read_text().splitlines()) == 30
     with pytest.raises(ValueError, match="labels_only and rounds need a trained start"):

@@ -9,10 +9,13 @@ import time
 
 import numpy as np
 import pytest
+from testing import tiny_config
 
+from configs import common
 from jstr.data.review.groups import equal_images
 from jstr.data.review.page import Word, page, write_pages
 from jstr.data.sources.open import open_source
+from jstr.training import loop
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
@@ -95,7 +98,7 @@ def type_keys(browser, *keys):
     browser.switch_to.active_element.send_keys(*keys)
 
 
-def test_a_person_corrects_by_keyboard_reloads_and_saves(browser, tmp_path):
+def test_a_person_corrects_by_keyboard_reloads_and_saves(browser, tmp_path, capsys):
     from selenium.webdriver.common.keys import Keys
 
     folder = tmp_path / "words"
@@ -128,3 +131,10 @@ def test_a_person_corrects_by_keyboard_reloads_and_saves(browser, tmp_path):
     source = open_source(saved)
     assert list(source.labels()) == [None, "house", "مرحبا", "moose", "moose"]
     assert all(source[i]["image"] for i in range(5))
+    assert saved.read_text().startswith(f"filename\tlabel\n{words[0].files[0]}\t###\n")
+    config = tiny_config()
+    config.model.update(sequence="none")
+    config.charset.drop_outside, config.steps, config.evals = True, 1, {}
+    config.streams.labelled = common.stream(4, dict(corrected=dict(path=str(saved))))
+    loop.run(config, str(tmp_path / "run"))
+    assert "corrected: 3 of 5 labels used" in capsys.readouterr().out
