@@ -86,6 +86,7 @@ def test_thresholds_and_patterns_are_exported(workdir, data, tmp_path, capsys):
     assert "calibrated with pattern=None" in capsys.readouterr().err
     reader = onnx_reader.load(tmp_path / "whole")
     assert all(reader.threshold(p) == fitted.threshold(p) for p in (0.5, 0.9, 0.95, 0.98))
+    assert "calibrated with pattern=None, not PatternSpec(" in capsys.readouterr().err
     with pytest.raises(InputError, match="0.999: no confidence promises it on the words of words"):
         reader.threshold(0.999)
     card = (tmp_path / "whole/README.md").read_text()

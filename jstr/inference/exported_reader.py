@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -87,12 +88,17 @@ class ExportedReader:
     def threshold(self, precision: float) -> float:
         """The confidence from which on words are right with this precision, as `predict --precision` has it.
 
+        Says on stderr where it was measured with another pattern.
+
         Raises:
           InputError: what was exported was not calibrated, or no confidence promises it.
         """
         known = self.about.get("calibration")
         if known is None:
             raise InputError("what was exported was not calibrated: run jstr calibrate and export again")
+        pattern = None if self.rules.pattern is None else repr(self.rules.pattern.spec)
+        if known["about"].get("pattern") != pattern:
+            print(f"calibrated with pattern={known['about'].get('pattern')}, not {pattern}", file=sys.stderr)
         least = [confidence for confidence, promised in known["promises"] if promised >= precision]
         if not least:
             data = known["about"]["data"]
