@@ -13,7 +13,11 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
     --config=configs/adapt.py:labels_only    train on rendered words and confident readings only, without consistency,
                                              in half the time; the last checkpoint is used
     --config=configs/adapt.py:rounds=3       in rounds: the run reads your images again after each, and learns what it
-                                             then reads with confidence (jstr/training/self_training.py)
+                                             then reads with confidence; it ends early where its figure for the choice
+                                             falls twice (jstr/training/self_training.py)
+    --config.self_training.shares="(0.5,0.75,1.0)"  with rounds: instead of what is read with confidence, this part of
+                                             the images, the surest, in round 1, 2, 3 ...
+    --config=configs/adapt.py:weighted       what is read weighs as much as it is sure, instead of 1
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
                                              its words are rendered, and expected where the image is ambiguous
     --config.fonts=FOLDER                    your fonts
@@ -23,6 +27,7 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
                                              often than the others, and what was read in their images is not used
     --config.test=PATH                       labelled words of the same kind, to follow how well they are read: they are
                                              neither trained on nor used to choose the checkpoint
+    --config.lexicon=FILE                    only readings that are words of this list become labels
     --config.pattern.regex="('[A-Z]{3}[0-9]{4}',)"
                                              your images show codes that follow this: such codes are rendered, and only
                                              readings that follow it become labels; also .checksum="('iso6346',)"
@@ -52,12 +57,15 @@ ADAPTABLE = ("four_stage", "ppocr")
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, start="bundled", labels_only=False, consistency=False, rounds=1, whole=False)
+    options = common.arguments(
+        arg, start="bundled", labels_only=False, consistency=False, rounds=1, whole=False, weighted=False
+    )
     config = common.base()
     config.model = common.crnn(width=0.5) | dict(features="compact")
     config.charset.drop_outside = True
-    config.photos, config.labels, config.test = "", "", ""
+    config.photos, config.labels, config.test, config.lexicon = "", "", "", ""
     config.evals.test = dict(path=config.get_ref("test"), labels="", protocol="alnum36", optional=True)
+    config.outlook = 200  # images that are read to say at the start whether adaptation should pay; 0: none
     config.find = dict(split="words", min_score=0.5, min_height=8, reach=4096, margin=-0.12)
     scratch = options.start == "none" or options.runlocal
     if (options.labels_only or options.rounds != 1) and scratch:
@@ -67,7 +75,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
     if not scratch:
         start_from(config, str(BUNDLED) if options.start == "bundled" else options.start)
         if config.model.name == "ppocr":
-            return in_rounds(from_ppocr(config, options.consistency, options.whole), options.rounds, steps=300)
+            return finished(from_ppocr(config, options.consistency, options.whole), options, steps=300)
     else:  # not for a trained start: a new layer with random weights would first teach it that layer's noise
         config.model.projection = "mlp"
     streams(config, scratch)
@@ -79,15 +87,20 @@ def get_config(arg: str = "") -> common.ConfigDict:
     if options.labels_only:
         config.objective, config.teacher, config.keep_best = dict(name="supervised"), {}, ""
         del config.streams.unlabelled, config.held_back.unlabelled
-    if options.rounds > 1:
-        config = in_rounds(config, options.rounds, steps=1_500)
+    config = finished(config, options, steps=1_500)
     return common.apply(config, "runlocal" if options.runlocal else "")
 
 
-def in_rounds(config: common.ConfigDict, rounds: int, steps: int) -> common.ConfigDict:
-    """With `rounds` of `steps` each, if there are several: your images are read again before all but the first."""
-    if rounds > 1:
-        config.steps, config.self_training = rounds * steps, dict(every=steps)
+def finished(config: common.ConfigDict, options: common.ConfigDict, steps: int) -> common.ConfigDict:
+    """With rounds of `steps` each, if there are several: your images are read again before all but the first.
+
+    If the figure that chooses the checkpoint falls in two rounds in a row, the run ends.
+    """
+    if options.weighted:
+        config.objective.weighted = True
+    if options.rounds > 1:
+        config.steps = options.rounds * steps
+        config.self_training = dict(every=steps, thresholds=(), shares=(), stop_after=2 if config.keep_best else 0)
     return config
 
 
@@ -104,9 +117,7 @@ def streams(config: common.ConfigDict, scratch: bool) -> None:
     both = dict(weak=dict(cr_weak={}), strong=dict(cr_strong={}))
     images = dict(path=config.get_ref("images"))
     if not scratch:
-        by = dict(workdir=config.init_from[0][1], threshold=0.9, language_model=given["words"], pattern=pattern)
-        by["corrected"] = config.get_ref("labels")
-        labelled["read"] = images | dict(share=0.9, weight=0.75, read_by=by)
+        labelled["read"] = images | dict(share=0.9, weight=0.75, read_by=read_by(config, threshold=0.9))
 
     labelled["corrected"] = corrected(config)
 
@@ -122,6 +133,14 @@ def streams(config: common.ConfigDict, scratch: bool) -> None:
         row.batches = 4
 
 
+def read_by(config: common.ConfigDict, threshold: float) -> dict:
+    """How the start reads your images, and what of it becomes labels."""
+    pattern = {key: config.pattern.get_ref(key) for key in config.pattern}
+    names = dict(language_model="words", corrected="labels", lexicon="lexicon")
+    given = {key: config.get_ref(name) for key, name in names.items()}
+    return dict(workdir=config.init_from[0][1], threshold=threshold, pattern=pattern) | given
+
+
 def corrected(config: common.ConfigDict) -> dict:
     """The source of config.labels, if given: each of its few words comes far more often than one without a person."""
     return dict(path=config.get_ref("labels"), optional=True, weight=0.25)
@@ -132,12 +151,11 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
 
     consistent: with rendered words and CR, which takes three times as long. whole: all layers are trained.
     """
-    start = config.init_from[0][1]
     config.words, config.fonts = "english", config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
     config.language_model.update(words=given["words"], width=16)
     images = dict(path=config.get_ref("images"))
-    by = dict(workdir=start, threshold=0.8, language_model=given["words"], corrected=config.get_ref("labels"))
+    by = read_by(config, threshold=0.8)
     read = images | dict(read_by=by)
     labelled = dict(read=read | dict(share=0.9), corrected=corrected(config))
     config.streams.labelled = common.stream(16, labelled, common_ppocr.LIGHT)

@@ -1,6 +1,7 @@
 """The fields of a stream of images: which there are, and how they are made of a sample.
 
 `tokens` [B, N] int32, padding where a row has no label; `has_label` [B] bool, which lets sources say `labelled=False`;
+`weight` [B] float32, the confidence of a label that was read, 1 of any other;
 `X_filled` [B] float32, the share of the width of image X that is not padding; any other name is an image uint8
 [B, H, W, C], which the view of that name draws from the sample.
 """
@@ -18,7 +19,7 @@ from jstr.data.images import ImageSpec
 from jstr.messages import InputError
 from jstr.text import Charset
 
-LABEL_FIELDS = ("tokens", "has_label")
+LABEL_FIELDS = ("tokens", "has_label", "weight")
 FILLED = "_filled"
 # Of streams whose views are drawn on the device: the image that views start from, and its size before the resize
 BASE, BASE_SIZE = "base", "base_size"
@@ -47,7 +48,7 @@ def make_fields(
     spec: ImageSpec,
     charset: Charset,
 ) -> grain.MapDataset:
-    """Element {image, label, key, broken} to {fields..., key, broken}: views, resize, tokens."""
+    """Element {image, label, weight, key, broken} to {fields..., key, broken}: views, resize, tokens."""
 
     def make(sample: dict, rng: np.random.Generator | None) -> dict:
         out, label = {"key": sample["key"], "broken": sample["broken"]}, sample["label"]
@@ -60,6 +61,8 @@ def make_fields(
             out[BASE_SIZE] = np.float32(sample["image"].shape[:2])
         if "tokens" in fields:
             out["tokens"] = charset.padding() if label is None else charset.encode(charset.normalise(label))
+        if "weight" in fields:
+            out["weight"] = np.float32(sample["weight"])
         if "has_label" in fields:
             out["has_label"] = np.bool_(label is not None)
         return out

@@ -21,7 +21,7 @@ from jstr.data import worker_processes
 from jstr.data.fields import BASE, BASE_SIZE, FILLED, image_views, make_fields
 from jstr.data.images import ImageSpec
 from jstr.data.sample_filter import FilteredSource, NumberedSamples
-from jstr.data.source_config import SourceSpec, parse_sources
+from jstr.data.source_config import ReadLabel, SourceSpec, parse_sources
 from jstr.data.sources.configured import open_filtered, open_text
 from jstr.data.sources.text_corpus import NOISED, TextWords, text_stream
 from jstr.messages import InputError, check_known
@@ -53,7 +53,7 @@ class TrainData:
         fields: Mapping[str, tuple[str, ...]],
         frames: int | None = None,
         part: str = "streams",
-        read: Mapping[str, Mapping[str, str | None]] | None = None,
+        read: Mapping[str, Mapping[str, ReadLabel | None]] | None = None,
     ):
         self.config, self.charset, self.fields = config, charset, fields
         self.spec = ImageSpec.make(config.image)
@@ -69,7 +69,7 @@ class TrainData:
         for number, name in enumerate(fields):
             self.streams[name] = self._stream(name, number)
 
-    def with_labels(self, read: Mapping[str, Mapping[str, str | None]]) -> TrainData:
+    def with_labels(self, read: Mapping[str, Mapping[str, ReadLabel | None]]) -> TrainData:
         """The same data with other labels of the rows that have read_by."""
         return TrainData(self.config, self.charset, self.fields, self._frames, self._part, read)
 
@@ -203,7 +203,7 @@ def example_batch(
             return np.stack([charset.encode("".join(word)) for word in words])
         if field == "has_label":
             return np.arange(size) % 2 == 0
-        if field.endswith(FILLED):
+        if field.endswith(FILLED) or field == "weight":
             return np.ones(size, np.float32)
         if field == BASE_SIZE:
             return np.tile(np.float32(spec.size), (size, 1))

@@ -18,8 +18,8 @@ BROKEN_LIMIT = 0.01
 class FilteredSource:
     """The usable samples of a source, decoded. A broken image is replaced by the next good one and named.
 
-    `[i]` gives image uint8 [h, w, c], label (None where the source is used without labels), key ("name/key"), broken
-    (keys of broken images met, newline between).
+    `[i]` gives image uint8 [h, w, c], label (None where the source is used without labels), weight (of the label, 1
+    where the source says nothing of it), key ("name/key"), broken (keys of broken images met, newline between).
     indices: positions of the usable samples, None for all. notes: what was left out and why, a line each.
     """
 
@@ -50,7 +50,8 @@ class FilteredSource:
             image = self.spec.decode(sample["image"])
             if image is not None:
                 label = sample["label"] if self.labelled else None
-                return {"image": self.spec.shrink(image), "label": label, "key": key, "broken": "\n".join(broken)}
+                found = {"image": self.spec.shrink(image), "label": label, "weight": sample.get("weight", 1.0)}
+                return found | {"key": key, "broken": "\n".join(broken)}
             broken.append(key)
             i = (i + 1) % len(self)
         raise InputError(f"{self.name} ({self.source.path}): {len(broken)} broken images in a row, from {broken[0]}")

@@ -22,7 +22,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class ReadBy:
     """The run whose readings are used as labels: those with a confidence of at least `threshold`.
 
     pattern: what they follow; None: what the run's config says. corrected: a label file; the images that it names have
-    been looked at by a person, and no reading is used for them.
+    been looked at by a person, and no reading is used for them. lexicon: a word list; only its words are used.
     """
 
     workdir: str
@@ -75,6 +75,14 @@ class ReadBy:
     threshold: float = 0.9
     pattern: PatternSpec | None = None
     corrected: str = ""
+    lexicon: str = ""
+
+
+class ReadLabel(NamedTuple):
+    """A label that a run has read; text None: there is none."""
+
+    text: str | None
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -183,13 +191,14 @@ def _weight(where: str, row: Mapping[str, Any]) -> float:
 
 def _read_by(where: str, row: Mapping[str, Any]) -> ReadBy:
     where = f"{where}.read_by"
-    check_known(where, row, ("workdir", "language_model", "threshold", "pattern", "corrected"))
+    check_known(where, row, ("workdir", "language_model", "threshold", "pattern", "corrected", "lexicon"))
     if not row.get("workdir"):
         raise InputError(f"{where} needs a workdir, or a packed file, that reads")
     threshold = _number(where, row, "threshold", ReadBy.threshold)
     check_known(f"{where}.pattern", row.get("pattern") or (), [field.name for field in fields(PatternSpec)])
     pattern = PatternSpec.make(**(row.get("pattern") or {})) or None
-    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern, row.get("corrected") or "")
+    texts = [row.get(key) or "" for key in ("corrected", "lexicon")]
+    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern, *texts)
 
 
 def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:

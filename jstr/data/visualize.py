@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -48,6 +48,25 @@ def pair_sheet(rows: Iterable[tuple]) -> np.ndarray:
         parts += [text_tile(t, 200, IMAGE_HEIGHT, GREEN if kept else RED) for t in (teacher, student)]
         lines.append(np.concatenate(parts, axis=1))
     return np.concatenate(lines)
+
+
+def change_sheet(parts: Mapping[str, Sequence[tuple]], faces_of: Callable) -> np.ndarray:
+    """A column for each heading, of lines (image uint8 [h, w, c], text before, text now).
+
+    faces_of: texts -> (what is drawn of them, a font for each).
+    """
+    columns = []
+    for heading, lines in parts.items():
+        texts, faces = faces_of([text for _, *both in lines for text in both])
+        rows = [text_tile(heading, 520, IMAGE_HEIGHT)]
+        for i, (image, _, _) in enumerate(lines):
+            before = text_tile(texts[2 * i], 170, IMAGE_HEIGHT, RED, faces[2 * i])
+            now = text_tile(f"-> {texts[2 * i + 1]}", 170, IMAGE_HEIGHT, GREEN, faces[2 * i + 1])
+            rows.append(np.concatenate([_tile(image, IMAGE_HEIGHT, 180), before, now], axis=1))
+        columns.append(np.concatenate(rows))
+    tallest = max(map(len, columns))
+    padded = [np.pad(c, ((0, tallest - len(c)), (0, 0), (0, 0)), constant_values=WHITE) for c in columns]
+    return np.concatenate(padded, axis=1)
 
 
 def attention_sheet(

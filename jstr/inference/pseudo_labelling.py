@@ -1,4 +1,4 @@
-"""Labels that a reader gives: sources with read_by=dict(workdir=, language_model=, threshold=, pattern=).
+"""Labels that a reader gives: sources with read_by=dict(workdir=, language_model=, threshold=, pattern=, ...).
 
 Pseudo-labels (Baek et al. 2021, section 4.2), read before training and, with config.self_training, again in rounds. A
 language model corrects the spelling, and its confidence tells better which words are right.
@@ -15,65 +15,70 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
+
+from jstr.data.images import ImageSpec
 from jstr.data.source_config import ReadBy, SourceSpec, parse_sources, resolve
 from jstr.data.sources.configured import open_images
 from jstr.data.sources.open import open_source
 from jstr.inference.read_source import read_source
 from jstr.inference.reader import Reader, load
+from jstr.inference.sure_readings import Gate, Usable, changes, counted, draw_changes
 from jstr.messages import InputError, escape, unescape
 from jstr.parallel import distributed
 
 FOLDER = "read"  # in the workdir: a file for each source, so that a resumed run has the labels it began with
 
 Texts = dict[str, tuple[str, float]]  # key of an image -> text and confidence; "" and 0 for a broken one
-Labels = dict[str, dict[str, str | None]]  # "stream/source" -> key -> label, None below the threshold
+Labels = dict[str, Usable]  # "stream/source" -> key -> label, None where it is not sure
 
 
 class Round(NamedTuple):
     """A round of self-training. reader: language model -> who reads; None: it has read, and its texts are there."""
 
     number: int
-    threshold: float | None  # None: that of read_by
     reader: Callable[[str | None], Reader] | None
 
 
-def read_rows(config: Any, workdir: str, part: str = "streams") -> tuple[Labels, list[str]]:
-    """("stream/source" -> key -> label, None below the threshold; lines that say how many are used).
+def read_rows(
+    config: Any, workdir: str, part: str = "streams", load_reader: Callable[..., Reader] | None = None
+) -> tuple[Labels, list[str]]:
+    """("stream/source" -> key -> label, None where it is not sure; lines that say how many are used).
 
     part: "streams", or "held_back", whose images are not read again where a stream of the same name has the source.
+    load_reader: instead of `load`, to keep readers from call to call.
 
     Raises:
       InputError: a reader that cannot be loaded, images that cannot be opened, or readings of other images.
     """
     labels: Labels = {}
-    lines, load_once = [], functools.cache(load)
-    for stream, spec, by in _rows(config, part):
+    lines, load_once = [], load_reader or functools.cache(load)
+    for stream, spec, by in rows_read_by(config, part):
         source = open_images(replace(spec, labelled=False), None)
         names = [f"{stream}_{spec.name}.tsv"] + [f"{part}_{stream}_{spec.name}.tsv"] * (part != "streams")
         texts = _saved_or_read([Path(workdir) / FOLDER / name for name in names], spec, source, load_once)
-        usable = labels[f"{stream}/{spec.name}"] = _usable(texts, by.threshold)
+        gate = gate_of(config, by, 0)
+        usable = labels[f"{stream}/{spec.name}"] = gate.usable(texts)
         lines += _without_corrected(usable, source, spec, config.data_root)
-        lines.append(
-            f"{spec.name}: {_count(usable)} images read by {by.workdir} with confidence {by.threshold} or more"
-        )
+        lines.append(f"{spec.name}: {counted(usable)} images read by {by.workdir} {gate}")
     return labels, lines
 
 
 def read_round(config: Any, workdir: str, this: Round) -> tuple[Labels, list[str]]:
     """The same for the streams, as read in a round of self-training, whose texts the workdir keeps.
 
-    The lines say what has changed against the round before.
+    The lines, and a picture beside the texts, say what has changed against the round before.
 
     Raises:
       InputError: the texts of a round that has read are gone, or are of other images.
     """
     labels: Labels = {}
     lines: list[str] = []
-    for stream, spec, by in _rows(config, "streams"):
+    for stream, spec, by in rows_read_by(config, "streams"):
         source = open_images(replace(spec, labelled=False), None)
         file = _round_file(workdir, stream, spec, this.number)
         if this.reader is not None:
-            texts = _read(this.reader(by.language_model), spec, source)
+            texts = texts_of(this.reader(by.language_model), spec, source)
             if distributed.is_lead_host():
                 _save(file, json.dumps([spec.path, f"round {this.number}", by.language_model]), texts)
         elif file.exists():
@@ -81,16 +86,38 @@ def read_round(config: Any, workdir: str, this: Round) -> tuple[Labels, list[str
             _check_same_images(file, source, texts)
         else:
             raise InputError(f"{file}, the labels of round {this.number}, is gone; start again with another --workdir")
-        threshold = by.threshold if this.threshold is None else this.threshold
-        usable = labels[f"{stream}/{spec.name}"] = _usable(texts, threshold)
-        _without_corrected(usable, source, spec, config.data_root)
-        sure = f"{_count(usable)} images read with confidence {threshold} or more"
+        gate = gate_of(config, by, this.number)
+        usable = labels[f"{stream}/{spec.name}"] = gate.usable(texts)
         before = _load(_round_file(workdir, stream, spec, this.number - 1))[1]
-        lines.append(f"round {this.number}: {spec.name}: {sure}{_changes(before, texts, usable)}")
+        used = gate_of(config, by, this.number - 1).usable(before)
+        for rows in (usable, used):
+            _without_corrected(rows, source, spec, config.data_root)
+        found = changes(used, usable)
+        lines.append(
+            f"round {this.number}: {spec.name}: {counted(usable)} images read {gate}{found.line(used, usable)}"
+        )
+        if this.reader is not None and distributed.is_lead_host():
+            picture = draw_changes(found, before, texts, _images(source, ImageSpec.make(config.image)))
+            if picture is not None:
+                cv2.imwrite(str(file.with_suffix(".png")), picture[..., ::-1])
     return labels, lines
 
 
-def _rows(config: Any, part: str) -> Iterator[tuple[str, SourceSpec, ReadBy]]:
+def gate_of(config: Any, by: ReadBy, number: int) -> Gate:
+    """What is sure in a round; round 0: in what the start has read."""
+    rows = config.self_training if number else {}
+    thresholds, shares = rows.get("thresholds", ()), rows.get("shares", ())
+    last = [given[min(number, len(given)) - 1] if given else None for given in (thresholds, shares)]
+    return Gate(by.threshold if last[0] is None else last[0], last[1], by.lexicon)
+
+
+def _images(source: Any, spec: ImageSpec) -> Callable[[str], Any]:
+    """Key -> image."""
+    places = {key: i for i, key in enumerate(source.keys())}
+    return lambda key: spec.decode(source[places[key]]["image"])
+
+
+def rows_read_by(config: Any, part: str) -> Iterator[tuple[str, SourceSpec, ReadBy]]:
     """(stream, source, who reads it) of the sources whose labels are read."""
     for stream, row in config[part].items():
         for spec in parse_sources(f"config.{part}.{stream}", row.sources, config.data_root):
@@ -102,23 +129,7 @@ def _round_file(workdir: str, stream: str, spec: SourceSpec, number: int) -> Pat
     return Path(workdir) / FOLDER / (f"round{number}_" * (number > 0) + f"{stream}_{spec.name}.tsv")
 
 
-def _usable(texts: Texts, threshold: float) -> dict[str, str | None]:
-    return {key: text if text and value >= threshold else None for key, (text, value) in texts.items()}
-
-
-def _count(usable: dict[str, str | None]) -> str:
-    return f"{sum(label is not None for label in usable.values()):,} of {len(usable):,}"
-
-
-def _changes(before: Texts, texts: Texts, usable: dict[str, str | None]) -> str:
-    changed = [key for key, (text, _) in texts.items() if before.get(key, ("", 0.0))[0] != text]
-    if not changed:
-        return "; none has changed"
-    key = next((key for key in changed if usable[key]), changed[0])
-    return f"; {len(changed):,} have changed, such as {before.get(key, ('', 0))[0]!r} now {texts[key][0]!r}"
-
-
-def _without_corrected(usable: dict[str, str | None], source: Any, spec: SourceSpec, data_root: str) -> list[str]:
+def _without_corrected(usable: Usable, source: Any, spec: SourceSpec, data_root: str) -> list[str]:
     """Drops the readings of images that a person has corrected (spec.read_by.corrected); says how many.
 
     Images are the same when their files are: another run finds the words of photographs into another folder.
@@ -152,20 +163,20 @@ def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader
             return texts
     if distributed.is_lead_host():
         print(f"reading {source.path} with {by.workdir} ...", flush=True)
-    texts = _read(load_reader(by.workdir, by.language_model), spec, source)
+    texts = texts_of(load_reader(by.workdir, by.language_model), spec, source)
     if distributed.is_lead_host():
         _save(files[-1], header, texts)
     return texts
 
 
-def _read(reader: Reader, spec: SourceSpec, source: Any) -> Texts:
+def texts_of(reader: Reader, spec: SourceSpec, source: Any) -> Texts:
     """What a reader makes of each image of a source."""
     if spec.read_by and spec.read_by.pattern:
         reader = reader.guided(spec.read_by.pattern)
     texts = {}
     for reading in read_source(reader, source):
         answer = reading.answer
-        texts[reading.key] = (answer.text, round(answer.confidence, 6)) if answer else ("", 0.0)
+        texts[reading.key] = (answer.text, round(float(answer.confidence), 6)) if answer else ("", 0.0)
     return texts
 
 

@@ -100,7 +100,8 @@ class Method:
             masks.append(mask)
         both = masks[0] & masks[1]
         targets = online if self.shared else self.targets(teacher, rows, key)
-        predictions = [Predictor(self.hidden).apply({"params": params["predictor"]}, z, both) for z in online]
+        predictor = {"params": params["predictor"]}
+        predictions = [jnp.asarray(Predictor(self.hidden).apply(predictor, z, both)) for z in online]
         metrics = prediction_metrics(predictions, targets, both) | spread_metrics(online[0], masks[0])
         return -mean(metrics["predicted"]), (model_state, metrics)
 

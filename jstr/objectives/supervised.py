@@ -26,15 +26,18 @@ from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 class Method:
     """Trains `model` on batch["labelled"]: image [B, H, W, C] (uint8, or float32 in [-1, 1]) and tokens [B, N] int32.
 
+    weighted: the batch has `weight` [B], too, of each word in the loss: 1, or the confidence of a label that was read.
+
     Loss and metrics are those of supervised_outputs; of validation batches also `right`, see reading_accuracy.
     """
 
     model: Recognizer
     model_config: ModelConfig
+    weighted: bool = False
 
     def objective(self) -> Objective:
         """The functions of this method."""
-        streams = {"labelled": ("image", "tokens")}
+        streams = {"labelled": ("image", "tokens", *("weight",) * self.weighted)}
         return Objective(streams, ("logits",), self.init, self.loss, measure=self.measure)
 
     def init(self, key: Array, batch: Batch) -> Variables:
@@ -48,7 +51,7 @@ class Method:
         del teacher, step
         images, tokens = batch["labelled"]["image"], batch["labelled"]["tokens"]
         outputs, model_state = train_forward(self.model, params, model_state, images, tokens, key)
-        metrics = supervised_outputs(outputs, tokens, self.model_config)
+        metrics = supervised_outputs(outputs, tokens, self.model_config, weight=batch["labelled"].get("weight"))
         return mean(metrics["loss"]), (model_state, metrics)
 
     def measure(self, params: Params, model_state: ModelState, teacher: Variables | None, batch: Batch) -> Metrics:

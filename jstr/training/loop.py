@@ -46,7 +46,9 @@ def _run(parts: Parts) -> dict[str, Score]:
     step = _train(parts, start, writer, tracker)
     writer.close()
     tracker.close()
-    if step < config.steps:
+    if tracker.drift:
+        print(tracker.drift, flush=True)
+    elif step < config.steps:
         print(f"stopped and saved at step {step:,}; the same command continues", flush=True)
         return tracker.evaluation.scores
     return finish(parts, tracker, step, clock)
@@ -68,7 +70,7 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
     with Stop() as stop, contextlib.ExitStack() as opened:
         while True:
             tracker.evaluate_and_save(state, step, stopping)
-            if step >= config.steps or stopping:
+            if step >= config.steps or stopping or tracker.drift:
                 return step
             if batches is None or self_training.begins(config, step):
                 opened.close()

@@ -6,6 +6,7 @@ from jstr.checkpoints.checkpoint import Checkpoints
 from jstr.checkpoints.provenance import commit
 from jstr.core import TrainState
 from jstr.parallel import distributed
+from jstr.training import self_training
 from jstr.training.evaluation import Evaluation, evaluate
 from jstr.training.metric_writer import MetricWriter
 from jstr.training.setup import Parts
@@ -16,7 +17,8 @@ class Tracker:
 
     saved: what the checkpoint that the run continues from says beside the state, or None.
     evaluation: the newest; empty before the first. best: {"step", "value", "held_back": validation metrics} of the best
-    step by config.keep_best so far, or None.
+    step by config.keep_best so far, or None. rounds: config.keep_best at the end of each round of self-training, where
+    these may end the run. drift: why they do, or "".
     """
 
     def __init__(self, parts: Parts, checkpoints: Checkpoints, saved: dict | None, writer: MetricWriter):
@@ -24,14 +26,20 @@ class Tracker:
         self._evaluated_step = saved["step"] if saved else None  # a checkpoint follows the evaluation of its step
         self.evaluation = Evaluation({}, {}, {})
         self.best: dict | None = saved.get("best") if saved else None
+        self.rounds: list[float] = list(saved.get("rounds", ())) if saved else []
+
+    @property
+    def drift(self) -> str:
+        return self_training.drift(self._parts.config, self.rounds)
 
     def evaluate_and_save(self, state: TrainState, step: int, stopping: bool) -> None:
         """Both happen at the end of a run and at multiples of config.eval_every and config.save_every.
 
         A new best and a run that is `stopping` are saved, too.
         """
-        config, ended = self._parts.config, step >= self._parts.config.steps
+        config, ended = self._parts.config, step >= self._parts.config.steps or bool(self.drift)
         improved = self._evaluation_is_due(step, ended) and self._evaluate(state, step)
+        ended = ended or bool(self.drift)
         if ended or improved or stopping or (step and step % config.save_every == 0):
             self._save(state, step, improved)
 
@@ -39,7 +47,8 @@ class Tracker:
         config = self._parts.config
         # At step 0 only the weights that a run starts from are worth it: they may be its best.
         worth_it = step or (config.keep_best and config.init_from)
-        return ended or bool(worth_it and step % config.eval_every == 0 and step != self._evaluated_step)
+        due = step % config.eval_every == 0 or self_training.ends_round(config, step)
+        return ended or bool(worth_it and due and step != self._evaluated_step)
 
     def _evaluate(self, state: TrainState, step: int) -> bool:
         """Whether this is the best step so far; of equals, the later. A run that had ended only measures again."""
@@ -50,6 +59,8 @@ class Tracker:
             return False
         self._writer.evaluation(step, *self.evaluation)
         value = distributed.broadcast_from_lead(self.evaluation.value(self._parts.config.keep_best))
+        if value is not None and self_training.ends_round(self._parts.config, step):
+            self.rounds.append(value)
         improved = value is not None and (self.best is None or value >= self.best["value"])
         if improved:
             self.best = {"step": step, "value": value, "held_back": self.evaluation.validation}
@@ -59,6 +70,7 @@ class Tracker:
         with self._writer.pause():
             meta = {"config": self._parts.config.to_dict(), "step": step, "seconds": self._writer.clock.total}
             meta |= {"sums": self._writer.sums, "commit": commit(), "best": self.best, "data": self._parts.fingerprints}
+            meta |= {"rounds": self.rounds} if self.rounds else {}
             self._checkpoints.save(state, meta, self.best["value"] if improved and self.best else None)
         self._writer.last_saved = step
 

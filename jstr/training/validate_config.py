@@ -53,7 +53,7 @@ def check_run(config: Config, workdir: str, mesh: Mesh) -> None:
 
 def _check_self_training(config: Config) -> None:
     row = config.self_training
-    check_known("config.self_training", row, ("every", "thresholds"))
+    check_known("config.self_training", row, ("every", "thresholds", "shares", "stop_after"))
     if not row:
         return
     every, thresholds = row.get("every", 0), row.get("thresholds", ())
@@ -61,6 +61,11 @@ def _check_self_training(config: Config) -> None:
         raise InputError(f"config.self_training.every={every}: give steps, a multiple of config.steps_per_dispatch")
     if not all(isinstance(t, (int, float)) and 0 <= t <= 1 for t in thresholds):
         raise InputError(f"config.self_training.thresholds={tuple(thresholds)}: give confidences from 0 to 1")
+    shares, falls = row.get("shares", ()), row.get("stop_after", 0)
+    if not all(isinstance(s, (int, float)) and 0 < s <= 1 for s in shares) or (shares and thresholds):
+        raise InputError(f"config.self_training.shares={tuple(shares)}: give shares up to 1, and then no thresholds")
+    if not isinstance(falls, int) or falls < 0 or (falls and not config.keep_best):
+        raise InputError(f"config.self_training.stop_after={falls}: give a number of rounds, and config.keep_best")
     sources = [source for stream in config.streams.values() for source in stream.sources.values()]
     if not any("read_by" in source for source in sources):
         raise InputError("config.self_training: no source has read_by, so there is nothing to read again")

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from jstr.core import Array, Batch, Config, Metrics, Objective, TrainState
 from jstr.data.pipeline import TrainData
+from jstr.data.source_config import ReadLabel
 from jstr.messages import InputError
 from jstr.parallel import sharding
 from jstr.text import Charset
@@ -33,7 +34,7 @@ class Validation:
         charset: Charset,
         frames: int | None,
         mesh: Mesh,
-        read: Mapping[str, Mapping[str, str | None]] | None = None,
+        read: Mapping[str, Mapping[str, ReadLabel | None]] | None = None,
     ):
         self.notes: list[str] = []
         self._batches: list[Batch] = []

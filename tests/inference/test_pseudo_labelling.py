@@ -47,7 +47,7 @@ def test_readings_follow_a_pattern(places, tmp_path):
     config = config_of(places, 0.0)
     config.streams.labelled.sources.read.read_by.pattern = dict(regex=("[0-9]{3}",))
     found, _ = read_rows(config, str(tmp_path))
-    labels = [label for label in found["labelled/read"].values() if label]
+    labels = [label.text for label in found["labelled/read"].values() if label]
     assert len(labels) > 30 and all(re.fullmatch("[0-9]{3}", label) for label in labels)
 
 
@@ -58,8 +58,11 @@ def test_the_sure_readings_are_labels(places, tmp_path):
     threshold = float(np.median(sure))
     found, lines = read_rows(config_of(places, threshold), str(tmp_path))
     labels = [found["labelled/read"][f"{i:02d}.png"] for i in range(COUNT)]
-    expected = [t if t and c >= threshold else None for t, c in zip(texts, np.round(sure, 6), strict=True)]
-    assert labels[7] is None and labels[:7] + labels[8:] == expected
+    expected = [t if t and c >= threshold else None for t, c in zip(texts, sure, strict=True)]
+    assert labels[7] is None and [label and label.text for label in labels[:7] + labels[8:]] == expected
+    known = {f"{i:02d}.png": c for i, c in zip([*range(7), *range(8, COUNT)], sure, strict=True)}
+    for key, label in found["labelled/read"].items():
+        assert label is None or label.confidence == pytest.approx(float(known[key]), abs=2e-6)
     count = sum(label is not None for label in labels)
     assert 10 < count < 30
     assert lines == [f"read: {count} of 40 images read by {run} with confidence {threshold} or more"]
@@ -130,6 +133,15 @@ def test_training_uses_them_and_goes_on_with_them(places, tmp_path):
         train_batch(config, tmp_path / "a")
     with pytest.raises(InputError, match="other"):
         loop.run(config, str(tmp_path / "b"))
+
+
+def test_the_weight_of_a_label_is_its_confidence(places, tmp_path):
+    config = config_of(places, 0.0)
+    config.objective.weighted = True
+    found, batch = read_rows(config, str(tmp_path))[0]["labelled/read"], train_batch(config, tmp_path)
+    read = [found[key.removeprefix("read/")].confidence if key.startswith("read/") else 1.0 for key in batch["keys"]]
+    np.testing.assert_allclose(batch["arrays"]["labelled"]["weight"], read, rtol=1e-6)
+    assert 0 < sum(weight < 1 for weight in read) < len(read)
 
 
 def train_batch(config, workdir):

@@ -135,7 +135,7 @@ def test_every_objective_keeps_the_contract():
 @pytest.mark.parametrize(
     "row, message",
     [
-        (dict(), "config.objective.name=None: choose one of cr_str, "),
+        (dict(), "config.objective.name=None: choose one of byol, cr_str, "),
         (
             dict(name="uda", coral_weight=1.0),
             "config.objective: uda has no coral_weight .*; it takes temperature, confi",

@@ -14,7 +14,7 @@ import numpy as np
 from jstr.data.decode import image_size
 from jstr.data.images import ImageSpec
 from jstr.data.sample_filter import FilteredSource
-from jstr.data.source_config import SourceSpec, resolve
+from jstr.data.source_config import ReadLabel, SourceSpec, resolve
 from jstr.data.sources.label_notes import is_suspicious, label_notes
 from jstr.data.sources.open import open_source
 from jstr.data.sources.text_corpus import TextWords
@@ -51,7 +51,7 @@ def open_filtered(
     charset: Charset,
     image: ImageSpec,
     frames: int | None,
-    labels_read: Mapping[str, str | None] | None = None,
+    labels_read: Mapping[str, ReadLabel | None] | None = None,
 ) -> FilteredSource:
     """The samples of a data set or of rendered words that can be trained on.
 
@@ -133,9 +133,9 @@ def open_text(spec: SourceSpec, charset: Charset) -> TextWords:
 
 
 class RelabelledSource:
-    """A source with other labels, by key; None where a sample has none."""
+    """A source with other labels, by key, and their confidence as `weight`; None where a sample has none."""
 
-    def __init__(self, source: Any, labels: Mapping[str, str | None]):
+    def __init__(self, source: Any, labels: Mapping[str, ReadLabel | None]):
         self.source, self.path, self._labels = source, source.path, labels
         self.notes = source.notes
 
@@ -144,7 +144,8 @@ class RelabelledSource:
 
     def __getitem__(self, i: int) -> dict[str, Any]:
         sample = self.source[i]
-        return sample | {"label": self._labels.get(sample["key"])}
+        found = self._labels.get(sample["key"]) or ReadLabel(None, 1.0)
+        return sample | {"label": found.text, "weight": found.confidence}
 
     def keys(self) -> Iterator[str]:
         """Every key in order."""
@@ -152,10 +153,10 @@ class RelabelledSource:
 
     def labels(self) -> Iterator[str | None]:
         """Every label in order."""
-        return (self._labels.get(key) for key in self.source.keys())
+        return (found and found.text for found in map(self._labels.get, self.source.keys()))
 
 
-def _open_relabelled(spec: SourceSpec, charset: Charset, labels: Mapping[str, str | None] | None) -> Any:
+def _open_relabelled(spec: SourceSpec, charset: Charset, labels: Mapping[str, ReadLabel | None] | None) -> Any:
     if labels is None:
         return open_images(spec, charset)
     return RelabelledSource(open_images(replace(spec, labelled=False), charset), labels)

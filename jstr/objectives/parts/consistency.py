@@ -67,6 +67,7 @@ class Consistency:
     own_teacher: the student itself reads the weak view, as in evaluation; otherwise the teacher of config.teacher does.
     same_view: teacher and student see the same image, `strong`; the stream has no other.
     projects: the student's strong view goes through the projection layer, if the model has one.
+    weighted: labelled words have `weight` [B] in the supervised loss: 1, or the confidence of a label that was read.
     hidden_labels: the unlabelled stream has `tokens` and `has_label`, for metrics only.
 
     Metrics: those of supervised_outputs; supervised, consistency and coral; confident, the share of words kept;
@@ -98,6 +99,7 @@ class Consistency:
     same_view: bool = fixed(False)
     projects: bool = fixed(False)
     hidden_labels: bool = False
+    weighted: bool = False
 
     def __post_init__(self):
         check_choice("labels", self.labels, LABELS)
@@ -119,7 +121,7 @@ class Consistency:
 
     def objective(self) -> Objective:
         """The functions of this method."""
-        streams = {"labelled": ("image", "tokens"), "unlabelled": self.views}
+        streams = {"labelled": ("image", "tokens", *("weight",) * self.weighted), "unlabelled": self.views}
         if self.hidden_labels:
             streams["unlabelled"] += ("tokens", "has_label")
         requires = ("logits", character_features(self.model_config)) if self.coral_weight else ("logits",)
@@ -149,7 +151,7 @@ class Consistency:
         strong, after_strong = self.student_forward(params, model_state, words["strong"], reading, keys[1])
         model_state = _where(selection.keep.any(), after_strong, model_state)
 
-        supervised, metrics = self.supervised(labelled, tokens, step)
+        supervised, metrics = self.supervised(labelled, tokens, step, batch["labelled"].get("weight"))
         distance = self.distance(teacher_logits, strong["logits"], reading, selection)
         consistency = REDUCTIONS[self.cons_reduction](*distance, selection.keep)
         total = supervised + self.cons_weight * consistency
@@ -188,13 +190,15 @@ class Consistency:
             reading, self.confidence, self.threshold, whole_only=self.whole_only, per_character=self.per_character
         )
 
-    def supervised(self, labelled: Outputs, tokens: Array, step: Array) -> tuple[Array, Metrics]:
+    def supervised(
+        self, labelled: Outputs, tokens: Array, step: Array, weight: Array | None = None
+    ) -> tuple[Array, Metrics]:
         """The supervised loss of the labelled words, and its metrics."""
         rows = None
         if self.annealing != "none":
             options = self.annealing, self.annealing_steps, self.model_config
             rows = annealed_rows(labelled["logits"], tokens, step, *options)
-        metrics = supervised_outputs(labelled, tokens, self.model_config, rows)
+        metrics = supervised_outputs(labelled, tokens, self.model_config, rows, weight)
         loss = mean(metrics.pop("loss"))
         return loss, metrics if rows is None else metrics | {"released": share(~rows)}
 

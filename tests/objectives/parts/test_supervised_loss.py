@@ -1,5 +1,6 @@
 """The supervised loss: rows that do not count are as good as deleted, and a recogniser of several heads."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -28,6 +29,26 @@ def test_rows_without_a_label_are_as_good_as_deleted(model_config):
         np.testing.assert_allclose(found[name], fewer[name], rtol=1e-6, err_msg=name)
     if model_config.is_ctc:
         assert found["unalignable"] == (1, 2)
+
+
+@pytest.mark.parametrize("model_config", [ATTENTION, CTC], ids=["attention", "ctc"])
+def test_weights(model_config):
+    """Weight 0 is as good as left out, equal weights change nothing, and weight 2 is that of two such words."""
+    logits, tokens = map(jnp.asarray, logits_and_tokens(model_config))
+
+    def loss(rows, weight=None):
+        weight = None if weight is None else jnp.asarray(weight, jnp.float32)
+        return float(mean(supervised_metrics(logits[rows], tokens[rows], model_config, weight=weight)["loss"]))
+
+    rows = np.arange(4)
+    assert loss(rows, [0.5, 0, 0.5, 0]) == pytest.approx(loss(rows[[0, 2]]), rel=1e-6)
+    assert loss(rows, [0.1] * 4) == pytest.approx(loss(rows), rel=1e-6)
+    assert loss(rows[[0, 3]], [2, 1]) == pytest.approx(loss(rows[[0, 0, 3]]), rel=1e-6)
+    assert loss(rows[[0, 3]], [2, 1]) != pytest.approx(loss(rows[[0, 3]]), rel=1e-3)
+    assert loss(rows, [0] * 4) == 0
+    options = model_config, None, jnp.array([1.0, 0, 0, 0])
+    gradient = jax.grad(lambda x: mean(supervised_metrics(x, tokens, *options)["loss"]))(logits)
+    assert np.any(gradient[0]) and not np.any(gradient[1:]) and np.all(np.isfinite(gradient))
 
 
 def test_a_head_is_averaged_over_its_iterations_and_judged_by_the_last():
