@@ -30,6 +30,7 @@ _NEEDED = {
 _NUMBERS = {
     "seed": (0, True),
     "num_workers": (0, True),
+    "outlook": (0, True),
     "charset.max_length": (1, True),
     "optimizer.schedule.peak": (0, False),
     "optimizer.clip_norm": (0, False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,8 +20,8 @@ from jstr.data.pipeline import TrainData, example_batch
 from jstr.data.source_config import eval_specs
 from jstr.data.sources.configured import open_images
 from jstr.data.sources.open import source_notes
-from jstr.inference import predictions_file, pseudo_labelling, word_copy
-from jstr.inference.reader import Reader
+from jstr.inference import outlook, predictions_file, pseudo_labelling, word_copy
+from jstr.inference.reader import Reader, load
 from jstr.messages import InputError
 from jstr.models import example_input
 from jstr.objectives import make_objective
@@ -114,9 +115,12 @@ def open_parts(config: Config, workdir: str, mesh: Mesh) -> Parts:
     print(f"jstr at commit {commit()}, {machine()}")
     reader, objective, frames, validation_objective = prepare(config)
     ema_teacher.check(config, objective.needs_teacher)
-    read, lines = pseudo_labelling.read_rows(config, workdir)
+    load_reader = functools.cache(load)
+    for line in outlook.outlook_lines(config, workdir, load_reader):
+        print(line, flush=True)
+    read, lines = pseudo_labelling.read_rows(config, workdir, load_reader=load_reader)
     data = TrainData(config, reader.charset, objective.streams, frames, read=read)
-    read, more = pseudo_labelling.read_rows(config, workdir, "held_back")
+    read, more = pseudo_labelling.read_rows(config, workdir, "held_back", load_reader)
     validation = Validation(config, validation_objective, reader.charset, frames, mesh, read)
     for line in lines + [f"held back: {line}" for line in more] + data.notes + validation.notes:
         print(line, flush=True)

@@ -1,0 +1,107 @@
+"""Whether adaptation without labels should pay, said before a run spends an hour on it: config.outlook, in images.
+
+The start reads a sample of the images, and the same images lightly augmented. What it reads surely it can learn from;
+where two views are read alike it is not guessing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jstr.augment.host.registry import apply_view
+from jstr.data.images import ImageSpec
+from jstr.data.sources.configured import open_images
+from jstr.inference.pseudo_labelling import FOLDER, gate_of, rows_read_by, texts_of
+from jstr.inference.reader import Reader
+from jstr.parallel import distributed
+
+VIEW = dict(affine=dict(rotate=2.0, shear=0.07, scale=0.05, shift=0.025), contrast=dict(contrast=0.2, brightness=0.08))
+
+
+# Measured, share read surely -> points of accuracy by adaptation (greedily, with English words), configs/results:
+# adapt.json: 49 % of ICDAR 2015 by a young start -> 6.1, 2.2; 19 % of IAM words by the bundled reader -> 3.6, -2.7;
+#   91 % of IIIT5K -> 0.5, 0.3 (test words); ppocr_adapt.json: 77 % of letterbooks by PP-OCRv6 -> 8.7, 3.5;
+# photos.json: of plates the bundled reader, which reads 39 %, gains -0.3, and 13.7 with 50 corrections.
+# What the readers of the package make of sets on which adaptation was or was not measured: "outlook" in adapt.json.
+PAYS, ENOUGH = 0.4, 0.95  # share read surely: from where it paid, and from where hardly anything is left
+ALIKE = 0.6  # share read alike, below which no start has been seen to teach itself
+
+
+class Outlook(NamedTuple):
+    """Shares of a sample of `images`: read surely, and read alike in both views."""
+
+    images: int
+    sure: float
+    alike: float
+
+    def line(self, labelled: bool) -> str:
+        """In words, with what to do. labelled: whether a person has corrected words already."""
+        advice = f"correct {'more' if labelled else '50'} words (jstr review) and give --config.labels"
+        if self.sure < PAYS / 2 or self.alike < ALIKE:
+            expected = f"adaptation hardly helps; {advice}"
+        elif self.sure < PAYS:
+            expected = f"adaptation may help a little; rather {advice}"
+        elif self.sure >= ENOUGH:
+            expected = "hardly anything is left for adaptation"
+        else:
+            expected = "adaptation should pay"
+        read = f"reads {self.sure:.0%} of {self.images} of your images surely, and {self.alike:.0%} alike in two views"
+        return f"{read}: {expected}"
+
+
+def outlook_lines(config: Any, workdir: str, load_reader: Callable[..., Reader]) -> list[str]:
+    """A line for each source that training reads, from WORKDIR/read/outlook.json if it was judged before.
+
+    Raises:
+      InputError: a reader that cannot be loaded, or images that cannot be opened.
+    """
+    count, lines = config.get("outlook", 0), []
+    for stream, spec, by in rows_read_by(config, "streams") if count else ():
+        file = Path(workdir) / FOLDER / f"outlook_{stream}_{spec.name}.json"
+        gate = gate_of(config, by, 0)
+        about = json.dumps([spec.path, by.workdir, by.language_model, repr(by.pattern), str(gate), count])
+        known = json.loads(file.read_text()) if file.exists() else {}
+        if known.get("about") != about:
+            found = judged(load_reader(by.workdir, by.language_model), spec, gate, count)
+            known = {"about": about} | found._asdict()
+            if distributed.is_lead_host():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(known, indent=2) + "\n")
+        found = Outlook(*(known[name] for name in Outlook._fields))
+        lines.append(f"{spec.name}: {by.workdir} {found.line(bool(by.corrected))}")
+    return lines
+
+
+def judged(reader: Reader, spec: Any, gate: Any, count: int) -> Outlook:
+    """The outlook for up to `count` images of a source (a SourceSpec with read_by), chosen at random once for all."""
+    source = open_images(replace(spec, labelled=False), None)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(source))[:count])
+    plain, other = (texts_of(reader, spec, _Sample(source, chosen, reader.spec, view)) for view in ({}, VIEW))
+    sure = sum(label is not None for label in gate.usable(plain).values())
+    alike = sum(bool(text) and text == other[key][0] for key, (text, _) in plain.items())
+    return Outlook(len(plain), sure / len(plain), alike / len(plain))
+
+
+class _Sample:
+    """Some samples of a source, in a view."""
+
+    def __init__(self, source: Any, chosen: np.ndarray, spec: ImageSpec, view: dict):
+        self.source, self.path, self.notes = source, source.path, source.notes
+        self._chosen, self._spec, self._view = chosen.tolist(), spec, view
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        sample = self.source[self._chosen[i]]
+        image = self._spec.decode(sample["image"]) if self._view else None
+        if image is None:
+            return sample
+        image = apply_view(image, np.random.default_rng(self._chosen[i]), self._view)
+        return sample | {"image": image}

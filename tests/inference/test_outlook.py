@@ -1,0 +1,106 @@
+"""What a run says of itself before it begins."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from testing import saved_run, tiny_config
+
+from jstr.inference import outlook
+from jstr.inference.sure_readings import Gate
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """(a run that reads, a folder of images, one of them broken)."""
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for i in range(COUNT):
+        cv2.imwrite(str(folder / f"{i:02d}.png"), rng.integers(0, 256, (32, 64, 1), np.uint8))
+    (folder / "07.png").write_bytes(b"broken")
+    return saved_run(tmp_path_factory.mktemp("run")), str(folder)
+
+
+def config_of(places, images=8):
+    by = dict(workdir=places[0], language_model="english", threshold=0.5)
+    config = tiny_config(read=dict(path=places[1], read_by=by), rendered=dict(rendered=dict(seed=1, size=99)))
+    config.outlook = images
+    return config
+
+
+def scripted(plain, other):
+    """texts_of, which gives one text for images as they are and one for their other view."""
+    calls = []
+
+    def texts_of(reader, spec, source):
+        calls.append([(source[i]["key"], source[i]["image"]) for i in range(len(source))])
+        words = plain if len(calls) % 2 else other
+        return {key: words[int(key[:2]) % len(words)] for key, _ in calls[-1]}
+
+    return texts_of, calls
+
+
+@pytest.mark.parametrize(
+    "sure, alike, expected",
+    [
+        (0.77, 0.9, "adaptation should pay"),  # letterbooks, PP-OCRv6
+        (0.49, 0.7, "adaptation should pay"),
+        (0.02, 0.4, "adaptation hardly helps; correct 50 words (jstr review) and give --config.labels"),
+        (0.19, 0.51, "adaptation hardly helps; correct 50 words"),
+        (0.8, 0.3, "adaptation hardly helps"),  # sure, but of something else in each view
+        (0.3, 0.8, "adaptation may help a little; rather correct 50 words"),
+        (0.985, 0.995, "hardly anything is left for adaptation"),
+    ],
+)
+def test_advice(sure, alike, expected):
+    line = outlook.Outlook(200, sure, alike).line(labelled=False)
+    read = f"reads {sure:.0%} of 200 of your images surely, and {alike:.0%} alike in two views: "
+    assert line.startswith(read + expected)
+    assert "50 words" not in outlook.Outlook(200, sure, alike).line(labelled=True)
+
+
+def test_a_sample_is_read_in_two_views(places, tmp_path, monkeypatch):
+    texts_of, calls = scripted([("a", 0.9), ("b", 0.4), ("", 0.0)], [("a", 0.1), ("c", 0.1), ("", 0.0)])
+    monkeypatch.setattr(outlook, "texts_of", texts_of)
+    (line,) = outlook.outlook_lines(config_of(places, 999), str(tmp_path), lambda *_: saved(places))
+    assert line.startswith(f"read: {places[0]} reads 33% of 12 of your images surely, and 33% alike in two views: ")
+    plain, other = map(dict, calls)
+    assert set(plain) == set(other) and len(plain) == COUNT
+    assert isinstance(other["00.png"], np.ndarray) and other["00.png"].shape == (32, 64, 1)
+    before = cv2.imdecode(np.frombuffer(plain["00.png"], np.uint8), 0)
+    assert (before != other["00.png"][..., 0]).mean() > 0.5
+    assert plain["07.png"] == other["07.png"] == b"broken"
+
+
+def saved(places):
+    from jstr.inference.reader import load
+
+    return load(places[0])
+
+
+def test_it_is_judged_once(places, tmp_path, monkeypatch):
+    """A run that goes on says the same without reading; with another threshold it reads again."""
+    texts_of, calls = scripted([("a", 0.9)], [("a", 0.9)])
+    monkeypatch.setattr(outlook, "texts_of", texts_of)
+    config = config_of(places)
+    first = outlook.outlook_lines(config, str(tmp_path), lambda *_: saved(places))
+    assert len(calls[0]) == 8 and "100% of 8 of" in first[0]
+    assert outlook.outlook_lines(config, str(tmp_path), None) == first
+    assert json.loads((tmp_path / "read/outlook_labelled_read.json").read_text())["alike"] == 1
+    config.streams.labelled.sources.read.read_by.threshold = 0.95
+    assert "reads 0% of 8" in outlook.outlook_lines(config, str(tmp_path), lambda *_: saved(places))[0]
+    config.outlook = 0
+    assert outlook.outlook_lines(config, str(tmp_path), None) == []
+
+
+def test_a_reader_judges_itself(places):
+    """With a real one, which reads noise."""
+    from jstr.data.source_config import parse_sources
+
+    config = config_of(places)
+    (spec,) = [s for s in parse_sources("", config.streams.labelled.sources, "") if s.read_by]
+    found = outlook.judged(saved(places), spec, Gate(0.5), 8)
+    assert found.images == 8 and 0 <= found.sure <= 1 and 0 <= found.alike <= 1
+    assert outlook.judged(saved(places), spec, Gate(0.5), 8) == found
