@@ -195,8 +195,10 @@ def _resize_cv2(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _resize_pillow(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    from PIL import Image  # not where exported networks are read without Pillow
-
+    try:
+        from PIL import Image
+    except ImportError:  # exported networks are read without it
+        raise InputError("config.image.backend='pillow' resizes with Pillow: pip install pillow") from None
     channels = image.shape[-1]
     image = Image.fromarray(image[..., 0] if channels == 1 else image)
     return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, channels)

@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -320,3 +321,10 @@ def test_cv2_linear_is_the_resize_of_the_official_abinet(shape):
     spec = ImageSpec((32, 128), 3, backend="cv2_linear")
     expected = cv2.resize(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), (128, 32))
     np.testing.assert_array_equal(spec.fit(spec.decode(data)), expected)
+
+
+def test_resizing_without_pillow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    spec = ImageSpec((32, 100), 1, backend="pillow")
+    with pytest.raises(InputError, match="pip install pillow"):
+        spec.fit(np.zeros((20, 50, 1), np.uint8))
