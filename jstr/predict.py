@@ -116,6 +116,8 @@ def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
             print(escape(str(error)), file=sys.stderr)
             continue
         words = read_photo(reader, pixels, finder)
+        if not words:
+            print(escape(f"{photograph.name}: no words found"), file=sys.stderr)
         if args.json:
             print(json.dumps(as_json(photograph.name, pixels, words)), flush=True)
         for word in () if args.json else words:

@@ -110,6 +110,7 @@ def _next_best(
     from jstr.inference.alternatives import alternatives  # as late as jax
     from jstr.inference.reader import load
 
+    print(f"looking for other readings of {len(shown):,} words ...", file=sys.stderr, flush=True)
     found = alternatives(load(workdir, language_model), [s.image for s in shown], OTHERS + 1)
     read, others = [], []
     for s, texts in zip(shown, found, strict=True):

@@ -85,7 +85,9 @@ def test_predict_prints_words_of_photographs(photos, monkeypatch, capsys):
     assert (text, confidence) == ("2", "0.5000")
     assert "broken.jpg: not an image" in printed.err
     assert predict.run(["--photos", "--json", str(photos / "one.png"), str(photos / "none.png")]) == 0
-    one, none = map(json.loads, capsys.readouterr().out.splitlines())
+    printed = capsys.readouterr()
+    one, none = map(json.loads, printed.out.splitlines())
+    assert printed.err == f"{photos / 'none.png'}: no words found\n"
     assert (one["width"], one["height"], len(one["words"][0]["box"])) == (736, 736, 4)
     assert none["words"] == []
 

@@ -45,4 +45,7 @@ def find_words(config: Config, workdir: str) -> None:
         print(escape(note), flush=True)
     if not found.words:
         raise InputError(f"config.photos={config.photos}: no word was found in {len(photographs):,} photographs")
-    print(f"{words}: {len(found.words):,} words", flush=True)
+    empty = {photograph.name for photograph in photographs} - {word.photograph for word in found.words}
+    empty -= {name for name, _ in found.broken}
+    without = f"; {len(empty):,} photographs without words" if empty else ""
+    print(f"{words}: {len(found.words):,} words{without}", flush=True)

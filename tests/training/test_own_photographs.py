@@ -22,11 +22,13 @@ def config(tmp_path):
 
 def test_words_become_images_everywhere(config, tmp_path, capsys):
     (tmp_path / "photos/broken.jpg").write_bytes(b"")
+    (tmp_path / "photos/blank.png").write_bytes(encoded(photograph()))
     find_words(config, str(tmp_path / "run"))
     words = str(tmp_path / "run/words")
     assert config.images == words and config.streams.unlabelled.sources.images.path == words
     assert len(words_file.load(f"{words}/words.tsv")) == 1
-    assert "broken.jpg: an empty file" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "broken.jpg: an empty file" in out and "1 words; 1 photographs without words" in out
     find_words(config, str(tmp_path / "run"))  # a run that goes on
 
 
