@@ -173,15 +173,20 @@ def _ctc_texts(
     states = {} if pattern is None else {"": pattern.start}
     bias: dict[str, float] = {}  # what the prior and the weights of patterns add to a text that may go on
 
+    alike = (rules.prior is None or margin < math.inf) and (pattern is None or pattern.is_single)
+
     def fused(item) -> float:
         text, (blank, other) = item
+        log = other if blank == IMPOSSIBLE else _log_add(blank, other)
+        if alike:
+            return log
         more = bias.get(text)
         if more is None:
             more = _prefix_score(rules, text) if margin == math.inf else 0.0
             if pattern is not None:
                 more += pattern.log_live(states[text])
             bias[text] = more
-        return _log_add(blank, other) + more
+        return log + more
 
     beam = {"": (0.0, IMPOSSIBLE)}  # text -> log probability of its paths that end with a blank, and of the others
     numbers = {"": -1}  # of the last character of each text

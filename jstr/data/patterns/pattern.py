@@ -114,6 +114,11 @@ class Pattern:
         """Whether some complete texts are refused that the automaton accepts."""
         return any(self._checks)
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one expression, so that all texts that may still follow it have the same weight."""
+        return len(self._checks) == 1
+
     def _allowed(self, allow: str) -> tuple[dict[str, int], list[str]]:
         """(forms of the characters that may occur, a note on those that the charset lacks)."""
         if not allow:
