@@ -134,7 +134,7 @@ def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
     share, scale = right / total, 1 + z * z / total
     middle = (share + z * z / (2 * total)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return 100 * (middle - half), 100 * (middle + half)
+    return max(100 * (middle - half), 0.0), min(100 * (middle + half), 100.0)  # rounding may lead beyond
 
 
 def averages(scores: dict[str, Score]) -> dict[str, dict[str, float]]:

@@ -81,4 +81,5 @@ def test_heads_stand_in_the_table():
 def test_interval_of_wilson():
     assert wilson(8, 10) == pytest.approx((49.0, 94.3), abs=0.05)  # Newcombe 1998
     assert wilson(0, 20) == pytest.approx((0, 16.1), abs=0.05)
+    assert all(f"{wilson(0, n)[0]:.1f}" == "0.0" and wilson(n, n)[1] <= 100 for n in range(1, 99))
     assert all(math.isnan(end) for end in wilson(0, 0))

@@ -223,7 +223,9 @@ class FolderSource(FileList):
                     return place
             return None
 
-        self._places = self._locate(find, images, full)
+        # Whole paths, as jstr review saves them wherever a browser puts its downloads, say nothing of this folder.
+        own = any(not os.path.isabs(os.path.expanduser(key)) for key in self._keys)
+        self._places = self._locate(find, images if own else [], full)
 
     def _note_other_sources(self, files: Sequence[str], name: str | None) -> None:
         stores = [f for f in files if os.path.basename(f) == "data.mdb"]

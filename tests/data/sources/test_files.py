@@ -21,6 +21,13 @@ def test_folder_missing_unused_and_repeated_files(tmp_path):
     assert "2 images have no line" in unused and "2.png, 3.png" in unused
 
 
+def test_whole_paths_say_nothing_of_the_folder_beside(tmp_path):
+    words = write_folder(tmp_path / "words", tsv(), count=4)
+    downloads = write_folder(tmp_path / "downloads", f"filename\tlabel\n{words}/0.png\ta\n", count=3)
+    source = open_source(f"{downloads}/labels.tsv")
+    assert [s["image"] for s in source] == [image(0)] and not source.notes
+
+
 def test_folder_choice_of_labels(tmp_path):
     path = write_folder(tmp_path, tsv())
     (tmp_path / "labels_classic.tsv").write_text(tsv(["one"]))
