@@ -12,6 +12,7 @@ import numpy as np
 from jstr.data.images import ImageSpec
 from jstr.inference.details import Details, details_of, one_detail
 from jstr.inference.long_crops import read_long
+from jstr.inference.stacks import unstacked
 from jstr.inference.widths import chunks, in_batches, window
 from jstr.messages import check_choice
 from jstr.text import Charset
@@ -21,7 +22,7 @@ PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a characte
 CHARACTER_ASPECT = 0.35  # width / height of an image with one narrow character, such as a digit
 DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters rather than many
 TALL = 1.5  # height / width from which text may run from top to bottom
-UPSIDE_DOWN = 0.5  # crops that are read with less confidence may be upside down
+UPSIDE_DOWN = 0.2  # crops that are read with less confidence may be upside down; more of them cost too much
 TURNED_ODDS = 3.0  # how much more confident a reading of a turned crop must be than that of the crop as it is
 TURNS = ("never", "auto")
 
@@ -31,7 +32,7 @@ class Answer(NamedTuple):
 
     is_complete: False for a decoder that ran out of steps before it wrote EOS. details: where asked for.
     in_parts: whether the crop was too wide for the recogniser and read in parts. turned: by how many quarter turns,
-    counterclockwise, it was turned to be read.
+    counterclockwise, it was turned to be read. stacked: whether it was read as upright letters below each other.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Answer(NamedTuple):
     details: Details | None = None
     in_parts: bool = False
     turned: int = 0
+    stacked: bool = False
 
 
 def characters_of(aspect: float) -> float:
@@ -173,6 +175,9 @@ def _turn(
             for k in (1, 3):
                 turned = np.ascontiguousarray(np.rot90(crop, k))
                 tries.append((i, k, reader.spec.fit_for_reading(turned)))
+            letters = unstacked(crop)
+            if letters is not None:
+                tries.append((i, 0, reader.spec.fit_for_reading(letters)))
         elif answer.confidence < UPSIDE_DOWN and not answer.in_parts:
             tries.append((i, 2, np.ascontiguousarray(image[::-1, ::-1])))
     read = functools.partial(read_batch, reader, details=details)
@@ -180,4 +185,4 @@ def _turn(
     others = in_batches([image for *_, image in tries], reader.spec, size, read, full=True)
     for (i, k, _), other in zip(tries, others, strict=True):
         if other.confidence > max(least[i], answers[i].confidence):
-            answers[i] = other._replace(turned=k)
+            answers[i] = other._replace(turned=k, stacked=k == 0)

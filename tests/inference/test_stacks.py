@@ -1,0 +1,42 @@
+"""Letters of a stack are laid side by side in order; what is no stack is left alone."""
+
+import numpy as np
+import pytest
+
+from jstr.inference.stacks import unstacked
+
+
+def column(heights, gap=5, paper=200, width=40):
+    """Bars of rising brightness, one a letter."""
+    rows = [np.full((gap, width, 3), paper, np.uint8)]
+    for i, height in enumerate(heights):
+        letter = np.full((height, width, 3), paper, np.uint8)
+        letter[:, 10:30] = 20 * (i % 5)
+        rows += [letter, rows[0]]
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("paper", [200, 255])
+def test_letters_are_laid_side_by_side(paper):
+    row = unstacked(column([30, 24, 30, 28], paper=paper))
+    assert row.shape[0] == 30 and row.shape[1] == 4 * 20 + 5 * 4
+    middle = row[15, :, 0].astype(int)
+    inside = middle[middle < 100]
+    assert inside.tolist() == [0] * 20 + [20] * 20 + [40] * 20 + [60] * 20 and middle[0] == paper
+    assert (row[0, :, 0] < 100).sum() == 40  # lower letters are in the middle of the height
+
+
+@pytest.mark.parametrize(
+    "crop",
+    [
+        np.full((120, 30, 3), 90, np.uint8),
+        column([150]),
+        column([30, 30]),
+        column([12, 12, 90, 12]),
+        column([4] * 30),
+        np.random.default_rng(0).integers(0, 255, (120, 30, 3), np.uint8),
+    ],
+    ids=["plain", "one", "two", "one is much higher", "too many", "noise"],
+)
+def test_what_is_no_stack(crop):
+    assert unstacked(crop) is None
