@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from jstr.core import Array, at_least_float32
 from jstr.nn.layers import dense, kaiming, kaiming_table
-from jstr.nn.rnn import lstm_update
+from jstr.nn.rnn import before, lstm_update, product_of_steps
 
 
 class Projection(nn.Module):
@@ -100,12 +100,13 @@ class AttentionDecoder(nn.Module):
         def logits_of(hidden):
             return classify(projection(hidden), kernel, bias)
 
-        step, table = attention_step(frames, weights), token_table(weights, frames.shape[-1])
+        table = token_table(weights, frames.shape[-1])
         zero = jnp.zeros((frames.shape[0], self.hidden_size), frames.dtype)
         if tokens is None:
-            outputs = self._feed_back(step, table, zero, logits_of, stop_id)
+            outputs = self._feed_back(attention_step(frames, weights), table, zero, logits_of, stop_id)
         else:
-            after, (hidden, glimpses, attention) = jax.lax.scan(step, state or (zero, zero), table[tokens.T])
+            parts = step_parts(frames, weights)
+            after, (hidden, glimpses, attention) = attend(*parts, table[tokens.T], state or (zero, zero))
             outputs = logits_of(hidden), glimpses, attention
         logits, glimpses, attention = (x.swapaxes(0, 1) for x in outputs)
         outputs = {"logits": logits, "glimpses": glimpses, "attention": attention}
@@ -187,26 +188,77 @@ def token_table(weights: dict[str, Array], size: int) -> Array:
     return (weights["embedding"] @ kernel if "embedding" in weights else kernel) + weights["bias"]
 
 
-def attention_step(frames: Array, weights: dict[str, Array], memory: Array | None = None) -> Callable:
-    """The body of a scan: (state, token gates [B, 4H]) -> (state, (hidden [B, H], glimpse [B, D], attention [B, S])).
+class Kernels(NamedTuple):
+    """What a step multiplies: hidden states by [H, 5H] (query and gates in one product), glimpses by [D, 4H]."""
 
-    The memory is projected here, once, unless it is given, and the two products with the hidden state are merged into
-    one. Kernels are sliced here rather than in the step: on several devices XLA would all-reduce the gradient of a
-    slice at each step.
+    state: Array
+    glimpse: Array
+
+
+class Attended(NamedTuple):
+    """What a step attends to: frames [B, S, D], their projection memory [B, S, H], and the score kernel [H, 1]."""
+
+    frames: Array
+    memory: Array
+    score_kernel: Array
+
+
+def step_parts(frames: Array, weights: dict[str, Array], memory: Array | None = None) -> tuple[Kernels, Attended]:
+    """The memory is projected here, once, unless it is given.
+
+    Kernels are sliced here rather than in the step: on several devices XLA would all-reduce the gradient of a slice at
+    each step.
     """
     if memory is None:
         memory = frames @ weights["memory_kernel"] + weights["query_bias"]
     state_kernel = jnp.concatenate([weights["query_kernel"], weights["recurrent_kernel"]], axis=1)
-    glimpse_kernel, hidden_size = weights["input_kernel"][: frames.shape[-1]], weights["query_kernel"].shape[1]
+    kernels = Kernels(state_kernel, weights["input_kernel"][: frames.shape[-1]])
+    return kernels, Attended(frames, memory, weights["score_kernel"])
 
-    def step(state, token_gates):
-        hidden, cell = state
-        query, gates = jnp.split(hidden @ state_kernel, [hidden_size], axis=-1)
-        scores = (jnp.tanh(memory + query[:, None]) @ weights["score_kernel"])[..., 0]
-        attention = nn.softmax(at_least_float32(scores))
-        glimpse = jnp.einsum("bs,bsd->bd", attention.astype(frames.dtype), frames)
-        gates = gates + glimpse @ glimpse_kernel + token_gates
-        hidden, cell = lstm_update(gates, cell)
-        return (hidden, cell), (hidden, glimpse, attention)
 
-    return step
+def attention_step(frames: Array, weights: dict[str, Array], memory: Array | None = None) -> Callable:
+    """The body of a scan: state, token gates [B, 4H] -> state, (hidden [B, H], glimpse [B, D], attention [B, S])."""
+    parts = step_parts(frames, weights, memory)
+    return lambda state, token_gates: _step(*parts, state, token_gates)
+
+
+def _step(kernels: Kernels, attended: Attended, state: tuple, token_gates: Array, added_query: Array | float = 0.0):
+    hidden, cell = state
+    query, gates = jnp.split(hidden @ kernels.state, [hidden.shape[-1]], axis=-1)
+    scores = (jnp.tanh(attended.memory + (query + added_query)[:, None]) @ attended.score_kernel)[..., 0]
+    attention = nn.softmax(at_least_float32(scores))
+    glimpse = jnp.einsum("bs,bsd->bd", attention.astype(attended.frames.dtype), attended.frames)
+    gates = gates + glimpse @ kernels.glimpse + token_gates
+    hidden, cell = lstm_update(gates, cell)
+    return (hidden, cell), (hidden, glimpse, attention)
+
+
+@jax.custom_vjp
+def attend(kernels: Kernels, attended: Attended, token_gates: Array, state: tuple) -> tuple:
+    """All steps of known tokens: gates [T, B, 4H] and a state -> (state after them, what the steps give, [T, B, ...]).
+
+    The gradients of the kernels are one product each over all steps, as in `jstr.nn.rnn.recurrence`.
+    """
+    return jax.lax.scan(lambda state, gates: _step(kernels, attended, state, gates), state, token_gates)
+
+
+def _attend_forward(kernels: Kernels, attended: Attended, token_gates: Array, state: tuple) -> tuple[tuple, tuple]:
+    def run(attended, token_gates, queries, state):
+        """queries: zeros that are added, so that there is a gradient of the product's result at every step."""
+        return jax.lax.scan(lambda state, row: _step(kernels, attended, state, *row), state, (token_gates, queries))
+
+    steps, batch, _ = token_gates.shape
+    queries = jnp.zeros((steps, batch, state[0].shape[-1]), token_gates.dtype)
+    result, to_inputs = jax.vjp(run, attended, token_gates, queries, state)
+    hidden, glimpses, _ = result[1]
+    return result, (before(state[0], hidden), glimpses, to_inputs)
+
+
+def _attend_backward(saved: tuple, gradient: tuple) -> tuple:
+    hidden, glimpses, to_inputs = saved
+    attended, gates, queries, state = to_inputs(gradient)
+    of_state = product_of_steps("tbh,tbk->hk", hidden, jnp.concatenate([queries, gates], axis=-1))
+    return Kernels(of_state, product_of_steps("tbd,tbk->dk", glimpses, gates)), attended, gates, state
+
+
+attend.defvjp(_attend_forward, _attend_backward)

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jstr.core import Array
+from jstr.core import Array, at_least_float32
 from jstr.nn import platform
 from jstr.nn.layers import dense, kaiming_stacked
 
@@ -18,6 +18,49 @@ def lstm_update(gates: Array, cell: Array) -> tuple[Array, Array]:
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     cell = nn.sigmoid(f) * cell + nn.sigmoid(i) * jnp.tanh(g)
     return nn.sigmoid(o) * jnp.tanh(cell), cell
+
+
+@jax.custom_vjp
+def recurrence(inputs: Array, kernel: Array) -> Array:
+    """N LSTMs side by side, from zero states: [S, N, B, 4H] and kernels [N, H, 4H] -> hidden states [S, N, B, H].
+
+    inputs: the gates but for the products with the hidden states. The gradient of the kernels is one product over all
+    steps after the backward scan. In the scan it would be S small ones, whose sum rounds at every step in the precision
+    of the activations, and which XLA may all-reduce at every step where the batch is on several devices.
+    """
+
+    def step(state, inputs):
+        hidden, cell = state
+        hidden, cell = lstm_update(inputs + jnp.einsum("nbh,nhk->nbk", hidden, kernel), cell)
+        return (hidden, cell), hidden
+
+    zero = jnp.zeros((*inputs.shape[1:3], kernel.shape[1]), inputs.dtype)
+    unroll = platform.platform() == "tflite"  # whose converter refuses loops
+    return jax.lax.scan(step, (zero, zero), inputs, unroll=unroll)[1]
+
+
+def _recurrence_forward(inputs: Array, kernel: Array) -> tuple[Array, tuple]:
+    hidden, to_inputs = jax.vjp(lambda inputs: recurrence.fun(inputs, kernel), inputs)
+    return hidden, (hidden, to_inputs)
+
+
+def _recurrence_backward(saved: tuple, gradient: Array) -> tuple[Array, Array]:
+    hidden, to_inputs = saved
+    (gates,) = to_inputs(gradient)
+    return gates, product_of_steps("snbh,snbk->nhk", before(jnp.zeros_like(hidden[0]), hidden), gates)
+
+
+recurrence.defvjp(_recurrence_forward, _recurrence_backward)
+
+
+def before(start: Array, states: Array) -> Array:
+    """The states [S, ...] that the steps began with, which ended with `states`; the first one with `start`."""
+    return jnp.concatenate([start[None], states[:-1]])
+
+
+def product_of_steps(form: str, left: Array, right: Array) -> Array:
+    """einsum whose sums are float32 at least, in the precision of its factors."""
+    return jnp.einsum(form, left, right, preferred_element_type=at_least_float32(left).dtype).astype(left.dtype)
 
 
 class BiLSTM(nn.Module):
@@ -40,14 +83,7 @@ class BiLSTM(nn.Module):
         inputs = jnp.stack([frames, frames[:, ::-1]])
         inputs = jnp.einsum("nbsd,ndk->snbk", inputs, w_in) + bias[:, None]
 
-        def step(state, inputs):
-            hidden, cell = state
-            hidden, cell = lstm_update(inputs + jnp.einsum("nbh,nhk->nbk", hidden, w_rec), cell)
-            return (hidden, cell), hidden
-
-        zero = jnp.zeros((2, frames.shape[0], size), frames.dtype)
-        unroll = platform.platform() == "tflite"  # whose converter refuses loops
-        _, hidden = jax.lax.scan(step, (zero, zero), inputs, unroll=unroll)
+        hidden = recurrence(inputs, w_rec)
         forward, backward = hidden[:, 0], hidden[::-1, 1]
         return jnp.concatenate([forward, backward], axis=-1).swapaxes(0, 1)
 

@@ -101,3 +101,26 @@ def test_reading_that_stops_reads_the_same(eos_bias, ended):
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
     assert (expected.ids == 3).any(axis=1).sum() == ended
     assert np.any(short[:, 1:]) == (ended < 5)
+
+
+def test_gradients_are_those_of_the_scan(double):
+    """The products of all steps, against what differentiating the scan gives; from any state."""
+    steps, batch, size, frames, width = 4, 3, 5, 6, 7
+    keys = iter(jax.random.split(jax.random.key(0), 20))
+
+    def normal(*shape):
+        return jax.random.normal(next(keys), shape)
+
+    kernels = attention_decoder.Kernels(normal(size, 5 * size), normal(width, 4 * size))
+    attended = attention_decoder.Attended(normal(batch, frames, width), normal(batch, frames, size), normal(size, 1))
+    inputs = kernels, attended, normal(steps, batch, 4 * size), (normal(batch, size), normal(batch, size))
+    weights = jax.tree.map(lambda x: normal(*x.shape), attention_decoder.attend(*inputs))
+
+    def gradients(function):
+        def weighted(*x):
+            return sum((w * y).sum() for w, y in zip(*map(jax.tree.leaves, (weights, function(*x))), strict=True))
+
+        return jax.grad(weighted, argnums=(0, 1, 2, 3))(*inputs)
+
+    ours, expected = gradients(attention_decoder.attend), gradients(attention_decoder.attend.fun)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), ours, expected)

@@ -34,3 +34,23 @@ def test_a_step_with_gates_and_cells_of_any_size():
     expected = f * cell + i * np.tanh(gates[:, 6:9])
     np.testing.assert_allclose(after, expected, rtol=1e-5)
     np.testing.assert_allclose(hidden, o * np.tanh(expected), rtol=1e-5)
+
+
+def test_gradients_are_those_of_the_scan(double):
+    """The product of all steps, against what differentiating the scan gives."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    inputs, kernel = jax.random.normal(keys[0], (5, 2, 3, 16)), jax.random.normal(keys[1], (2, 4, 16))
+    weights = jax.random.normal(keys[2], (5, 2, 3, 4))
+
+    def gradients(function):
+        return jax.grad(lambda *x: (weights * function(*x)).sum(), argnums=(0, 1))(inputs, kernel)
+
+    ours, expected = gradients(rnn.recurrence), gradients(rnn.recurrence.fun)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), ours, expected)
+
+
+def test_sums_of_steps_are_float32():
+    """In bfloat16, 256 steps of 1 would add up to 128 at most, where the next 1 is less than half a digit."""
+    ones = jnp.ones((1024, 1, 2), jnp.bfloat16)
+    product = rnn.product_of_steps("sbh,sbk->hk", ones, ones)
+    assert product.dtype == jnp.bfloat16 and (product == 1024).all()
