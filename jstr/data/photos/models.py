@@ -38,7 +38,8 @@ class OnnxModel:
         """threads: of one call. Raises InputError: rapidocr or onnxruntime is missing, or the file is damaged."""
         file = model_file(names)
         needs = f"words are found in photographs by onnxruntime, which is missing; {INSTALL}"
-        self._session = open_session(file, threads, needs=needs, keeps_memory=False)  # each photograph has another size
+        options = dict(keeps_memory=False, spins=False)  # sizes differ, and other threads have work
+        self._session = open_session(file, threads, needs=needs, **options)
         self._input = self._session.get_inputs()[0].name
         self.name = file.name
 
