@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jstr.data.inspect as sets
 from jstr.cli import cli
-from jstr.data import inspect
 from jstr.inference.crops import capacity_line
 from jstr.inference.reader import load
 
 
-def _held_by(workdir: str) -> inspect.Held:
+def _held_by(workdir: str) -> sets.Held:
     reader = load(workdir, "none")
-    return inspect.Held(reader.charset, reader.capacity, capacity_line(workdir, reader))
+    return sets.Held(reader.charset, reader.capacity, capacity_line(workdir, reader))
 
 
 def run(argv: Sequence[str] | None = None) -> None:
     """See jstr.data.inspect.run. Raises InputError."""
-    inspect.run(argv, _held_by)
+    sets.run(argv, _held_by)
 
 
 if __name__ == "__main__":
