@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import jstr.data.inspect as sets
 from jstr.cli import cli
-from jstr.inference.crops import capacity_line
-from jstr.inference.reader import load
 
 
 def _held_by(workdir: str) -> sets.Held:
+    from jstr.inference.crops import capacity_line  # jax starts only where a reader is given
+    from jstr.inference.reader import load
+
     reader = load(workdir, "none")
     return sets.Held(reader.charset, reader.capacity, capacity_line(workdir, reader))
 
