@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from jstr.data.images import ImageSpec
+from jstr.inference import crops
 from jstr.inference.stacks import unstacked
 
 
@@ -40,3 +42,23 @@ def test_letters_are_laid_side_by_side(paper):
 )
 def test_what_is_no_stack(crop):
     assert unstacked(crop) is None
+
+
+class Bright:
+    """Is as confident as an image is bright."""
+
+    capacity, spec = 99, ImageSpec((32, 100), 3)
+
+    def read_batch(self, images):
+        return ["w"] * len(images), images.mean(axis=(1, 2, 3)) / 255
+
+    read_checked = read_batch
+
+
+def test_a_stack_is_read_where_that_is_more_certain(monkeypatch):
+    crop, found = np.full((120, 30, 3), 40, np.uint8), []
+    for shade in (250, 90):
+        monkeypatch.setattr(crops, "unstacked", lambda crop, shade=shade: np.full((30, 120, 3), shade, np.uint8))
+        found += crops.answers_of(Bright(), [Bright.spec.fit(crop)], [crop], 1, turn="auto")
+    assert [answer.stacked for answer in found] == [True, False] and found[0].turned == 0
+    assert [answer.confidence for answer in found] == pytest.approx([250 / 255, 40 / 255])
