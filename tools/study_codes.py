@@ -1,6 +1,6 @@
 """What a pattern brings when codes are read: python tools/study_codes.py [--plates=PATH] [--words=PATH] [--json=FILE]
 
-Renders 300 codes of each of four kinds and reads them greedily, with English words, with the pattern of their kind, and
+Renders 300 codes, or --count, of each of four kinds and reads them greedily, with English words, with the pattern of their kind, and
 with both: accuracy and Brier score of the confidence. plates: labelled licence plates, O and 0 alike. words: labelled
 crops that are no codes, read as plates: their confidence should be low.
 """
@@ -17,6 +17,7 @@ import measuring
 import numpy as np
 
 from jstr.cli import Parser, cli, path
+from jstr.messages import check_choice
 
 COUNT, SEED = 300, 27
 KINDS = {
@@ -78,6 +79,8 @@ def run(argv: list[str] | None = None) -> None:
 
     parser = Parser("python tools/study_codes.py", __doc__)
     parser.add_argument("--workdir", type=path, default="bundled")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="of codes")
+    parser.add_argument("--count", type=int, default=COUNT, help="codes of each kind")
     parser.add_argument("--plates", type=path)
     parser.add_argument("--words", type=path)
     parser.add_argument("--json", type=path, metavar="FILE")
@@ -94,9 +97,10 @@ def run(argv: list[str] | None = None) -> None:
         for how, row in rows.items():
             print(f"{name:12} {how:18} {row}", flush=True)
 
-    for name, pattern in KINDS.items():
-        codes = RenderedWords(SEED, COUNT, greedy.charset.characters, pattern=pattern)
-        compare(name, Kept(codes, range(COUNT)), pattern)
+    for name in args.kinds.split(","):
+        check_choice("--kinds", name, KINDS)
+        codes = RenderedWords(SEED, args.count, greedy.charset.characters, pattern=KINDS[name])
+        compare(name, Kept(codes, range(args.count)), KINDS[name])
     if args.plates:
         compare("real plates", open_source(args.plates), dict(regex=PLATES), zeros)
     if args.words:
