@@ -1,8 +1,8 @@
 """What a pattern brings when codes are read: python tools/study_codes.py [--plates=PATH] [--words=PATH] [--json=FILE]
 
-Renders 300 codes, or --count, of each of four kinds and reads them greedily, with English words, with the pattern of their kind, and
-with both: accuracy and Brier score of the confidence. plates: labelled licence plates, O and 0 alike. words: labelled
-crops that are no codes, read as plates: their confidence should be low.
+Renders 300 codes, or --count, of each of four kinds and reads them greedily, with English words, with the pattern of
+their kind, and with both: accuracy and Brier score of the confidence. plates: labelled licence plates, O and 0 alike.
+words: labelled crops that are no codes, read as plates: their confidence should be low.
 """
 
 from __future__ import annotations
