@@ -98,16 +98,22 @@ def bilinear_sample(images: Array, grid: Array) -> Array:
     position = jnp.clip(position, 0.0, jnp.array([w - 1, h - 1], grid.dtype)).reshape(b, -1, 2)
     corner = jnp.minimum(jnp.floor(position), jnp.array([w - 2, h - 2], grid.dtype))
     x1, y1 = jnp.moveaxis(position - corner, -1, 0)[..., None]
-    pixels = jax.vmap(_squares)(images, corner.astype(jnp.int32)[..., ::-1])
-    upper = pixels[:, :, 0, 0] * (1 - x1) + pixels[:, :, 0, 1] * x1
-    lower = pixels[:, :, 1, 0] * (1 - x1) + pixels[:, :, 1, 1] * x1
+    left, top = jnp.moveaxis(corner.astype(jnp.int32), -1, 0)
+    squares = jax.vmap(lambda rows, index: rows.at[index].get(mode="clip"))(_squares(images), top * w + left)
+    here, beside, below, across = (squares[..., k * c : (k + 1) * c] for k in range(4))
+    upper = here * (1 - x1) + beside * x1
+    lower = below * (1 - x1) + across * x1
     return (upper * (1 - y1) + lower * y1).reshape(b, *grid.shape[1:3], c)
 
 
-def _squares(image: Array, corners: Array) -> Array:
-    """The 2x2 pixels of an image [H, W, C] below and right of corners (y, x) [N, 2]: [N, 2, 2, C], by one gather."""
-    numbers = jax.lax.GatherDimensionNumbers(offset_dims=(1, 2, 3), collapsed_slice_dims=(), start_index_map=(0, 1))
-    return jax.lax.gather(image, corners, numbers, (2, 2, image.shape[-1]), mode="clip")
+def _squares(images: Array) -> Array:
+    """Beside each pixel its right, lower and lower right neighbours: [B, H, W, C] -> [B, H * W, 4C].
+
+    One row is then looked up for each position, instead of four. Those of the last row and column are not used.
+    """
+    lower = jnp.roll(images, -1, axis=1)
+    four = [images, jnp.roll(images, -1, axis=2), lower, jnp.roll(lower, -1, axis=2)]
+    return jnp.concatenate(four, axis=-1).reshape(len(images), -1, 4 * images.shape[-1])
 
 
 class Localization(nn.Module):
