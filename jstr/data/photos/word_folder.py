@@ -22,9 +22,9 @@ from jstr.data.decode import MAX_PIXELS, decode_file, image_size
 from jstr.data.photos import words_file
 from jstr.data.photos.finder import Finder, FindOptions
 from jstr.data.photos.words_file import FoundWord
+from jstr.data.sources.files import DONE
 from jstr.messages import InputError, duration
 
-DONE = ".found"  # a file for each photograph that is done: what was found in it, and how
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 

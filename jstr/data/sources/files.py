@@ -19,6 +19,7 @@ _SUFFIXES = (
     ".jpg .jpeg .jpe .jfif .png .apng .bmp .gif .tif .tiff .webp .avif .avifs .ppm .pgm .pbm .pnm .jp2 .j2k .jpf .jpx"
 )
 IMAGE_SUFFIXES = tuple(_SUFFIXES.split())
+DONE = ".found"  # beside word crops, what jstr detect has done; nobody needs to hear that it is left out
 
 
 def check_index(i: int, length: int) -> int:
@@ -44,6 +45,8 @@ def walk(root: str, left_out: Callable[[str, str], None] = lambda path, why: Non
         prefix = os.path.relpath(folder, root)
         for name in [*subfolders, *names]:
             path = os.path.normpath(os.path.join(prefix, name))
+            if name == DONE:
+                continue
             if name.startswith("."):
                 left_out(path, "hidden")
             elif name not in subfolders:

@@ -50,7 +50,9 @@ def test_folder_unlabelled(tmp_path):
     (tmp_path / "a" / "x" / "Z.JPEG").write_bytes(b"not decoded")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "._0.png").write_bytes(b"hidden")
+    (tmp_path / "a" / ".found").mkdir()  # by jstr detect
     source = open_source(tmp_path, labelled=False)
+    assert not any(".found" in note for note in source.notes) and any("._0.png" in note for note in source.notes)
     assert [s["key"] for s in source] == ["a/x/0.png", "a/x/Z.JPEG", "b/0.png", "b/1.png"]
     assert list(source.labels()) == [None] * 4 and source[1]["image"] == b"not decoded"
     fails("4 images but no labels", "labels.tsv, gt.txt, labels.csv", "unlabelled", path=tmp_path)
