@@ -113,7 +113,7 @@ def _squares(images: Array) -> Array:
     """
     lower = jnp.roll(images, -1, axis=1)
     four = [images, jnp.roll(images, -1, axis=2), lower, jnp.roll(lower, -1, axis=2)]
-    return jnp.concatenate(four, axis=-1).reshape(len(images), -1, 4 * images.shape[-1])
+    return jnp.concatenate(four, axis=-1).reshape(images.shape[0], -1, 4 * images.shape[-1])
 
 
 class Localization(nn.Module):
