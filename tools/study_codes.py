@@ -79,7 +79,7 @@ def run(argv: list[str] | None = None) -> None:
 
     parser = Parser("python tools/study_codes.py", __doc__)
     parser.add_argument("--workdir", type=path, default="bundled")
-    parser.add_argument("--kinds", default=",".join(KINDS), help="of codes")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="of codes; none where it is empty")
     parser.add_argument("--count", type=int, default=COUNT, help="codes of each kind")
     parser.add_argument("--plates", type=path)
     parser.add_argument("--words", type=path)
@@ -97,7 +97,7 @@ def run(argv: list[str] | None = None) -> None:
         for how, row in rows.items():
             print(f"{name:12} {how:18} {row}", flush=True)
 
-    for name in args.kinds.split(","):
+    for name in filter(None, args.kinds.split(",")):
         check_choice("--kinds", name, KINDS)
         codes = RenderedWords(SEED, args.count, greedy.charset.characters, pattern=KINDS[name])
         compare(name, Kept(codes, range(args.count)), KINDS[name])
