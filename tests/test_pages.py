@@ -90,7 +90,7 @@ def test_config_keys_of_the_pages_exist():
     from configs import common
 
     base = common.base()
-    known = set(base) | {"words", "fonts", "photos", "find", "labels", "lexicon", "outlook"}
+    known = set(base) | {"words", "fonts", "photos", "find", "labels", "lexicon", "outlook", "test"}
     for page in PAGES:
         for path in re.findall(r"--config\.([\w.]+)", page.read_text()):
             assert path.split(".")[0] in known, f"{page.name}: {path}"
