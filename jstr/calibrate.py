@@ -17,7 +17,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from jstr.cli import Parser, cli, path
+from jstr.cli import Parser, cli, named_paths, path
 from jstr.inference import calibration
 from jstr.inference.guide import add_options, with_options
 from jstr.inference.metrics import PROTOCOLS
@@ -48,22 +48,16 @@ def run(argv: list[str] | None = None) -> None:
     if not args.out and not (args.workdir and os.path.exists(args.workdir)):
         raise InputError("give --workdir=DIR, beside whose checkpoint the calibration is stored, or --out=FILE")
     reader = with_options(load(args.workdir, args.language_model), args)
-    checks = dict(item.partition("=")[::2] for item in args.check)
-    data = {f"data {place}": place for place in args.data}
-    if data.keys() & checks or not all(checks.values()):
-        raise InputError("--check: give NAME=PATH, with another name than data")
+    data, checks = {f"data {place}": place for place in args.data}, named_paths("--check", args.check)
     sources, notes = open_sets(data | checks, args.labels)
     for line in notes:
         print(line, file=sys.stderr)
     about = dict(protocol=args.protocol, **calibration.expected_texts(reader, args.language_model))
-    measured = [calibration.measure(reader, sources[n], args.protocol, about | {"data": p}) for n, p in data.items()]
-    fitted = calibration.Calibration.of_all(measured, about | {"data": ", ".join(data.values())})
-    if len(measured) == 1:
-        print("\n".join(fitted.lines()))
-    for name, one in zip(data, measured if len(measured) > 1 else (), strict=False):
+    about["data"] = ", ".join(data.values())
+    measured = {name: calibration.measure(reader, source, args.protocol, about) for name, source in sources.items()}
+    fitted = calibration.Calibration.of_all([measured[name] for name in data], about)
+    for name, one in measured.items():
         print(f"{name}:", *one.lines(fitted), sep="\n  ")
-    for name in checks:
-        print(f"{name}:", *calibration.measure(reader, sources[name], args.protocol, about).lines(fitted), sep="\n  ")
     file = Path(args.out) if args.out else calibration.file_of(args.workdir)
     with writing(f"--out={file}", file.parent):
         file.write_text(json.dumps(asdict(fitted)) + "\n", encoding="utf-8")

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jstr.cli import Parser, cli, path
+from jstr.cli import Parser, cli, named_paths, path
 from jstr.inference.attention import save_attention
 from jstr.inference.crops import TURNS
 from jstr.inference.guide import add_options, with_options
@@ -42,23 +41,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _sets(data: list[str]) -> dict[str, str]:
-    """Name -> path of --data. Raises InputError."""
-    sets: dict[str, str] = {}
-    for item in data:
-        name, equals, where = item.partition("=")
-        if not (name and equals and where):
-            raise InputError(f"--data={item}: give NAME=PATH")
-        if name in sets:
-            raise InputError(f"--data={item}: the name {name} is given twice")
-        sets[name] = os.path.expanduser(where)
-    return sets
-
-
 def run(argv: list[str] | None = None) -> None:
     """Prints the table of scores, and remarks on stderr."""
     args = _parse(argv)
-    sets = _sets(args.data)
+    sets = named_paths("--data", args.data)
     if args.batch_size is not None and args.batch_size < 1:
         raise InputError(f"--batch_size={args.batch_size}: give a positive number")
     if args.json and not Path(args.json).absolute().parent.is_dir():

@@ -34,9 +34,10 @@ def test_from_labelled_words_to_doubtful_ones(tmp_path, capsys):
 def test_check_names_other_words(tmp_path, capsys):
     run = saved_run(tmp_path / "run")
     calibrate.run([f"--workdir={run}", f"--data={REAL_WORDS}", f"--check=again={REAL_WORDS}"])
-    first, *rest = capsys.readouterr().out.splitlines()
-    own, again = rest[: len(calibration.PRECISIONS)], rest[len(calibration.PRECISIONS) :]
-    assert again[0] == "again:" and [line.strip() for line in again[1:-1]] == [first, *own]
+    *lines, file = capsys.readouterr().out.splitlines()
+    own, again = lines[: len(lines) // 2], lines[len(lines) // 2 :]
+    assert own[0] == f"data {REAL_WORDS}:" and again[0] == "again:" and file == str(calibration.file_of(run))
+    assert own[1:] == again[1:] and len(own) == 2 + len(calibration.PRECISIONS)
     with pytest.raises(InputError, match="NAME=PATH"):
         calibrate.run([f"--workdir={run}", f"--data={REAL_WORDS}", "--check=nowhere"])
 

@@ -22,7 +22,7 @@ import cv2
 import measuring
 import numpy as np
 
-from jstr.cli import Parser, cli
+from jstr.cli import Parser, cli, named_paths
 from jstr.data.photos.boxes import area, iou, overlap
 from jstr.data.photos.finder import Finder, FindOptions
 from jstr.inference.metrics import PROTOCOLS
@@ -135,12 +135,11 @@ def run(argv: list[str] | None = None) -> None:
     if args.peer:
         ways["RapidOCR"] = peer()
     results = measuring.record() | {"sets": {}}
-    for item in args.sets:
-        name, _, path = item.partition("=")
-        pairs = photographs(path, args.limit)
+    for name, place in named_paths("sets", args.sets).items():
+        pairs = photographs(place, args.limit)
         pairs = mosaics(pairs, args.mosaic) if args.mosaic else pairs
         if not pairs:
-            raise InputError(f"{item}: too few photographs of one size for --mosaic={args.mosaic}")
+            raise InputError(f"{place}: too few photographs of one size for --mosaic={args.mosaic}")
         results["sets"][name] = {}
         for way, read in ways.items():
             results["sets"][name][way] = row = measure(read, pairs)

@@ -56,7 +56,7 @@ def measure(reader: Any, source: Any, fold: Callable[[str], str]) -> dict[str, f
 
 
 class Kept:
-    """The samples of a source, rendered once."""
+    """Some samples of a source, rendered or read from their files once."""
 
     notes = ()
 

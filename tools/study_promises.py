@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import measuring
 import numpy as np
+from study_codes import Kept
 
-from jstr.cli import Parser, cli, path
+from jstr.cli import Parser, cli, named_paths, path
 from jstr.messages import InputError
 
 DRAWS, SEED = 200, 27
@@ -38,28 +39,12 @@ def read_words(reader: Any, source: Any, most: int) -> list[Word]:
     from jstr.inference.read_source import read_source
 
     some = range(0, len(source), max(1, -(-len(source) // most)))
-    kept = source if len(some) == len(source) else _Some(source, some)
     found = []
-    for reading in read_source(reader, kept, checked=True):
+    for reading in read_source(reader, Kept(source, some), checked=True):
         if reading.answer is not None:
             index = some[reading.index]
             found.append(Word(round(reading.answer.confidence, 6), False, "", reading.answer.text, index))
     return labelled(found, lambda i: source[i]["label"])
-
-
-class _Some:
-    """Some samples of a source."""
-
-    notes = ()
-
-    def __init__(self, source: Any, indices: range):
-        self.path, self._source, self._indices = source.path, source, indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, i: int) -> dict[str, Any]:
-        return self._source[self._indices[i]]
 
 
 def labelled(words: list[Word], label_of: Callable[[int], str | None]) -> list[Word]:
@@ -119,14 +104,6 @@ def promises(fitted: Any, checks: dict[str, list[Word]], chance: bool) -> list[d
     return rows
 
 
-def named(items: list[str]) -> dict[str, str]:
-    """NAME=PATH ... -> {name: path}. Raises InputError."""
-    found = dict(item.partition("=")[::2] for item in items)
-    if not all(found.values()) or len(found) < len(items):
-        raise InputError("--fit and --check: give NAME=PATH, each name once")
-    return found
-
-
 def run(argv: list[str] | None = None) -> None:
     """Prints a line for each fit, precision and set."""
     import jstr
@@ -142,8 +119,8 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("--most", type=int, default=2000, help="words of a set")
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
-    fits, start = named(args.fit), time.process_time()
-    paths = named(args.fit + args.check)
+    fits, start = named_paths("--fit", args.fit), time.process_time()
+    paths = named_paths("--fit and --check", args.fit + args.check)
     reader = jstr.load(args.workdir, args.language_model)
     words = {}
     for name, place in paths.items():

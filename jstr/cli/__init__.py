@@ -10,7 +10,7 @@ import os
 import platform
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -162,6 +162,19 @@ def path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("give a path")
     return os.path.expanduser(text)
+
+
+def named_paths(option: str, items: Iterable[str]) -> dict[str, str]:
+    """Name -> path of an option that is given as NAME=PATH, once or more. Raises InputError."""
+    found: dict[str, str] = {}
+    for item in items:
+        name, _, place = item.partition("=")
+        if not (name and place):
+            raise InputError(f"{option}={item}: give NAME=PATH")
+        if name in found:
+            raise InputError(f"{option}={item}: the name {name} is given twice")
+        found[name] = os.path.expanduser(place)
+    return found
 
 
 def config_help(name: str) -> str:

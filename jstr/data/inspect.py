@@ -28,6 +28,8 @@ from jstr.data.preview import contact_sheet
 from jstr.messages import InputError, first_few
 from jstr.text import Charset
 
+_SHEET = 50  # images of a set, and pairs, on the contact sheet
+
 
 class Held(NamedTuple):
     """What a reader holds: its charset, about how many characters of a crop, and a line that says so."""
@@ -35,9 +37,6 @@ class Held(NamedTuple):
     charset: Charset
     most: int
     line: str
-
-
-_SHEET = 50  # images of a set, and pairs, on the contact sheet
 
 
 def sheet(reports: Sequence[SetSummary], duplicates: NearDuplicates) -> Iterator[dict]:

@@ -67,7 +67,7 @@ class Outlook(NamedTuple):
 
 
 def outlook_lines(config: Any, workdir: str, load_reader: Callable[..., Reader]) -> list[str]:
-    """A line for each source that training reads, from WORKDIR/read/outlook.json if it was judged before.
+    """A line for each source that training reads, from WORKDIR/read/outlook_STREAM_SOURCE.json if it was judged before.
 
     Raises:
       InputError: a reader that cannot be loaded, or images that cannot be opened.
@@ -77,18 +77,24 @@ def outlook_lines(config: Any, workdir: str, load_reader: Callable[..., Reader])
         file = Path(workdir) / FOLDER / f"outlook_{stream}_{spec.name}.json"
         gate = gate_of(config, by, 0)
         about = json.dumps([spec.path, by.workdir, by.language_model, repr(by.pattern), str(gate), count])
-        known = json.loads(file.read_text()) if file.exists() else {}
-        if known.get("about") != about:
-            expects = by.language_model not in (None, "", "none")
-            plain = load_reader(by.workdir, "none") if expects else None
-            found = judged(load_reader(by.workdir, by.language_model), plain, spec, gate, count)
-            known = {"about": about} | found._asdict()
+        saved = json.loads(file.read_text()) if file.exists() else {}
+        if saved.pop("about", None) == about:
+            found = Outlook(**saved)
+        else:
+            reader = load_reader(by.workdir, by.language_model)
+            without_words = None if reader.prior is None else load_reader(by.workdir, "none")
+            found = judged(reader, without_words, spec, gate, count)
             if distributed.is_lead_host():
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(json.dumps(known, indent=2) + "\n")
-        found = Outlook(*(known[name] for name in Outlook._fields))
+                _save(file, {"about": about} | found._asdict())
         lines.append(f"{spec.name}: {by.workdir} {found.line(bool(by.corrected))}")
     return lines
+
+
+def _save(file: Path, values: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(values, indent=2) + "\n")
+    part.replace(file)
 
 
 def judged(reader: Reader, without_words: Reader | None, spec: Any, gate: Any, count: int) -> Outlook:

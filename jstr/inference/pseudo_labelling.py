@@ -59,7 +59,11 @@ def read_rows(
         texts = _saved_or_read([Path(workdir) / FOLDER / name for name in names], spec, source, load_once)
         gate = gate_of(config, by, 0)
         usable = labels[f"{stream}/{spec.name}"] = gate.usable(texts)
-        lines += _without_corrected(usable, source, spec, config.data_root)
+        if by.corrected:
+            corrected = _corrected(source, spec, config.data_root)
+            usable.update(dict.fromkeys(corrected))
+            count = f"{len(corrected):,} images have been corrected by hand"
+            lines.append(f"{spec.name}: {count}, and what was read in them is not used")
         lines.append(f"{spec.name}: {counted(usable)} images read by {by.workdir} {gate}")
     return labels, lines
 
@@ -90,8 +94,8 @@ def read_round(config: Any, workdir: str, this: Round) -> tuple[Labels, list[str
         usable = labels[f"{stream}/{spec.name}"] = gate.usable(texts)
         before = _load(_round_file(workdir, stream, spec, this.number - 1))[1]
         used = gate_of(config, by, this.number - 1).usable(before)
-        for rows in (usable, used):
-            _without_corrected(rows, source, spec, config.data_root)
+        for key in _corrected(source, spec, config.data_root):
+            usable[key] = used[key] = None
         found = changes(used, usable)
         lines.append(
             f"round {this.number}: {spec.name}: {counted(usable)} images read {gate}{found.line(used, usable)}"
@@ -129,17 +133,15 @@ def _round_file(workdir: str, stream: str, spec: SourceSpec, number: int) -> Pat
     return Path(workdir) / FOLDER / (f"round{number}_" * (number > 0) + f"{stream}_{spec.name}.tsv")
 
 
-def _without_corrected(usable: Usable, source: Any, spec: SourceSpec, data_root: str) -> list[str]:
-    """Drops the readings of images that a person has corrected (spec.read_by.corrected); says how many.
+def _corrected(source: Any, spec: SourceSpec, data_root: str) -> list[str]:
+    """Keys of the images that a person has corrected (spec.read_by.corrected), whose readings are not used.
 
     Images are the same when their files are: another run finds the words of photographs into another folder.
     """
     if not spec.read_by.corrected:
         return []
     done = set(_digests(open_source(resolve(spec.read_by.corrected, data_root))).values()) - {None}
-    mine = [key for key, digest in _digests(source).items() if digest in done]
-    usable.update(dict.fromkeys(mine))
-    return [f"{spec.name}: {len(mine):,} images have been corrected by hand, and what was read in them is not used"]
+    return [key for key, digest in _digests(source).items() if digest in done]
 
 
 def _digests(source: Any) -> dict[str, bytes | None]:

@@ -223,6 +223,7 @@ def attention_step(frames: Array, weights: dict[str, Array], memory: Array | Non
 
 
 def _step(kernels: Kernels, attended: Attended, state: tuple, token_gates: Array, added_query: Array | float = 0.0):
+    """attention_step of these parts; added_query [B, H] is added to the query."""
     hidden, cell = state
     query, gates = jnp.split(hidden @ kernels.state, [hidden.shape[-1]], axis=-1)
     scores = (jnp.tanh(attended.memory + (query + added_query)[:, None]) @ attended.score_kernel)[..., 0]

@@ -8,6 +8,7 @@ import pytest
 from testing import saved_run, tiny_config
 
 from jstr.inference import outlook
+from jstr.inference.reader import load
 from jstr.inference.sure_readings import Gate
 
 COUNT = 12
@@ -71,7 +72,7 @@ def test_advice_where_the_words_change_nothing():
 def test_a_sample_is_read_in_two_views(places, tmp_path, monkeypatch):
     texts_of, calls = scripted([("a", 0.9), ("b", 0.4), ("", 0.0)], [("a", 0.1), ("c", 0.1), ("", 0.0)])
     monkeypatch.setattr(outlook, "texts_of", texts_of)
-    (line,) = outlook.outlook_lines(config_of(places, 999), str(tmp_path), lambda *_: saved(places))
+    (line,) = outlook.outlook_lines(config_of(places, 999), str(tmp_path), load)
     assert line.startswith(f"read: {places[0]} reads 33% of 12 of your images surely, and 33% alike in two views: ")
     plain, other, again = map(dict, calls)
     assert set(again) == {key for key in plain if int(key[:2]) % 3 == 0}  # the sure ones, without words
@@ -84,23 +85,17 @@ def test_a_sample_is_read_in_two_views(places, tmp_path, monkeypatch):
     assert plain["07.png"] == other["07.png"] == b"broken"
 
 
-def saved(places):
-    from jstr.inference.reader import load
-
-    return load(places[0])
-
-
 def test_it_is_judged_once(places, tmp_path, monkeypatch):
     """A run that goes on says the same without reading; with another threshold it reads again."""
     texts_of, calls = scripted([("a", 0.9)], [("a", 0.9)])
     monkeypatch.setattr(outlook, "texts_of", texts_of)
     config = config_of(places)
-    first = outlook.outlook_lines(config, str(tmp_path), lambda *_: saved(places))
+    first = outlook.outlook_lines(config, str(tmp_path), lambda *_: load(places[0]))
     assert len(calls[0]) == 8 and "100% of 8 of" in first[0]
     assert outlook.outlook_lines(config, str(tmp_path), None) == first
     assert json.loads((tmp_path / "read/outlook_labelled_read.json").read_text())["alike"] == 1
     config.streams.labelled.sources.read.read_by.threshold = 0.95
-    assert "reads 0% of 8" in outlook.outlook_lines(config, str(tmp_path), lambda *_: saved(places))[0]
+    assert "reads 0% of 8" in outlook.outlook_lines(config, str(tmp_path), lambda *_: load(places[0]))[0]
     config.outlook = 0
     assert outlook.outlook_lines(config, str(tmp_path), None) == []
 
@@ -111,6 +106,6 @@ def test_a_reader_judges_itself(places):
 
     config = config_of(places)
     (spec,) = [s for s in parse_sources("", config.streams.labelled.sources, "") if s.read_by]
-    found = outlook.judged(saved(places), None, spec, Gate(0.5), 8)
+    found = outlook.judged(load(places[0]), None, spec, Gate(0.5), 8)
     assert found.images == 8 and 0 <= found.sure <= 1 and 0 <= found.alike <= 1
-    assert outlook.judged(saved(places), None, spec, Gate(0.5), 8) == found
+    assert outlook.judged(load(places[0]), None, spec, Gate(0.5), 8) == found
