@@ -25,7 +25,7 @@ import sys
 
 import jstr
 from jstr.cli import cli
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 # Module and function. A module is imported when its command is given, so that --help need not wait for jax.
 COMMANDS = {

@@ -20,10 +20,10 @@ from pathlib import Path
 from jstr.cli import Parser, cli, named_paths, path
 from jstr.inference import calibration
 from jstr.inference.guide import add_options, with_options
-from jstr.inference.metrics import PROTOCOLS
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, load
 from jstr.inference.score import open_sets
-from jstr.messages import InputError, writing
+from jstr.text.messages import InputError, writing
+from jstr.text.metrics import PROTOCOLS
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -28,7 +28,7 @@ from jstr.data.photos.word_folder import Found, Photograph, ProgressLine, decode
 from jstr.data.photos.words_file import FoundWord
 from jstr.inference.image_files import ImageFiles
 from jstr.inference.photographs import add_find_options, find_options, open_photographs
-from jstr.messages import InputError, escape
+from jstr.text.messages import InputError, escape
 
 if TYPE_CHECKING:
     from jstr.inference.reader import Reader

@@ -17,11 +17,11 @@ from jstr.cli import Parser, cli, named_paths, path
 from jstr.inference.attention import save_attention
 from jstr.inference.crops import TURNS
 from jstr.inference.guide import add_options, with_options
-from jstr.inference.metrics import PROTOCOLS, Score, table
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.inference.score import as_json, open_sets, remarks, score
 from jstr.interop import weights
-from jstr.messages import InputError
+from jstr.text.messages import InputError
+from jstr.text.metrics import PROTOCOLS, Score, table
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -28,8 +28,8 @@ from jstr.inference.guide import add_options, with_options
 from jstr.inference.reader import WORDS_HELP, Reader, load
 from jstr.inference.same_reading import compare, sample_words
 from jstr.interop import model_card, ppocr_export, stablehlo, tflite, weights
-from jstr.messages import InputError, writing
 from jstr.text import Charset
+from jstr.text.messages import InputError, writing
 
 TARGETS = ("onnx", "stablehlo", "tflite", "safetensors", "ppocr-onnx")
 

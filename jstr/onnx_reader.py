@@ -15,7 +15,7 @@ from typing import Any
 
 from jstr.data import onnx_session
 from jstr.inference.exported_reader import ExportedReader, Run, open_export
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 SUFFIX = ".onnx"
 

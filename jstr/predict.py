@@ -25,7 +25,7 @@ from jstr.inference.image_files import Named, find_images, why_broken
 from jstr.inference.photographs import add_split, as_json, open_photograph, open_photographs, read_photo
 from jstr.inference.read_source import Answer, read_source
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
-from jstr.messages import InputError, escape
+from jstr.text.messages import InputError, escape
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

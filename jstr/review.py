@@ -21,7 +21,7 @@ from jstr.data.images import RGB
 from jstr.data.review.groups import equal_images
 from jstr.data.review.page import PER_PAGE, Word, write_pages
 from jstr.inference.review_input import Read, find_words
-from jstr.messages import InputError, escape, first_few
+from jstr.text.messages import InputError, escape, first_few
 
 OTHERS = 4  # next best readings
 

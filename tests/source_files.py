@@ -10,7 +10,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 WORDS = ["Coffee", "7", 'a "b"', "Größe", "x,y"]
 

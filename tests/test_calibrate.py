@@ -7,7 +7,7 @@ from testing import REAL_WORDS, saved_run
 
 from jstr import calibrate, predict
 from jstr.inference import calibration
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def test_from_labelled_words_to_doubtful_ones(tmp_path, capsys):

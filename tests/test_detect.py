@@ -10,7 +10,7 @@ from photos_testing import encoded, photograph, red_is_text  # noqa: F401
 from jstr import detect, predict
 from jstr.data.photos import words_file
 from jstr.inference import photographs
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 pytestmark = pytest.mark.usefixtures("red_is_text")
 

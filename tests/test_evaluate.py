@@ -6,7 +6,7 @@ import pytest
 from testing import saved_run, write_folder
 
 from jstr import evaluate
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from testing import REAL_WORDS, ROOT, saved_run, write_folder
 import jstr
 from jstr import export, onnx_reader
 from jstr.inference import calibration, exported_reader, same_reading
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[test]'")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[test]'")

@@ -18,12 +18,12 @@ LAYERS = [
     ["data"],
     ["augment"],
     ["nn", "losses", "parallel", "checkpoints"],
-    ["cli", "text"],
+    ["cli"],
     ["core"],
-    ["messages"],
+    ["text", "visualize"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
-WITHOUT_JAX = ("data", "augment/host", "cli", "text", "inference/metrics", "messages")
+WITHOUT_JAX = ("data", "augment/host", "cli", "text", "visualize")
 FILES = sorted((ROOT / "jstr").rglob("*.py"))
 MODULES = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
 
@@ -69,6 +69,11 @@ def test_heavy_imports_stay_where_they_belong(path):
     if any(place.startswith((p + "/", p + ".")) for p in WITHOUT_JAX):
         banned |= {"jax", "flax"}
     assert not banned & {m.split(".")[0] for m in imported(path)}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if unit(p) in ("models", "objectives")], ids=lambda p: p.name)
+def test_models_and_objectives_know_no_data(path):
+    assert not any(module.startswith("jstr.data") for module in edges(path))
 
 
 def test_no_circle():

@@ -11,7 +11,7 @@ from testing import call
 
 from jstr import __main__ as command
 from jstr import __version__, main
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def run(monkeypatch, *arguments):

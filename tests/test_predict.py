@@ -23,7 +23,7 @@ from jstr.data.patterns.checksums import luhn
 from jstr.data.sources.open import open_source
 from jstr.decoding.ranking import Found
 from jstr.interop import weights
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from jstr.data.photos import words_file
 from jstr.data.photos.words_file import FoundWord
 from jstr.inference import alternatives, reader
 from jstr.inference.review_input import find_words
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def run() -> None:
     import jax
 
     from jstr.data.pipeline import TrainData
-    from jstr.messages import InputError
+    from jstr.text.messages import InputError
     from jstr.training import setup
     from jstr.training.device_augmentation import device_views
 

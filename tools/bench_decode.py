@@ -70,7 +70,7 @@ def cases(reader) -> dict[str, tuple[Callable, dict, Callable]]:
 def run() -> None:
     config, _ = parse(sys.argv, workdir_needed=False)
     from jstr.inference.reader import Reader
-    from jstr.messages import InputError
+    from jstr.text.messages import InputError
 
     measuring.check_json()
     sizes = measuring.numbers("batches", BATCHES.value, "1,16,64")

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from jstr.cli import Parser, cli, path
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 STAGES = {"trba": ("TPS", "ResNet", "BiLSTM", "Attn"), "crnn": ("None", "VGG", "BiLSTM", "CTC")}
 

@@ -25,10 +25,10 @@ import numpy as np
 from jstr.cli import Parser, cli, named_paths
 from jstr.data.photos.boxes import area, iou, overlap
 from jstr.data.photos.finder import Finder, FindOptions
-from jstr.inference.metrics import PROTOCOLS
 from jstr.inference.photographs import read_photo
 from jstr.inference.reader import load
-from jstr.messages import InputError
+from jstr.text.messages import InputError
+from jstr.text.metrics import PROTOCOLS
 
 IGNORED = "###"
 Found = list[tuple[np.ndarray, str]]  # box [4, 2] and text

@@ -125,7 +125,7 @@ def figures(windows: list[tuple[float, float]], images: int) -> dict[str, float]
 def real_windows(step: Step, config, prepared, mesh, images: int) -> tuple[dict | None, str]:
     """(figures with the config's input, notes on it); None instead of figures if its data is missing."""
     from jstr.data.pipeline import TrainData
-    from jstr.messages import InputError
+    from jstr.text.messages import InputError
     from jstr.training.device_cache import DeviceData
 
     if not REAL.value:
@@ -253,7 +253,7 @@ def run() -> None:
     config, _ = parse(sys.argv, workdir_needed=False)
     import flops
 
-    from jstr.messages import InputError
+    from jstr.text.messages import InputError
 
     before = None
     if COMPARE.value:

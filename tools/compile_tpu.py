@@ -29,7 +29,7 @@ import measuring
 from absl import flags
 
 from jstr.cli import FLAGS, cli, parse
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 TOPOLOGY = flags.DEFINE_string("topology", None, "CHIP:SHAPE, such as v5e:2x4; v5e:2x4 by default")
 ALL = flags.DEFINE_boolean("all", False, "every method on every topology")

@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 FLAGS = flags.FLAGS
 

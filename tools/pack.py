@@ -13,7 +13,7 @@ from jstr.cli import Parser, cli, path
 from jstr.inference import calibration
 from jstr.inference.word_copy import packed_words
 from jstr.interop import weights
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 KEPT = ("charset", "image", "model")  # what reading needs; paths of data stay where they are
 

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from jstr.cli import Parser, cli, path
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def read_rows(workdir: str) -> list[dict]:

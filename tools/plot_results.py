@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from jstr.cli import Parser, cli, path
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = "IIIT5K", "SVT", "IC13"

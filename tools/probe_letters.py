@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jstr.cli import Parser, cli, path
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 if TYPE_CHECKING:
     from jstr.inference.reader import Reader

@@ -21,11 +21,11 @@ import numpy as np
 
 from jstr.cli import Parser, cli, path
 from jstr.data.sources.open import open_source
-from jstr.inference.metrics import PROTOCOLS
 from jstr.inference.read_source import Answer, Reading, read_batch, read_source
 from jstr.inference.reader import WORDS_HELP, Reader, load
-from jstr.messages import InputError, first_few
 from jstr.objectives.parts import pseudo_labels
+from jstr.text.messages import InputError, first_few
+from jstr.text.metrics import PROTOCOLS
 
 
 def answers(reader: Reader, images: np.ndarray, confidence: str) -> list[Answer]:

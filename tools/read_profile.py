@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jstr.cli import Parser, cli, path
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 SHOWN = 15
 

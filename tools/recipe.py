@@ -20,7 +20,7 @@ import recipes
 from recipe_run import SPARE, Run
 
 from jstr.cli import Parser, cli, path
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -23,7 +23,7 @@ import pack
 from recipes import PPOCR
 
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 # The project's own dependencies that accelerator images lack, and theirs.

@@ -14,10 +14,10 @@ from PIL import Image
 from jstr.cli import cli, parse
 from jstr.data.fields import BASE, BASE_SIZE
 from jstr.data.pipeline import TrainData
-from jstr.data.visualize import view_sheet
 from jstr.inference.reader import make_charset
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training.device_augmentation import device_views, draw_views
+from jstr.visualize import view_sheet
 
 MOST = 10_000  # words on a sheet
 

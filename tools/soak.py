@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from jstr.cli import Parser, cli
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = {

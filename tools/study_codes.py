@@ -17,7 +17,7 @@ import measuring
 import numpy as np
 
 from jstr.cli import Parser, cli, path
-from jstr.messages import check_choice
+from jstr.text.messages import check_choice
 
 COUNT, SEED = 300, 27
 KINDS = {

@@ -18,7 +18,7 @@ import numpy as np
 from study_codes import Kept
 
 from jstr.cli import Parser, cli, named_paths, path
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 DRAWS, SEED = 200, 27
 SHOWN = 12  # wrong words of a set
@@ -49,7 +49,7 @@ def read_words(reader: Any, source: Any, most: int) -> list[Word]:
 
 def labelled(words: list[Word], label_of: Callable[[int], str | None]) -> list[Word]:
     """The words with these labels, without those whose label is empty."""
-    from jstr.inference.metrics import PROTOCOLS
+    from jstr.text.metrics import PROTOCOLS
 
     prepare, found = PROTOCOLS["alnum36"], []
     for word in words:

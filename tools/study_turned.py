@@ -53,8 +53,8 @@ def stack(text: str, rng: np.random.Generator) -> np.ndarray:
 
 def measure(reader: Any, crops: Crops) -> dict[str, Any]:
     """Accuracy and CPU milliseconds a word, without and with turning."""
-    from jstr.inference.metrics import PROTOCOLS
     from jstr.inference.read_source import read_source
+    from jstr.text.metrics import PROTOCOLS
 
     prepare, found, rights = PROTOCOLS["alnum36"], {}, {}
     for turn in ("never", "auto", "never", "auto"):  # the first two compile

@@ -23,8 +23,8 @@ import numpy as np
 
 from jstr.checkpoints import packed
 from jstr.core import ModelState, Params, TrainState
-from jstr.messages import InputError, disk_problem
 from jstr.text import self_contained
+from jstr.text.messages import InputError, disk_problem
 
 
 class Checkpoints:

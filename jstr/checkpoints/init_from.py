@@ -12,7 +12,7 @@ from flax import traverse_util
 
 from jstr.checkpoints.checkpoint import load_variables
 from jstr.core import ModelState, Params, is_under
-from jstr.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few
 
 Row = tuple[str, str | os.PathLike, str]  # (to prefix, workdir or packed file, from prefix)
 

@@ -16,8 +16,8 @@ from flax import traverse_util
 
 from jstr.checkpoints import safetensors_file
 from jstr.core import ModelState, Params
-from jstr.messages import InputError
 from jstr.text import self_contained
+from jstr.text.messages import InputError
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "reader.npz"
 SUFFIX = ".npz"

@@ -9,8 +9,8 @@ from typing import Any
 
 from flax import traverse_util
 
-from jstr.messages import InputError
 from jstr.text import read_characters
+from jstr.text.messages import InputError
 
 # The saved state depends on these. Everything else may change between restarts and is only reported.
 FIXED = ("charset", "image", "model", "objective", "streams", "teacher", "seed")

@@ -14,8 +14,8 @@ import numpy as np
 from flax import traverse_util
 
 from jstr.core import ModelState, Params
-from jstr.messages import InputError
 from jstr.text import self_contained
+from jstr.text.messages import InputError
 
 SUFFIX = ".safetensors"
 KEY = "jstr"

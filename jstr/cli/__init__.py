@@ -19,7 +19,7 @@ from ml_collections import ConfigDict, config_flags
 from ml_collections.config_flags import config_path
 
 from jstr.cli import config_file
-from jstr.messages import InputError, NonFinite
+from jstr.text.messages import InputError, NonFinite
 
 FLAGS = flags.FLAGS
 WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints, metrics and results go")

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 # In the repository the configs stand beside the package; a wheel carries them inside it.
 _PLACES = (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 try:
     from PIL import Image, ImageOps

@@ -16,8 +16,8 @@ import numpy as np
 
 from jstr.augment.host import registry
 from jstr.data.images import ImageSpec
-from jstr.messages import InputError
 from jstr.text import Charset
+from jstr.text.messages import InputError
 
 LABEL_FIELDS = ("tokens", "has_label", "weight")
 FILLED = "_filled"

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from jstr.data.decode import MAX_PIXELS, decode_file, from_array, from_pil, is_pil, read_regular_file
-from jstr.messages import InputError, check_choice
+from jstr.text.messages import InputError, check_choice
 
 SHRINK_FROM = 8  # times the model's size
 GREY = 128  # what is zero once images are in -1..1

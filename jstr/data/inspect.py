@@ -25,8 +25,8 @@ from jstr.data.analysis.set_summary import COLOUR, SetSummary, describe, open_se
 from jstr.data.patterns.checksums import CHECKSUMS
 from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.preview import contact_sheet
-from jstr.messages import InputError, first_few
 from jstr.text import Charset
+from jstr.text.messages import InputError, first_few
 
 _SHEET = 50  # images of a set, and pairs, on the contact sheet
 

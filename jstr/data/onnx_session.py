@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 CPU = ("CPUExecutionProvider",)
 FATAL = 4  # onnxruntime's severity: what fails is raised

@@ -24,8 +24,8 @@ from jstr.data.sample_filter import FilteredSource, NumberedSamples
 from jstr.data.source_config import ReadLabel, SourceSpec, parse_sources
 from jstr.data.sources.configured import open_filtered, open_text
 from jstr.data.sources.text_corpus import NOISED, TextWords, text_stream
-from jstr.messages import InputError, check_known
 from jstr.text import Charset
+from jstr.text.messages import InputError, check_known
 
 STREAM_KEYS = ("batch_size", "sources", "views", "batches")
 

@@ -17,9 +17,9 @@ from jstr.data.source_config import EVAL_KEYS, SourceSpec, parse_source
 from jstr.data.sources.configured import open_images
 from jstr.data.synth.fonts import label_faces
 from jstr.data.synth.source import RenderedWords
-from jstr.data.visualize import one_line, word_sheet
-from jstr.messages import InputError
 from jstr.text import Charset
+from jstr.text.messages import InputError
+from jstr.visualize import one_line, word_sheet
 
 MOST = 10_000  # words on a sheet: 500 MB of pixels
 

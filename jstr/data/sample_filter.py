@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jstr.data.images import ImageSpec
-from jstr.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few
 
 MAX_BROKEN_IN_A_ROW = 1000
 BROKEN_LIMIT = 0.01

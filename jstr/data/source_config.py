@@ -27,7 +27,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jstr.data.patterns.pattern import PatternSpec
-from jstr.messages import InputError, check_known
+from jstr.text.messages import InputError, check_known
 
 Kind = Literal["path", "rendered", "words"]
 KINDS: tuple[Kind, ...] = ("path", "rendered", "words")

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 WORDS = Path(__file__).parent / "words"
 PART = 2**20  # characters of a line that are read at once: some corpora are one line

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -14,7 +14,7 @@ from jstr.data.word_lists import count_words
 from jstr.decoding.beam_search import Rules, attention_texts, ctc_texts, position_texts
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.decoding.ranking import Found, ranked
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 Search = Callable[[dict, np.ndarray], list[Found]]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from jstr.data.patterns.nfa import written_forms
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 LANGUAGE_WEIGHT, WIDTH = 0.5, 8  # of a prior and of the beam that uses it, where a config does not say
 ORDER = 6  # characters in the longest n-gram

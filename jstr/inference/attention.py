@@ -13,7 +13,7 @@ from PIL import Image
 
 from jstr.inference.read_source import decoded
 from jstr.inference.reader import Reader, default_batch_size
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 SHOWN = 16
 

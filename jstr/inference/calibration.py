@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv
 
-from jstr.inference.metrics import PROTOCOLS
 from jstr.inference.read_source import read_source
 from jstr.inference.reader import Reader
-from jstr.messages import InputError
+from jstr.text.messages import InputError
+from jstr.text.metrics import PROTOCOLS
 
 NAME = "calibration.json"
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)

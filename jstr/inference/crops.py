@@ -14,8 +14,8 @@ from jstr.inference.details import Details, details_of, one_detail
 from jstr.inference.long_crops import read_long
 from jstr.inference.stacks import unstacked
 from jstr.inference.widths import chunks, in_batches, window
-from jstr.messages import check_choice
 from jstr.text import Charset
+from jstr.text.messages import check_choice
 
 NO_HEADS: Mapping[str, tuple[str, float]] = MappingProxyType({})
 PIXELS_PER_CHARACTER, FRAMES_PER_CHARACTER = 5.5, 2  # the least that a character needs

@@ -23,8 +23,8 @@ from jstr.inference.exported_reader import ABOUT, FORMAT, WORDS, checksum
 from jstr.inference.reader import Reader
 from jstr.inference.word_copy import packed_words
 from jstr.interop import model_card, onnx_models, stablehlo, tflite, weights
-from jstr.messages import InputError
 from jstr.text import self_contained
+from jstr.text.messages import InputError
 
 KEPT = ("charset", "image", "model", "language_model", "pattern")  # of the config: what reading needs
 ONNX = ".onnx"

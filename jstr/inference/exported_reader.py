@@ -29,8 +29,8 @@ from jstr.decoding.upside_down import read_checked
 from jstr.inference.crops import capacity, read_crops
 from jstr.inference.details import Centres, Details, attended
 from jstr.inference.widths import padded
-from jstr.messages import InputError
 from jstr.text import Charset
+from jstr.text.messages import InputError
 
 FORMAT = 2
 ABOUT, WORDS, NETWORK = "reader.json", "words.npz", "reader"

@@ -21,8 +21,8 @@ from jstr.decoding.lm_decoder import Search, compiled_steps, make_prior, make_se
 from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
 from jstr.inference.details import Centres, attended
 from jstr.inference.widths import padded
-from jstr.messages import InputError
 from jstr.text import Charset
+from jstr.text.messages import InputError
 
 FRAMES_OF = 8  # images at a time, so that one size is compiled
 

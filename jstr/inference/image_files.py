@@ -11,7 +11,7 @@ from jstr.data.decode import read_regular_file
 from jstr.data.images import ImageSpec
 from jstr.data.sources.files import FolderSource
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", "data.mdb")  # only .tar and data.mdb can be read
 

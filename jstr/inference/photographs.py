@@ -15,7 +15,7 @@ from jstr.data.photos.finder import Finder, FindOptions
 from jstr.data.photos.word_folder import Photograph, decode_photograph
 from jstr.data.sources.files import FolderSource
 from jstr.inference.image_files import ImageFiles, Named, find_images
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 class ReadsWords(Protocol):

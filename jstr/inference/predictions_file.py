@@ -12,10 +12,10 @@ from jstr.data.photos.words_file import FoundWord
 from jstr.data.source_config import SourceSpec
 from jstr.data.sources import configured
 from jstr.data.synth.fonts import label_faces
-from jstr.data.visualize import word_sheet
 from jstr.inference.read_source import Reading, read_source
 from jstr.inference.reader import Reader
-from jstr.messages import escape, first_few
+from jstr.text.messages import escape, first_few
+from jstr.visualize import word_sheet
 
 NAME, SHEET = "predictions.tsv", "doubtful.png"
 SHOWN = 60

@@ -24,8 +24,8 @@ from jstr.data.sources.open import open_source
 from jstr.inference.read_source import read_source
 from jstr.inference.reader import Reader, load
 from jstr.inference.sure_readings import Gate, Usable, changes, counted, draw_changes
-from jstr.messages import InputError, escape, unescape
 from jstr.parallel import distributed
+from jstr.text.messages import InputError, escape, unescape
 
 FOLDER = "read"  # in the workdir: a file for each source, so that a resumed run has the labels it began with
 

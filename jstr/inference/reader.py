@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from jstr import visualize
 from jstr.core import ModelState, Params
-from jstr.data import visualize
 from jstr.data.images import ImageSpec
 from jstr.data.patterns.pattern import PatternSpec, pattern_spec
 from jstr.data.synth.fonts import label_faces
@@ -29,9 +29,9 @@ from jstr.inference.details import Centres, Details
 from jstr.inference.guide import make_guide
 from jstr.inference.photographs import ReadWord, read_photos
 from jstr.interop import weights
-from jstr.messages import InputError, first_few
 from jstr.models import example_input, make_model
 from jstr.text import Charset
+from jstr.text.messages import InputError, first_few
 
 WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the strongest that is installed"
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from jstr.data.photos import words_file
 from jstr.data.source_config import resolve
-from jstr.messages import InputError, unescape
+from jstr.text.messages import InputError, unescape
 
 PREDICTIONS = "predictions.tsv"
 

@@ -14,11 +14,11 @@ import numpy as np
 from jstr.data.sources.open import open_source
 from jstr.data.synth.source import RenderedWords
 from jstr.inference.exported_reader import ExportedReader
-from jstr.inference.metrics import PROTOCOLS
 from jstr.inference.read_source import decoded
 from jstr.inference.reader import Reader
 from jstr.inference.widths import chunks, padded
-from jstr.messages import InputError
+from jstr.text.messages import InputError
+from jstr.text.metrics import PROTOCOLS
 
 SAMPLES = Path(__file__).resolve().parents[2] / "tests/data/real_words"  # in the repository, not in the package
 SAMPLE_WORDS = "sample words"

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from jstr.data.sources.open import open_source, source_notes
-from jstr.inference.metrics import PROTOCOLS, SUBSETS, Examples, Score, averages
 from jstr.inference.read_source import read_source
 from jstr.inference.reader import Reader
-from jstr.messages import InputError, check_choice, first_few
 from jstr.text import Charset
+from jstr.text.messages import InputError, check_choice, first_few
+from jstr.text.metrics import PROTOCOLS, SUBSETS, Examples, Score, averages
 
 SUBSET_SIZES = {"IC13_857": 857, "IC13_1015": 1015}
 # Kinds of Score.notes: what is said after their number.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jstr.data import visualize
+from jstr import visualize
 from jstr.data.source_config import ReadLabel
 from jstr.data.synth.fonts import label_faces
 from jstr.data.word_lists import count_words

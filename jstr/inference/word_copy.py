@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jstr.data.word_lists import WORDS, count_words, word_file
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 STEM = "language_model_words.txt"
 

@@ -17,8 +17,8 @@ from jstr.checkpoints import checkpoint
 from jstr.checkpoints.provenance import commit
 from jstr.cli import Parser, cli, path
 from jstr.interop import ppocr, torch_abinet, torch_four_stage, torch_tensors
-from jstr.messages import InputError
 from jstr.text import is_name
+from jstr.text.messages import InputError
 
 FORMATS = (*torch_four_stage.FORMATS, *torch_abinet.FORMATS, "ppocr")
 

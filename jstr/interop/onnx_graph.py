@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 OPSET, IR_VERSION = 17, 8
 FLOAT, BATCH = "FLOAT", "batch"

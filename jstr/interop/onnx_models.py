@@ -9,7 +9,7 @@ from typing import Any
 
 from jstr.interop import onnx_abinet, onnx_four_stage, onnx_ppocr
 from jstr.interop.onnx_graph import BATCH, Weights
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 WRITERS = {
     "four_stage": onnx_four_stage.write,

@@ -14,9 +14,9 @@ import numpy as np
 from flax import traverse_util
 
 from jstr.interop.torch_tensors import Converted
-from jstr.messages import InputError, first_few
 from jstr.models.ppocr import HEIGHT, NECK_BLOCKS, NETWORKS
 from jstr.text import read_characters
+from jstr.text.messages import InputError, first_few
 
 WIDTH = 320  # pixels: narrower words are padded to it, as RapidOCR does
 WIDER = (480, 800, 1280)  # of what is read: few, because the network is compiled for each

@@ -14,8 +14,8 @@ import numpy as np
 from flax import traverse_util
 
 from jstr.interop import ppocr, weights
-from jstr.messages import InputError, first_few
 from jstr.text import Charset
+from jstr.text.messages import InputError, first_few
 
 NAMES = {"v6_small": "ppocrv6-small", "v6_tiny": "ppocrv6-tiny"}  # network -> the reader of weights.NAMES that has it
 NEVER = -1e4  # bias of a class that must not be read

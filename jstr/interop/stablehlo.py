@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from jstr.messages import InputError
 from jstr.nn.attention_decoder import attention_step, classify, token_table
 from jstr.nn.platform import tracing_for
+from jstr.text.messages import InputError
 
 PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "tpu": "tpu"}  # as jax.export calls them, and as jstr.nn.platform does
 SUFFIX = ".stablehlo"

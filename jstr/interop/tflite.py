@@ -14,8 +14,8 @@ import numpy as np
 from jax import export
 
 from jstr.interop.stablehlo import networks
-from jstr.messages import InputError
 from jstr.nn.platform import tracing_for
+from jstr.text.messages import InputError
 
 FILE, SIGNATURE, INPUT, OUTPUT = "reader.tflite", "serving_default", "images", "probabilities"
 

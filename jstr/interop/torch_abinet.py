@@ -14,11 +14,11 @@ import numpy as np
 from jstr.core import ModelConfig
 from jstr.interop.torch_abinet_names import FUSION, LANGUAGE, PARTS, VISION, leaves
 from jstr.interop.torch_tensors import Converted, State, arrays_of, make_variables, need
-from jstr.messages import InputError
 from jstr.models import abinet, abinet_language, abinet_vision
 from jstr.nn.resnet45 import BLOCKS
 from jstr.nn.transformer import sinusoid
 from jstr.text import LAYOUTS, Charset
+from jstr.text.messages import InputError
 
 FORMATS = ("abinet", "semimtr")
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz1234567890"

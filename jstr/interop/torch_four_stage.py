@@ -14,10 +14,10 @@ import numpy as np
 from jstr.core import ModelConfig
 from jstr.interop.torch_four_stage_names import CELL, EXTRACTOR, GRID, LOCALIZATION, leaves
 from jstr.interop.torch_tensors import Converted, State, arrays_of, make_variables, need
-from jstr.messages import InputError, check_choice
 from jstr.models.four_stage import Model
 from jstr.nn.tps import inverse_system, pixel_basis
 from jstr.text import LAYOUTS, NAMED, Charset
+from jstr.text.messages import InputError, check_choice
 
 FORMATS = ("dtrb", "cr")
 

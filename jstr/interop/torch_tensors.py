@@ -10,8 +10,8 @@ import numpy as np
 from flax import traverse_util
 
 from jstr.core import Recognizer
-from jstr.messages import InputError, first_few
 from jstr.models import example_input
+from jstr.text.messages import InputError, first_few
 
 State = Mapping[str, np.ndarray]
 

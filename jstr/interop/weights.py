@@ -17,7 +17,7 @@ from typing import NamedTuple
 from jstr.checkpoints import checkpoint, packed
 from jstr.interop import ppocr
 from jstr.interop.torch_tensors import Converted
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 BUNDLED = "bundled"  # the reader that comes with jstr
 STRONGEST = "ppocrv6-small"

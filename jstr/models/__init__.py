@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from jstr.core import ModelConfig, Recognizer
-from jstr.messages import InputError, check_choice, check_known
 from jstr.text import Charset
+from jstr.text.messages import InputError, check_choice, check_known
 
 
 def example_input(model: Recognizer) -> jax.ShapeDtypeStruct:

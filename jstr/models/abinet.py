@@ -13,11 +13,11 @@ import jax.numpy as jnp
 
 from jstr.core import Array, ModelConfig, Prediction
 from jstr.decoding import greedy
-from jstr.messages import InputError
 from jstr.models import abinet_language, abinet_vision
 from jstr.models.abinet_vision import check_common, classify, compute_dtype
 from jstr.nn.layers import dense, torch_default
 from jstr.nn.resnet45 import BLOCKS
+from jstr.text.messages import InputError
 
 
 class Fusion(nn.Module):

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 
 from jstr.core import Array, ModelConfig, Prediction, at_least_float32
 from jstr.decoding import greedy
-from jstr.messages import InputError, check_choice
 from jstr.nn.dropout import Dropout
 from jstr.nn.images import normalise
 from jstr.nn.layers import dense, torch_default
 from jstr.nn.position_attention import AdditiveAttention, PositionAttention
 from jstr.nn.resnet45 import BLOCKS, ResNet45
 from jstr.nn.transformer import Layer, add_positions
+from jstr.text.messages import InputError, check_choice
 
 DTYPES = ("float32", "bfloat16")
 ATTENTIONS = ("position", "additive")

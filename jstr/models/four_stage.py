@@ -13,12 +13,12 @@ import jax.numpy as jnp
 
 from jstr.core import Array, ModelConfig, Prediction
 from jstr.decoding import greedy
-from jstr.messages import InputError, check_choice
 from jstr.nn import features as extractors
 from jstr.nn.attention_decoder import AttentionDecoder, CTCHead
 from jstr.nn.images import normalise
 from jstr.nn.rnn import BiLSTMBlock
 from jstr.nn.tps import TPS
+from jstr.text.messages import InputError, check_choice
 
 CHOICES = {
     "transformation": ("none", "tps"),

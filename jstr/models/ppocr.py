@@ -14,11 +14,11 @@ import jax.numpy as jnp
 
 from jstr.core import Array, ModelConfig, Prediction
 from jstr.decoding import greedy
-from jstr.messages import InputError, check_choice
 from jstr.nn import platform
 from jstr.nn.depthwise import Depthwise
 from jstr.nn.images import normalise
 from jstr.nn.lcnet import AttentionBlock, Block, BlockSpec, ScaledLayer, gelu, normed, pointwise
+from jstr.text.messages import InputError, check_choice
 
 HEIGHT = 48
 NECK, HEADS, NECK_BLOCKS, NARROW = 120, 8, 2, 60

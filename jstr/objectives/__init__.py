@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from jstr.core import ModelConfig, Objective, Recognizer
-from jstr.messages import InputError, check_choice, check_known
+from jstr.text.messages import InputError, check_choice, check_known
 
 # Annotations of options: the types of their values, and what to tell the user.
 TYPES = {

@@ -27,11 +27,11 @@ from jstr.core import (
     Variables,
 )
 from jstr.losses import similarity
-from jstr.messages import check_at_least
 from jstr.nn.instances import Predictor
 from jstr.objectives.parts.apply_model import train_forward
 from jstr.objectives.parts.instances import VIEWS, Instances, cosines_of_views, draw_similarity
 from jstr.objectives.parts.supervised_loss import mean
+from jstr.text.messages import check_at_least
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,8 +25,8 @@ from jstr.core import (
 )
 from jstr.decoding.greedy import word_length
 from jstr.losses.supervised import sequence_cross_entropy
-from jstr.messages import InputError, check_probability
 from jstr.objectives.parts.supervised_loss import mean
+from jstr.text.messages import InputError, check_probability
 
 TOP = 5
 

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 
 from jstr.core import Array, Batch, LossAndMetrics, ModelConfig, ModelState, Objective, Params, Recognizer, Variables
 from jstr.losses.consistency import squared_difference
-from jstr.messages import check_at_least
 from jstr.objectives.parts.apply_model import init_variables, train_forward
 from jstr.objectives.parts.pseudo_labels import read
 from jstr.objectives.parts.reading_metrics import agreement_metrics
 from jstr.objectives.parts.schedules import sigmoid_ramp
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
+from jstr.text.messages import check_at_least
 
 VIEWS = ("view0", "view1")
 

@@ -27,10 +27,10 @@ from jstr.core import (
     at_least_float32,
 )
 from jstr.losses.consistency import thresholded_divergence
-from jstr.messages import InputError, check_at_least, check_choice
 from jstr.objectives.parts.apply_model import Outputs, init_variables, train_forward
 from jstr.objectives.parts.pseudo_labels import decoder_inputs, read
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
+from jstr.text.messages import InputError, check_at_least, check_choice
 
 FIELDS = ("weak", "strong", "tokens", "has_label")
 REDUCTIONS = ("sum", "mean")

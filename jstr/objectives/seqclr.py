@@ -25,11 +25,11 @@ from jstr.core import (
     Variables,
 )
 from jstr.losses import contrastive
-from jstr.messages import InputError, check_at_least
 from jstr.nn.instances import center_instances
 from jstr.objectives.parts.apply_model import Outputs, train_forward
 from jstr.objectives.parts.instances import VIEWS, Instances, cosines_of_views, draw_similarity
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
+from jstr.text.messages import InputError, check_at_least
 
 
 @dataclass(frozen=True, eq=False)

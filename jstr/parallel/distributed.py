@@ -23,8 +23,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from jstr.messages import InputError
 from jstr.parallel import sharding
+from jstr.text.messages import InputError
 
 # Steps between a request to stop and the stop: by then the device has computed the answer, so nothing waits for it.
 DELAY = 2

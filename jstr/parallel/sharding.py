@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 AXES = ("data", "fsdp")
 SMALL = 2**14  # arrays with fewer elements are replicated: gathering them would cost more than it saves

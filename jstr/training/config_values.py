@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jstr.core import Config
-from jstr.messages import InputError, check_known
+from jstr.text.messages import InputError, check_known
 
 # Keys without which a part of a config means nothing: `--config.optimizer={...}` replaces all of it.
 _NEEDED = {

@@ -15,7 +15,7 @@ from jstr.augment.device.base import Base
 from jstr.core import Array, Batch, Config, Objective
 from jstr.data.fields import BASE, BASE_SIZE, FILLED, image_fields, image_views
 from jstr.data.sources.text_corpus import NOISED
-from jstr.messages import InputError, check_choice
+from jstr.text.messages import InputError, check_choice
 
 OPS = {"seqclr": seqclr.seqclr, "cr_weak": cr.cr_weak, "cr_strong": cr.cr_strong}
 VIEWS_KEY = 0x76696577  # separates the keys of views from those of the objective, which fold in small numbers or split

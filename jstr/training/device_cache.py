@@ -18,8 +18,8 @@ from jax.sharding import Mesh
 
 from jstr.core import Array, Batch
 from jstr.data.pipeline import TrainData
-from jstr.messages import InputError
 from jstr.parallel import sharding
+from jstr.text.messages import InputError
 
 SHARE = 0.8  # of the free memory; the training step needs the rest
 

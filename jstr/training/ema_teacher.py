@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jstr.checkpoints.init_from import OtherClasses, init_from
 from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
 from jstr.interop.weights import load_variables
-from jstr.messages import InputError, check_choice, check_known
+from jstr.text.messages import InputError, check_choice, check_known
 
 WEIGHTS = ("student", "teacher")
 COPIED = ("model", "projection")  # parts of the student's parameters that a teacher has; a predictor is the student's

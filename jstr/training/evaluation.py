@@ -11,10 +11,10 @@ from jstr.checkpoints import checkpoint
 from jstr.core import TrainState
 from jstr.inference import score
 from jstr.inference.attention import attention_images
-from jstr.inference.metrics import Score
 from jstr.inference.reader import model_variables
-from jstr.messages import InputError
 from jstr.parallel import sharding
+from jstr.text.messages import InputError
+from jstr.text.metrics import Score
 from jstr.training.setup import Parts
 
 Weights = Callable[[str], dict]  # "student" or "teacher" -> the variables that the recogniser reads with

@@ -8,10 +8,10 @@ from pathlib import Path
 from jstr.checkpoints.provenance import commit, machine
 from jstr.core import Config, Objective, Recognizer
 from jstr.inference import predictions_file, score
-from jstr.inference.metrics import Score, table
 from jstr.inference.reader import load
-from jstr.messages import duration
 from jstr.parallel import distributed
+from jstr.text.messages import duration
+from jstr.text.metrics import Score, table
 from jstr.training.clock import Clock
 from jstr.training.evaluation import benchmark_scores, saved_weights
 from jstr.training.setup import Parts

@@ -15,10 +15,10 @@ from jstr.checkpoints.init_from import OtherClasses, Row, init_from
 from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
 from jstr.inference.reader import Reader, make_charset
 from jstr.interop import weights
-from jstr.messages import InputError
 from jstr.models import example_input
 from jstr.parallel import sharding
 from jstr.text import Charset, literal
+from jstr.text.messages import InputError
 from jstr.training import ema_teacher
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jstr.core import Config
-from jstr.inference.metrics import Score
 from jstr.parallel import distributed
+from jstr.text.metrics import Score
 from jstr.training import loop
 
 

@@ -12,9 +12,9 @@ import jax
 from jstr.core import Config
 from jstr.data import worker_processes
 from jstr.data.sample_filter import BrokenImageTracker
-from jstr.inference.metrics import Score
-from jstr.messages import writing
 from jstr.parallel import distributed
+from jstr.text.messages import writing
+from jstr.text.metrics import Score
 from jstr.training import self_training, workdir_lock
 from jstr.training.clock import Clock
 from jstr.training.device_cache import DeviceData

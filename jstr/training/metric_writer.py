@@ -17,9 +17,9 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 
 from jstr.core import Config, Metrics
-from jstr.inference.metrics import Score
-from jstr.messages import NonFinite, duration, first_few
 from jstr.parallel import distributed
+from jstr.text.messages import NonFinite, duration, first_few
+from jstr.text.metrics import Score
 from jstr.training.clock import Clock
 
 

@@ -8,7 +8,7 @@ import optax
 from flax import traverse_util
 
 from jstr.core import Config, Params, is_under
-from jstr.messages import InputError, check_choice
+from jstr.text.messages import InputError, check_choice
 
 
 def one_cycle(

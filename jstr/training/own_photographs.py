@@ -9,8 +9,8 @@ from jstr.data.photos import word_folder
 from jstr.data.photos.finder import FindOptions
 from jstr.data.source_config import resolve
 from jstr.inference.photographs import open_photographs
-from jstr.messages import InputError, escape
 from jstr.parallel import distributed
+from jstr.text.messages import InputError, escape
 
 FOLDER = "words"  # in the workdir
 

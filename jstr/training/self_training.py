@@ -25,8 +25,8 @@ from itertools import pairwise
 from jstr.core import Config, TrainState
 from jstr.inference.pseudo_labelling import Round, read_round
 from jstr.inference.reader import Reader
-from jstr.messages import InputError
 from jstr.parallel import distributed
+from jstr.text.messages import InputError
 from jstr.training.evaluation import weights_of
 from jstr.training.setup import Parts
 

@@ -22,11 +22,11 @@ from jstr.data.sources.configured import open_images
 from jstr.data.sources.open import source_notes
 from jstr.inference import outlook, predictions_file, pseudo_labelling, word_copy
 from jstr.inference.reader import Reader, load
-from jstr.messages import InputError
 from jstr.models import example_input
 from jstr.objectives import make_objective
 from jstr.parallel import distributed, sharding
 from jstr.text import self_contained
+from jstr.text.messages import InputError
 from jstr.training import data_fingerprint, ema_teacher
 from jstr.training.device_augmentation import on_device
 from jstr.training.freeze import freeze

@@ -8,9 +8,9 @@ from jax.sharding import Mesh
 
 from jstr.checkpoints.provenance import commit
 from jstr.core import Config
-from jstr.inference.metrics import PROTOCOLS
-from jstr.messages import InputError, check_choice, check_known
 from jstr.parallel import distributed, sharding
+from jstr.text.messages import InputError, check_choice, check_known
+from jstr.text.metrics import PROTOCOLS
 from jstr.training.config_values import check_values
 
 

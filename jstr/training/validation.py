@@ -12,9 +12,9 @@ from jax.sharding import Mesh
 from jstr.core import Array, Batch, Config, Metrics, Objective, TrainState
 from jstr.data.pipeline import TrainData
 from jstr.data.source_config import ReadLabel
-from jstr.messages import InputError
 from jstr.parallel import sharding
 from jstr.text import Charset
+from jstr.text.messages import InputError
 
 
 class Validation:

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from jstr.messages import InputError
 from jstr.parallel import distributed
+from jstr.text.messages import InputError
 
 NAME = ".lock"
 BEAT = 5.0  # seconds between two beats of an owner

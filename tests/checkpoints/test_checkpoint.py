@@ -5,7 +5,7 @@ from orbax.checkpoint import v1 as ocp
 from testing import assert_same_weights, metric_rows, tiny_config
 
 from jstr.checkpoints import checkpoint
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import loop
 
 

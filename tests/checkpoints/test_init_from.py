@@ -7,7 +7,7 @@ from testing import tiny_config
 
 from jstr.checkpoints import checkpoint
 from jstr.checkpoints.init_from import OtherClasses, init_from
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import loop
 
 

@@ -18,7 +18,7 @@ import jstr
 from jstr.checkpoints import checkpoint, packed
 from jstr.checkpoints.init_from import init_from
 from jstr.inference.reader import Reader
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 sys.path.insert(0, str(ROOT / "tools"))
 import pack  # noqa: E402

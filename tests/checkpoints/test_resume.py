@@ -4,7 +4,7 @@ import pytest
 from testing import tiny_config
 
 from jstr.checkpoints.resume import check_resume
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import loop
 
 

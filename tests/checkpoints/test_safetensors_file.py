@@ -7,7 +7,7 @@ import pytest
 
 from jstr.checkpoints import packed, safetensors_file
 from jstr.checkpoints.init_from import init_from
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 numpy_file = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed: pip install -e '.[test]'")
 META = {"config": {"charset": {"characters": "abc"}}, "step": 7, "licence": "mine", "source": {"workdir": "runs/a"}}

@@ -12,7 +12,7 @@ from testing import call, saved_run, tiny_config, write_folder
 
 from jstr import evaluate
 from jstr.cli import keep_compiled
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import loop
 
 MAIN = ["-m", "jstr.main", "--config=tests/tiny.py"]
@@ -116,9 +116,8 @@ def test_unknown_model_fields_and_objectives(tmp_path):
 
 def program(raised):
     """(exit status, stderr) of a command that raises this."""
-    code = (
-        f"import errno, os; from jstr.cli import cli\nfrom jstr.messages import *\ndef run():\n    {raised}\ncli(run)"
-    )
+    imports = "import errno, os\nfrom jstr.cli import cli\nfrom jstr.text.messages import *"
+    code = f"{imports}\ndef run():\n    {raised}\ncli(run)"
     status, out, err = call("-c", code)
     assert not out
     return status, err

@@ -9,7 +9,7 @@ from testing import ROOT
 
 from jstr.cli import config_file
 from jstr.cli.config_file import load_config
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def write(path, text):

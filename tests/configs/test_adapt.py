@@ -13,7 +13,7 @@ from configs import adapt
 from configs.adapt import get_config
 from jstr.checkpoints import packed
 from jstr.data.source_config import eval_specs
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import loop
 
 SMALL = (

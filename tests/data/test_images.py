@@ -17,7 +17,7 @@ from jstr.augment.host.registry import check_view
 from jstr.data import decode
 from jstr.data.decode import from_array
 from jstr.data.images import ImageSpec, is_one_image
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 GREY = ImageSpec((32, 100), 1)
 

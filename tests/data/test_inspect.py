@@ -11,7 +11,7 @@ from testing import REAL_WORDS, call, write_folder
 
 from jstr.data import inspect
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def picture(name):

@@ -8,7 +8,7 @@ from testing import tiny_config, write_folder
 from jstr.data.pipeline import TrainData
 from jstr.data.sample_filter import BrokenImageTracker
 from jstr.data.source_config import Share
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import setup
 
 WORDS = [f"w{i:03d}" for i in range(40)]

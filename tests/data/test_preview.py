@@ -11,8 +11,8 @@ from jstr.data.preview import contact_sheet
 from jstr.data.sources.open import open_source
 from jstr.data.synth.fonts import font_files, label_faces
 from jstr.data.synth.source import RenderedWords
-from jstr.messages import InputError
 from jstr.text import NAMED
+from jstr.text.messages import InputError
 
 
 def test_contact_sheet(tmp_path):

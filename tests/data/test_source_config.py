@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from jstr.data.source_config import EVAL_KEYS, ReadBy, Share, eval_specs, parse_source, parse_sources, resolve
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 WHERE = "config.streams.labelled.sources.mj"
 

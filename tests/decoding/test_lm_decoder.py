@@ -11,7 +11,7 @@ from testing import quick_jit, saved_run, tiny_config
 import jstr
 from jstr.data.patterns.pattern import PatternSpec
 from jstr.inference.reader import Reader
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ import pytest
 
 from jstr.data.word_lists import count_words
 from jstr.decoding.ngram_lm import NGram, WordPrior
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from jstr.inference import calibration
 from jstr.inference.calibration import Calibration, interval
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
 

@@ -9,7 +9,7 @@ import jstr
 from jstr.inference.crops import answers_of
 from jstr.inference.details import Character, Details
 from jstr.inference.reader import Reader
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
 

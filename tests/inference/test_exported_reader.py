@@ -7,7 +7,7 @@ from onnx_testing import random_variables, session
 from jstr.inference.exported_reader import ExportedReader
 from jstr.inference.reader import Reader
 from jstr.interop import onnx_models
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 CONFIG = dict(
     charset=dict(characters="abc12", layout="dtrb_attention", max_length=4),

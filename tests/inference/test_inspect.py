@@ -8,7 +8,7 @@ from testing import saved_run, write_folder
 import jstr
 from jstr.data import inspect as sets
 from jstr.inference import inspect
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def test_labels_that_a_reader_cannot_hold(tmp_path, capsys):

@@ -12,7 +12,7 @@ import jstr
 from jstr.data.pipeline import TrainData
 from jstr.inference.pseudo_labelling import read_rows
 from jstr.inference.reader import make_charset
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import loop, setup
 
 COUNT = 40

@@ -8,7 +8,7 @@ from testing import REAL_WORDS, saved_run
 
 import jstr
 from jstr.decoding.ngram_lm import WordPrior
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 GOOD = np.zeros((20, 60, 3), np.uint8)
 

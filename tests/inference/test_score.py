@@ -8,8 +8,8 @@ import jstr
 from jstr.data.images import ImageSpec
 from jstr.data.sources.open import open_source
 from jstr.inference.score import remarks, score
-from jstr.messages import InputError
 from jstr.text import Charset
+from jstr.text.messages import InputError
 
 
 class Words:

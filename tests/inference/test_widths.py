@@ -5,7 +5,7 @@ import pytest
 
 from jstr.data.images import ImageSpec
 from jstr.inference import widths
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 IMAGE = dict(size=(48, 320), channels=3, keep_ratio=True, backend="cv2_linear", pad="grey", widths=(480, 800))
 SPEC = ImageSpec.make(IMAGE)

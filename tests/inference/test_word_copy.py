@@ -6,7 +6,7 @@ from testing import tiny_config
 from jstr.checkpoints import packed
 from jstr.inference import word_copy
 from jstr.inference.reader import Reader
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def config_of(words) -> dict:

@@ -7,9 +7,9 @@ from onnx_testing import ABINET, ATTENTION, CTC, config, images, jax_probabiliti
 from testing import quick_jit
 
 from jstr.interop import onnx_models, onnx_ppocr, stablehlo
-from jstr.messages import InputError
 from jstr.models import abinet, abinet_vision, four_stage, ppocr
 from jstr.nn.lcnet import BlockSpec
+from jstr.text.messages import InputError
 
 BLOCKS = {  # one of each kind, because compiling the published depths takes long
     "v6_small": (BlockSpec(96, attends=True), BlockSpec(192, stride=2), BlockSpec(64, stride=2)),

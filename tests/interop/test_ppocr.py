@@ -13,8 +13,8 @@ from jstr.checkpoints.checkpoint import read_meta
 from jstr.core import ModelConfig
 from jstr.interop import ppocr, weights
 from jstr.interop.convert import run
-from jstr.messages import InputError
 from jstr.models.ppocr import Model
+from jstr.text.messages import InputError
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from testing import REAL_WORDS
 from jstr import export
 from jstr.checkpoints import checkpoint
 from jstr.interop import ppocr, ppocr_export
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 from onnx_testing import ABINET, CTC, config, images, jax_probabilities, random_variables
 
 from jstr.interop import stablehlo
-from jstr.messages import InputError
 from jstr.models import abinet_vision
 from jstr.models.four_stage import Model
+from jstr.text.messages import InputError
 
 
 def test_fast_convolutions_for_all_platforms(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from onnx_testing import ATTENTION, CTC, config, images, jax_probabilities, random_variables
 
 from jstr.interop import tflite
-from jstr.messages import InputError
 from jstr.models.four_stage import Model
+from jstr.text.messages import InputError
 
 SMALL = dict(features="vgg", width=1 / 32)
 

@@ -19,9 +19,9 @@ from jstr.checkpoints import checkpoint
 from jstr.core import ModelConfig
 from jstr.inference.reader import Reader, load
 from jstr.interop import torch_abinet
-from jstr.messages import InputError
 from jstr.models import make_model
 from jstr.text import LAYOUTS, Charset
+from jstr.text.messages import InputError
 
 SMALL = dict(width=128, blocks=(1, 1, 1, 1, 1), layers=1, language=2)
 CONFIG = ModelConfig((32, 128), 3, 25, 37, **vars(LAYOUTS["abinet"]))

@@ -9,10 +9,10 @@ import torch_layout
 from jstr.core import ModelConfig
 from jstr.interop import torch_four_stage
 from jstr.interop.torch_four_stage_names import GRID
-from jstr.messages import InputError
 from jstr.models.four_stage import Model
 from jstr.nn import tps
 from jstr.text import LAYOUTS
+from jstr.text.messages import InputError
 
 CRNN = ("none", "vgg", "bilstm", "ctc")
 

@@ -11,7 +11,7 @@ from configs import common_ppocr
 from configs.adapt import get_config
 from jstr.checkpoints import packed
 from jstr.interop import weights
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 NAME = weights.STRONGEST
 

@@ -11,12 +11,12 @@ from torch_layout import check, count
 
 from jstr.core import ModelConfig
 from jstr.interop import torch_abinet
-from jstr.messages import InputError
 from jstr.models import abinet, abinet_language, abinet_vision
 from jstr.models.abinet_vision import MEAN, STD
 from jstr.nn import dropout, transformer
 from jstr.nn.position_attention import PositionAttention
 from jstr.text import LAYOUTS
+from jstr.text.messages import InputError
 
 LV = ModelConfig((32, 128), 3, 25, 37, **vars(LAYOUTS["abinet"]))
 SMALL = ModelConfig((32, 64), 1, 5, 7, **vars(LAYOUTS["abinet"]))

@@ -10,8 +10,8 @@ from testing import quick_jit
 from torch_layout import count
 
 from jstr.core import ModelConfig
-from jstr.messages import InputError
 from jstr.models.four_stage import Model
+from jstr.text.messages import InputError
 
 ATTENTION = ModelConfig((32, 100), 1, 25, 38, first_id=2, pad_id=0, bos_id=0, eos_id=1)
 CTC = ModelConfig((32, 100), 1, 25, 37, first_id=1, pad_id=0)

@@ -7,8 +7,8 @@ import pytest
 from testing import quick_jit
 
 from jstr.core import ModelConfig
-from jstr.messages import InputError
 from jstr.models.ppocr import Model
+from jstr.text.messages import InputError
 
 CONFIG = ModelConfig((48, 64), channels=3, max_length=10, num_classes=7, first_id=1, pad_id=0)
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), np.uint8)

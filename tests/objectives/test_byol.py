@@ -10,9 +10,9 @@ from testing import assert_same_weights, contrastive_config, interrupted, metric
 from toy import CTC, Toy, toy_views
 
 from jstr.checkpoints import checkpoint
-from jstr.messages import InputError
 from jstr.nn.instances import Predictor
 from jstr.objectives import byol
+from jstr.text.messages import InputError
 from jstr.training import loop, setup
 
 KEY = jax.random.PRNGKey(0)

@@ -8,12 +8,12 @@ from testing import quick_jit
 from toy import ATTENTION, CTC, Toy, ToyAttention, toy_words
 
 from jstr.core import ModelConfig
-from jstr.messages import InputError
 from jstr.nn.attention_decoder import Projection
 from jstr.objectives import cr_str
 from jstr.objectives.parts import pseudo_labels
 from jstr.objectives.parts.apply_model import eval_logits, train_forward
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
+from jstr.text.messages import InputError
 
 KEY = jax.random.PRNGKey(0)
 MODELS = {"attention": (ToyAttention(), ATTENTION), "ctc": (Toy(), CTC)}

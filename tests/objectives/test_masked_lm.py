@@ -11,11 +11,11 @@ from toy import Toy
 from configs import common
 from jstr.core import ModelConfig
 from jstr.data.pipeline import TrainData
-from jstr.messages import InputError
 from jstr.models.abinet_language import Model
 from jstr.objectives import masked_lm
 from jstr.parallel import sharding
 from jstr.text import LAYOUTS, Charset
+from jstr.text.messages import InputError
 from jstr.training.setup import make_state
 from jstr.training.validation import Validation
 

@@ -9,9 +9,9 @@ from scripted import METHODS, Recording
 from testing import ROOT, quick_jit
 from toy import ATTENTION, CTC, HEADED, Headed, Toy, ToyAttention, toy_words
 
-from jstr.messages import InputError
 from jstr.nn.images import normalise
 from jstr.objectives import find_objective, make_objective
+from jstr.text.messages import InputError
 
 KEY = jax.random.PRNGKey(0)
 

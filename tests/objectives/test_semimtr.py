@@ -9,11 +9,11 @@ from toy import CTC, Toy, toy_views
 
 from jstr.core import ModelConfig
 from jstr.losses import consistency
-from jstr.messages import InputError
 from jstr.models.four_stage import Model as FourStage
 from jstr.objectives import semimtr
 from jstr.objectives.parts import pseudo_labels
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
+from jstr.text.messages import InputError
 
 CONFIG = ModelConfig((4, 4), 1, 2, 3, first_id=1, pad_id=-1, bos_id=-1, eos_id=0)
 TEACHER = np.array([[[3, 0, 0], [0, 2, 0], [2.5, 0, 0]], [[0, 0, 1], [1.5, 0, 0.2], [0, 0, 0]]])

@@ -13,9 +13,9 @@ from toy import CTC, HEADED, Headed, Toy, toy_views
 
 from jstr.checkpoints import checkpoint
 from jstr.losses import contrastive
-from jstr.messages import InputError
 from jstr.nn.instances import map_frames
 from jstr.objectives import seqclr
+from jstr.text.messages import InputError
 from jstr.training import loop, setup
 
 KEY = jax.random.PRNGKey(0)

@@ -9,8 +9,8 @@ import pytest
 from testing import call, start, tiny_config
 
 from jstr.data.pipeline import TrainData
-from jstr.messages import InputError
 from jstr.parallel import distributed
+from jstr.text.messages import InputError
 from jstr.training import setup
 
 

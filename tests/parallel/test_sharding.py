@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from testing import call
 
-from jstr.messages import InputError
 from jstr.parallel import sharding
+from jstr.text.messages import InputError
 
 
 @pytest.mark.parametrize("name", ["ctc", "attention"])

@@ -4,7 +4,7 @@ import bench_ppocr
 import pytest
 
 from jstr.interop import weights
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def test_sides_take_turns():

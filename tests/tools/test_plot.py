@@ -5,7 +5,7 @@ import json
 import plot
 import pytest
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def write(folder, text):

@@ -7,7 +7,7 @@ import probe_letters
 import pytest
 from testing import REAL_WORDS, write_folder
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def test_letters_are_found_in_features_that_hold_them(pretrained):

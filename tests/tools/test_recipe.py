@@ -15,7 +15,7 @@ from recipe_run import Command, Run
 from testing import call, write_folder
 
 from jstr import evaluate, main
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 ARGUMENTS = Namespace(official=None, language=None)
 

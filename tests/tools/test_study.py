@@ -11,7 +11,7 @@ import pytest
 import study
 from testing import ROOT, start
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "configs/studies").glob("*.txt")))

@@ -5,7 +5,7 @@ from testing import tiny_config
 
 from jstr.cli import parse
 from jstr.cli.config_file import load_config, names
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training.config_values import check_values
 
 

@@ -3,7 +3,7 @@
 import pytest
 from testing import tiny_config, write_folder
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import loop
 
 WORDS = [f"word{i:02d}" for i in range(20)]

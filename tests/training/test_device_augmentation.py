@@ -10,7 +10,7 @@ from views_testing import SIZE, base_of, off
 from jstr.augment.host import registry
 from jstr.core import Objective
 from jstr.data.images import ImageSpec
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import setup
 from jstr.training.device_augmentation import OPS, base_fields, on_device
 

@@ -11,8 +11,8 @@ from testing import REAL_WORDS, assert_same_weights, contrastive_config, metric_
 from configs import common
 from jstr.checkpoints import checkpoint
 from jstr.data.pipeline import TrainData
-from jstr.messages import InputError
 from jstr.parallel import sharding
+from jstr.text.messages import InputError
 from jstr.training import device_cache, loop, setup
 from jstr.training.device_cache import DeviceData
 

@@ -11,9 +11,9 @@ from toy import ATTENTION, ToyAttention, toy_words
 import jstr
 from jstr.checkpoints import checkpoint
 from jstr.core import TrainState
-from jstr.messages import InputError
 from jstr.objectives import cr_str
 from jstr.parallel import sharding
+from jstr.text.messages import InputError
 from jstr.training import loop, setup
 from jstr.training.ema_teacher import decay_at, updated
 from jstr.training.train_step import make_train_step

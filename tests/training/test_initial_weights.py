@@ -10,8 +10,8 @@ from testing import tiny_config
 from jstr.checkpoints.checkpoint import load_variables
 from jstr.checkpoints.init_from import OtherClasses
 from jstr.core import TrainState
-from jstr.messages import InputError
 from jstr.parallel import sharding
+from jstr.text.messages import InputError
 from jstr.training import loop
 from jstr.training.initial_weights import average_with_start, other_characters
 

@@ -12,7 +12,7 @@ from testing import assert_same_weights, call, interrupted, metric_rows, start, 
 
 import jstr
 from jstr.checkpoints import checkpoint
-from jstr.messages import InputError, NonFinite
+from jstr.text.messages import InputError, NonFinite
 from jstr.training import loop, setup
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from testing import tiny_config
 
-from jstr.messages import NonFinite
+from jstr.text.messages import NonFinite
 from jstr.training.clock import Clock
 from jstr.training.metric_writer import MetricWriter
 

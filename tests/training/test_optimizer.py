@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import common
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training.optimizer import make_optimizer, multi_step, one_cycle, warmup_stable_decay
 
 PARAMS = {"model": {"features": {"w": jnp.ones(3)}, "head": {"w": jnp.ones(2), "b": jnp.ones(1)}}}

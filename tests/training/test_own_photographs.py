@@ -5,7 +5,7 @@ from photos_testing import encoded, photograph, red_is_text  # noqa: F401
 
 from configs import adapt
 from jstr.data.photos import words_file
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training.own_photographs import find_words
 
 pytestmark = pytest.mark.usefixtures("red_is_text")

@@ -8,8 +8,8 @@ from testing import assert_same_weights, interrupted, metric_rows, saved_run, ti
 from jstr.checkpoints import checkpoint
 from jstr.data.synth.source import RenderedWords
 from jstr.inference import pseudo_labelling
-from jstr.messages import InputError
 from jstr.text import NAMED
+from jstr.text.messages import InputError
 from jstr.training import loop, self_training, setup, tracker
 from jstr.training.evaluation import Evaluation
 

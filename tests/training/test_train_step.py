@@ -11,9 +11,9 @@ from configs import common
 from jstr.checkpoints import checkpoint
 from jstr.core import Objective, TrainState
 from jstr.data.pipeline import example_batch
-from jstr.messages import InputError
 from jstr.nn import platform
 from jstr.parallel import sharding
+from jstr.text.messages import InputError
 from jstr.training import loop, setup
 from jstr.training.train_step import make_train_step, rematerialised
 

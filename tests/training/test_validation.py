@@ -3,7 +3,7 @@
 import pytest
 from testing import contrastive_config
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import loop
 
 

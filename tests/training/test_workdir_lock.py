@@ -8,7 +8,7 @@ import socket
 import pytest
 from testing import start
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 from jstr.training import workdir_lock
 
 HOLDER = """

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jstr.messages import InputError, are_numbers, check_known, is_number
+from jstr.text.messages import InputError, are_numbers, check_known, is_number
 
 # Parameters that are probabilities or shares, whatever operation has them.
 SHARES = frozenset(

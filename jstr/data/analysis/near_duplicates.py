@@ -11,7 +11,7 @@ import numpy as np
 
 from jstr.data.analysis.fingerprints import DIFFERENCE, LIKE, candidates, copies, similarity, small
 from jstr.data.images import ImageSpec
-from jstr.messages import escape
+from jstr.text.messages import escape
 
 _EXAMPLES = 10  # of two sets, in the text
 _COLOUR = ImageSpec((32, 100), 3)

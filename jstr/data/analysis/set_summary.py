@@ -20,8 +20,8 @@ from jstr.data.sources.configured import SLOW_PIXELS
 from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import is_suspicious, label_notes
 from jstr.data.sources.open import Source, open_source
-from jstr.messages import InputError, escape, first_few
 from jstr.text import Charset, LabelReport
+from jstr.text.messages import InputError, escape, first_few
 
 COLOUR = ImageSpec((32, 100), 3)
 _CHUNK = 128

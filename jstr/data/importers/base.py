@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from jstr.data.decode import fits_in_memory, read_regular_file
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 CROPS = ("jpg", "png")
 _SMALLEST = 2  # pixels: a side of a cut-out word

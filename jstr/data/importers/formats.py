@@ -8,7 +8,7 @@ from jstr.data.importers.base import Reader
 from jstr.data.importers.photographs import Svt, SynthText
 from jstr.data.importers.stores import Folder, HuggingFace, Lmdb
 from jstr.data.importers.words import IamWords, Icdar, Iiit5k, MjSynth, Union14M
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 _READERS = (MjSynth, SynthText, Iiit5k, Svt, Icdar, IamWords, Union14M, Lmdb, HuggingFace, Folder)
 FORMATS: dict[str, type[Reader]] = {reader.name: reader for reader in _READERS}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 # scipy crashes on some damaged files, and a compressed file of 1 MB may hold 1 GB. So another process reads it first.
 _TRIAL = """

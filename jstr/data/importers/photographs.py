@@ -10,7 +10,7 @@ import numpy as np
 
 from jstr.data.importers.base import Reader, Word, cut_words, first_folder, read_file
 from jstr.data.importers.matlab import load_mat, mat_text
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 class SynthText(Reader):

@@ -26,7 +26,7 @@ from jstr.data.importers.base import Reader
 from jstr.data.importers.report import make_report, nothing_usable
 from jstr.data.importers.shards import Interrupted, Progress
 from jstr.data.importers.targets import write_dataset, write_lmdbs
-from jstr.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few
 
 TARGETS = ("array_record", "lmdb")
 

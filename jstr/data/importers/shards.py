@@ -17,7 +17,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 
 from jstr.data.importers.base import Reader, Word
 from jstr.data.importers.tfds_builder import Serialiser, problem
-from jstr.messages import duration
+from jstr.text.messages import duration
 
 WORDS_PER_SHARD = 10_000
 _SHARDS_OF_SMALL_SETS = 8  # so that these use several cores too

@@ -14,7 +14,7 @@ from jstr.data.sources.files import walk
 from jstr.data.sources.label_files import LABEL_FILES
 from jstr.data.sources.lmdb import LmdbSource
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 _SPLITS = {
     "train": "train",

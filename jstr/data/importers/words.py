@@ -13,7 +13,7 @@ from jstr.data.importers.base import Lines, Reader, Word, file_word, first_folde
 from jstr.data.importers.matlab import load_mat, mat_text
 from jstr.data.sources.label_files import parse_labels
 from jstr.data.sources.label_notes import conflicts
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 class MjSynth(Reader):

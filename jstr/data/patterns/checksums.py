@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Callable
 
-from jstr.messages import InputError, check_choice
+from jstr.text.messages import InputError, check_choice
 
 Checksum = Callable[[str], bool]
 

@@ -13,7 +13,7 @@ from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 LONGEST = 256  # characters of a text; no reader holds more
 MAX_NODES = 400_000

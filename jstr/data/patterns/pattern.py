@@ -11,7 +11,7 @@ import numpy as np
 
 from jstr.data.patterns.checksums import Checksum, find_checksum
 from jstr.data.patterns.nfa import LONGEST, NFA, written_forms
-from jstr.messages import InputError, check_known, first_few
+from jstr.text.messages import InputError, check_known, first_few
 
 MAX_STATES, MAX_NODES_KEPT = 20_000, 1_000_000  # of states, all nodes together; more are found again when needed
 MAX_AT_ONCE = 15_000  # nodes of a state: what a character costs, at most

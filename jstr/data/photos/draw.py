@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jstr.data.photos.boxes import size
 from jstr.data.synth.fonts import LATIN, label_faces
-from jstr.data.visualize import one_line
+from jstr.visualize import one_line
 
 SURE, DOUBTFUL, UNREAD = (0, 150, 60), (220, 60, 0), (20, 90, 220)  # RGB: by confidence
 CONFIDENT = 0.9

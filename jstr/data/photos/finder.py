@@ -11,7 +11,7 @@ import numpy as np
 from jstr.data.photos.boxes import Box, cut, grown, reading_order, size
 from jstr.data.photos.detector import Detector
 from jstr.data.photos.lines import LineReader, with_turn, words_of
-from jstr.messages import InputError, check_choice, check_known, check_probability
+from jstr.text.messages import InputError, check_choice, check_known, check_probability
 
 SPLITS = ("words", "lines")
 

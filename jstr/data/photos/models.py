@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jstr.data.onnx_session import open_session
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 DETECTOR = ("PP-OCRv6_det_small.onnx", "PP-OCRv5_det_mobile.onnx", "ch_PP-OCRv4_det_mobile.onnx")
 LINE_READER = ("PP-OCRv6_rec_small.onnx", "PP-OCRv5_rec_mobile.onnx", "ch_PP-OCRv4_rec_mobile.onnx")

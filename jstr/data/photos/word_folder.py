@@ -23,7 +23,7 @@ from jstr.data.photos import words_file
 from jstr.data.photos.finder import Finder, FindOptions
 from jstr.data.photos.words_file import FoundWord
 from jstr.data.sources.files import DONE
-from jstr.messages import InputError, duration
+from jstr.text.messages import InputError, duration
 
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jstr.messages import InputError, escape, unescape
+from jstr.text.messages import InputError, escape, unescape
 
 NAME = "words.tsv"
 CORNERS = tuple(f"{axis}{corner}" for corner in (1, 2, 3, 4) for axis in "xy")

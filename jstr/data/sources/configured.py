@@ -20,8 +20,8 @@ from jstr.data.sources.open import open_source
 from jstr.data.sources.text_corpus import TextWords
 from jstr.data.synth.source import RenderedWords, Style
 from jstr.data.word_lists import word_file
-from jstr.messages import InputError, check_known
 from jstr.text import Charset, LabelReport
+from jstr.text.messages import InputError, check_known
 
 SLOW_PIXELS = 1_000_000  # decoded in about 10 ms on one core
 

@@ -12,7 +12,7 @@ from typing import Any
 from jstr.data.decode import read_regular_file
 from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, parse_labels
 from jstr.data.sources.label_notes import conflicts, few_names, held_out_notes, is_suspicious, label_notes
-from jstr.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few
 
 # What decode_file can decode, and people have. Other files are read where they are named one by one.
 _SUFFIXES = (

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jstr.data.sources.label_notes import readable
-from jstr.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few
 
 LABEL_FILES = ("labels.tsv", "gt.txt", "labels.csv", "metadata.jsonl", "metadata.csv", "labels.json")
 TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")

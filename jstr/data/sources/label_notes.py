@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from jstr.messages import escape, first_few
+from jstr.text.messages import escape, first_few
 
 UNREADABLE = frozenset(["###", "don't care", "dont care", "do not care", "don’t care"])
 # Labels that may be words but often stand for none; they are kept, and counted in a note where they are frequent.

@@ -17,7 +17,7 @@ import lmdb
 from jstr.data.sources.files import check_index
 from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import readable
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 _LMDB_MAGIC = 0xBEEFC0DE
 _WANTED = "num-samples, image-%09d and label-%09d, counted from 1"

@@ -26,7 +26,7 @@ from jstr.data.sources.label_notes import few_names, held_out_notes
 from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
 from jstr.data.sources.tar import TarSource
 from jstr.data.sources.tfds import TfdsSource, tfds_folders
-from jstr.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few
 
 Sample = dict[str, Any]
 Source = Any  # any class of this package

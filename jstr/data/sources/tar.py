@@ -10,7 +10,7 @@ import threading
 from jstr.data.sources.files import FileList, choose_label_file, image_folders, images_in
 from jstr.data.sources.label_files import TEXT_SUFFIXES
 from jstr.data.sources.label_notes import few_names
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 _lock = threading.Lock()
 _MAX_LINKS = 10  # that lead from one member to another

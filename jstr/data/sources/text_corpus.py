@@ -16,8 +16,8 @@ import numpy as np
 
 from jstr.augment.host import spelling
 from jstr.data.word_lists import count_words
-from jstr.messages import InputError
 from jstr.text import Charset, LabelReport
+from jstr.text.messages import InputError
 
 BLOCK = 4096
 NOISED = "noised"

@@ -12,7 +12,7 @@ from typing import Any
 from jstr.data.sources.files import check_index
 from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import readable
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 _LABELS = ("label", "text")
 _CHUNK = 512

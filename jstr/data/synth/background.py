@@ -17,7 +17,7 @@ from PIL import Image
 
 from jstr.data.synth.glyphs import PAD
 from jstr.data.synth.style import Style, chance, uniform
-from jstr.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few
 
 _LUMA = (0.299, 0.587, 0.114)
 PLANE = (160, 1024)  # textures and noise are crops of planes of this size, made once per process

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ImageFont, features
 
 from jstr.data.word_lists import stamp
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 BUNDLED = Path(__file__).parents[1] / "fonts"
 NAMED = {"bundled": BUNDLED} | {p.name.removeprefix("fonts_"): p for p in sorted(BUNDLED.parent.glob("fonts_*"))}

@@ -22,8 +22,8 @@ from jstr.data.synth.compose import Scene
 from jstr.data.synth.fonts import Fonts, font_files
 from jstr.data.synth.style import Style
 from jstr.data.synth.text_sampler import TextSampler
-from jstr.messages import InputError, first_few
 from jstr.text import frames_needed
+from jstr.text.messages import InputError, first_few
 
 
 class RenderedWords:

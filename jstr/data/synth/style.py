@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.random import Generator
 
-from jstr.messages import InputError, are_numbers, is_number
+from jstr.text.messages import InputError, are_numbers, is_number
 
 Range = tuple[float, float]
 # Values that are neither shares nor ranges: their limits.

@@ -12,7 +12,7 @@ import numpy as np
 
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import count_words, stamp, word_file
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 # d: a digit, D: a digit but zero, L: a letter; anything else stands for itself. Common forms are repeated.
 NUMBERS = (

@@ -28,9 +28,7 @@ from jstr.core import (
     Recognizer,
     Variables,
 )
-from jstr.data.visualize import pair_sheet
 from jstr.losses.consistency import DIVERGENCES, REDUCTIONS
-from jstr.messages import InputError, check_at_least, check_choice, check_probability
 from jstr.objectives.parts.apply_model import Outputs, eval_logits, init_variables, train_forward
 from jstr.objectives.parts.character_coral import character_coral, character_features
 from jstr.objectives.parts.distance import LABELS, hard_distance, soft_distance
@@ -38,6 +36,8 @@ from jstr.objectives.parts.pseudo_labels import CONFIDENCES, Reading, Selection,
 from jstr.objectives.parts.reading_metrics import agreement_metrics, share, teacher_accuracy
 from jstr.objectives.parts.schedules import ANNEALING, annealed_rows
 from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
+from jstr.text.messages import InputError, check_at_least, check_choice, check_probability
+from jstr.visualize import pair_sheet
 
 SHOWN = 12
 

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jstr.core import Array, ModelState, Params, Recognizer, Variables
-from jstr.data.visualize import similarity_sheet
-from jstr.messages import check_at_least, check_choice
 from jstr.nn.images import normalise
 from jstr.nn.instances import HEADS, MAPPINGS, ProjectionHead, frame_mask, map_frames
 from jstr.objectives.parts.apply_model import Outputs
+from jstr.text.messages import check_at_least, check_choice
+from jstr.visualize import similarity_sheet
 
 SHOWN = 6
 VIEWS = ("view0", "view1", "view0_filled", "view1_filled")

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from views_testing import keeps_sequence
 
 from jstr.augment.host import registry
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 few = settings(max_examples=12, derandomize=True, deadline=None)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jstr.augment.host import spelling
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from published import TREES
 from jstr.data.importers import matlab
 from jstr.data.importers.formats import open_published
 from jstr.data.importers.tfds_builder import problem
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def read_all(name, src):

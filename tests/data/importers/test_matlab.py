@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 
 from jstr.data.importers.matlab import load_mat, mat_text
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def saved(path):

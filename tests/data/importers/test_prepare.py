@@ -29,7 +29,7 @@ from jstr.data.importers.prepare import is_finished, prepare
 from jstr.data.importers.report import describe
 from jstr.data.importers.tfds_builder import WordImages
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def same(image, expected):

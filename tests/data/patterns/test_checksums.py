@@ -3,7 +3,7 @@
 import pytest
 
 from jstr.data.patterns.checksums import find_checksum
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 EXAMPLES = {
     "luhn": ["4111111111111111", "79927398713", "490154203237518"],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jstr.data.patterns.pattern import Pattern, PatternSpec
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
 TEXTS = ["".join(t) for n in range(5) for t in itertools.product("abB1.", repeat=n)]

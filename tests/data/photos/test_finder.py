@@ -12,7 +12,7 @@ from jstr.data.photos import detector, lines, models
 from jstr.data.photos.boxes import Box, size
 from jstr.data.photos.finder import Finder, FindOptions
 from jstr.data.synth.fonts import LATIN
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def found(pixels, **options):

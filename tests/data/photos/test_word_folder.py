@@ -13,7 +13,7 @@ from jstr.data.photos.draw import draw_words
 from jstr.data.photos.finder import FindOptions
 from jstr.data.photos.word_folder import Photograph, decode_photograph, find_words
 from jstr.data.photos.words_file import FoundWord
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 pytestmark = pytest.mark.usefixtures("red_is_text")
 TWO = encoded(photograph((100, 400, 300, 440), (100, 200, 300, 240)))

@@ -9,8 +9,8 @@ from source_files import tsv, write_folder, write_lmdb
 from jstr.data.images import ImageSpec
 from jstr.data.source_config import parse_source
 from jstr.data.sources.configured import open_filtered, open_images, open_text
-from jstr.messages import InputError
 from jstr.text import Charset, frames_needed
+from jstr.text.messages import InputError
 
 CHARSET = Charset.make("36", "cr_ctc", 25, lower=True)
 SPEC = ImageSpec((32, 100), 1)

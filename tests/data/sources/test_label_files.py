@@ -17,7 +17,7 @@ from jstr.data.sources.files import FolderSource
 from jstr.data.sources.label_files import LABEL_FILES, parse_labels
 from jstr.data.sources.label_notes import label_notes
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 @pytest.mark.parametrize(

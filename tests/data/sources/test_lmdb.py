@@ -17,7 +17,7 @@ from source_files import (
 
 from jstr.data.sources.lmdb import LmdbSource
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def test_lmdb_missing_entries(tmp_path):
@@ -83,7 +83,7 @@ def test_lmdb_truncated(tmp_path):
         folder.mkdir(parents=True)
         (folder / "data.mdb").write_bytes(whole[:size])
     code = (
-        "import sys; from jstr.data.sources.open import open_source; from jstr.messages import InputError\n"
+        "import sys; from jstr.data.sources.open import open_source; from jstr.text.messages import InputError\n"
         "for path in sys.argv[1:]:\n"
         "  try: list(open_source(path).labels())\n"
         "  except InputError as error: print(error)\n"

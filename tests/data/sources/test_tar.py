@@ -19,7 +19,7 @@ from source_files import (
 )
 
 from jstr.data.sources.open import open_source
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def test_tar_choice_of_labels(tmp_path):

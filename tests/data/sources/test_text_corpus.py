@@ -11,8 +11,8 @@ from testing import language_config
 from jstr.data.pipeline import TrainData
 from jstr.data.sources.text_corpus import TextWords
 from jstr.data.word_lists import count_words
-from jstr.messages import InputError
 from jstr.text import Charset
+from jstr.text.messages import InputError
 
 CHARSET = Charset.make("abcdefghij0123456789", "abinet", 5, lower=True, drop_outside=True)
 LETTERS = list("abcdefghij")

@@ -15,7 +15,7 @@ from source_files import (
 
 from jstr.data.sources.open import open_source
 from jstr.data.sources.tfds import TfdsSource
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 def test_tfds_splits(tmp_path):

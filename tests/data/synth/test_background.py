@@ -12,8 +12,8 @@ from jstr.data.synth import background
 from jstr.data.synth.background import Photographs
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
-from jstr.messages import InputError
 from jstr.text import NAMED
+from jstr.text.messages import InputError
 
 
 def test_photographs_behind_words(tmp_path):

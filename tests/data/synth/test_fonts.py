@@ -10,8 +10,8 @@ from synth_testing import ONLY_WORDS, SMALL_FONTS
 from jstr.data.synth import fonts
 from jstr.data.synth.fonts import BUNDLED, DECORATIVE, Fonts, font_files
 from jstr.data.synth.source import RenderedWords
-from jstr.messages import InputError
 from jstr.text import NAMED
+from jstr.text.messages import InputError
 
 
 def test_fonts_are_passed_over_for_glyphs_they_lack():

@@ -16,8 +16,8 @@ from jstr.data.patterns.checksums import find_checksum
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import word_file
-from jstr.messages import InputError
 from jstr.text import NAMED, frames_needed
+from jstr.text.messages import InputError
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jstr.data.synth.style import Style, chance, skewed_uniform, uniform
-from jstr.messages import InputError
+from jstr.text.messages import InputError
 
 
 @pytest.mark.parametrize(

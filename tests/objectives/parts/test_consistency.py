@@ -5,8 +5,8 @@ import pytest
 from scripted import METHODS, STUDENT, TEACHER, scripted_step
 from toy import CTC, Toy
 
-from jstr.messages import InputError
 from jstr.objectives import make_objective
+from jstr.text.messages import InputError
 
 
 def test_oracles_of_the_specification():

@@ -7,10 +7,10 @@ from scripted import METHODS, SCRIPTED, STUDENT, scripted_step
 from toy import CTC, Toy
 
 from jstr.core import ModelConfig
-from jstr.messages import InputError
 from jstr.objectives import make_objective
 from jstr.objectives.parts.schedules import annealed_rows
 from jstr.objectives.parts.supervised_loss import mean, supervised_metrics
+from jstr.text.messages import InputError
 
 
 @pytest.mark.parametrize(("schedule", "half"), [("linear", 0.5), ("log", 1 - np.exp(-2.5)), ("exp", np.exp(-2.5))])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jstr.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few
 
 NAMED = {
     "36": string.digits + string.ascii_lowercase,
@@ -23,7 +23,7 @@ NAMED = {
 }
 WITH_SPACE = "+space"  # after a name or file: and the space
 MAX_BYTES = 1 << 24  # of a charset file
-CHARSETS = Path(__file__).parent / "data" / "charsets"  # a file for each further name
+CHARSETS = Path(__file__).parents[1] / "data" / "charsets"  # a file for each further name
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jstr.messages import InputError, escape, unescape
 from jstr.text import LAYOUTS, Charset, LabelReport, literal, read_characters
+from jstr.text.messages import InputError, escape, unescape
 
 
 def test_named_charsets_are_the_fields():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jstr.inference.metrics import PROTOCOLS, SUBSETS, Score, averages, edit_distance, table, wilson
+from jstr.text.metrics import PROTOCOLS, SUBSETS, Score, averages, edit_distance, table, wilson
 
 
 @pytest.mark.parametrize("a, b, d", [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("", "", 0)])

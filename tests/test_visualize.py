@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jstr.data.visualize import (
+from jstr.visualize import (
     attention_sheet,
     one_line,
     pair_sheet,
