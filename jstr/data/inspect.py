@@ -31,7 +31,7 @@ from jstr.text.messages import InputError, first_few
 _SHEET = 50  # images of a set, and pairs, on the contact sheet
 
 
-class Held(NamedTuple):
+class ReaderFacts(NamedTuple):
     """What a reader holds: its charset, about how many characters of a crop, and a line that says so."""
 
     charset: Charset
@@ -77,21 +77,21 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(argv: Sequence[str] | None = None, held_by: Callable[[str], Held] | None = None) -> None:
+def run(argv: Sequence[str] | None = None, facts_of: Callable[[str], ReaderFacts] | None = None) -> None:
     """Inspects the sets that the arguments name and prints the report. Raises InputError.
 
-    held_by: what the reader of --workdir holds, see jstr.inference.inspect.
+    facts_of: what the reader of --workdir holds, see jstr.inference.inspect.
     """
     args = _parse(argv)
     _check(args)
     charset = Charset.make(args.charset, "cr_ctc", args.max_length, lower=args.lower, nfkc=args.nfkc)
-    held = None
+    reader = None
     if args.workdir:
-        if held_by is None:
+        if facts_of is None:
             raise InputError("--workdir: use jstr inspect, or python -m jstr.inference.inspect")
-        held = held_by(args.workdir)
-        charset = held.charset
-        print(held.line + "\n")
+        reader = facts_of(args.workdir)
+        charset = reader.charset
+        print(reader.line + "\n")
     pattern = None
     if args.pattern or args.checksum:
         pattern = Pattern(PatternSpec.make(args.pattern, checksum=args.checksum), charset.characters)
@@ -104,11 +104,13 @@ def run(argv: Sequence[str] | None = None, held_by: Callable[[str], Held] | None
     for report in reports:
         scan(report, numbers, args.limit, _progress)
         facts[report.name], lines = describe(report, charset, pattern)
-        if held:
-            longer = {label: n for label, n in report.labels.items() if len(label) > held.most}
-            facts[report.name]["longer"] = dict(most=held.most, labels=sum(longer.values()), examples=[*longer][:1000])
+        if reader:
+            longer = {label: n for label, n in report.labels.items() if len(label) > reader.most}
+            facts[report.name]["longer"] = dict(
+                most=reader.most, labels=sum(longer.values()), examples=[*longer][:1000]
+            )
             shown = f": {first_few([*map(repr, longer)])}" if longer else ""
-            lines.append(f"  longer than {held.most} characters: {sum(longer.values()):,} labels{shown}")
+            lines.append(f"  longer than {reader.most} characters: {sum(longer.values()):,} labels{shown}")
         print("\n".join(lines) + "\n", flush=True)
     duplicates, names = NearDuplicates(reports), [r.name for r in reports]
     duplicates.compare(args.compare, _progress)

@@ -34,20 +34,20 @@ VIEW = dict(affine=dict(rotate=2.0, shear=0.07, scale=0.05, shift=0.025), contra
 #   which it reads worse after it has learned them (ppocr_adapt.json).
 # What the readers of the package make of sets on which adaptation was or was not measured: "outlook" in adapt.json.
 PAYS, ENOUGH = 0.4, 0.95  # share read surely: from where it paid, and from where hardly anything is left
-KNOWN = 0.97  # share of the sure words that are read alike without the words, from where there is as little to learn
+UNAIDED = 0.97  # share of the sure words that are read alike without the words, from where there is as little to learn
 ALIKE = 0.6  # share read alike in two views; below it lie only starts that read half of the images at most
 
 
 class Outlook(NamedTuple):
     """Shares of a sample of `images`: read surely, and read alike in both views.
 
-    known: the share of the sure ones that are read alike without the words; 0 where no words are expected.
+    unaided: the share of the sure ones that are read alike without the words; 0 where no words are expected.
     """
 
     images: int
     sure: float
     alike: float
-    known: float = 0.0
+    unaided: float = 0.0
 
     def line(self, labelled: bool) -> str:
         """In words, with what to do. labelled: whether a person has corrected words already."""
@@ -58,8 +58,8 @@ class Outlook(NamedTuple):
             expected = f"adaptation may help a little; rather {advice}"
         elif self.sure >= ENOUGH:
             expected = "hardly anything is left for adaptation"
-        elif self.known >= KNOWN:
-            expected = f"{self.known:.0%} of the sure ones also without its words, so adaptation has little to teach"
+        elif self.unaided >= UNAIDED:
+            expected = f"{self.unaided:.0%} of the sure ones also without its words, so adaptation has little to teach"
         else:
             expected = "adaptation should pay"
         read = f"reads {self.sure:.0%} of {self.images} of your images surely, and {self.alike:.0%} alike in two views"
@@ -104,12 +104,12 @@ def judged(reader: Reader, without_words: Reader | None, spec: Any, gate: Any, c
     plain, other = (texts_of(reader, spec, _Sample(source, chosen, reader.spec, view)) for view in ({}, VIEW))
     sure = {key: label for key, label in gate.usable(plain).items() if label is not None}
     alike = sum(bool(text) and text == other[key][0] for key, (text, _) in plain.items())
-    known = 0.0
+    unaided = 0.0
     if without_words is not None and sure:
         again = np.array([i for i in chosen if source[i]["key"] in sure])
         texts = texts_of(without_words, spec, _Sample(source, again, without_words.spec, {}))
-        known = sum(texts[key][0] == label.text for key, label in sure.items()) / len(sure)
-    return Outlook(len(plain), len(sure) / len(plain), alike / len(plain), known)
+        unaided = sum(texts[key][0] == label.text for key, label in sure.items()) / len(sure)
+    return Outlook(len(plain), len(sure) / len(plain), alike / len(plain), unaided)
 
 
 class _Sample:

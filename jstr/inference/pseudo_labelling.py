@@ -71,7 +71,7 @@ def read_rows(
 def read_round(config: Any, workdir: str, this: Round) -> tuple[Labels, list[str]]:
     """The same for the streams, as read in a round of self-training, whose texts the workdir keeps.
 
-    The lines, and a picture beside the texts, say what has changed against the round before.
+    The lines, and a sheet of images beside the texts, say what has changed against the round before.
 
     Raises:
       InputError: the texts of a round that has read are gone, or are of other images.
@@ -101,9 +101,9 @@ def read_round(config: Any, workdir: str, this: Round) -> tuple[Labels, list[str
             f"round {this.number}: {spec.name}: {counted(usable)} images read {gate}{found.line(used, usable)}"
         )
         if this.reader is not None and distributed.is_lead_host():
-            picture = draw_changes(found, before, texts, _images(source, ImageSpec.make(config.image)))
-            if picture is not None:
-                cv2.imwrite(str(file.with_suffix(".png")), picture[..., ::-1])
+            sheet = draw_changes(found, before, texts, _images(source, ImageSpec.make(config.image)))
+            if sheet is not None:
+                cv2.imwrite(str(file.with_suffix(".png")), sheet[..., ::-1])
     return labels, lines
 
 

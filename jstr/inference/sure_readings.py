@@ -14,7 +14,7 @@ from jstr.data.source_config import ReadLabel
 from jstr.data.synth.fonts import label_faces
 from jstr.data.word_lists import count_words
 
-SHOWN = 10  # lines of the picture for each kind of change
+SHOWN = 10  # lines of the sheet for each kind of change
 Texts = Mapping[str, tuple[str, float]]  # key of an image -> text and confidence
 Usable = dict[str, ReadLabel | None]  # key -> label; None: not sure
 
@@ -111,7 +111,7 @@ def draw_changes(
 
 
 def faces_of(texts: Sequence[str]) -> tuple[list[str], list[Any]]:
-    """label_faces of the size of the picture."""
+    """label_faces in the size of the sheet."""
     return label_faces(texts, size=16)
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from jstr.core import Array, at_least_float32
 from jstr.nn.layers import dense, kaiming, kaiming_table
-from jstr.nn.rnn import before, lstm_update, product_of_steps
+from jstr.nn.rnn import float32_einsum, lstm_update, states_before
 
 
 class Projection(nn.Module):
@@ -252,14 +252,14 @@ def _attend_forward(kernels: Kernels, attended: Attended, token_gates: Array, st
     queries = jnp.zeros((steps, batch, state[0].shape[-1]), token_gates.dtype)
     result, to_inputs = jax.vjp(run, attended, token_gates, queries, state)
     hidden, glimpses, _ = result[1]
-    return result, (before(state[0], hidden), glimpses, to_inputs)
+    return result, (states_before(state[0], hidden), glimpses, to_inputs)
 
 
 def _attend_backward(saved: tuple, gradient: tuple) -> tuple:
     hidden, glimpses, to_inputs = saved
     attended, gates, queries, state = to_inputs(gradient)
-    of_state = product_of_steps("tbh,tbk->hk", hidden, jnp.concatenate([queries, gates], axis=-1))
-    return Kernels(of_state, product_of_steps("tbd,tbk->dk", glimpses, gates)), attended, gates, state
+    of_state = float32_einsum("tbh,tbk->hk", hidden, jnp.concatenate([queries, gates], axis=-1))
+    return Kernels(of_state, float32_einsum("tbd,tbk->dk", glimpses, gates)), attended, gates, state
 
 
 attend.defvjp(_attend_forward, _attend_backward)

@@ -24,7 +24,7 @@ def lstm_update(gates: Array, cell: Array) -> tuple[Array, Array]:
 def recurrence(inputs: Array, kernel: Array) -> Array:
     """N LSTMs side by side, from zero states: [S, N, B, 4H] and kernels [N, H, 4H] -> hidden states [S, N, B, H].
 
-    inputs: the gates but for the products with the hidden states. The gradient of the kernels is one product over all
+    inputs: the gates without the products with the hidden states. The gradient of the kernels is one product over all
     steps after the backward scan. In the scan it would be S small ones, whose sum rounds at every step in the precision
     of the activations, and which XLA may all-reduce at every step where the batch is on several devices.
     """
@@ -47,19 +47,19 @@ def _recurrence_forward(inputs: Array, kernel: Array) -> tuple[Array, tuple]:
 def _recurrence_backward(saved: tuple, gradient: Array) -> tuple[Array, Array]:
     hidden, to_inputs = saved
     (gates,) = to_inputs(gradient)
-    return gates, product_of_steps("snbh,snbk->nhk", before(jnp.zeros_like(hidden[0]), hidden), gates)
+    return gates, float32_einsum("snbh,snbk->nhk", states_before(jnp.zeros_like(hidden[0]), hidden), gates)
 
 
 recurrence.defvjp(_recurrence_forward, _recurrence_backward)
 
 
-def before(start: Array, states: Array) -> Array:
-    """The states [S, ...] that the steps began with, which ended with `states`; the first one with `start`."""
+def states_before(start: Array, states: Array) -> Array:
+    """The states [S, ...] before each step, from `start` [...] and the states [S, ...] after each."""
     return jnp.concatenate([start[None], states[:-1]])
 
 
-def product_of_steps(form: str, left: Array, right: Array) -> Array:
-    """einsum whose sums are float32 at least, in the precision of its factors."""
+def float32_einsum(form: str, left: Array, right: Array) -> Array:
+    """einsum that sums in float32 at least; the result has the precision of `left`."""
     return jnp.einsum(form, left, right, preferred_element_type=at_least_float32(left).dtype).astype(left.dtype)
 
 

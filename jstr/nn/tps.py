@@ -100,9 +100,9 @@ def bilinear_sample(images: Array, grid: Array) -> Array:
     x1, y1 = jnp.moveaxis(position - corner, -1, 0)[..., None]
     left, top = jnp.moveaxis(corner.astype(jnp.int32), -1, 0)
     squares = jax.vmap(lambda rows, index: rows.at[index].get(mode="clip"))(_squares(images), top * w + left)
-    here, beside, below, across = (squares[..., k * c : (k + 1) * c] for k in range(4))
-    upper = here * (1 - x1) + beside * x1
-    lower = below * (1 - x1) + across * x1
+    top_left, top_right, bottom_left, bottom_right = (squares[..., k * c : (k + 1) * c] for k in range(4))
+    upper = top_left * (1 - x1) + top_right * x1
+    lower = bottom_left * (1 - x1) + bottom_right * x1
     return (upper * (1 - y1) + lower * y1).reshape(b, *grid.shape[1:3], c)
 
 

@@ -8,7 +8,7 @@ confidence are the labels until the next round: thresholds[i] in round i + 1, th
 that of read_by. Or the surest share of the images is: shares=(0.5, 0.75, 1.0), in the same way. A threshold that falls
 or a share that grows takes the surest words first, as in progressive self-training (StrDA, WACV 2025,
 github.com/KhaLee2307/StrDA, with confidence in the place of distance). WORKDIR/read keeps the texts of every round, and
-a picture of what has changed.
+a sheet of what has changed.
 
 stop_after: the run ends where config.keep_best has fallen from round to round this many times in a row; 0, the default:
 never. It then reads with its best weights, of which the start may be one.

@@ -52,5 +52,5 @@ def test_gradients_are_those_of_the_scan(double):
 def test_sums_of_steps_are_float32():
     """In bfloat16, 256 steps of 1 would add up to 128 at most, where the next 1 is less than half a digit."""
     ones = jnp.ones((1024, 1, 2), jnp.bfloat16)
-    product = rnn.product_of_steps("sbh,sbk->hk", ones, ones)
+    product = rnn.float32_einsum("sbh,sbk->hk", ones, ones)
     assert product.dtype == jnp.bfloat16 and (product == 1024).all()

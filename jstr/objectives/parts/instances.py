@@ -1,4 +1,4 @@
-"""What objectives on parts of words share: the encoder with its projection head, the instances, and their picture."""
+"""What objectives on parts of words share: the encoder with its projection head, the instances, and their figure."""
 
 from __future__ import annotations
 
