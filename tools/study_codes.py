@@ -44,10 +44,10 @@ def zeros(text: str) -> str:
 
 
 def measure(reader: Any, source: Any, fold: Callable[[str], str]) -> dict[str, float]:
-    """Accuracy in percent, Brier score and mean confidence."""
+    """Accuracy in percent, Brier score and mean confidence, of words that have letters or digits."""
     from jstr.inference.read_source import read_source
 
-    found = [r for r in read_source(reader, source, checked=True) if r.answer is not None]
+    found = [r for r in read_source(reader, source, checked=True) if r.answer is not None and fold(r.label)]
     rights = np.array([fold(r.answer.text) == fold(r.label) for r in found], np.float64)
     values = np.array([r.answer.confidence for r in found])
     brier = round(float(((values - rights) ** 2).mean()), 3)

@@ -1,0 +1,90 @@
+"""tools/study_domains.py: which images each arm has true labels of, and what its run is told."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import study_domains
+
+from jstr.data.source_config import Share
+from jstr.text.messages import InputError
+
+COUNT = 60
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Word images "a0.png", ... with labels "word0", ..."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(COUNT):
+        cv2.imwrite(str(folder / f"a{i:02}.png"), np.full((32, 64), i, np.uint8))
+    study_domains.write_labels(folder / "labels.tsv", {f"a{i:02}.png": f"word{i}" for i in range(COUNT)})
+    return folder
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Arm -> options of its run, which reads the last images least surely."""
+    seen = {}
+
+    def train(arm, root, seed, more):
+        seen[arm.name] = [*arm.options, *more]
+        folder = next(o for o in arm.options if o.startswith("--config.images=")).partition("=")[2]
+        names = sorted(p.name for p in study_domains.Path(folder).iterdir())
+        (root / arm.name).mkdir(parents=True)
+        (root / arm.name / "predictions.tsv").write_text("".join(f"{n}\tx\t0.5\n" for n in reversed(names)))
+        (root / arm.name / "results.json").write_text('{"seconds": 7}')
+
+    monkeypatch.setattr(study_domains, "train", train)
+    row = dict(accuracy=50.0)
+    monkeypatch.setattr(study_domains, "scores", lambda *_: {words: row for words in study_domains.WORDS})
+    return seen
+
+
+def labels_of(options):
+    """File name -> label that a run is given."""
+    file = next(o.partition("=")[2] for o in options if o.startswith("--config.labels="))
+    lines = study_domains.Path(file).read_text().splitlines()
+    return {study_domains.Path(line.split("\t")[0]).name: line.split("\t")[1] for line in lines}
+
+
+def test_arms_have_the_labels_that_they_say(images, commands, tmp_path, capsys):
+    out = tmp_path / "out"
+    study_domains.run([f"--images={images}", f"--out={out}", f"--json={out}.json", "--", "--config.steps=3"])
+    shown = sorted(p.name for p in (out / "words").iterdir())
+    kept = (out / "test" / "labels.tsv").read_text()
+    assert shown == [f"0_a{i:02}.png" for i in range(0, COUNT, 2)]
+    assert kept.splitlines() == [f"0_a{i:02}.png\tword{i}" for i in range(1, COUNT, 2)]
+    assert all(options[-1] == "--config.steps=3" for options in commands.values())
+    assert list(commands) == list(study_domains.ARMS)
+    assert not any("labels=" in option for name in ("once", "rounds", "words") for option in commands[name])
+    assert "--config.lexicon=english" in commands["words"] and ",rounds=4" in commands["words"][0]
+    assert labels_of(commands["corrected-50"]) == {f"0_a{i:02}.png": f"word{i}" for i in range(0, COUNT, 2)}
+    held_back = {shown[i] for i in Share(0.1, 0.9).choose(np.arange(len(shown)), len(shown))}
+    assert set(labels_of(commands["labels"])) == set(shown) - held_back
+    found = json.loads((tmp_path / "out.json").read_text())["arms"]
+    assert found["labels"]["seed 0"]["labels"] == len(shown) - len(held_back)
+    assert found["once"]["seed 0"]["seconds"] == 7 and "start" in found["before"]
+    assert "corrected-50" in capsys.readouterr().out
+
+
+def test_the_least_sure_are_corrected(images, commands, tmp_path, monkeypatch):
+    monkeypatch.setitem(study_domains.ARMS, "corrected-2", ("",))
+    arms = ["--arms=once,corrected-2", f"--test={images}"]
+    study_domains.run([f"--images={images}", f"--out={tmp_path / 'out'}", *arms])
+    assert labels_of(commands["corrected-2"]) == {"0_a59.png": "word59", "0_a58.png": "word58"}
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--arms=never"], "--arms='never'"),
+        (["--seeds=a"], "--seeds=a: give numbers"),
+        (["--arms=corrected-50"], "give --arms=once,corrected-50"),
+    ],
+)
+def test_bad_input(options, says, images, commands, tmp_path):
+    with pytest.raises(InputError, match=says):
+        study_domains.run([f"--images={images}", f"--out={tmp_path / 'out'}", *options])

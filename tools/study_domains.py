@@ -1,0 +1,165 @@
+"""What adaptation brings to a domain: python tools/study_domains.py --images=PATH --test=PATH --out=runs/NAME
+
+Adapts a reader to labelled word images of a domain and measures it on others, greedily and with English words. Labels
+are read to measure, and in the arms that say so. --images may be given several times; without --test every second image
+is kept for it. Arms, each a run of configs/adapt.py in OUT/seedN:
+
+    once           as it comes
+    rounds         in four rounds
+    words          the same, and only readings that are English words become labels
+    corrected-50   once, with the 50 images corrected that `once` read least surely; also corrected-200
+    labels         all true labels but those of the held-back tenth, for the steps of `once`
+    labels-rounds  the same for the steps of `rounds`: the most to be had
+
+An interrupted arm continues, and a finished one is not run again. What follows `--` is passed to every arm.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import measuring
+import numpy as np
+from study import Arm, result, train
+from study_codes import comparable, measure, zeros
+
+from jstr.cli import Parser, cli, path
+from jstr.text.messages import InputError, check_choice
+
+ARMS: dict[str, tuple[str, ...]] = {
+    "once": ("",),
+    "rounds": (",rounds=4",),
+    "words": (",rounds=4", "--config.lexicon=english"),
+    "corrected-50": ("",),
+    "corrected-200": ("",),
+    "labels": ("",),
+    "labels-rounds": (",rounds=4",),
+}
+WORDS = ("none", "english")
+HELD_BACK = 0.1  # of configs/adapt.py
+
+
+def unpack(paths: Sequence[str], test: str | None, out: Path) -> tuple[Path, Path, dict[str, str]]:
+    """(folder of the images without labels, test set, label by file of that folder). Both folders lie in `out`."""
+    from jstr.data.sources.open import open_source
+
+    folder, other = out / "words", out / "test"
+    labels: dict[str, str] = {}
+    kept: dict[str, str] = {}
+    for number, one in enumerate(paths):
+        source = open_source(one)
+        for i in range(len(source)):
+            sample = source[i]
+            name = f"{number}_{Path(sample['key']).name}"
+            to_test = test is None and i % 2
+            (kept if to_test else labels)[name] = sample["label"]
+            file = (other if to_test else folder) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                file.write_bytes(sample["image"])
+    if kept:
+        write_labels(other / "labels.tsv", kept)
+    return folder, Path(test) if test else other, labels
+
+
+def write_labels(file: Path, labels: Mapping[str, str]) -> None:
+    """A label file, with a path and a label on each line."""
+    file.write_text("".join(f"{name}\t{label}\n" for name, label in labels.items()), encoding="utf-8")
+
+
+def corrected(arm: str, root: Path, folder: Path, labels: Mapping[str, str]) -> dict[str, str]:
+    """File -> label of the images that an arm has true labels of."""
+    from jstr.data.source_config import Share
+    from jstr.data.sources.open import open_source
+
+    if arm.startswith("corrected"):
+        lines = (root / "once" / "predictions.tsv").read_text(encoding="utf-8").splitlines()
+        return {line.split("\t")[0]: labels[line.split("\t")[0]] for line in lines[: int(arm.split("-")[1])]}
+    if not arm.startswith("labels"):
+        return {}
+    keys = list(open_source(str(folder), labelled=False).keys())
+    held_back = Share(HELD_BACK, 1 - HELD_BACK).choose(np.arange(len(keys)), len(keys))
+    return {key: labels[key] for i, key in enumerate(keys) if i not in set(held_back)}
+
+
+def run_arm(
+    name: str, start: str, root: Path, seed: int, folder: Path, given: Mapping[str, str], more: list[str]
+) -> float:
+    """The seconds that an arm took. Trains it, unless it is finished; `given`: its true labels."""
+    if found := result(root / name):
+        return found["seconds"]
+    argument, *options = ARMS[name]
+    if given:
+        root.mkdir(parents=True, exist_ok=True)
+        file = root / f"{name}.tsv"
+        write_labels(file, {str((folder / key).absolute()): label for key, label in given.items()})
+        options.append(f"--config.labels={file.absolute()}")
+    options = [f"--config=configs/adapt.py:start={start}{argument}", f"--config.images={folder.absolute()}", *options]
+    train(Arm(name, [*options, "--config.outlook=0"]), root, seed, more)
+    return result(root / name)["seconds"]
+
+
+def scores(workdir: str, test: Path, args: Namespace) -> dict[str, Any]:
+    """Words expected -> accuracy, Brier score and confidence."""
+    import jstr
+    from jstr.data.sources.open import open_source
+
+    fold = zeros if args.zeros else comparable
+    return {words: measure(jstr.load(workdir, words), open_source(str(test)), fold) for words in WORDS}
+
+
+def parse(argv: list[str]) -> Namespace:
+    parser = Parser("python tools/study_domains.py", __doc__)
+    parser.add_argument("--images", type=path, action="append", required=True, metavar="PATH")
+    parser.add_argument("--test", type=path, metavar="PATH")
+    parser.add_argument("--out", type=path, required=True, metavar="FOLDER")
+    parser.add_argument("--start", default="ppocrv6-small", help="a published reader, bundled, or a workdir")
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--zeros", action="store_true", help="O and 0 are the same, as most plates are labelled")
+    parser.add_argument("--json", type=path, metavar="FILE")
+    args = parser.parse_args(argv)
+    for arm in args.arms.split(","):
+        check_choice("--arms", arm, ARMS)
+    if not re.fullmatch(r"\d+(,\d+)*", args.seeds):
+        raise InputError(f"--seeds={args.seeds}: give numbers, such as 0,1")
+    return args
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Prints a line for each arm and seed, as it is measured."""
+    argv = sys.argv[1:] if argv is None else argv
+    split = argv.index("--") if "--" in argv else len(argv)
+    args, more = parse(argv[:split]), argv[split + 1 :]
+    out = Path(args.out)
+    folder, test, labels = unpack(args.images, args.test, out)
+    found = measuring.record() | dict(start=args.start, images=len(labels), arms={})
+
+    def note(arm: str, seed: int | None, workdir: str, **values: Any) -> None:
+        row = found["arms"].setdefault(arm, {})["start" if seed is None else f"seed {seed}"] = values | dict(
+            after=scores(workdir, test, args)
+        )
+        shown = " / ".join(f"{row['after'][words]['accuracy']:.1f}" for words in WORDS)
+        print(f"{arm:14} {'' if seed is None else seed!s:2} greedy / with English words {shown}", flush=True)
+        if args.json:
+            Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
+
+    note("before", None, args.start)
+    for seed in map(int, args.seeds.split(",")):
+        root = out / f"seed{seed}"
+        for arm in args.arms.split(","):
+            if arm.startswith("corrected") and result(root / "once") is None:
+                raise InputError(f"{arm} corrects what the arm once reads least surely; give --arms=once,{arm}")
+            given = corrected(arm, root, folder, labels)
+            seconds = run_arm(arm, args.start, root, seed, folder, given, more)
+            note(arm, seed, str(root / arm), seconds=seconds, labels=len(given))
+
+
+if __name__ == "__main__":
+    cli(run)
