@@ -66,7 +66,7 @@ def relabelled(parts: Parts, state: TrainState, step: int) -> Parts:
     try:
         data = parts.data.with_labels(read)
     except InputError as error:
-        raise InputError(f"round {number} of self-training: {error}; or let more readings be sure") from error
+        raise InputError(f"round {number} of self-training: {error}") from error
     if distributed.is_lead_host():
         lines += [note for note in data.notes if note not in parts.data.notes]
         print("\n".join(lines), flush=True)

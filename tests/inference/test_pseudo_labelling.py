@@ -193,7 +193,7 @@ def test_nothing_is_sure(places, tmp_path):
     assert not any(key.startswith("read/") for key in train_batch(config, tmp_path)["keys"])
     config.unlock()
     del config.streams.labelled.sources.rendered
-    with pytest.raises(InputError, match="has no usable sample: 40 no label"):
+    with pytest.raises(InputError, match="of 40 images none is read surely enough"):
         train_batch(config, tmp_path)
 
 
