@@ -11,7 +11,8 @@ is kept for it. Arms, each a run of configs/adapt.py in OUT/seedN:
     labels         all true labels but those of the held-back tenth, for the steps of `once`
     labels-rounds  the same for the steps of `rounds`: the most to be had
 
-An interrupted arm continues, and a finished one is not run again. What follows `--` is passed to every arm.
+An interrupted arm continues, and a finished one is not run again. What follows `--` is passed to every arm, such as
+`--config.test=PATH --config.eval_every=300`: then the JSON has the accuracy after each round, with English words.
 """
 
 from __future__ import annotations
@@ -105,6 +106,13 @@ def run_arm(
     return result(root / name)["seconds"]
 
 
+def curve(workdir: Path) -> dict[str, Any]:
+    """Where a run measured config.test: the accuracy in percent by step."""
+    rows = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    found = {row["step"]: row["test/accuracy"] for row in rows if "test/accuracy" in row}
+    return {"curve": found} if found else {}
+
+
 def scores(workdir: str, test: Path, args: Namespace) -> dict[str, Any]:
     """Words expected -> accuracy, Brier score and confidence."""
     import jstr
@@ -158,7 +166,7 @@ def run(argv: list[str] | None = None) -> None:
                 raise InputError(f"{arm} corrects what the arm once reads least surely; give --arms=once,{arm}")
             given = corrected(arm, root, folder, labels)
             seconds = run_arm(arm, args.start, root, seed, folder, given, more)
-            note(arm, seed, str(root / arm), seconds=seconds, labels=len(given))
+            note(arm, seed, str(root / arm), seconds=seconds, labels=len(given), **curve(root / arm))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def commands(monkeypatch):
         (root / arm.name).mkdir(parents=True)
         (root / arm.name / "predictions.tsv").write_text("".join(f"{n}\tx\t0.5\n" for n in reversed(names)))
         (root / arm.name / "results.json").write_text('{"seconds": 7}')
+        (root / arm.name / "metrics.jsonl").write_text('{"step": 0}\n{"step": 3, "test/accuracy": 40.5}\n')
 
     monkeypatch.setattr(study_domains, "train", train)
     row = dict(accuracy=50.0)
@@ -66,6 +67,7 @@ def test_arms_have_the_labels_that_they_say(images, commands, tmp_path, capsys):
     assert set(labels_of(commands["labels"])) == set(shown) - held_back
     found = json.loads((tmp_path / "out.json").read_text())["arms"]
     assert found["labels"]["seed 0"]["labels"] == len(shown) - len(held_back)
+    assert found["once"]["seed 0"]["curve"] == {"3": 40.5}
     assert found["once"]["seed 0"]["seconds"] == 7 and "start" in found["before"]
     assert "corrected-50" in capsys.readouterr().out
 
