@@ -10,8 +10,8 @@ or a share that grows takes the surest words first, as in progressive self-train
 github.com/KhaLee2307/StrDA, with confidence in the place of distance). WORKDIR/read keeps the texts of every round, and
 a sheet of what has changed.
 
-stop_after: the run ends where config.keep_best has fallen from round to round this many times in a row; 0, the default:
-never. It then reads with its best weights, of which the start may be one.
+stop_after: the run ends where config.keep_best has fallen from round to round this many times in a row, together by
+more than config.keep_best_noise; 0, the default: never. It then reads with its best weights, which may be the start's.
 
 A round depends only on the weights at its first step, so a run that is stopped in it goes on exactly.
 """
@@ -46,6 +46,8 @@ def drift(config: Config, values: Sequence[float]) -> str:
     falls = config.self_training.get("stop_after", 0)
     last = values[-falls - 1 :]
     if not falls or len(last) <= falls or any(b >= a for a, b in pairwise(last)):
+        return ""
+    if last[0] - last[-1] <= config.get("keep_best_noise", 0.0):
         return ""
     fallen = " > ".join(f"{value:.4g}" for value in last)
     return f"rounds end here: {config.keep_best} has fallen {falls} times in a row ({fallen}); the best step is kept"

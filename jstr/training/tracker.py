@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 from jstr.checkpoints.checkpoint import Checkpoints
 from jstr.checkpoints.provenance import commit
 from jstr.core import TrainState
@@ -12,13 +16,32 @@ from jstr.training.metric_writer import MetricWriter
 from jstr.training.setup import Parts
 
 
+def is_better(value: float, best: Mapping[str, Any] | None, noise: float) -> bool:
+    """Whether a step with this value is used instead of the best so far; of equals, the later.
+
+    noise: a later step is also used if it is lower than the highest value by no more than this, because the difference
+    says nothing and it has learned longer. The start is left only for a step that is no lower.
+    """
+    if best is None:
+        return True
+    highest = best.get("highest", best["value"])
+    return value >= max(highest - noise, best.get("start", -math.inf))
+
+
+def choice(step: int, value: float, validation: Mapping[str, float], best: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is remembered of a step that is used instead of `best`."""
+    start = {"start": value} if step == 0 else {key: best[key] for key in ("start",) if best and key in best}
+    highest = max(value, best.get("highest", best["value"])) if best else value
+    return {"step": step, "value": value, "held_back": dict(validation), "highest": highest} | start
+
+
 class Tracker:
     """Keeps the newest evaluation of a run and its best one, and writes its checkpoints.
 
     saved: what the checkpoint that the run continues from says beside the state, or None.
     evaluation: the newest; empty before the first. best: {"step", "value", "held_back": validation metrics} of the best
-    step by config.keep_best so far, or None. rounds: config.keep_best at the end of each round of self-training, where
-    these may end the run. drift: why they do, or "".
+    step by config.keep_best so far, with the "highest" value and that of the "start", or None. rounds: config.keep_best
+    at the end of each round of self-training, where these may end the run. drift: why they do, or "".
     """
 
     def __init__(self, parts: Parts, checkpoints: Checkpoints, saved: dict | None, writer: MetricWriter):
@@ -51,7 +74,7 @@ class Tracker:
         return ended or bool(worth_it and due and step != self._evaluated_step)
 
     def _evaluate(self, state: TrainState, step: int) -> bool:
-        """Whether this is the best step so far; of equals, the later. A run that had ended only measures again."""
+        """Whether this is the best step so far. A run that had ended only measures again."""
         with self._writer.pause():
             self.evaluation = evaluate(self._parts, state)
         known, self._evaluated_step = step == self._evaluated_step, step
@@ -61,9 +84,9 @@ class Tracker:
         value = distributed.broadcast_from_lead(self.evaluation.value(self._parts.config.keep_best))
         if value is not None and self_training.ends_round(self._parts.config, step):
             self.rounds.append(value)
-        improved = value is not None and (self.best is None or value >= self.best["value"])
+        improved = value is not None and is_better(value, self.best, self._parts.config.get("keep_best_noise", 0.0))
         if improved:
-            self.best = {"step": step, "value": value, "held_back": self.evaluation.validation}
+            self.best = choice(step, value, self.evaluation.validation, self.best)
         return improved
 
     def _save(self, state: TrainState, step: int, improved: bool) -> None:
@@ -71,7 +94,7 @@ class Tracker:
             meta = {"config": self._parts.config.to_dict(), "step": step, "seconds": self._writer.clock.total}
             meta |= {"sums": self._writer.sums, "commit": commit(), "best": self.best, "data": self._parts.fingerprints}
             meta |= {"rounds": self.rounds} if self.rounds else {}
-            self._checkpoints.save(state, meta, self.best["value"] if improved and self.best else None)
+            self._checkpoints.save(state, meta, float(step) if improved else None)  # each better one is later
         self._writer.last_saved = step
 
     def close(self) -> None:

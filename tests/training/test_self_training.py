@@ -107,6 +107,8 @@ def test_drift():
     assert "held_back/trust has fallen 2 times in a row (0.6 > 0.5 > 0.4)" in self_training.drift(
         config, [0.6, 0.5, 0.4]
     )
+    config.keep_best_noise = 0.25
+    assert self_training.drift(config, [0.6, 0.5, 0.4]) == "" and self_training.drift(config, [0.7, 0.5, 0.4])
     config.self_training.stop_after = 0
     assert self_training.drift(config, [0.6, 0.5, 0.4]) == "" and not self_training.ends_round(config, 2)
 

@@ -9,7 +9,7 @@ from testing import consistency_config, metric_rows
 
 import jstr
 from jstr.checkpoints import checkpoint
-from jstr.training import loop
+from jstr.training import loop, tracker
 from jstr.training.evaluation import Evaluation
 
 
@@ -45,3 +45,42 @@ def test_the_best_checkpoint_outlives_the_newest(tmp_path, monkeypatch):
     assert checkpoint.Checkpoints(tmp_path).steps == [2, 5]
     assert checkpoint.read_meta(tmp_path)["step"] == 2
     assert jstr.load(tmp_path).read(np.zeros((32, 64), np.uint8))[1].shape == (1,)
+
+
+def kept_steps(values, noise):
+    """The step that is read with after each evaluation, the first at step 0, the start."""
+    best, kept = None, []
+    for step, value in enumerate(values):
+        if tracker.is_better(value, best, noise):
+            best = tracker.choice(step, value, {}, best)
+        kept.append(best["step"])
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("values", "noise", "kept"),
+    [
+        ([0.5, 0.6, 0.5, 0.6, 0.59], 0.0, [0, 1, 1, 3, 3]),
+        (
+            [0.5, 0.6, 0.5, 0.59, 0.57, 0.58],
+            0.02,
+            [0, 1, 1, 3, 3, 5],
+        ),  # against the highest, not the last that was kept
+        ([0.5, 0.49, 0.5, 0.495], 0.02, [0, 0, 2, 2]),  # never below the start
+        ([0.5, 0.52, 0.51, 0.49], 0.04, [0, 1, 2, 2]),
+    ],
+)
+def test_what_is_no_more_than_noise_below_the_best_is_used_if_it_is_later(values, noise, kept):
+    assert kept_steps(values, noise) == kept
+
+
+def test_the_last_within_the_noise_outlives_others(tmp_path, monkeypatch):
+    config = consistency_config(watched=True)
+    config.steps, config.eval_every, config.save_every, config.keep_checkpoints, config.evals = 5, 1, 1, 1, {}
+    config.keep_best_noise = 0.05
+    values = iter([0.5, 0.6, 0.57, 0.2, 0.3])
+    monkeypatch.setattr(Evaluation, "value", lambda *_: next(values))
+    loop.run(config, str(tmp_path))
+    assert checkpoint.Checkpoints(tmp_path).steps == [3, 5]
+    best = checkpoint.read_meta(tmp_path)["best"]
+    assert (best["step"], best["value"], best["highest"]) == (3, 0.57, 0.6)
