@@ -2,8 +2,9 @@
 
 Adapts a reader to labelled word images of a domain and measures it on others, greedily and with English words. Labels
 are read to measure, and in the arms that say so. --images may be given several times; without --test every second image
-is kept for it. Arms, each a run of configs/adapt.py in OUT/seedN:
+is kept for it. Arms, all but the first a run of configs/adapt.py in OUT/seedN:
 
+    before         the start, as it is
     once           as it comes
     rounds         in four rounds
     words          the same, and only readings that are English words become labels
@@ -33,6 +34,7 @@ from study_codes import comparable, measure, zeros
 from jstr.cli import Parser, cli, path
 from jstr.text.messages import InputError, check_choice
 
+BEFORE = "before"
 ARMS: dict[str, tuple[str, ...]] = {
     "once": ("",),
     "rounds": (",rounds=4",),
@@ -128,13 +130,13 @@ def parse(argv: list[str]) -> Namespace:
     parser.add_argument("--test", type=path, metavar="PATH")
     parser.add_argument("--out", type=path, required=True, metavar="FOLDER")
     parser.add_argument("--start", default="ppocrv6-small", help="a published reader, bundled, or a workdir")
-    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--arms", default=",".join([BEFORE, *ARMS]))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--zeros", action="store_true", help="O and 0 are the same, as most plates are labelled")
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
     for arm in args.arms.split(","):
-        check_choice("--arms", arm, ARMS)
+        check_choice("--arms", arm, (BEFORE, *ARMS))
     if not re.fullmatch(r"\d+(,\d+)*", args.seeds):
         raise InputError(f"--seeds={args.seeds}: give numbers, such as 0,1")
     return args
@@ -158,10 +160,12 @@ def run(argv: list[str] | None = None) -> None:
         if args.json:
             Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
 
-    note("before", None, args.start)
+    arms = args.arms.split(",")
+    if BEFORE in arms:
+        note(BEFORE, None, args.start)
     for seed in map(int, args.seeds.split(",")):
         root = out / f"seed{seed}"
-        for arm in args.arms.split(","):
+        for arm in filter(lambda name: name != BEFORE, arms):
             if arm.startswith("corrected") and result(root / "once") is None:
                 raise InputError(f"{arm} corrects what the arm once reads least surely; give --arms=once,{arm}")
             given = corrected(arm, root, folder, labels)

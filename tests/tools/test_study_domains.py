@@ -68,7 +68,7 @@ def test_arms_have_the_labels_that_they_say(images, commands, tmp_path, capsys):
     found = json.loads((tmp_path / "out.json").read_text())["arms"]
     assert found["labels"]["seed 0"]["labels"] == len(shown) - len(held_back)
     assert found["once"]["seed 0"]["curve"] == {"3": 40.5}
-    assert found["once"]["seed 0"]["seconds"] == 7 and "start" in found["before"]
+    assert found["once"]["seed 0"]["seconds"] == 7 and list(found["before"]) == ["start"]
     assert "corrected-50" in capsys.readouterr().out
 
 
@@ -76,6 +76,7 @@ def test_the_least_sure_are_corrected(images, commands, tmp_path, monkeypatch):
     monkeypatch.setitem(study_domains.ARMS, "corrected-2", ("",))
     arms = ["--arms=once,corrected-2", f"--test={images}"]
     study_domains.run([f"--images={images}", f"--out={tmp_path / 'out'}", *arms])
+    assert list(commands) == ["once", "corrected-2"]
     assert labels_of(commands["corrected-2"]) == {"0_a59.png": "word59", "0_a58.png": "word58"}
 
 
