@@ -271,8 +271,9 @@ class LabelReport:
         altered = f", {self.altered:,} changed by normalisation" if self.altered else ""
         lines = [f"{name}: {self.used:,} of {total:,} labels used{altered}"]
         for reason, count in self.skipped.most_common():
-            examples = ", ".join(repr(e[:40]) for e in self.examples[reason])
-            lines.append(f"  skipped {count:,} {reason}: {examples}{', ...' if count > 5 else ''}")
+            examples = ", ".join(repr(e[:40]) for e in self.examples[reason] if e)
+            shown = f": {examples}{', ...' if count > 5 else ''}" if examples else ""
+            lines.append(f"  skipped {count:,} {reason}{shown}")
         if self.outside:
             worst = " ".join(f"{c!r} ({n:,})" for c, n in self.outside.most_common(20))
             lines.append(f"  characters outside the charset: {worst}")

@@ -131,6 +131,7 @@ def test_report_counts_every_reason():
     }
     text = "\n".join(report.lines("set"))
     assert "set: 1 of 7 labels used, 1 changed by normalisation" in text
+    assert "  skipped 1 no label\n" in text and "  skipped 1 longer than max_length=6: 'toolong'" in text
     assert "'toolong'" in text and '"\'" (1)' in text and "'é' (1)" in text
 
 
