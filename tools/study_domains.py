@@ -13,7 +13,8 @@ is kept for it. Arms, all but the first a run of configs/adapt.py in OUT/seedN:
     labels-rounds  the same for the steps of `rounds`: the most to be had
 
 An interrupted arm continues, and a finished one is not run again. What follows `--` is passed to every arm, such as
-`--config.test=PATH --config.eval_every=300`: then the JSON has the accuracy after each round, with English words.
+`--config.test=PATH --config.eval_every=300`: then the JSON has the accuracy after each round, with English words. A JSON
+file that is there gets the new arms and seeds beside those that it has.
 """
 
 from __future__ import annotations
@@ -93,10 +94,10 @@ def corrected(arm: str, root: Path, folder: Path, labels: Mapping[str, str]) -> 
 
 def run_arm(
     name: str, start: str, root: Path, seed: int, folder: Path, given: Mapping[str, str], more: list[str]
-) -> float:
-    """The seconds that an arm took. Trains it, unless it is finished; `given`: its true labels."""
+) -> dict[str, Any]:
+    """The results of an arm, which is trained unless it is finished. given: its true labels."""
     if found := result(root / name):
-        return found["seconds"]
+        return found
     argument, *options = ARMS[name]
     if given:
         root.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,7 @@ def run_arm(
         options.append(f"--config.labels={file.absolute()}")
     options = [f"--config=configs/adapt.py:start={start}{argument}", f"--config.images={folder.absolute()}", *options]
     train(Arm(name, [*options, "--config.outlook=0"]), root, seed, more)
-    return result(root / name)["seconds"]
+    return result(root / name) or {}
 
 
 def curve(workdir: Path) -> dict[str, Any]:
@@ -149,7 +150,8 @@ def run(argv: list[str] | None = None) -> None:
     args, more = parse(argv[:split]), argv[split + 1 :]
     out = Path(args.out)
     folder, test, labels = unpack(args.images, args.test, out)
-    found = measuring.record() | dict(start=args.start, images=len(labels), arms={})
+    arms_before = json.loads(Path(args.json).read_text())["arms"] if args.json and Path(args.json).exists() else {}
+    found = measuring.record() | dict(start=args.start, images=len(labels), arms=arms_before)
 
     def note(arm: str, seed: int | None, workdir: str, **values: Any) -> None:
         row = found["arms"].setdefault(arm, {})["start" if seed is None else f"seed {seed}"] = values | dict(
@@ -169,8 +171,9 @@ def run(argv: list[str] | None = None) -> None:
             if arm.startswith("corrected") and result(root / "once") is None:
                 raise InputError(f"{arm} corrects what the arm once reads least surely; give --arms=once,{arm}")
             given = corrected(arm, root, folder, labels)
-            seconds = run_arm(arm, args.start, root, seed, folder, given, more)
-            note(arm, seed, str(root / arm), seconds=seconds, labels=len(given), **curve(root / arm))
+            trained = run_arm(arm, args.start, root, seed, folder, given, more)
+            values = {key: trained.get(key) for key in ("seconds", "commit", "step")} | {"labels": len(given)}
+            note(arm, seed, str(root / arm), **values, **curve(root / arm))
 
 
 if __name__ == "__main__":

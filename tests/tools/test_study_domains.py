@@ -35,7 +35,7 @@ def commands(monkeypatch):
         names = sorted(p.name for p in study_domains.Path(folder).iterdir())
         (root / arm.name).mkdir(parents=True)
         (root / arm.name / "predictions.tsv").write_text("".join(f"{n}\tx\t0.5\n" for n in reversed(names)))
-        (root / arm.name / "results.json").write_text('{"seconds": 7}')
+        (root / arm.name / "results.json").write_text('{"seconds": 7, "step": 3, "commit": "abc"}')
         (root / arm.name / "metrics.jsonl").write_text('{"step": 0}\n{"step": 3, "test/accuracy": 40.5}\n')
 
     monkeypatch.setattr(study_domains, "train", train)
@@ -75,7 +75,10 @@ def test_arms_have_the_labels_that_they_say(images, commands, tmp_path, capsys):
 def test_the_least_sure_are_corrected(images, commands, tmp_path, monkeypatch):
     monkeypatch.setitem(study_domains.ARMS, "corrected-2", ("",))
     arms = ["--arms=once,corrected-2", f"--test={images}"]
-    study_domains.run([f"--images={images}", f"--out={tmp_path / 'out'}", *arms])
+    file = tmp_path / "a.json"
+    file.write_text('{"arms": {"before": 1}}')
+    study_domains.run([f"--images={images}", f"--out={tmp_path / 'out'}", f"--json={file}", *arms])
+    assert list(json.loads(file.read_text())["arms"]) == ["before", "once", "corrected-2"], "others stay"
     assert list(commands) == ["once", "corrected-2"]
     assert labels_of(commands["corrected-2"]) == {"0_a59.png": "word59", "0_a58.png": "word58"}
 
