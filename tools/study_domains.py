@@ -13,8 +13,8 @@ is kept for it. Arms, all but the first a run of configs/adapt.py in OUT/seedN:
     labels-rounds  the same for the steps of `rounds`: the most to be had
 
 An interrupted arm continues, and a finished one is not run again. What follows `--` is passed to every arm, such as
-`--config.test=PATH --config.eval_every=300`: then the JSON has the accuracy after each round, with English words. A JSON
-file that is there gets the new arms and seeds beside those that it has.
+`--config.test=PATH --config.eval_every=300`: then the JSON has the accuracy after each round, with English words. A
+JSON file that is there gets the new arms and seeds beside those that it has.
 """
 
 from __future__ import annotations
