@@ -53,7 +53,7 @@ from ml_collections import config_dict
 
 from configs import common, common_ppocr
 
-BUNDLED = common.BUNDLED
+BUNDLED = common.BUNDLED  # what "bundled" names
 ADAPTABLE = ("four_stage", "ppocr")
 
 
@@ -74,7 +74,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
     if options.rounds < 1:
         raise ValueError(f"config argument rounds={options.rounds}: give 1 or more")
     if not scratch:
-        start_from(config, str(BUNDLED) if options.start == "bundled" else options.start)
+        start_from(config, options.start)
         if config.model.name == "ppocr":
             return finished(from_ppocr(config, options.consistency, options.whole), options, steps=300)
     else:  # not for a trained start: a new layer with random weights would first teach it that layer's noise
@@ -217,12 +217,12 @@ def saved_config(start: str) -> dict:
     if start in common_ppocr.PUBLISHED:
         return common_ppocr.ppocr(common_ppocr.PUBLISHED[start])
     try:
-        if not start.endswith(".npz"):
+        if start != "bundled" and not start.endswith(".npz"):
             return json.loads((Path(start) / "config.json").read_text())
-        with np.load(start) as file:
+        with np.load(BUNDLED if start == "bundled" else start) as file:
             return json.loads(str(file["meta"]))["config"]
     except OSError as error:
-        if start == str(BUNDLED):
+        if start == "bundled":
             raise ValueError(
                 "no reader comes with this copy of jstr; give configs/adapt.py:start=WORKDIR of a run, or start=none"
             ) from error

@@ -20,6 +20,8 @@ from jstr.data.images import ImageSpec
 from jstr.data.sources.configured import open_images
 from jstr.inference.pseudo_labelling import FOLDER, gate_of, rows_read_by, texts_of
 from jstr.inference.reader import Reader
+from jstr.interop.weights import STRONGEST
+from jstr.models import ppocr
 from jstr.parallel import distributed
 
 VIEW = dict(affine=dict(rotate=2.0, shear=0.07, scale=0.05, shift=0.025), contrast=dict(contrast=0.2, brightness=0.08))
@@ -42,16 +44,19 @@ class Outlook(NamedTuple):
     """Shares of a sample of `images`: read surely, and read alike in both views.
 
     unaided: the share of the sure ones that are read alike without the words; 0 where no words are expected.
+    stronger: the name of a reader to start from instead, or "".
     """
 
     images: int
     sure: float
     alike: float
     unaided: float = 0.0
+    stronger: str = ""
 
     def line(self, labelled: bool) -> str:
         """In words, with what to do. labelled: whether a person has corrected words already."""
-        advice = f"correct {'more' if labelled else '50'} words (jstr review) and give --config.labels"
+        other = f"start from a stronger reader (adapt:start={self.stronger}), or " if self.stronger else ""
+        advice = f"{other}correct {'more' if labelled else '50'} words (jstr review) and give --config.labels"
         if self.sure < PAYS / 2 or self.alike < ALIKE:
             expected = f"adaptation hardly helps; {advice}"
         elif self.sure < PAYS:
@@ -109,7 +114,9 @@ def judged(reader: Reader, without_words: Reader | None, spec: Any, gate: Any, c
         again = np.array([i for i in chosen if source[i]["key"] in sure])
         texts = texts_of(without_words, spec, _Sample(source, again, without_words.spec, {}))
         unaided = sum(texts[key][0] == label.text for key, label in sure.items()) / len(sure)
-    return Outlook(len(plain), len(sure) / len(plain), alike / len(plain), unaided)
+    # It reads every set measured better than the others, and knows their characters.
+    other = not isinstance(reader.model, ppocr.Model) and reader.charset.characters.isascii()
+    return Outlook(len(plain), len(sure) / len(plain), alike / len(plain), unaided, STRONGEST if other else "")
 
 
 class _Sample:

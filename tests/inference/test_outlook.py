@@ -62,6 +62,12 @@ def test_advice(sure, alike, expected):
     assert "50 words" not in outlook.Outlook(200, sure, alike).line(labelled=True)
 
 
+def test_advice_where_another_reader_is_stronger():
+    line = outlook.Outlook(200, 0.02, 0.4, stronger="ppocrv6-small").line(labelled=False)
+    assert "hardly helps; start from a stronger reader (adapt:start=ppocrv6-small), or correct 50 words" in line
+    assert "stronger" not in outlook.Outlook(200, 0.8, 0.9, stronger="ppocrv6-small").line(labelled=False)
+
+
 def test_advice_where_the_words_change_nothing():
     """Scene words and letterbooks, PP-OCRv6: the first got worse by adaptation, the second better."""
     line = outlook.Outlook(200, 0.81, 0.95, 0.977).line(labelled=False)
