@@ -119,7 +119,7 @@ def test_where_it_starts(started, tmp_path, monkeypatch):
     packed.save(tmp_path / "reader.npz", {}, {}, {"config": saved})
     monkeypatch.setattr(adapt, "BUNDLED", tmp_path / "reader.npz")
     bundled = get_config()
-    assert bundled.init_from == (("model", str(tmp_path / "reader.npz"), "model"),)
+    assert bundled.init_from == (("model", "bundled", "model"),)
     assert bundled.charset.characters == "abcdefghij" and bundled.image.size == (32, 64)
     assert "projection" not in bundled.model and bundled.objective.labels == "hard", "frames of a CTC reader move"
     (tmp_path / "junk.npz").write_text("junk")
