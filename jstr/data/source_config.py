@@ -18,6 +18,7 @@ Rows of config.evals may also have protocol, subset and weights.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -68,6 +69,7 @@ class ReadBy:
 
     pattern: what they follow; None: what the run's config says. corrected: a label file; the images that it names have
     been looked at by a person, and no reading is used for them. lexicon: a word list; only its words are used.
+    language_weight: how much the words that are expected weigh; None: what the run's config says.
     """
 
     workdir: str
@@ -76,6 +78,7 @@ class ReadBy:
     pattern: PatternSpec | None = None
     corrected: str = ""
     lexicon: str = ""
+    language_weight: float | None = None
 
 
 class ReadLabel(NamedTuple):
@@ -191,14 +194,19 @@ def _weight(where: str, row: Mapping[str, Any]) -> float:
 
 def _read_by(where: str, row: Mapping[str, Any]) -> ReadBy:
     where = f"{where}.read_by"
-    check_known(where, row, ("workdir", "language_model", "threshold", "pattern", "corrected", "lexicon"))
+    check_known(where, row, tuple(field.name for field in fields(ReadBy)))
     if not row.get("workdir"):
         raise InputError(f"{where} needs a workdir, or a packed file, that reads")
     threshold = _number(where, row, "threshold", ReadBy.threshold)
     check_known(f"{where}.pattern", row.get("pattern") or (), [field.name for field in fields(PatternSpec)])
     pattern = PatternSpec.make(**(row.get("pattern") or {})) or None
     texts = [row.get(key) or "" for key in ("corrected", "lexicon")]
-    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern, *texts)
+    language_weight = None
+    if row.get("language_weight") is not None:
+        language_weight = _number(where, row, "language_weight", 0.0)
+        if not 0 <= language_weight < math.inf:
+            raise InputError(f"{where}.language_weight={language_weight}: give a number, 0 or more")
+    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern, *texts, language_weight)
 
 
 def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:

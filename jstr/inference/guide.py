@@ -48,6 +48,11 @@ class Guide:
     def pattern(self) -> Pattern | None:
         return self.rules.pattern
 
+    def with_weight(self, weight: float) -> Guide:
+        """The same, for which the words that are expected weigh `weight` (config.language_model.weight)."""
+        rules = self.rules._replace(weight=weight)
+        return replace(self, rules=rules, search=make_search(self.model, rules, self.steps) if rules.expect else None)
+
     def with_pattern(self, spec: PatternSpec) -> Guide:
         """The same with another pattern; an empty spec stands for none. Raises InputError: see Pattern."""
         if spec and self.model.reads_text:

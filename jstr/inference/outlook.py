@@ -81,7 +81,9 @@ def outlook_lines(config: Any, workdir: str, load_reader: Callable[..., Reader])
     for stream, spec, by in rows_read_by(config, "streams") if count else ():
         file = Path(workdir) / FOLDER / f"outlook_{stream}_{spec.name}.json"
         gate = gate_of(config, by, 0)
-        about = json.dumps([spec.path, by.workdir, by.language_model, repr(by.pattern), str(gate), count])
+        about = json.dumps(
+            [spec.path, by.workdir, by.language_model, repr(by.pattern), by.language_weight, str(gate), count]
+        )
         saved = json.loads(file.read_text()) if file.exists() else {}
         if saved.pop("about", None) == about:
             found = Outlook(**saved)

@@ -157,6 +157,7 @@ def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader
     """
     by = spec.read_by
     who = [spec.path, by.workdir, by.language_model, *([repr(by.pattern)] if by.pattern else [])]
+    who += [] if by.language_weight is None else [f"weight {by.language_weight}"]
     header = json.dumps(who)
     for file in filter(Path.exists, files):
         found, texts = _load(file)
@@ -173,6 +174,8 @@ def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader
 
 def texts_of(reader: Reader, spec: SourceSpec, source: Any) -> Texts:
     """What a reader makes of each image of a source."""
+    if spec.read_by and spec.read_by.language_weight is not None:
+        reader = reader.weighing(spec.read_by.language_weight)
     if spec.read_by and spec.read_by.pattern:
         reader = reader.guided(spec.read_by.pattern)
     texts = {}

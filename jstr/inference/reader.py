@@ -84,6 +84,12 @@ class Reader:
         other.guide = self.guide.with_pattern(spec)
         return other
 
+    def weighing(self, weight: float) -> Reader:
+        """The same reader with another config.language_model.weight; both share what is compiled."""
+        other = copy.copy(self)
+        other.guide = self.guide.with_weight(weight)
+        return other
+
     @functools.cached_property
     def capacity(self) -> int:
         """About how many characters an image can show to this reader: in less room each, they cannot be told apart."""

@@ -47,6 +47,7 @@ def test_a_row_becomes_a_spec():
         (dict(path="MJ", weight=float("nan")), "mj.weight=nan: give a positive number"),
         (dict(path="MJ", weight=None), "mj.weight=None: give a number"),
         (dict(path="MJ", read_by=dict(workdir="")), "mj.read_by needs a workdir"),
+        (dict(path="MJ", read_by=dict(workdir="a", language_weight=-1)), "read_by.language_weight=-1.0: give a number"),
         (dict(path="MJ", read_by=dict(workdir="a", treshold=1)), "read_by has no treshold .did you mean threshold"),
     ],
 )

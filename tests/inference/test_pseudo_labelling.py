@@ -51,6 +51,22 @@ def test_readings_follow_a_pattern(places, tmp_path):
     assert len(labels) > 30 and all(re.fullmatch("[0-9]{3}", label) for label in labels)
 
 
+def test_words_weigh_more_where_labels_are_read(places, tmp_path):
+    """With none the image decides alone; another weight is another reading, which is not taken from the file."""
+    run, folder = places
+    paths = [f"{folder}/{i:02d}.png" for i in range(COUNT) if i != 7]
+    found = {}
+    for weight in (None, 0.0, 3.0):
+        config = config_of(places, 0.0)
+        if weight is not None:
+            config.streams.labelled.sources.read.read_by.language_weight = weight
+        labels, _ = read_rows(config, str(tmp_path))
+        found[weight] = [label.text for label in labels["labelled/read"].values() if label]
+    assert found[None] == list(filter(None, jstr.load(run, "english").read(paths)[0]))
+    assert found[3.0] == list(filter(None, jstr.load(run, "english").weighing(3.0).read(paths)[0]))
+    assert found[3.0] != found[None] != found[0.0]
+
+
 def test_the_sure_readings_are_labels(places, tmp_path):
     run, folder = places
     paths = [f"{folder}/{i:02d}.png" for i in range(COUNT) if i != 7]
