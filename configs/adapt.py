@@ -156,7 +156,7 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
     config.language_model.update(words=given["words"], width=16)
     images = dict(path=config.get_ref("images"))
-    # Words weigh twice as much as in reading: confident mistakes that are no words teach themselves (guided.json).
+    # Words weigh twice as much as in reading: confident mistakes that are no words would be learned (ppocr_adapt.json).
     by = read_by(config, threshold=0.8) | dict(language_weight=1.0)
     read = images | dict(read_by=by)
     labelled = dict(read=read | dict(share=0.9), corrected=corrected(config))
