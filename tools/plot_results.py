@@ -76,17 +76,21 @@ def draw_bars(axes) -> None:
 
 
 def draw_rounds(axes) -> None:
-    """Accuracy on handwriting over the rounds of adaptation: jstr, ppocrv6-small."""
+    """Accuracy on handwriting over the rounds of adaptation: jstr, ppocrv6-small. Dots are runs, lines their means."""
     record = load("ppocr_adapt.json")
-    points = [(0, record["before"])]
-    points += [(run["rounds"], run["after"]) for run in record["runs"].values() if run["set"] == "handwriting"]
-    points.sort(key=lambda point: point[0])
-    rounds = [number for number, _ in points]
-    for key, label, style in (("english", "with English words", "--"), ("none", "greedy", "-")):
-        values = [scores[key]["accuracy"] for _, scores in points]
-        axes.plot(rounds, values, style, color=GREEN, marker="o", markersize=4, label=label)
-        for number, value in zip(rounds, values, strict=True):
-            axes.annotate(f"{value:.0f}", (number, value), (0, 5), textcoords="offset points", fontsize=7, ha="center")
+    points: dict[int, list[dict]] = {0: [record["before"]]}
+    for run in record["runs"].values():
+        if run["set"] == "handwriting":
+            points.setdefault(run["rounds"], []).append(run["after"])
+    rounds = sorted(points)
+    for key, label, style, inside in (("english", "with English words", "--", GREEN), ("none", "greedy", "-", "white")):
+        means = [float(np.mean([scores[key]["accuracy"] for scores in points[number]])) for number in rounds]
+        axes.plot(rounds, means, style, color=GREEN, label=label)
+        for number, mean in zip(rounds, means, strict=True):
+            values = [scores[key]["accuracy"] for scores in points[number]]
+            axes.plot([number] * len(values), values, "o", color=GREEN, markerfacecolor=inside, markersize=4)
+            place = (-11, 3) if len(values) > 1 else (0, 5)
+            axes.annotate(f"{mean:.0f}", (number, mean), place, textcoords="offset points", fontsize=7, ha="center")
     axes.set(ylim=(70, 100), xlabel="rounds of adaptation, no label")
     axes.set_xticks(rounds)
     axes.set_title("18th-century handwriting", fontsize=9)
