@@ -84,10 +84,11 @@ class Tracker:
         value = distributed.broadcast_from_lead(self.evaluation.value(self._parts.config.keep_best))
         if value is not None and self_training.ends_round(self._parts.config, step):
             self.rounds.append(value)
-        improved = value is not None and is_better(value, self.best, self._parts.config.get("keep_best_noise", 0.0))
-        if improved:
-            self.best = choice(step, value, self.evaluation.validation, self.best)
-        return improved
+        noise = self._parts.config.get("keep_best_noise", 0.0)
+        if value is None or not is_better(value, self.best, noise):
+            return False
+        self.best = choice(step, value, self.evaluation.validation, self.best)
+        return True
 
     def _save(self, state: TrainState, step: int, improved: bool) -> None:
         with self._writer.pause():
