@@ -16,9 +16,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
     config.image.update(size=(32, 128), keep_ratio=True)  # syllables are as wide as high; four of them fill the width
     config.model = common.crnn(width=0.5) | dict(features="compact")
     # Letters of any script are made of strokes: start from the encoder of the bundled reader.
-    reader = str(common.BUNDLED)
     encoder = ("model/extractor", "model/sequence_0", "model/sequence_1")
-    config.init_from = tuple((part, reader, part) for part in encoder)
+    config.init_from = tuple((part, "bundled", part) for part in encoder)
     config.init_allow_missing = ("model/decoder",)
     plain = dict(common.PLAIN, kinds=(0.6, 0.2, 0.2), random_length=(1, 6))
     varied = dict(kinds=(0.6, 0.1, 0.3), random_length=(1, 6))

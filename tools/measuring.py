@@ -79,9 +79,20 @@ def record() -> dict[str, Any]:
 
 
 def write_json(result: dict[str, Any]) -> None:
-    """Writes the result to the file of --json, if given."""
-    if file := json_file():
-        file.write_text(json.dumps(result, indent=2) + "\n")
+    """Writes the result to the file of the flag --json, if given."""
+    save_json(result, json_file())
+
+
+def save_json(result: dict[str, Any], file: str | os.PathLike | None) -> None:
+    """Writes the result to a file, if given."""
+    if file:
+        Path(file).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def check_folder(file: str | None) -> None:
+    """Raises InputError unless the folder of the file of --json is there, before hours are spent for it."""
+    if file and not Path(file).absolute().parent.is_dir():
+        raise InputError(f"--json={file}: its folder does not exist")
 
 
 def json_file() -> Path | None:

@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import measuring
+
 from jstr.cli import Parser, cli, path
 from jstr.text.messages import InputError
 
@@ -79,17 +81,26 @@ def result(workdir: Path) -> dict | None:
         return None
 
 
-def train(arm: Arm, root: Path, seed: int, more: list[str]) -> None:
-    """Runs an arm to its end. Raises InputError with the last line of its log: it failed."""
+def seeds_of(text: str) -> list[int]:
+    """The numbers of --seeds. Raises InputError: they are none."""
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise InputError(f"--seeds={text}: give numbers, such as 0,1")
+    return [int(seed) for seed in text.split(",")]
+
+
+def train(arm: Arm, root: Path, seed: int, more: list[str]) -> dict:
+    """Runs an arm to its end and returns its results. Raises InputError with the last line of its log: it failed."""
     workdir = root / arm.name
     workdir.mkdir(parents=True, exist_ok=True)
     log = workdir / "log.txt"
     with log.open("a") as out:
         options = command(arm, root, seed, more)
         failed = wait_for([sys.executable, "-m", "jstr.main", *options], out)
-    if failed or result(workdir) is None:
+    found = result(workdir)
+    if failed or found is None:
         said = log.read_text(errors="replace").splitlines() or ["it printed nothing"]
         raise InputError(f"{arm.name} of seed {seed} failed: {said[-1]} ({log})")
+    return found
 
 
 def wait_for(arguments: list[str], out: IO[str]) -> int:
@@ -134,12 +145,10 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv[:split])
     arms, more = read_study(args.study), argv[split + 1 :]
-    if not re.fullmatch(r"\d+(,\d+)*", args.seeds):
-        raise InputError(f"--seeds={args.seeds}: give numbers, such as 0,1")
-    if args.json and not Path(args.json).absolute().parent.is_dir():
-        raise InputError(f"--json={args.json}: its folder does not exist")
+    seeds = seeds_of(args.seeds)
+    measuring.check_folder(args.json)
     rows: dict[str, dict] = {}
-    for seed in map(int, args.seeds.split(",")):
+    for seed in seeds:
         root = Path(args.out) / f"seed{seed}"
         for arm in arms:
             if result(root / arm.name) is None and fnmatch.fnmatch(arm.name, args.only):
@@ -149,8 +158,7 @@ def run(argv: list[str] | None = None) -> None:
                 print(line(f"{arm.name} ({seed})", found), flush=True)
                 shown = " ".join(command(arm, Path(f"OUT/seed{seed}"), seed, []))
                 rows.setdefault(arm.name, {})[f"seed {seed}"] = {"command": f"python -m jstr.main {shown}"} | found
-    if args.json:
-        Path(args.json).write_text(json.dumps({"study": args.study, "arms": rows}, indent=2) + "\n")
+    measuring.save_json({"study": args.study, "arms": rows}, args.json)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ words: labelled crops that are no codes, read as plates: their confidence should
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -110,10 +109,7 @@ def run(argv: list[str] | None = None) -> None:
         result["sets"]["words read as plates"] = row
         print(f"words read as plates: {row}")
     result["cpu_seconds"] = round(time.process_time() - start)
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump(result, file, indent=2)
-            file.write("\n")
+    measuring.save_json(result, args.json)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ JSON file that is there gets the new arms and seeds beside those that it has.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ from typing import Any
 
 import measuring
 import numpy as np
-from study import Arm, result, train
+from study import Arm, result, seeds_of, train
 from study_codes import comparable, measure, zeros
 
 from jstr.cli import Parser, cli, path
@@ -46,7 +45,7 @@ ARMS: dict[str, tuple[str, ...]] = {
     "labels-rounds": (",rounds=4",),
 }
 WORDS = ("none", "english")
-HELD_BACK = 0.1  # of configs/adapt.py
+HELD_BACK = 0.1  # the share that configs/adapt.py holds back
 
 
 def unpack(paths: Sequence[str], test: str | None, out: Path) -> tuple[Path, Path, dict[str, str]]:
@@ -60,13 +59,13 @@ def unpack(paths: Sequence[str], test: str | None, out: Path) -> tuple[Path, Pat
         source = open_source(one)
         for i in range(len(source)):
             sample = source[i]
-            name = f"{number}_{Path(sample['key']).name}"
+            name = f"{number}_{sample['key'].replace('/', '_')}"
+            name += "" if Path(name).suffix else ".png"  # keys of an LMDB; an image is what its bytes say
             to_test = test is None and i % 2
             (kept if to_test else labels)[name] = sample["label"]
             file = (other if to_test else folder) / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            if not file.exists():
-                file.write_bytes(sample["image"])
+            file.write_bytes(sample["image"] or b"")
     if kept:
         write_labels(other / "labels.tsv", kept)
     return folder, Path(test) if test else other, labels
@@ -81,10 +80,11 @@ def corrected(arm: str, root: Path, folder: Path, labels: Mapping[str, str]) -> 
     """File -> label of the images that an arm has true labels of."""
     from jstr.data.source_config import Share
     from jstr.data.sources.open import open_source
+    from jstr.inference.review_input import find_words
 
     if arm.startswith("corrected"):
-        lines = (root / "once" / "predictions.tsv").read_text(encoding="utf-8").splitlines()
-        return {line.split("\t")[0]: labels[line.split("\t")[0]] for line in lines[: int(arm.split("-")[1])]}
+        least_sure = find_words(str(root / "once"), str(folder)).words[: int(arm.split("-")[1])]
+        return {name: labels[name] for name in (Path(word.file).name for word in least_sure)}
     if not arm.startswith("labels"):
         return {}
     keys = list(open_source(str(folder), labelled=False).keys())
@@ -105,8 +105,7 @@ def run_arm(
         write_labels(file, {str((folder / key).absolute()): label for key, label in given.items()})
         options.append(f"--config.labels={file.absolute()}")
     options = [f"--config=configs/adapt.py:start={start}{argument}", f"--config.images={folder.absolute()}", *options]
-    train(Arm(name, [*options, "--config.outlook=0"]), root, seed, more)
-    return result(root / name) or {}
+    return train(Arm(name, [*options, "--config.outlook=0"]), root, seed, more)
 
 
 def curve(workdir: Path) -> dict[str, Any]:
@@ -138,8 +137,8 @@ def parse(argv: list[str]) -> Namespace:
     args = parser.parse_args(argv)
     for arm in args.arms.split(","):
         check_choice("--arms", arm, (BEFORE, *ARMS))
-    if not re.fullmatch(r"\d+(,\d+)*", args.seeds):
-        raise InputError(f"--seeds={args.seeds}: give numbers, such as 0,1")
+    args.seeds = seeds_of(args.seeds)
+    measuring.check_folder(args.json)
     return args
 
 
@@ -159,13 +158,12 @@ def run(argv: list[str] | None = None) -> None:
         )
         shown = " / ".join(f"{row['after'][words]['accuracy']:.1f}" for words in WORDS)
         print(f"{arm:14} {'' if seed is None else seed!s:2} greedy / with English words {shown}", flush=True)
-        if args.json:
-            Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
+        measuring.save_json(found, args.json)
 
     arms = args.arms.split(",")
     if BEFORE in arms:
         note(BEFORE, None, args.start)
-    for seed in map(int, args.seeds.split(",")):
+    for seed in args.seeds:
         root = out / f"seed{seed}"
         for arm in filter(lambda name: name != BEFORE, arms):
             if arm.startswith("corrected") and result(root / "once") is None:

@@ -8,7 +8,6 @@ images; and counts again with the labels of another file where a set has one.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -146,10 +145,7 @@ def run(argv: list[str] | None = None) -> None:
     wrong = {n: sorted((w for w in some if not w.is_right), reverse=True)[:SHOWN] for n, some in words.items()}
     result["surest_errors"] = {n: [[w.confidence, w.label, w.text] for w in some] for n, some in wrong.items()}
     result["cpu_seconds"] = round(time.process_time() - start)
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=1)
-            file.write("\n")
+    measuring.save_json(result, args.json)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ with turn="never" and turn="auto": accuracy, CPU time, and how many words are lo
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -93,10 +92,7 @@ def run(argv: list[str] | None = None) -> None:
     for name, crops in kinds.items():
         result["sets"][name] = row = measure(reader, crops)
         print(f"{name:14} {row}", flush=True)
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=1)
-            file.write("\n")
+    measuring.save_json(result, args.json)
 
 
 if __name__ == "__main__":

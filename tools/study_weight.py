@@ -6,10 +6,8 @@ Reads labelled words with each weight and prints their accuracy, the share that 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -55,8 +53,7 @@ def run(argv: list[str] | None = None) -> None:
             rows[str(weight)] = row(words, args.threshold)
             print(f"{name:12} weight {weight:<5} {rows[str(weight)]}", flush=True)
     found["cpu_seconds"] = round(time.process_time() - start)
-    if args.json:
-        Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
+    measuring.save_json(found, args.json)
 
 
 if __name__ == "__main__":

@@ -200,15 +200,11 @@ def _read_by(where: str, row: Mapping[str, Any]) -> ReadBy:
     threshold = _number(where, row, "threshold", ReadBy.threshold)
     check_known(f"{where}.pattern", row.get("pattern") or (), [field.name for field in fields(PatternSpec)])
     pattern = PatternSpec.make(**(row.get("pattern") or {})) or None
+    weight = None if row.get("language_weight") is None else _number(where, row, "language_weight", 0.0)
+    if weight is not None and not 0 <= weight < math.inf:
+        raise InputError(f"{where}.language_weight={weight}: give a number, 0 or more")
     corrected, lexicon = (row.get(key) or "" for key in ("corrected", "lexicon"))
-    language_weight = None
-    if row.get("language_weight") is not None:
-        language_weight = _number(where, row, "language_weight", 0.0)
-        if not 0 <= language_weight < math.inf:
-            raise InputError(f"{where}.language_weight={language_weight}: give a number, 0 or more")
-    return ReadBy(
-        str(row["workdir"]), row.get("language_model"), threshold, pattern, corrected, lexicon, language_weight
-    )
+    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern, corrected, lexicon, weight)
 
 
 def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:

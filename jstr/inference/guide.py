@@ -50,8 +50,7 @@ class Guide:
 
     def with_weight(self, weight: float) -> Guide:
         """The same, for which the words that are expected weigh `weight` (config.language_model.weight)."""
-        rules = self.rules._replace(weight=weight)
-        return replace(self, rules=rules, search=make_search(self.model, rules, self.steps) if rules.expect else None)
+        return self._with_rules(self.rules._replace(weight=weight))
 
     def with_pattern(self, spec: PatternSpec) -> Guide:
         """The same with another pattern; an empty spec stands for none. Raises InputError: see Pattern."""
@@ -60,7 +59,9 @@ class Guide:
         model_config = self.model.model_config
         longest = LONGEST if model_config.is_ctc else self.charset.max_length
         pattern = Pattern(spec, self.charset.characters, longest) if spec else None
-        rules = self.rules._replace(pattern=pattern)
+        return self._with_rules(self.rules._replace(pattern=pattern))
+
+    def _with_rules(self, rules: Rules) -> Guide:
         return replace(self, rules=rules, search=make_search(self.model, rules, self.steps) if rules.expect else None)
 
     @functools.cached_property

@@ -116,7 +116,7 @@ def judged(reader: Reader, without_words: Reader | None, spec: Any, gate: Any, c
         again = np.array([i for i in chosen if source[i]["key"] in sure])
         texts = texts_of(without_words, spec, _Sample(source, again, without_words.spec, {}))
         unaided = sum(texts[key][0] == label.text for key, label in sure.items()) / len(sure)
-    # It reads every set measured better than the others, and knows their characters.
+    # PP-OCR reads every set that was measured better, and knows these characters.
     other = not isinstance(reader.model, ppocr.Model) and reader.charset.characters.isascii()
     return Outlook(len(plain), len(sure) / len(plain), alike / len(plain), unaided, STRONGEST if other else "")
 

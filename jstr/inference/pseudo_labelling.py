@@ -156,8 +156,9 @@ def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader
     The first line of a file says who read what: with another reader or other words the source is read again.
     """
     by = spec.read_by
-    who = [spec.path, by.workdir, by.language_model, *([repr(by.pattern)] if by.pattern else [])]
-    who += [] if by.language_weight is None else [f"weight {by.language_weight}"]
+    who = [spec.path, by.workdir, by.language_model]
+    who += [repr(by.pattern)] if by.pattern else []
+    who += [by.language_weight] if by.language_weight is not None else []
     header = json.dumps(who)
     for file in filter(Path.exists, files):
         found, texts = _load(file)
@@ -174,10 +175,11 @@ def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader
 
 def texts_of(reader: Reader, spec: SourceSpec, source: Any) -> Texts:
     """What a reader makes of each image of a source."""
-    if spec.read_by and spec.read_by.language_weight is not None:
-        reader = reader.weighing(spec.read_by.language_weight)
-    if spec.read_by and spec.read_by.pattern:
-        reader = reader.guided(spec.read_by.pattern)
+    by = spec.read_by
+    if by and by.language_weight is not None:
+        reader = reader.weighing(by.language_weight)
+    if by and by.pattern:
+        reader = reader.guided(by.pattern)
     texts = {}
     for reading in read_source(reader, source):
         answer = reading.answer

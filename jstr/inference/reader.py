@@ -26,7 +26,7 @@ from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded, pad_to_power_of_two
 from jstr.inference.crops import capacity, capacity_line, read_crops
 from jstr.inference.details import Centres, Details
-from jstr.inference.guide import make_guide
+from jstr.inference.guide import Guide, make_guide
 from jstr.inference.photographs import ReadWord, read_photos
 from jstr.interop import weights
 from jstr.models import example_input, make_model
@@ -80,14 +80,15 @@ class Reader:
 
     def guided(self, spec: PatternSpec) -> Reader:
         """The same reader with another pattern; both share what is compiled. Raises InputError: see Pattern."""
-        other = copy.copy(self)
-        other.guide = self.guide.with_pattern(spec)
-        return other
+        return self._with_guide(self.guide.with_pattern(spec))
 
     def weighing(self, weight: float) -> Reader:
         """The same reader with another config.language_model.weight; both share what is compiled."""
+        return self._with_guide(self.guide.with_weight(weight))
+
+    def _with_guide(self, guide: Guide) -> Reader:
         other = copy.copy(self)
-        other.guide = self.guide.with_weight(weight)
+        other.guide = guide
         return other
 
     @functools.cached_property

@@ -47,7 +47,7 @@ def drift(config: Config, values: Sequence[float]) -> str:
     last = values[-falls - 1 :]
     if not falls or len(last) <= falls or any(b >= a for a, b in pairwise(last)):
         return ""
-    if last[0] - last[-1] <= config.get("keep_best_noise", 0.0):
+    if last[0] - last[-1] <= config.keep_best_noise:
         return ""
     fallen = " > ".join(f"{value:.4g}" for value in last)
     return f"rounds end here: {config.keep_best} has fallen {falls} times in a row ({fallen}); the best step is kept"

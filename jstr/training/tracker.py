@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,15 +23,15 @@ def is_better(value: float, best: Mapping[str, Any] | None, noise: float) -> boo
     """
     if best is None:
         return True
-    highest = best.get("highest", best["value"])
-    return value >= max(highest - noise, best.get("start", -math.inf))
+    start = best.get("start")
+    return value >= best.get("highest", best["value"]) - noise and (start is None or value >= start)
 
 
 def choice(step: int, value: float, validation: Mapping[str, float], best: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is remembered of a step that is used instead of `best`."""
-    start = {"start": value} if step == 0 else {key: best[key] for key in ("start",) if best and key in best}
-    highest = max(value, best.get("highest", best["value"])) if best else value
-    return {"step": step, "value": value, "held_back": dict(validation), "highest": highest} | start
+    before = best or {"value": value, "start": value if step == 0 else None}
+    highest, start = max(value, before.get("highest", before["value"])), before.get("start")
+    return {"step": step, "value": value, "held_back": dict(validation), "highest": highest, "start": start}
 
 
 class Tracker:
@@ -40,8 +39,9 @@ class Tracker:
 
     saved: what the checkpoint that the run continues from says beside the state, or None.
     evaluation: the newest; empty before the first. best: {"step", "value", "held_back": validation metrics} of the best
-    step by config.keep_best so far, with the "highest" value and that of the "start", or None. rounds: config.keep_best
-    at the end of each round of self-training, where these may end the run. drift: why they do, or "".
+    step by config.keep_best so far, with the "highest" value and that of the "start", which may be None; or None.
+    rounds: config.keep_best at the end of each round of self-training, where these may end the run. drift: why they do,
+    or "".
     """
 
     def __init__(self, parts: Parts, checkpoints: Checkpoints, saved: dict | None, writer: MetricWriter):
@@ -84,8 +84,7 @@ class Tracker:
         value = distributed.broadcast_from_lead(self.evaluation.value(self._parts.config.keep_best))
         if value is not None and self_training.ends_round(self._parts.config, step):
             self.rounds.append(value)
-        noise = self._parts.config.get("keep_best_noise", 0.0)
-        if value is None or not is_better(value, self.best, noise):
+        if value is None or not is_better(value, self.best, self._parts.config.keep_best_noise):
             return False
         self.best = choice(step, value, self.evaluation.validation, self.best)
         return True

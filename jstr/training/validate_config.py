@@ -42,8 +42,10 @@ def check_run(config: Config, workdir: str, mesh: Mesh) -> None:
     where = config.keep_best.rpartition("/")[0]
     if config.keep_best and not (where in config.evals or (where == "held_back" and config.held_back)):
         raise InputError(f"config.keep_best={config.keep_best!r}: give SET/METRIC or held_back/METRIC of its rows")
-    if not 0 <= (noise := config.get("keep_best_noise", 0.0)) < math.inf:
-        raise InputError(f"config.keep_best_noise={noise}: give a difference of config.keep_best, 0 or more")
+    if not 0 <= config.keep_best_noise < math.inf:
+        raise InputError(
+            f"config.keep_best_noise={config.keep_best_noise}: give a difference of config.keep_best, 0 or more"
+        )
     try:
         Path(workdir).mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:

@@ -112,12 +112,12 @@ def test_bad_images(started, images, tmp_path):
 
 
 def test_where_it_starts(started, tmp_path, monkeypatch):
-    monkeypatch.setattr(adapt, "BUNDLED", tmp_path / "none.npz")
+    monkeypatch.setattr(adapt.common, "BUNDLED", tmp_path / "none.npz")
     with pytest.raises(ValueError, match="no reader comes with this copy of jstr; give configs/adapt.py:start=WORKDIR"):
         get_config()
     saved = json.loads((started / "config.json").read_text())
     packed.save(tmp_path / "reader.npz", {}, {}, {"config": saved})
-    monkeypatch.setattr(adapt, "BUNDLED", tmp_path / "reader.npz")
+    monkeypatch.setattr(adapt.common, "BUNDLED", tmp_path / "reader.npz")
     bundled = get_config()
     assert bundled.init_from == (("model", "bundled", "model"),)
     assert bundled.charset.characters == "abcdefghij" and bundled.image.size == (32, 64)

@@ -89,8 +89,19 @@ def test_the_least_sure_are_corrected(images, commands, tmp_path, monkeypatch):
         (["--arms=never"], "--arms='never'"),
         (["--seeds=a"], "--seeds=a: give numbers"),
         (["--arms=corrected-50"], "give --arms=once,corrected-50"),
+        (["--json=no/folder/a.json"], "its folder does not exist"),
     ],
 )
 def test_bad_input(options, says, images, commands, tmp_path):
     with pytest.raises(InputError, match=says):
         study_domains.run([f"--images={images}", f"--out={tmp_path / 'out'}", *options])
+
+
+def test_images_of_one_name_stay_apart(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "in" / folder / "1.png"), np.zeros((8, 8), np.uint8))
+    study_domains.write_labels(tmp_path / "in/labels.tsv", {"a/1.png": "x", "b/1.png": "y"})
+    labels = study_domains.unpack([str(tmp_path / "in")], str(tmp_path), tmp_path / "out")[2]
+    assert labels == {"0_a_1.png": "x", "0_b_1.png": "y"}
+    assert {p.name for p in (tmp_path / "out/words").iterdir()} == set(labels)

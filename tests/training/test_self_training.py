@@ -101,7 +101,9 @@ def test_a_growing_share_takes_the_surest_first(places, tmp_path):
 
 def test_drift():
     """Two falls in a row, from round to round, and no fewer."""
-    config = ConfigDict(dict(keep_best="held_back/trust", self_training=dict(every=2, stop_after=2)))
+    config = ConfigDict(
+        dict(keep_best="held_back/trust", keep_best_noise=0.0, self_training=dict(every=2, stop_after=2))
+    )
     for values in ([], [0.5], [0.5, 0.4], [0.5, 0.4, 0.4], [0.5, 0.4, 0.45], [0.5, 0.6, 0.5]):
         assert self_training.drift(config, values) == ""
     assert "held_back/trust has fallen 2 times in a row (0.6 > 0.5 > 0.4)" in self_training.drift(

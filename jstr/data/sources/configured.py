@@ -65,9 +65,8 @@ def open_filtered(
         raise InputError(f"{spec.where}.read_by is for labelled data sets that are trained on")
     if labels_read and not any(labels_read.values()):
         raise InputError(
-            f"{spec.name} ({spec.path}): of {len(labels_read):,} images none is read surely enough to be learned, or a "
-            f"person has corrected all: lower {spec.where}.read_by.threshold, or train on the corrected words alone "
-            "(--config=ppocr_finetune:data=LABELS)"
+            f"{spec.name} ({spec.path}): of {len(labels_read):,} images none is read surely enough to be learned, or "
+            f"all have been corrected by hand; lower {spec.where}.read_by.threshold, or train on your labels alone"
         )
     if spec.kind == "rendered":
         source = _render(spec, charset, frames if spec.labelled else None)
