@@ -69,7 +69,7 @@ class ReadBy:
 
     pattern: what they follow; None: what the run's config says. corrected: a label file; the images that it names have
     been looked at by a person, and no reading is used for them. lexicon: a word list; only its words are used.
-    language_weight: how much the words that are expected weigh; None: what the run's config says.
+    language_weight: how much the words that are expected weigh; None, or with a pattern: what the run's config says.
     """
 
     workdir: str

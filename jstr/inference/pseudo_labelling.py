@@ -176,10 +176,10 @@ def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader
 def texts_of(reader: Reader, spec: SourceSpec, source: Any) -> Texts:
     """What a reader makes of each image of a source."""
     by = spec.read_by
-    if by and by.language_weight is not None:
-        reader = reader.weighing(by.language_weight)
     if by and by.pattern:
         reader = reader.guided(by.pattern)
+    elif by and by.language_weight is not None:
+        reader = reader.weighing(by.language_weight)
     texts = {}
     for reading in read_source(reader, source):
         answer = reading.answer

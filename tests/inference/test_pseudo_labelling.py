@@ -46,7 +46,9 @@ def config_of(places, threshold: float):
 def test_readings_follow_a_pattern(places, tmp_path):
     config = config_of(places, 0.0)
     config.streams.labelled.sources.read.read_by.pattern = dict(regex=("[0-9]{3}",))
-    found, _ = read_rows(config, str(tmp_path))
+    found, _ = read_rows(config, str(tmp_path / "a"))
+    config.streams.labelled.sources.read.read_by.language_weight = 3.0  # codes are no words
+    assert read_rows(config, str(tmp_path / "b"))[0] == found
     labels = [label.text for label in found["labelled/read"].values() if label]
     assert len(labels) > 30 and all(re.fullmatch("[0-9]{3}", label) for label in labels)
 
