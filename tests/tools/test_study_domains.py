@@ -37,6 +37,7 @@ def commands(monkeypatch):
         (root / arm.name / "predictions.tsv").write_text("".join(f"{n}\tx\t0.5\n" for n in reversed(names)))
         (root / arm.name / "results.json").write_text('{"seconds": 7, "step": 3, "commit": "abc"}')
         (root / arm.name / "metrics.jsonl").write_text('{"step": 0}\n{"step": 3, "test/accuracy": 40.5}\n')
+        return study_domains.result(root / arm.name)
 
     monkeypatch.setattr(study_domains, "train", train)
     row = dict(accuracy=50.0)
