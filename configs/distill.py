@@ -10,14 +10,16 @@ labels (configs/results/distill.json).
 Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any word images (default, under data_root: 7,619 train
 words and 7,980 that nobody has labelled); `start=WORKDIR`, weights to go on from, such as those of
 `configs/reader.py:words=rendered`; `finish`, for the last run of a series: weaker augmentation, and a learning rate
-that falls to zero.
+that falls to zero; `every=STEPS`, self-training: after so many steps, again and again, the run reads the real words
+itself, and its own sure readings are the labels from then on. With a teacher and start that learned rendered words
+only, no person has read anything: configs/studies/no_labels.txt.
 """
 
 from configs import common, reader
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, teacher="ppocrv6-small", images="", start="", finish=False)
+    options = common.arguments(arg, teacher="ppocrv6-small", images="", start="", finish=False, every=0)
     given = f"start={options.start}" + ",finish" * options.finish
     config = reader.get_config(given)
     read = dict(read_by=dict(workdir=options.teacher, threshold=0.8, language_model="english"))
@@ -29,4 +31,6 @@ def get_config(arg: str = "") -> common.ConfigDict:
     sources = {name: row for name, row in config.streams.labelled.sources.items() if "rendered" in row}
     sources |= {name: row | read | dict(weight=0.4 * row["weight"]) for name, row in real.items()}
     config.streams.labelled.sources = sources
+    if options.every:
+        config.self_training = dict(every=options.every, thresholds=(), shares=(), stop_after=0)
     return common.apply(config, "runlocal" if options.runlocal else "")
