@@ -62,8 +62,8 @@ def known_training(is_bundled: bool, model: str) -> list[str]:
     if is_bundled:
         return [
             "words rendered by jstr",
-            "the training parts of IIIT 5K-Word, Street View Text, ICDAR 2003 and ICDAR 2015 (scores: "
-            "configs/results/reader.json of jstr)",
+            "the training parts of IIIT 5K-Word, Street View Text, ICDAR 2003 and ICDAR 2015, and Latin words of ICDAR "
+            "2017 MLT, as PP-OCRv6 small reads them; no human label (scores: configs/results/distill.json of jstr)",
         ]
     return ["by PaddleOCR, whose documentation describes the data"] if model == "ppocr" else []
 
