@@ -37,6 +37,7 @@ def accuracies() -> dict[str, tuple[str, list[float], list[float] | None]]:
     """
     peers, priors, strong = load("peers.json"), load("language_model.json"), load("ppocr.json")
     rendered = load("cr.json")["arms"]["source-long-ctc"]["seed 0"]["sets"]
+    bundled = load("distill.json")["packed"]
 
     def row(found: dict) -> list[float]:
         return [found[name if name in found else f"{name}_1015"]["accuracy"] for name in SETS]
@@ -50,8 +51,8 @@ def accuracies() -> dict[str, tuple[str, list[float], list[float] | None]]:
         "jstr, rendered words only": (BLUE, row(rendered), row(priors["no_human_label"]["english"])),
         "jstr, bundled reader": (
             ORANGE,
-            row(load("reader.json")["sets"]),
-            row(priors["reader_of_the_package"]["english"]),
+            row(bundled["greedy"]),
+            row(bundled["with_english"]),
         ),
         "jstr, ppocrv6-small": (GREEN, row(strong["greedy"]), row(strong["with_english"])),
     }

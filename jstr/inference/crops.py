@@ -24,6 +24,7 @@ DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters ra
 TALL = 1.5  # height / width from which text may run from top to bottom
 UPSIDE_DOWN = 0.2  # crops that are read with less confidence may be upside down; more of them cost too much
 TURNED_ODDS = 3.0  # how much more confident a reading of a turned crop must be than that of the crop as it is
+FEW = 2  # characters: more of them in a turned crop need only be read with more confidence than so few as it is
 TURNS = ("never", "auto")
 
 
@@ -158,6 +159,14 @@ def _in_parts(reader: Any, crop: np.ndarray, answer: Answer, details: bool) -> A
     return Answer(text, value, details=more, in_parts=True)
 
 
+def _least(answer: Answer, turned: Answer) -> float:
+    """The confidence above which the answer for a turned crop, or a cut stack, counts more than that for it as it is.
+
+    A tall crop of a whole word has room for a letter or two, and such a reading is no evidence against a word.
+    """
+    return answer.confidence * (1.0 if len(answer.text) <= FEW < len(turned.text) else TURNED_ODDS)
+
+
 def _turn(
     reader: Any,
     images: Sequence[np.ndarray | None],
@@ -181,8 +190,8 @@ def _turn(
         elif answer.confidence < UPSIDE_DOWN and not answer.in_parts:
             tries.append((i, 2, np.ascontiguousarray(image[::-1, ::-1])))
     read = functools.partial(read_batch, reader, details=details)
-    least = [0.0 if answer is None else TURNED_ODDS * answer.confidence for answer in answers]
+    first = list(answers)
     others = in_batches([image for *_, image in tries], reader.spec, size, read, full=True)
     for (i, k, _), other in zip(tries, others, strict=True):
-        if other.confidence > max(least[i], answers[i].confidence):
+        if other.confidence > max(_least(first[i], other), answers[i].confidence):
             answers[i] = other._replace(turned=k, stacked=k == 0)

@@ -75,3 +75,30 @@ def test_turned_crops(reader):
     assert [a.turned for a in found] == [0, 3, 2, 1] and min(a.confidence for a in found) > 0.9
     with pytest.raises(InputError, match="turn='left'"):
         reader.read([upright], turn="left")
+
+
+class Tall:
+    """Reads a crop that fills its image, as tall ones do not, as `turned`, and others as `upright`."""
+
+    capacity = 99
+
+    def __init__(self, reader, upright, turned):
+        self.spec, self.texts = reader.spec, (upright, turned)
+
+    def read_batch(self, images):
+        is_turned = images[:, :, -1].min(axis=(1, 2)) > 0
+        return [self.texts[i] for i in is_turned.astype(int)], np.where(is_turned, 0.6, 0.5)
+
+    read_checked = read_batch
+
+
+@pytest.mark.parametrize(
+    "upright, turned, counts",
+    [("i", "word", True), ("", "ab", False), ("in", "wor", True), ("i", "wo", False), ("ink", "words", False)],
+)
+def test_a_letter_or_two_are_no_evidence_against_a_word(reader, upright, turned, counts):
+    """0.6 against 0.5: enough for more characters than a tall crop of a word has room for, and for no others."""
+    crop = np.full((reader.spec.size[1] - 1, reader.spec.size[0], 1), 255, np.uint8)
+    image = np.zeros((*reader.spec.size, 1), np.uint8)
+    (answer,) = answers_of(Tall(reader, upright, turned), [image], [crop], 1, turn="auto")
+    assert answer.text == (turned if counts else upright) and bool(answer.turned) == counts
