@@ -4,15 +4,15 @@
 
 No human label is read: of the real words only the images are taken, and those that the teacher reads with confidence
 0.8 or more, with English words, are learned as labels. The network is that of configs/reader.py: 1.6 M parameters, more
-than 130 words/s on one core. So the reader of the package was made, in five runs (6 h 42 min); with English words it reads
-1.4 to 1.6 points more than the same network that learned 7,610 human labels (configs/results/distill.json).
+than 130 words/s on one core. So the reader of the package was made, in five runs (6 h 42 min); with English words it
+reads 1.4 to 1.6 points more than the same network that learned 7,610 human labels (configs/results/distill.json).
 
 Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any word images (default, under data_root: 7,619 train
 words and 7,980 that nobody has labelled); `start=WORKDIR`, weights to go on from, such as those of
 `configs/reader.py:words=rendered`; `finish`, for the last run of a series: weaker augmentation, and a learning rate
-that falls to zero; `every=STEPS`, self-training: after each STEPS steps the run reads the real words
-itself, and its own sure readings are the labels from then on. With a teacher and start that learned rendered words
-only, no person has read anything: configs/studies/no_labels.txt.
+that falls to zero; `every=STEPS`, self-training: after each STEPS steps the run reads the real words itself, and its own
+sure readings are the labels from then on. With a teacher and start that learned rendered words only, no person has
+read anything: configs/studies/no_labels.txt.
 """
 
 from configs import common, reader

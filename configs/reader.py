@@ -5,8 +5,8 @@
 Arguments, after a colon: `words=rendered|real|both`; `start=WORKDIR`, to continue from the weights of another run, with
 another --config.seed so that it sees other words; `finish`, for the last run of such a series: weaker augmentation, so
 that words look as they will at test time, and a learning rate that falls to zero over the whole run. Evaluation uses a
-list of English words. Measured results (three runs, 4 h 17 min): configs/results/reader.json. The reader that comes with
-the package is the same network, taught by a stronger one instead of by labels: configs/distill.py.
+list of English words. Measured results (three runs, 4 h 17 min): configs/results/reader.json. The reader that comes
+with the package is the same network, taught by a stronger one instead of by labels: configs/distill.py.
 """
 
 from configs import common

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SETS = "IIIT5K", "SVT", "IC13"
 SAMPLES = "iiit5k_2624_15.png", "svt_0249.jpg", "icdar2015_word_852.png"
 SAMPLES += "icdar2003_003_09.jpg", "iiit5k_2192_3.png", "icdar2015_word_1415.png"
+UNTAUGHT = "rounds"  # the arm of no_labels.json
 GREY, DARK_GREY, BLUE, ORANGE, GREEN = "#c4c4c4", "#8a8a8a", "#4f8fcb", "#d9822b", "#3f9b57"
 
 
@@ -31,16 +32,12 @@ def load(name: str) -> dict[str, Any]:
 
 
 def accuracies() -> dict[str, tuple[str, list[float], list[float] | None]]:
-    """Reader -> (colour, word accuracy in percent for each of SETS, the same with English words, if it has them).
-
-    IC13 of rendered-only readers is IC13_1015.
-    """
-    peers, priors, strong = load("peers.json"), load("language_model.json"), load("ppocr.json")
-    rendered = load("cr.json")["arms"]["source-long-ctc"]["seed 0"]["sets"]
-    bundled = load("distill.json")["packed"]
+    """Reader -> (colour, word accuracy in percent for each of SETS, the same with English words, if it has them)."""
+    peers, strong = load("peers.json"), load("ppocr.json")
+    alone, taught = load("no_labels.json")["packed"][UNTAUGHT], load("distill.json")["packed"]
 
     def row(found: dict) -> list[float]:
-        return [found[name if name in found else f"{name}_1015"]["accuracy"] for name in SETS]
+        return [found[name]["accuracy"] for name in SETS]
 
     def peer(name: str) -> list[float]:
         return [peers[name][name_of_set] for name_of_set in SETS]
@@ -48,12 +45,8 @@ def accuracies() -> dict[str, tuple[str, list[float], list[float] | None]]:
     return {
         "Tesseract 5": (GREY, peer("Tesseract 5"), None),
         "RapidOCR, PP-OCRv4 mobile": (DARK_GREY, peer("RapidOCR, PP-OCRv4 mobile"), None),
-        "jstr, rendered words only": (BLUE, row(rendered), row(priors["no_human_label"]["english"])),
-        "jstr, bundled reader": (
-            ORANGE,
-            row(bundled["greedy"]),
-            row(bundled["with_english"]),
-        ),
+        "jstr, taught by itself, no label": (BLUE, row(alone["greedy"]), row(alone["with_english"])),
+        "jstr, bundled reader": (ORANGE, row(taught["greedy"]), row(taught["with_english"])),
         "jstr, ppocrv6-small": (GREEN, row(strong["greedy"]), row(strong["with_english"])),
     }
 

@@ -86,13 +86,13 @@ def read_round(config: Any, workdir: str, this: Round) -> tuple[Labels, list[str
             if distributed.is_lead_host():
                 _save(file, json.dumps([spec.path, f"round {this.number}", by.language_model]), texts)
         elif file.exists():
-            texts = _load(file)[1]
+            texts = load_texts(file)[1]
             _check_same_images(file, source, texts)
         else:
             raise InputError(f"{file}, the labels of round {this.number}, is gone; start again with another --workdir")
         gate = gate_of(config, by, this.number)
         usable = labels[f"{stream}/{spec.name}"] = gate.usable(texts)
-        before = _load(_round_file(workdir, stream, spec, this.number - 1))[1]
+        before = load_texts(_round_file(workdir, stream, spec, this.number - 1))[1]
         used = gate_of(config, by, this.number - 1).usable(before)
         for key in _corrected(source, spec, config.data_root):
             usable[key] = used[key] = None
@@ -161,7 +161,7 @@ def _saved_or_read(files: list[Path], spec: SourceSpec, source: Any, load_reader
     who += [by.language_weight] if by.language_weight is not None else []
     header = json.dumps(who)
     for file in filter(Path.exists, files):
-        found, texts = _load(file)
+        found, texts = load_texts(file)
         if found == header:
             _check_same_images(file, source, texts)
             return texts
@@ -195,7 +195,7 @@ def _save(file: Path, header: str, texts: Texts) -> None:
     os.replace(part, file)
 
 
-def _load(file: Path) -> tuple[str, Texts]:
+def load_texts(file: Path) -> tuple[str, Texts]:
     """(first line, texts) of a file. Raises InputError: it is damaged."""
     texts: Texts = {}
     header, *lines = file.read_bytes().decode(errors="replace").split("\n")[:-1] or [""]
