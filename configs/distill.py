@@ -10,8 +10,8 @@ reads 1.4 to 1.6 points more than the same network that learned 7,610 human labe
 Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any word images (default, under data_root: 7,619 train
 words and 7,980 that nobody has labelled); `start=WORKDIR`, weights to go on from, such as those of
 `configs/reader.py:words=rendered`; `finish`, for the last run of a series: weaker augmentation, and a learning rate
-that falls to zero; `every=STEPS`, self-training: after each STEPS steps the run reads the real words itself, and its own
-sure readings are the labels from then on. With a teacher and start that learned rendered words only, no person has
+that falls to zero; `every=STEPS`, self-training: after each STEPS steps the run reads the real words itself, and its
+own sure readings are the labels from then on. With a teacher and start that learned rendered words only, no person has
 read anything: configs/studies/no_labels.txt.
 """
 
