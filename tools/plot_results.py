@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SETS = "IIIT5K", "SVT", "IC13"
 SAMPLES = "iiit5k_2624_15.png", "svt_0249.jpg", "icdar2015_word_852.png"
 SAMPLES += "icdar2003_003_09.jpg", "iiit5k_2192_3.png", "icdar2015_word_1415.png"
-UNTAUGHT = "rounds"  # the arm of no_labels.json
 GREY, DARK_GREY, BLUE, ORANGE, GREEN = "#c4c4c4", "#8a8a8a", "#4f8fcb", "#d9822b", "#3f9b57"
 
 
@@ -34,7 +33,7 @@ def load(name: str) -> dict[str, Any]:
 def accuracies() -> dict[str, tuple[str, list[float], list[float] | None]]:
     """Reader -> (colour, word accuracy in percent for each of SETS, the same with English words, if it has them)."""
     peers, strong = load("peers.json"), load("ppocr.json")
-    alone, taught = load("no_labels.json")["packed"][UNTAUGHT], load("distill.json")["packed"]
+    alone, taught = load("no_labels.json")["packed"]["more"], load("distill.json")["packed"]
 
     def row(found: dict) -> list[float]:
         return [found[name]["accuracy"] for name in SETS]
@@ -45,7 +44,7 @@ def accuracies() -> dict[str, tuple[str, list[float], list[float] | None]]:
     return {
         "Tesseract 5": (GREY, peer("Tesseract 5"), None),
         "RapidOCR, PP-OCRv4 mobile": (DARK_GREY, peer("RapidOCR, PP-OCRv4 mobile"), None),
-        "jstr, taught by itself, no label": (BLUE, row(alone["greedy"]), row(alone["with_english"])),
+        "jstr, rendered words only": (BLUE, row(alone["greedy"]), row(alone["with_english"])),
         "jstr, bundled reader": (ORANGE, row(taught["greedy"]), row(taught["with_english"])),
         "jstr, ppocrv6-small": (GREEN, row(strong["greedy"]), row(strong["with_english"])),
     }
