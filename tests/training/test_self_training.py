@@ -50,7 +50,7 @@ def unbroken(places, tmp_path_factory):
 
 
 def texts_of(workdir, name) -> dict:
-    return pseudo_labelling._load(workdir / "read" / name)[1]
+    return pseudo_labelling.load_texts(workdir / "read" / name)[1]
 
 
 def test_every_round_reads_with_the_weights_that_it_begins_with(places, unbroken):
