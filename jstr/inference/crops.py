@@ -24,7 +24,7 @@ DOUBTFUL = 0.5  # an image that is read with more confidence has wide letters ra
 TALL = 1.5  # height / width from which text may run from top to bottom
 UPSIDE_DOWN = 0.2  # crops that are read with less confidence may be upside down; more of them cost too much
 TURNED_ODDS = 3.0  # how much more confident a reading of a turned crop must be than that of the crop as it is
-FEW = 2  # characters: more of them in a turned crop need only be read with more confidence than so few as it is
+FEW = 2  # characters: where no more are read in a crop as it is, a longer text needs only more confidence, see _least
 TURNS = ("never", "auto")
 
 
