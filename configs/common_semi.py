@@ -11,7 +11,7 @@ def fewer_labels_view() -> dict:
 
 
 # Options of semi-supervised configs, see cr_str.py.
-SEMI = dict(compact=False, decoder="attention", hidden=False, reader="", words="")
+SEMI = dict(compact=False, decoder="attention", hidden=False, reader="", words="", every=0)
 
 
 def semi_supervised(options: ConfigDict, strong: dict | None = None) -> ConfigDict:
@@ -21,7 +21,11 @@ def semi_supervised(options: ConfigDict, strong: dict | None = None) -> ConfigDi
     validation. Otherwise the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If
     options.hidden, the labels of the real words are read, for metrics. strong: the strong view of both; None:
     cr_strong. options.weak: the labelled words come in the weak view. options.reader: a run whose confident readings
-    of the unlabelled words, with the language model options.words, are labelled words too.
+    of the unlabelled words, with the language model options.words, are labelled words too; options.every: after each
+    so many steps the run reads them itself (self-training).
+
+    Raises:
+      ValueError: options.every without options.reader.
     """
     config, compact = common.base(), options.compact
     labelled, validation = _synthetic_words(config, options)
@@ -31,6 +35,10 @@ def semi_supervised(options: ConfigDict, strong: dict | None = None) -> ConfigDi
         return common.real_words(**part, **row) if compact else dict(u=dict(path="U") | part | row)
 
     sizes = (32, 24) if compact else (384, 288)
+    if options.get("every"):
+        if not options.get("reader"):
+            raise ValueError("config argument every: give reader= too, which reads the words for the first time")
+        config.self_training = dict(every=options.every, thresholds=(), shares=(), stop_after=0)
     if options.get("reader"):
         by = dict(workdir=options.reader, language_model=options.words or "none", threshold=0.9)
         labelled = labelled | others_labelled(unlabelled(share=0.95), sizes, read_by=by)

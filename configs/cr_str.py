@@ -14,7 +14,8 @@ validation. Measured results: configs/results/cr.json. Options:
     weak           the labelled words come in the weak view; published: strong
     hidden         read the labels of the unlabelled words too, for metrics only
     reader=WORKDIR the unlabelled words are labelled words too, where that run reads them with confidence 0.9;
-                   words=english adds a word list, which makes these readings much better
+                   words=english adds a word list, which makes these readings much better; every=STEPS reads them
+                   again after each so many steps, with what was learned by then (self-training)
 """
 
 from configs import common, common_semi

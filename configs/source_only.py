@@ -5,8 +5,8 @@
 The same recogniser, augmentation, optimiser and steps, without the unlabelled words. `weak`: the weak view of the words
 instead of the strong one. `real`: the unlabelled words too, with their true labels: the upper bound of a method.
 `reader=WORKDIR`: the unlabelled words too, as labelled words where that run reads them with confidence 0.9
-(pseudo-labels); words=english adds a word list, which makes these readings much better. Options `compact` and `decoder`
-as in configs/cr_str.py. Measured results: configs/results/cr.json.
+(pseudo-labels); words=english adds a word list, which makes these readings much better. Options `compact`, `decoder`
+and `every` as in configs/cr_str.py. Measured results: configs/results/cr.json.
 """
 
 from configs import common, common_semi
