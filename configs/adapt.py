@@ -95,13 +95,18 @@ def get_config(arg: str = "") -> common.ConfigDict:
 def finished(config: common.ConfigDict, options: common.ConfigDict, steps: int) -> common.ConfigDict:
     """With rounds of `steps` each, if there are several: your images are read again before all but the first.
 
-    If the figure that chooses the checkpoint falls in two rounds in a row, the run ends.
+    PP-OCR learns what it is surest of first: what it has learned of that corrects the mistakes it is less sure of, which
+    would else teach themselves (ppocr_adapt.json). If the figure that chooses the checkpoint falls in two rounds in a
+    row, the run ends.
     """
     if options.weighted:
         config.objective.weighted = True
     if options.rounds > 1:
         config.steps = options.rounds * steps
         config.self_training = dict(every=steps, thresholds=(), shares=(), stop_after=2 if config.keep_best else 0)
+        if config.model.name == "ppocr":
+            config.streams.labelled.sources.read.read_by.threshold = 0.99
+            config.self_training.thresholds = (0.99, 0.98, 0.95)
     return config
 
 

@@ -78,7 +78,10 @@ def outlook_lines(config: Any, workdir: str, load_reader: Callable[..., Reader])
       InputError: a reader that cannot be loaded, or images that cannot be opened.
     """
     count, lines = config.get("outlook", 0), []
+    # What is held back is sure at the threshold of PAYS and ENOUGH; what is learned may be what is surest, in rounds.
+    held_back = {(stream, spec.name): by for stream, spec, by in rows_read_by(config, "held_back")}
     for stream, spec, by in rows_read_by(config, "streams") if count else ():
+        by = held_back.get((stream, spec.name), by)
         file = Path(workdir) / FOLDER / f"outlook_{stream}_{spec.name}.json"
         gate = gate_of(config, by, 0)
         about = json.dumps(

@@ -26,6 +26,18 @@ def test_arguments_of_semi_supervised():
         assert get[name]("compact").optimizer.name == optimizer
 
 
+@pytest.mark.parametrize("name", ["source_only", "cr_str"])
+def test_rounds_of_semi_supervised(name):
+    get_config = importlib.import_module(f"configs.{name}").get_config
+    given = "compact,reader=a,words=english"
+    assert not get_config(given).self_training
+    config = get_config(f"{given},every=2000")
+    assert config.self_training.every == 2000
+    assert config.streams.labelled.sources.labelled_iiit5k.read_by.workdir == "a"
+    with pytest.raises(ValueError, match="every: give reader="):
+        get_config("compact,every=2000")
+
+
 def test_arguments_of_contrastive():
     """The parts that a config names exist, and which of them a frozen encoder has."""
     finetune = importlib.import_module("configs.finetune").get_config
