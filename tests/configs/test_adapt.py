@@ -217,8 +217,20 @@ def test_words_to_follow(started):
 def test_rounds():
     config = adapt.get_config("rounds=3")
     assert config.steps == 4_500 and config.self_training.every == 1_500
+    assert config.streams.labelled.sources.read.read_by.threshold == 0.9 and not config.self_training.thresholds
     assert not adapt.get_config("").self_training
     with pytest.raises(ValueError, match="trained start"):
         adapt.get_config("start=none,rounds=2")
     with pytest.raises(ValueError, match="rounds=0"):
         adapt.get_config("rounds=0")
+
+
+def test_rounds_of_ppocr_begin_with_what_is_surest():
+    config = adapt.get_config("start=ppocrv6-small,rounds=4")
+    first, *others = [0.99, *config.self_training.thresholds]
+    assert config.streams.labelled.sources.read.read_by.threshold == first
+    assert [first, *others] == sorted([first, *others], reverse=True) and others[-1] < first
+    # What is held back measures, and is what it is without rounds.
+    once = adapt.get_config("start=ppocrv6-small")
+    assert config.held_back == once.held_back
+    assert once.streams.labelled.sources.read.read_by.threshold == 0.8

@@ -105,6 +105,17 @@ def test_it_is_judged_once(places, tmp_path, monkeypatch):
     assert outlook.outlook_lines(config, str(tmp_path), None) == []
 
 
+def test_where_the_source_is_held_back_its_threshold_counts(places, tmp_path, monkeypatch):
+    """Training may begin with what is surest (configs/adapt.py:rounds); what pays was measured at another threshold."""
+    texts_of, _ = scripted([("a", 0.9)], [("a", 0.9)])
+    monkeypatch.setattr(outlook, "texts_of", texts_of)
+    config = config_of(places)
+    config.held_back.labelled = config.streams.labelled.copy_and_resolve_references()
+    config.streams.labelled.sources.read.read_by.threshold = 0.99
+    (line,) = outlook.outlook_lines(config, str(tmp_path), lambda *_: load(places[0]))
+    assert "reads 100% of 8" in line
+
+
 def test_a_reader_judges_itself(places):
     """With a real one, which reads noise."""
     from jstr.data.source_config import parse_sources
