@@ -39,9 +39,9 @@ a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores
 `consistency` adds CR.
 The checkpoint that reads most of a held-back tenth as the start does with its words is used, or the last one that is
 no more than a standard error below it; the start is a candidate.
-`rounds=4` goes on with what it then reads: 4 x 300 steps, half an hour on one core.
+`rounds=4` begins with what it is surest of and goes on with what it then reads: 4 x 300 steps, half an hour on one core.
 
-Measured results: configs/results/ppocr_adapt.json.
+Measured results: configs/results/ppocr_adapt.json, handwriting.json.
 """
 
 import json
@@ -96,7 +96,7 @@ def finished(config: common.ConfigDict, options: common.ConfigDict, steps: int) 
     """With rounds of `steps` each, if there are several: your images are read again before all but the first.
 
     PP-OCR learns what it is surest of first: what it has learned of that corrects the mistakes it is less sure of, which
-    would else teach themselves (ppocr_adapt.json). If the figure that chooses the checkpoint falls in two rounds in a
+    would else teach themselves (handwriting.json). If the figure that chooses the checkpoint falls in two rounds in a
     row, the run ends.
     """
     if options.weighted:

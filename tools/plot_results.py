@@ -69,23 +69,25 @@ def draw_bars(axes) -> None:
 
 
 def draw_rounds(axes) -> None:
-    """Accuracy on handwriting over the rounds of adaptation: jstr, ppocrv6-small. Dots are runs, lines their means."""
-    record = load("ppocr_adapt.json")
-    points: dict[int, list[dict]] = {0: [record["before"]]}
-    for run in record["runs"].values():
-        if run["set"] == "handwriting":
-            points.setdefault(run["rounds"], []).append(run["after"])
-    rounds = sorted(points)
-    for key, label, style, inside in (("english", "with English words", "--", GREEN), ("none", "greedy", "-", "white")):
-        means = [float(np.mean([scores[key]["accuracy"] for scores in points[number]])) for number in rounds]
-        axes.plot(rounds, means, style, color=GREEN, label=label)
-        for number, mean in zip(rounds, means, strict=True):
-            values = [scores[key]["accuracy"] for scores in points[number]]
-            axes.plot([number] * len(values), values, "o", color=GREEN, markerfacecolor=inside, markersize=4)
-            place = (-11, 3) if len(values) > 1 else (0, 5)
-            axes.annotate(f"{mean:.0f}", (number, mean), place, textcoords="offset points", fontsize=7, ha="center")
-    axes.set(ylim=(70, 100), xlabel="rounds of adaptation, no label")
-    axes.set_xticks(rounds)
+    """Handwriting, with English words, over the rounds of adaptation: a line for each run that measured it, the end of
+    the others, greedy readings hollow; in grey the same training with true labels.
+    """
+    arms = load("handwriting.json")["arms"]
+    greedy_before = arms["before"]["start"]["after"]["none"]["accuracy"]
+    for arm, colour, label in (("labels-rounds", GREY, "true labels"), ("rounds", GREEN, "no label")):
+        for run in arms[arm].values():
+            steps = sorted(map(int, run.get("curve", {})))
+            values = [run["curve"][str(step)] for step in steps]
+            axes.plot(range(len(steps)), values, "-o", color=colour, markersize=4, label=label if steps else None)
+            for number, value in enumerate(values if colour == GREEN else []):
+                place = dict(xytext=(0, -11), textcoords="offset points", fontsize=7, ha="center")
+                axes.annotate(f"{value:.0f}", (number, value), **place)
+            axes.plot(4, run["after"]["english"]["accuracy"], "o", color=colour, markersize=4)
+            if colour == GREEN:
+                axes.plot(4, run["after"]["none"]["accuracy"], "o", color=GREEN, markerfacecolor="white", markersize=4)
+    axes.plot(0, greedy_before, "o", color=GREEN, markerfacecolor="white", markersize=4, label="greedy")
+    axes.set(ylim=(75, 100), xlabel="rounds of adaptation")
+    axes.set_xticks(range(5))
     axes.set_title("18th-century handwriting", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=7.5, frameon=False, loc="lower right")
