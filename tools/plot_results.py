@@ -80,15 +80,15 @@ def draw_rounds(axes) -> None:
             values = [run["curve"][str(step)] for step in steps]
             axes.plot(range(len(steps)), values, "-o", color=colour, markersize=4, label=label if steps else None)
             for number, value in enumerate(values if colour == GREEN else []):
-                place = dict(xytext=(0, -11), textcoords="offset points", fontsize=7, ha="center")
+                place = dict(xytext=(0, 5), textcoords="offset points", fontsize=7, ha="center")
                 axes.annotate(f"{value:.0f}", (number, value), **place)
             axes.plot(4, run["after"]["english"]["accuracy"], "o", color=colour, markersize=4)
             if colour == GREEN:
                 axes.plot(4, run["after"]["none"]["accuracy"], "o", color=GREEN, markerfacecolor="white", markersize=4)
-    axes.plot(0, greedy_before, "o", color=GREEN, markerfacecolor="white", markersize=4, label="greedy")
+    axes.plot(0, greedy_before, "o", color=GREEN, markerfacecolor="white", markersize=4, label="no label, greedy")
     axes.set(ylim=(75, 100), xlabel="rounds of adaptation")
     axes.set_xticks(range(5))
-    axes.set_title("18th-century handwriting", fontsize=9)
+    axes.set_title("18th-century handwriting,\nwith English words", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=7.5, frameon=False, loc="lower right")
 
