@@ -34,12 +34,12 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
 
 Default: start=bundled, the reader that comes with the package. Measured results: configs/results/adapt.json.
 
-A start of PP-OCR (`jstr convert --format=ppocr`) reads so well that it learns from its own confident readings alone, at
+A start of PP-OCR (`jstr convert --format=ppocr`) reads so well that it learns from its own surest readings alone, at
 a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores. `whole` trains all layers,
 `consistency` adds CR.
 The checkpoint that reads most of a held-back tenth as the start does with its words is used, or the last one that is
 no more than a standard error below it; the start is a candidate.
-`rounds=4` begins with what it is surest of and goes on with what it then reads: 4 x 300 steps, half an hour on one core.
+`rounds=4` goes on with what it then reads: 4 x 300 steps, half an hour on one core.
 
 Measured results: configs/results/ppocr_adapt.json, handwriting.json.
 """
@@ -95,9 +95,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
 def finished(config: common.ConfigDict, options: common.ConfigDict, steps: int) -> common.ConfigDict:
     """With rounds of `steps` each, if there are several: your images are read again before all but the first.
 
-    PP-OCR learns what it is surest of first: what it has learned of that corrects the mistakes it is less sure of, which
-    would else teach themselves (handwriting.json). If the figure that chooses the checkpoint falls in two rounds in a
-    row, the run ends.
+    PP-OCR goes on with ever less sure readings. If the figure that chooses the checkpoint falls in two rounds in a row,
+    the run ends.
     """
     if options.weighted:
         config.objective.weighted = True
@@ -105,7 +104,6 @@ def finished(config: common.ConfigDict, options: common.ConfigDict, steps: int) 
         config.steps = options.rounds * steps
         config.self_training = dict(every=steps, thresholds=(), shares=(), stop_after=2 if config.keep_best else 0)
         if config.model.name == "ppocr":
-            config.streams.labelled.sources.read.read_by.threshold = 0.99
             config.self_training.thresholds = (0.99, 0.98, 0.95)
     return config
 
@@ -163,10 +161,12 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
     images = dict(path=config.get_ref("images"))
     # Words weigh twice as much as in reading: confident mistakes that are no words would be learned (ppocr_adapt.json).
     by = read_by(config, threshold=0.8) | dict(language_weight=1.0)
-    read = images | dict(read_by=by)
-    labelled = dict(read=read | dict(share=0.9), corrected=corrected(config))
-    config.streams.labelled = common.stream(16, labelled, common_ppocr.LIGHT)
-    config.held_back.labelled = common.stream(32, dict(read=read | dict(share=0.1, share_start=0.9)))
+    # What it has learned of the surest corrects the mistakes in the others, which would else teach themselves. Codes,
+    # which are no words, are rarely so sure (handwriting.json, guided.json).
+    read = images | dict(share=0.9, read_by=by | dict(threshold=0.99, fallback=0.8))
+    config.streams.labelled = common.stream(16, dict(read=read, corrected=corrected(config)), common_ppocr.LIGHT)
+    held_back = images | dict(share=0.1, share_start=0.9, read_by=by)
+    config.held_back.labelled = common.stream(32, dict(read=held_back))
     common_ppocr.fine_tune(config, 2e-4, whole)
     config.steps, config.log_every, config.eval_every, config.save_every = 450, 50, 150, 50
     # A standard error of 256 words of which 95 % are right, as the start's readings are: a better reader gets no more.

@@ -67,6 +67,8 @@ class Share:
 class ReadBy:
     """The run whose readings are used as labels: those with a confidence of at least `threshold`.
 
+    fallback: a lower confidence. Where the threshold keeps fewer than three quarters of the readings that are as sure
+    as this, the surest three quarters of them are used instead: some readers, and codes, are never so sure.
     pattern: what they follow; None: what the run's config says. corrected: a label file; the images that it names have
     been looked at by a person, and no reading is used for them. lexicon: a word list; only its words are used.
     language_weight: how much the words that are expected weigh; None, or with a pattern: what the run's config says.
@@ -79,6 +81,7 @@ class ReadBy:
     corrected: str = ""
     lexicon: str = ""
     language_weight: float | None = None
+    fallback: float | None = None
 
 
 class ReadLabel(NamedTuple):
@@ -203,8 +206,13 @@ def _read_by(where: str, row: Mapping[str, Any]) -> ReadBy:
     weight = None if row.get("language_weight") is None else _number(where, row, "language_weight", 0.0)
     if weight is not None and not 0 <= weight < math.inf:
         raise InputError(f"{where}.language_weight={weight}: give a number, 0 or more")
+    fallback = None if row.get("fallback") is None else _number(where, row, "fallback", 0.0)
+    if fallback is not None and fallback > threshold:
+        raise InputError(f"{where}.fallback={fallback}: give a confidence below the threshold of {threshold}")
     corrected, lexicon = (row.get(key) or "" for key in ("corrected", "lexicon"))
-    return ReadBy(str(row["workdir"]), row.get("language_model"), threshold, pattern, corrected, lexicon, weight)
+    return ReadBy(
+        str(row["workdir"]), row.get("language_model"), threshold, pattern, corrected, lexicon, weight, fallback
+    )
 
 
 def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:

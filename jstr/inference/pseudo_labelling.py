@@ -112,7 +112,7 @@ def gate_of(config: Any, by: ReadBy, number: int) -> Gate:
     rows = config.self_training if number else {}
     thresholds, shares = rows.get("thresholds", ()), rows.get("shares", ())
     last = [given[min(number, len(given)) - 1] if given else None for given in (thresholds, shares)]
-    return Gate(by.threshold if last[0] is None else last[0], last[1], by.lexicon)
+    return Gate(by.threshold if last[0] is None else last[0], last[1], by.lexicon, by.fallback)
 
 
 def _images(source: Any, spec: ImageSpec) -> Callable[[str], Any]:

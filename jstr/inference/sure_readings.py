@@ -14,6 +14,7 @@ from jstr.data.source_config import ReadLabel
 from jstr.data.synth.fonts import label_faces
 from jstr.data.word_lists import count_words
 
+LEAST = 0.75  # of what is sure at Gate.fallback
 SHOWN = 10  # lines of the sheet for each kind of change
 Texts = Mapping[str, tuple[str, float]]  # key of an image -> text and confidence
 Usable = dict[str, ReadLabel | None]  # key -> label; None: not sure
@@ -23,26 +24,32 @@ class Gate(NamedTuple):
     """What makes a reading sure: its confidence, or with `share` that it is among that share of the surest.
 
     lexicon: a word list (see word_lists.count_words); only its words are sure. Compared are letters and digits, without
-    case.
+    case. fallback: at least LEAST of the readings with this confidence are sure, where fewer reach the threshold.
     """
 
     threshold: float
     share: float | None = None
     lexicon: str = ""
+    fallback: float | None = None
 
     def usable(self, texts: Texts) -> Usable:
         """Key -> the text where it is sure. Of equally sure texts at the border of a share the first are."""
         words = _words(self.lexicon) if self.lexicon else None
         sure = [key for key, (text, _) in texts.items() if text and (words is None or _plain(text) in words)]
-        if self.share is None:
-            sure = [key for key in sure if texts[key][1] >= self.threshold]
+        sure.sort(key=lambda key: -texts[key][1])
+        if self.share is not None:
+            count = math.ceil(self.share * len(texts))
         else:
-            sure = sorted(sure, key=lambda key: -texts[key][1])[: math.ceil(self.share * len(texts))]
-        chosen = set(sure)
+            count = sum(texts[key][1] >= self.threshold for key in sure)
+        if self.share is None and self.fallback is not None:
+            count = max(count, math.ceil(LEAST * sum(texts[key][1] >= self.fallback for key in sure)))
+        chosen = set(sure[:count])
         return {key: ReadLabel(*reading) if key in chosen else None for key, reading in texts.items()}
 
     def __str__(self) -> str:
         what = f"with confidence {self.threshold} or more" if self.share is None else f"(the surest {self.share:.0%})"
+        if self.share is None and self.fallback is not None:
+            what += f" (or the surest {LEAST:.0%} of those with {self.fallback}, if they are more)"
         return what + f", words of {self.lexicon} only" * bool(self.lexicon)
 
 

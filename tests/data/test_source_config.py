@@ -48,6 +48,7 @@ def test_a_row_becomes_a_spec():
         (dict(path="MJ", weight=None), "mj.weight=None: give a number"),
         (dict(path="MJ", read_by=dict(workdir="")), "mj.read_by needs a workdir"),
         (dict(path="MJ", read_by=dict(workdir="a", language_weight=-1)), "read_by.language_weight=-1.0: give a number"),
+        (dict(path="MJ", read_by=dict(workdir="a", fallback=0.95)), "fallback=0.95: give a confidence below"),
         (dict(path="MJ", read_by=dict(workdir="a", treshold=1)), "read_by has no treshold .did you mean threshold"),
     ],
 )
