@@ -33,7 +33,7 @@ def load(name: str) -> dict[str, Any]:
 def accuracies() -> dict[str, tuple[str, list[float], list[float] | None]]:
     """Reader -> (colour, word accuracy in percent for each of SETS, the same with English words, if it has them)."""
     peers, strong = load("peers.json"), load("ppocr.json")
-    alone, taught = load("no_labels.json")["packed"]["more"], load("distill.json")["packed"]
+    alone, taught = load("cr_long.json")["packed"]["supervised"], load("distill.json")["packed"]
 
     def row(found: dict) -> list[float]:
         return [found[name]["accuracy"] for name in SETS]
