@@ -16,7 +16,8 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
                                              then reads with confidence; it ends early where its figure for the choice
                                              falls twice (jstr/training/self_training.py)
     --config.self_training.shares="(0.5,0.75,1.0)"  with rounds: instead of what is read with confidence, this part of
-                                             the images, the surest, in round 1, 2, 3 ...
+                                             the images, the surest, in round 1, 2, 3 ...; from PP-OCR also
+                                             --config.self_training.thresholds="()"
     --config=configs/adapt.py:weighted       what is read weighs as much as it is sure, instead of 1
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
                                              its words are rendered, and expected where the image is ambiguous
@@ -76,7 +77,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
     if not scratch:
         start_from(config, options.start)
         if config.model.name == "ppocr":
-            return finished(from_ppocr(config, options.consistency, options.whole), options, steps=300)
+            config = from_ppocr(config, options.consistency, options.whole)
+            return finished(config, options, steps=300, thresholds=(0.99, 0.98, 0.95))
     else:  # not for a trained start: a new layer with random weights would first teach it that layer's noise
         config.model.projection = "mlp"
     streams(config, scratch)
@@ -92,19 +94,20 @@ def get_config(arg: str = "") -> common.ConfigDict:
     return common.apply(config, "runlocal" if options.runlocal else "")
 
 
-def finished(config: common.ConfigDict, options: common.ConfigDict, steps: int) -> common.ConfigDict:
+def finished(
+    config: common.ConfigDict, options: common.ConfigDict, steps: int, thresholds: tuple[float, ...] = ()
+) -> common.ConfigDict:
     """With rounds of `steps` each, if there are several: your images are read again before all but the first.
 
-    PP-OCR goes on with ever less sure readings. If the figure that chooses the checkpoint falls in two rounds in a row,
-    the run ends.
+    thresholds: the confidence that makes a label in each of these; (): that of the first. If the figure that chooses
+    the checkpoint falls in two rounds in a row, the run ends.
     """
     if options.weighted:
         config.objective.weighted = True
     if options.rounds > 1:
         config.steps = options.rounds * steps
-        config.self_training = dict(every=steps, thresholds=(), shares=(), stop_after=2 if config.keep_best else 0)
-        if config.model.name == "ppocr":
-            config.self_training.thresholds = (0.99, 0.98, 0.95)
+        falls = 2 if config.keep_best else 0
+        config.self_training = dict(every=steps, thresholds=thresholds, shares=(), stop_after=falls)
     return config
 
 

@@ -21,8 +21,8 @@ def semi_supervised(options: ConfigDict, strong: dict | None = None) -> ConfigDi
     validation. Otherwise the published sizes, RGB, on the LMDBs MJ, ST and U. options.decoder: attention, or ctc. If
     options.hidden, the labels of the real words are read, for metrics. strong: the strong view of both; None:
     cr_strong. options.weak: the labelled words come in the weak view. options.reader: a run whose confident readings
-    of the unlabelled words, with the language model options.words, are labelled words too; options.every: after each
-    so many steps the run reads them itself (self-training).
+    of the unlabelled words, with the language model options.words, are labelled words too; options.every: the
+    steps after which the run reads them again itself (self-training).
 
     Raises:
       ValueError: options.every without options.reader.

@@ -15,7 +15,7 @@ validation. Measured results: configs/results/cr.json. Options:
     hidden         read the labels of the unlabelled words too, for metrics only
     reader=WORKDIR the unlabelled words are labelled words too, where that run reads them with confidence 0.9;
                    words=english adds a word list, which makes these readings much better; every=STEPS reads them
-                   again after each so many steps, with what was learned by then (self-training)
+                   again after these and as many more steps, with what was learned (self-training)
 """
 
 from configs import common, common_semi

@@ -20,6 +20,7 @@ from jstr.text.messages import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = "IIIT5K", "SVT", "IC13"
+ROUNDS = 4  # of the arms of handwriting.json
 SAMPLES = "iiit5k_2624_15.png", "svt_0249.jpg", "icdar2015_word_852.png"
 SAMPLES += "icdar2003_003_09.jpg", "iiit5k_2192_3.png", "icdar2015_word_1415.png"
 GREY, DARK_GREY, BLUE, ORANGE, GREEN = "#c4c4c4", "#8a8a8a", "#4f8fcb", "#d9822b", "#3f9b57"
@@ -82,12 +83,14 @@ def draw_rounds(axes) -> None:
             for number, value in enumerate(values if colour == GREEN else []):
                 place = dict(xytext=(0, 5), textcoords="offset points", fontsize=7, ha="center")
                 axes.annotate(f"{value:.0f}", (number, value), **place)
-            axes.plot(4, run["after"]["english"]["accuracy"], "o", color=colour, markersize=4)
+            axes.plot(ROUNDS, run["after"]["english"]["accuracy"], "o", color=colour, markersize=4)
             if colour == GREEN:
-                axes.plot(4, run["after"]["none"]["accuracy"], "o", color=GREEN, markerfacecolor="white", markersize=4)
+                axes.plot(
+                    ROUNDS, run["after"]["none"]["accuracy"], "o", color=GREEN, markerfacecolor="white", markersize=4
+                )
     axes.plot(0, greedy_before, "o", color=GREEN, markerfacecolor="white", markersize=4, label="no label, greedy")
     axes.set(ylim=(75, 100), xlabel="rounds of adaptation")
-    axes.set_xticks(range(5))
+    axes.set_xticks(range(ROUNDS + 1))
     axes.set_title("18th-century handwriting,\nwith English words", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=7.5, frameon=False, loc="lower right")

@@ -78,7 +78,7 @@ def outlook_lines(config: Any, workdir: str, load_reader: Callable[..., Reader])
       InputError: a reader that cannot be loaded, or images that cannot be opened.
     """
     count, lines = config.get("outlook", 0), []
-    # What is held back is sure at the threshold of PAYS and ENOUGH; what is learned may be what is surest, in rounds.
+    # PAYS and ENOUGH were measured at the confidence of what is held back; training may begin with what is surer.
     held_back = {(stream, spec.name): by for stream, spec, by in rows_read_by(config, "held_back")}
     for stream, spec, by in rows_read_by(config, "streams") if count else ():
         by = held_back.get((stream, spec.name), by)

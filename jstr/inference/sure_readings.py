@@ -41,15 +41,18 @@ class Gate(NamedTuple):
             count = math.ceil(self.share * len(texts))
         else:
             count = sum(texts[key][1] >= self.threshold for key in sure)
-        if self.share is None and self.fallback is not None:
-            count = max(count, math.ceil(LEAST * sum(texts[key][1] >= self.fallback for key in sure)))
+            if self.fallback is not None:
+                count = max(count, math.ceil(LEAST * sum(texts[key][1] >= self.fallback for key in sure)))
         chosen = set(sure[:count])
         return {key: ReadLabel(*reading) if key in chosen else None for key, reading in texts.items()}
 
     def __str__(self) -> str:
-        what = f"with confidence {self.threshold} or more" if self.share is None else f"(the surest {self.share:.0%})"
-        if self.share is None and self.fallback is not None:
-            what += f" (or the surest {LEAST:.0%} of those with {self.fallback}, if they are more)"
+        if self.share is not None:
+            what = f"(the surest {self.share:.0%})"
+        else:
+            what = f"with confidence {self.threshold} or more"
+            if self.fallback is not None:
+                what += f" (or the surest {LEAST:.0%} of those with {self.fallback}, if they are more)"
         return what + f", words of {self.lexicon} only" * bool(self.lexicon)
 
 

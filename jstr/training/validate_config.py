@@ -68,7 +68,9 @@ def _check_self_training(config: Config) -> None:
         raise InputError(f"config.self_training.thresholds={tuple(thresholds)}: give confidences from 0 to 1")
     shares, falls = row.get("shares", ()), row.get("stop_after", 0)
     if not all(isinstance(s, (int, float)) and 0 < s <= 1 for s in shares) or (shares and thresholds):
-        raise InputError(f"config.self_training.shares={tuple(shares)}: give shares up to 1, and then no thresholds")
+        raise InputError(
+            f'config.self_training.shares={tuple(shares)}: give shares up to 1, and then no thresholds ("()")'
+        )
     if not isinstance(falls, int) or falls < 0 or (falls and not config.keep_best):
         raise InputError(f"config.self_training.stop_after={falls}: give a number of rounds, and config.keep_best")
     sources = [source for stream in config.streams.values() for source in stream.sources.values()]

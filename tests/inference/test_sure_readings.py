@@ -30,7 +30,7 @@ def kept(gate, texts=TEXTS) -> str:
         (Gate(0.99, share=0.01), "a"),
         (Gate(0.85, fallback=0.7), "abd"),  # three quarters of four; the first of equals
         (Gate(0.8, fallback=0.8), "ab"),
-        (Gate(0.7, fallback=0.1), "abde"),  # the threshold keeps more than three quarters of five
+        (Gate(0.7, fallback=0.7), "abde"),  # the threshold keeps more than three quarters of four
         (Gate(0.99, fallback=0.95), ""),
         (Gate(0.99, share=0.01, fallback=0.1), "a"),
         (Gate(0.7, lexicon="english"), "ade"),
