@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import hashlib
-import importlib.util
 import os
-import platform
 import select
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NoReturn
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 from ml_collections.config_flags import config_path
 
-from jstr.cli import config_file
+from jstr.cli import config_file, startup
 from jstr.text.messages import InputError, NonFinite
 
 FLAGS = flags.FLAGS
@@ -31,8 +27,6 @@ _CONFIG_HELP = """  --config=NAME[:ARGUMENTS]
     a config that comes with jstr, or the path of a file; with --help: what it says about itself
   --config.KEY=VALUE
     another value for one of its keys, such as --config.steps=100"""
-CACHE_BYTES = 2**29  # of compiled programs; the oldest go first
-CACHE_SECONDS = 0.2  # what took less to compile is not kept
 # Types of values that --config.KEY=VALUE can set, and what to write.
 _KINDS = {
     bool: "true or false",
@@ -47,7 +41,8 @@ _KINDS = {
 
 def cli(run: Callable[[], int | None]) -> NoReturn:
     """Runs a command as a program: what the user got wrong is one line on stderr and exit status 2."""
-    keep_compiled()
+    startup.use_large_pages()  # first: it starts the program anew
+    startup.keep_compiled()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names and texts of any script, on any terminal
             stream.reconfigure(errors="backslashreplace")
@@ -61,45 +56,6 @@ def cli(run: Callable[[], int | None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141  # as a shell says of a program that SIGPIPE ends
     sys.exit(status or 0)
-
-
-def keep_compiled() -> None:
-    """Makes jax keep compiled programs in the user's cache folder, at most CACHE_BYTES of them, for a quick next start.
-
-    The user's own JAX_COMPILATION_CACHE_DIR or JAX_ENABLE_COMPILATION_CACHE=false stays. Machines with other processors
-    that share a home have folders of their own. Where nothing can be written, nothing is kept.
-    """
-    if {"JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"} & set(os.environ):
-        return
-    if not importlib.util.find_spec("filelock"):  # jax would raise: it bounds its cache with that package
-        return
-    try:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = home / "jstr" / f"compiled-{_processor()}"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: no home
-        return
-    if not os.access(folder, os.W_OK):
-        return
-    settings = {
-        "jax_compilation_cache_dir": str(folder),
-        "jax_compilation_cache_max_size": CACHE_BYTES,
-        "jax_persistent_cache_min_compile_time_secs": CACHE_SECONDS,
-    }
-    for name, value in settings.items():
-        os.environ[name.upper()] = str(value)  # for a jax that is imported later
-        if "jax" in sys.modules:
-            sys.modules["jax"].config.update(name, value)
-
-
-def _processor() -> str:
-    """A short name of this machine's processor and what it can do, for which programs are compiled."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        facts = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    except OSError:
-        facts = [platform.platform(), platform.processor()]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
 
 
 def _nobody_reads() -> bool:

@@ -11,7 +11,6 @@ import pytest
 from testing import call, saved_run, tiny_config, write_folder
 
 from jstr import evaluate
-from jstr.cli import keep_compiled
 from jstr.text.messages import InputError
 from jstr.training import loop
 
@@ -156,35 +155,3 @@ def test_output_of_any_script_and_a_reader_that_leaves():
 def test_a_home_that_is_not_there(tmp_path):
     status, _, err = call("-m", "jstr.main", "--config=~nobody_here/x.py", f"--workdir={tmp_path}")
     assert status == 2 and "there is no such file" in one_line(err)
-
-
-@pytest.fixture
-def settings(monkeypatch, tmp_path):
-    """What keep_compiled sets in a jax that is not there, with a home of its own."""
-    found = {}
-    fake = SimpleNamespace(config=SimpleNamespace(update=found.__setitem__))
-    monkeypatch.setitem(sys.modules, "jax", fake)
-    monkeypatch.setattr(os, "environ", {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)})
-    return found
-
-
-def test_compiled_programs_are_kept_in_the_cache_folder_of_the_user(settings, tmp_path):
-    keep_compiled()
-    (folder,) = (tmp_path / "cache/jstr").iterdir()
-    assert settings["jax_compilation_cache_dir"] == str(folder) == os.environ["JAX_COMPILATION_CACHE_DIR"]
-    assert 0 < settings["jax_compilation_cache_max_size"] < 2**30
-    names = {name.lower(): kind(os.environ[name.upper()]) for name, value in settings.items() for kind in [type(value)]}
-    assert names == settings, "a jax that is imported later must find the same"
-
-
-@pytest.mark.parametrize("name", ["JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"])
-def test_the_users_own_cache_of_compiled_programs_stays(settings, name):
-    os.environ[name] = "mine"
-    keep_compiled()
-    assert settings == {} and os.environ[name] == "mine"
-
-
-def test_without_a_place_nothing_compiled_is_kept(settings, tmp_path):
-    (tmp_path / "cache").write_text("a file")
-    keep_compiled()
-    assert settings == {} and "JAX_COMPILATION_CACHE_DIR" not in os.environ
