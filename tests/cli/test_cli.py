@@ -1,9 +1,5 @@
 """The commands as a person types them: results on stdout, and one line on stderr with status 2 for what is wrong."""
 
-import os
-import sys
-from types import SimpleNamespace
-
 import cv2
 import lmdb
 import numpy as np
