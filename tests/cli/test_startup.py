@@ -1,13 +1,16 @@
+"""Compiled programs are kept for the user, and commands ask for large pages."""
+
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from jstr.cli import startup
 
-ROOT = str(startup.Path(__file__).resolve().parents[2])
+ROOT = str(Path(__file__).resolve().parents[2])
 
 
 @pytest.fixture
