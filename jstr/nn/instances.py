@@ -10,26 +10,30 @@ from jstr.core import Array
 from jstr.nn.layers import dense
 from jstr.nn.rnn import BiLSTM
 
-HEADS = ("none", "linear", "mlp", "bilstm")
+HEADS = ("none", "linear", "mlp", "mlp_norm", "bilstm")
 MAPPINGS = ("all", "window", "frame")
 
 
 class ProjectionHead(nn.Module):
-    """Frames [B, S, D] -> [B, S, D]; discarded after pre-training. Aberdam et al. 2021 (SeqCLR), section 3.2.
+    """Frames [B, S, D] of the mask [B, S] -> [B, S, D]; discarded after pre-training.
 
     kind: `linear` and `mlp` (one hidden layer, ReLU) map each frame by itself, `bilstm` reads the whole word; `none` is
-    the identity.
+    the identity: Aberdam et al. 2021 (SeqCLR), section 3.2. `mlp_norm` normalises the hidden layer over the batch, as
+    the projector of BYOL does (Grill et al. 2020, section 3.3). mask: the frames that its statistics count; None: all.
     """
 
     kind: str = "none"
 
     @nn.compact
-    def __call__(self, frames: Array) -> Array:
+    def __call__(self, frames: Array, mask: Array | None = None) -> Array:
         size = frames.shape[-1]
         if self.kind == "none":
             return frames
         if self.kind == "mlp":
             frames = nn.relu(dense(size, name="hidden")(frames))
+        if self.kind == "mlp_norm":
+            mask = jnp.ones(frames.shape[:2], bool) if mask is None else mask
+            frames = HiddenLayer(size, name="hidden")(frames, mask)
         if self.kind == "bilstm":
             frames = BiLSTM(size, name="lstm")(frames)
         return dense(size, name="linear")(frames)
@@ -70,22 +74,34 @@ def center_instances(instances: Array, mask: Array) -> Array:
     return jnp.where(jnp.abs(centred).max(axis=-1, keepdims=True) > rounding, centred, 0)
 
 
+class HiddenLayer(nn.Module):
+    """A dense layer, batch normalisation and ReLU: [B, N, D] of the mask [B, N] -> [B, N, width].
+
+    The statistics are those of the batch, of what counts: such layers are used in training only.
+    """
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: Array, mask: Array) -> Array:
+        x = dense(self.width, use_bias=False, name="dense")(x)
+        keep = mask[..., None].astype(x.dtype)
+        count = jnp.maximum(keep.sum(), 1)
+        centred = x - (x * keep).sum(axis=(0, 1)) / count
+        variance = (centred**2 * keep).sum(axis=(0, 1)) / count
+        scale = self.param("scale", nn.initializers.ones, (self.width,))
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        return nn.relu(centred * jax.lax.rsqrt(variance + 1e-5) * scale + bias)
+
+
 class Predictor(nn.Module):
     """Instances [B, N, D] of the mask [B, N] -> predictions of another view's instances [B, N, D].
 
-    One hidden layer with batch normalisation and ReLU, as in BYOL (Grill et al. 2020, section 3.3) and SimSiam. The
-    statistics are those of the batch, of the instances that count: a predictor is used in training only.
+    One hidden layer with batch normalisation and ReLU, as in BYOL (Grill et al. 2020, section 3.3) and SimSiam.
     """
 
     hidden: int
 
     @nn.compact
     def __call__(self, instances: Array, mask: Array) -> Array:
-        x = dense(self.hidden, use_bias=False, name="hidden")(instances)
-        keep = mask[..., None].astype(x.dtype)
-        count = jnp.maximum(keep.sum(), 1)
-        centred = x - (x * keep).sum(axis=(0, 1)) / count
-        variance = (centred**2 * keep).sum(axis=(0, 1)) / count
-        scale = self.param("scale", nn.initializers.ones, (self.hidden,))
-        bias = self.param("bias", nn.initializers.zeros, (self.hidden,))
-        return dense(instances.shape[-1], name="out")(nn.relu(centred * jax.lax.rsqrt(variance + 1e-5) * scale + bias))
+        return dense(instances.shape[-1], name="out")(HiddenLayer(self.hidden, name="hidden")(instances, mask))

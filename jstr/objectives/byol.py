@@ -38,7 +38,7 @@ from jstr.text.messages import check_at_least
 class Method:
     """Predicts one view [B, H, W, C] of the words of batch["unlabelled"] from the other, and the other way round.
 
-    features, head, mapping, size: see Instances; the papers project and predict whole images, by `mlp`.
+    features, head, mapping, size: see Instances; the papers project and predict whole images, by `mlp_norm`.
     hidden: width of the predictor's hidden layer.
     shared: the target has the weights of the network (SimSiam), instead of those of config.teacher.
     Both networks run in training mode, as published.
@@ -53,7 +53,7 @@ class Method:
     model: Recognizer
     model_config: ModelConfig
     features: str = "frames"
-    head: str = "mlp"
+    head: str = "mlp_norm"
     mapping: str = "window"
     size: int = 5
     hidden: int = 4096

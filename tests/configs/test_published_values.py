@@ -226,7 +226,7 @@ PUBLISHED = {
     | ADADELTA
     | {
         "objective.features": "frames",
-        "objective.head": "mlp",
+        "objective.head": "mlp_norm",
         "objective.mapping": "window",
         "objective.size": 5,
         "objective.hidden": 4096,

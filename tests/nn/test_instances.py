@@ -56,6 +56,7 @@ def test_frames_that_see_the_picture():
         ("none", 0),
         ("linear", 262_656),
         ("mlp", 2 * 262_656),
+        ("mlp_norm", 2 * 262_656 + 512),  # a scale and a bias for the hidden layer, instead of a bias alone
         ("bilstm", 4_727_296 - 2 * 4 * 512),  # one bias vector for each set of gates, where torch has two
     ],
 )
@@ -65,6 +66,21 @@ def test_projection_heads(kind, count):
     assert sum(x.size for x in jax.tree.leaves(variables)) == count
     frames = jnp.ones((2, 7, 8))
     assert head.apply(head.init(jax.random.PRNGKey(0), frames), frames).shape == frames.shape
+
+
+def test_normalised_head_counts_the_frames_of_its_mask_alone():
+    rng = np.random.default_rng(0)
+    frames, mask = rng.normal(size=(3, 7, 8)).astype(np.float32), np.arange(7) < np.array([[7], [4], [1]])
+    head = ProjectionHead("mlp_norm")
+    variables = jax.tree.map(lambda x: x + 0.1, head.init(jax.random.PRNGKey(0), frames))
+    hidden, out = variables["params"]["hidden"], variables["params"]["linear"]
+    x = frames @ np.asarray(hidden["dense"]["kernel"], np.float64)
+    x = (x - x[mask].mean(0)) / np.sqrt(x[mask].var(0) + 1e-5) * hidden["scale"] + hidden["bias"]
+    expected = np.maximum(x, 0) @ out["kernel"] + out["bias"]
+    found = head.apply(variables, frames, mask)
+    np.testing.assert_allclose(found[mask], expected[mask], rtol=1e-4, atol=1e-5)
+    everything = head.apply(variables, frames)
+    assert np.abs(everything - found)[mask].max() > 0.01, "without a mask all frames count"
 
 
 def test_centred_instances_do_not_show_what_their_word_shares():

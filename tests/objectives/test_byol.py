@@ -49,8 +49,9 @@ def test_predictor_by_hand():
     params = predictor.init(KEY, jnp.asarray(z), jnp.asarray(mask))["params"]
     params = jax.tree.map(lambda x: x + 0.1, params)
     p = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
-    x = z @ p["hidden"]["kernel"]
-    x = (x - x[mask].mean(0)) / np.sqrt(x[mask].var(0) + 1e-5) * p["scale"] + p["bias"]
+    hidden = p["hidden"]
+    x = z @ hidden["dense"]["kernel"]
+    x = (x - x[mask].mean(0)) / np.sqrt(x[mask].var(0) + 1e-5) * hidden["scale"] + hidden["bias"]
     expected = np.maximum(x, 0) @ p["out"]["kernel"] + p["out"]["bias"]
     found = predictor.apply({"params": params}, jnp.asarray(z, jnp.float32), jnp.asarray(mask))
     np.testing.assert_allclose(found[mask], expected[mask], rtol=1e-4, atol=1e-5)
@@ -71,8 +72,9 @@ def by_hand(params, teacher, state, batch, shared):
     p = jax.tree.map(lambda x: np.asarray(x, np.float64), params["predictor"])
     values = []
     for z, target in zip(online, targets[::-1], strict=True):
-        x = z @ p["hidden"]["kernel"]
-        x = (x - x.mean((0, 1))) / np.sqrt(x.var((0, 1)) + 1e-5) * p["scale"] + p["bias"]
+        hidden = p["hidden"]
+        x = z @ hidden["dense"]["kernel"]
+        x = (x - x.mean((0, 1))) / np.sqrt(x.var((0, 1)) + 1e-5) * hidden["scale"] + hidden["bias"]
         q = np.maximum(x, 0) @ p["out"]["kernel"] + p["out"]["bias"]
         values.append((q * target).sum(-1) / np.linalg.norm(q, axis=-1) / np.linalg.norm(target, axis=-1))
     return -np.mean(values)

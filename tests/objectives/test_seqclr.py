@@ -183,7 +183,7 @@ def test_joint_form():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"head": "lstm"}, "objective.head='lstm': choose one of none, linear, mlp, bilstm"),
+        ({"head": "lstm"}, "objective.head='lstm': choose one of none, linear, mlp, mlp_norm, bilstm"),
         ({"mapping": "words"}, "mapping='words': choose one of all, window, frame"),
         ({"size": 0}, "config.objective.size=0 must be at least 1"),
         ({"temperature": 0.0}, "must be positive"),

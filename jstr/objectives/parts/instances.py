@@ -28,7 +28,7 @@ class Instances:
 
     features: the output to take, [B, S, D] (or [B, h, w, D], flattened row by row): `frames` are the contextual ones,
       `visual` those before the sequence stage.
-    head: the projection head, `none`, `linear`, `mlp` or `bilstm`, as wide as the features.
+    head: the projection head, see ProjectionHead, as wide as the features.
     mapping, size: see map_frames.
 
     Raises:
@@ -62,7 +62,7 @@ class Instances:
         if frames.ndim == 4:
             mask = jnp.tile(mask, (1, frames.shape[1]))
             frames = frames.reshape(frames.shape[0], -1, frames.shape[-1])
-        projected = ProjectionHead(self.head).apply({"params": params.get("projection", {})}, frames)
+        projected = ProjectionHead(self.head).apply({"params": params.get("projection", {})}, frames, mask)
         return map_frames(jnp.asarray(projected), mask, self.mapping, self.size)
 
 
