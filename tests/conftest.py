@@ -20,7 +20,7 @@ QUICK = "--xla_backend_optimization_level=0"
 if version("jaxlib").startswith("0.10."):
     QUICK += " --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", QUICK)
-os.environ.setdefault("GLIBC_TUNABLES", "")  # commands need not start twice
+os.environ.setdefault("GLIBC_TUNABLES", "")  # commands that tests run do not restart
 os.environ.pop("JSTR_DATA", None)
 
 

@@ -41,7 +41,7 @@ _KINDS = {
 
 def cli(run: Callable[[], int | None]) -> NoReturn:
     """Runs a command as a program: what the user got wrong is one line on stderr and exit status 2."""
-    startup.use_large_pages()  # first: it starts the program anew
+    startup.use_huge_pages()  # first, because it may restart the program
     startup.keep_compiled()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names and texts of any script, on any terminal

@@ -1,4 +1,4 @@
-"""What makes a command start and run fast: compiled programs that are kept, and memory in large pages."""
+"""What makes a command start and run fast: a cache of compiled programs, and memory in huge pages."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from pathlib import Path
 
 CACHE_BYTES = 2**29  # of compiled programs; the oldest go first
 CACHE_SECONDS = 0.2  # what took less to compile is not kept
-LARGE_PAGES = "glibc.malloc.hugetlb=1"  # ask the kernel for them with madvise, from glibc 2.35 on
+HUGE_PAGES = "glibc.malloc.hugetlb=1"  # malloc asks for them with madvise, from glibc 2.35 on
+RESTARTED = "JSTR_RESTARTED"  # a second mark: privileged programs lose GLIBC_TUNABLES, and would restart for ever
 OFFERED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
-def use_large_pages() -> None:
-    """Starts this program once more with large pages, where the kernel gives them to those that ask.
+def use_huge_pages() -> None:
+    """Restarts this program so that malloc asks for huge pages, where the kernel gives them on request.
 
-    XLA on a CPU takes the memory of a step anew each time, and with small pages spends up to two fifths of the step in
-    page faults (configs/results/bench_cpu.json). GNU's C library asks only if told so before a program starts. The
-    user's own GLIBC_TUNABLES stay, also empty ones. Nothing is started but jstr's own command lines: not a notebook, a
-    test or another program that calls a command.
+    XLA on a CPU allocates the memory of every step again, and with small pages loses a fifth to a third of it to page
+    faults (configs/results/bench_cpu.json). GNU's C library reads this setting only when a program starts. The user's
+    own GLIBC_TUNABLES stay, also empty ones. Only jstr's own command lines restart: not a notebook, a test or another
+    program that calls a command.
     """
-    if "GLIBC_TUNABLES" in os.environ or not _asking_helps() or not started_as_program(sys.orig_argv, sys.argv):
+    if {"GLIBC_TUNABLES", RESTARTED} & set(os.environ) or not _on_request():
         return
+    if not started_as_program(sys.orig_argv, sys.argv):
+        return
+    environment = {**os.environ, "GLIBC_TUNABLES": HUGE_PAGES, RESTARTED: "1"}
     try:
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "GLIBC_TUNABLES": LARGE_PAGES})
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     except OSError:  # not allowed here: small pages are only slower
         return
 
 
-def _asking_helps() -> bool:
-    """Whether the C library is GNU's, and the kernel gives large pages if asked (not always, not never)."""
+def _on_request() -> bool:
+    """Whether the C library is GNU's, and the kernel gives huge pages on request (not always, not never)."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION") is not None and "[madvise]" in OFFERED.read_text()
     except (AttributeError, OSError, ValueError):  # no confstr on Windows, no such name on macOS

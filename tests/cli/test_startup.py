@@ -1,4 +1,4 @@
-"""Compiled programs are kept for the user, and commands ask for large pages."""
+"""Compiled programs are kept for the user, and commands restart with huge pages."""
 
 import os
 import subprocess
@@ -66,9 +66,10 @@ OTHERS = {
 
 @pytest.fixture
 def restarts(monkeypatch, tmp_path):
-    """Programs started anew: (program, arguments, environment). The kernel gives large pages if asked."""
+    """Restarts: (program, arguments, environment). The kernel gives huge pages on request."""
     found = []
     monkeypatch.delenv("GLIBC_TUNABLES")
+    monkeypatch.delenv(startup.RESTARTED, raising=False)
     monkeypatch.setattr(os, "execve", lambda *command: found.append(command))
     monkeypatch.setattr(startup, "OFFERED", tmp_path / "enabled")
     startup.OFFERED.write_text("always [madvise] never\n")
@@ -79,30 +80,37 @@ def restarts(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", [*STARTED, *OTHERS])
-def test_only_command_lines_of_jstr_are_started_anew(restarts, monkeypatch, name):
+def test_only_command_lines_of_jstr_restart(restarts, monkeypatch, name):
     command_line, argv = (STARTED | OTHERS)[name]
     monkeypatch.setattr(sys, "orig_argv", command_line)
     monkeypatch.setattr(sys, "argv", argv)
-    startup.use_large_pages()
+    startup.use_huge_pages()
     if name in OTHERS:
         assert restarts == []
         return
     ((program, arguments, environment),) = restarts
     assert (program, arguments) == (sys.executable, [sys.executable, *command_line[1:]])
-    assert environment == {**os.environ, "GLIBC_TUNABLES": startup.LARGE_PAGES}
+    assert environment == {**os.environ, "GLIBC_TUNABLES": startup.HUGE_PAGES, startup.RESTARTED: "1"}
 
 
-@pytest.mark.parametrize("tunables", ["", "glibc.malloc.perturb=1", startup.LARGE_PAGES])
-def test_the_users_tunables_stay_and_nothing_starts_twice(restarts, monkeypatch, tunables):
+@pytest.mark.parametrize("tunables", ["", "glibc.malloc.perturb=1", startup.HUGE_PAGES])
+def test_the_users_tunables_stay_and_nothing_restarts_twice(restarts, monkeypatch, tunables):
     monkeypatch.setenv("GLIBC_TUNABLES", tunables)
-    startup.use_large_pages()
+    startup.use_huge_pages()
+    assert restarts == []
+
+
+def test_a_restart_whose_tunables_are_lost_is_the_last(restarts, monkeypatch):
+    """As of a program with capabilities, which the system protects from GLIBC_TUNABLES."""
+    monkeypatch.setenv(startup.RESTARTED, "1")
+    startup.use_huge_pages()
     assert restarts == []
 
 
 @pytest.mark.parametrize("offered", ["[always] madvise never", "always madvise [never]", None])
-def test_nothing_starts_anew_where_asking_does_not_help(restarts, offered):
+def test_nothing_restarts_where_no_request_helps(restarts, offered):
     startup.OFFERED.unlink() if offered is None else startup.OFFERED.write_text(offered)
-    startup.use_large_pages()
+    startup.use_huge_pages()
     assert restarts == []
 
 
@@ -111,25 +119,29 @@ def test_another_c_library_knows_no_tunables(restarts, monkeypatch):
         raise ValueError("unrecognized configuration name")
 
     monkeypatch.setattr(os, "confstr", unknown)
-    startup.use_large_pages()
+    startup.use_huge_pages()
     assert restarts == []
 
 
-def test_a_program_that_may_not_start_anew_goes_on(restarts, monkeypatch):
+def test_a_program_that_may_not_restart_goes_on(restarts, monkeypatch):
     def refused(*command):
+        restarts.append(command)
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "execve", refused)
-    startup.use_large_pages()
+    startup.use_huge_pages()
+    assert len(restarts) == 1 and "GLIBC_TUNABLES" not in os.environ
 
 
-def test_a_command_runs_once_with_large_pages(tmp_path):
+def test_a_command_runs_once_with_huge_pages(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import atexit, os\natexit.register(lambda: print('tunables', os.environ.get('GLIBC_TUNABLES')))\n"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("GLIBC_TUNABLES", startup.RESTARTED)
+    }
     environment["PYTHONPATH"] = f"{tmp_path}:{ROOT}"
     command = [sys.executable, "-W", "ignore", "-m", "jstr", "--version"]
     out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
-    wanted = startup.LARGE_PAGES if startup._asking_helps() else None
+    wanted = startup.HUGE_PAGES if startup._on_request() else None
     assert out[0].startswith("jstr ") and out[1:] == [f"tunables {wanted}"]
