@@ -4,9 +4,8 @@
 
 Next: configs/probe.py and configs/finetune.py. Words, views, mapping, steps and the options `features`, `stronger` and
 `start` are those of configs/seqclr.py, so that the losses can be compared; the method was published for whole images,
-and for words nothing is.
-Watch held_back/spread: near 0 all parts have become the same. In short training the method learns where in a word a part
-is rather than its letters (configs/studies/README.md). Options:
+and for words nothing is. Watch held_back/spread: near 0 all parts have become the same. In short training the method
+learns where in a word a part is rather than its letters (configs/studies/README.md). Options:
 
     simsiam   the target is the network itself instead of its moving average (SimSiam, Chen and He 2021): faster
 """
