@@ -10,17 +10,17 @@ reads 1.4 to 1.6 points more than the same network that learned 7,610 human labe
 Arguments: `teacher=ppocrv6-small`, or a WORKDIR; `images=PATH`, any word images (default, under data_root: 7,619 train
 words and 7,980 that nobody has labelled); `start=WORKDIR`, weights to go on from, such as those of
 `configs/reader.py:words=rendered`; `finish`, for the last run of a series: weaker augmentation, and a learning rate
-that falls to zero; `every=STEPS`, self-training: after each STEPS steps the run reads the real words itself, and its
-own sure readings are the labels from then on. With a teacher and start that learned rendered words only, no person has
-read anything: configs/studies/no_labels.txt.
+that falls to zero; `deeper`, as in configs/reader.py; `every=STEPS`, self-training: after each STEPS steps the run
+reads the real words itself, and its own sure readings are the labels from then on. With a teacher and start that
+learned rendered words only, no person has read anything: configs/studies/no_labels.txt.
 """
 
 from configs import common, reader
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, teacher="ppocrv6-small", images="", start="", finish=False, every=0)
-    given = f"start={options.start}" + ",finish" * options.finish
+    options = common.arguments(arg, teacher="ppocrv6-small", images="", start="", finish=False, deeper=False, every=0)
+    given = f"start={options.start}" + ",finish" * options.finish + ",deeper" * options.deeper
     config = reader.get_config(given)
     read = dict(read_by=dict(workdir=options.teacher, threshold=0.8, language_model="english"))
     if options.images:

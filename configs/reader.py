@@ -4,9 +4,11 @@
 
 Arguments, after a colon: `words=rendered|real|both`; `start=WORKDIR`, to continue from the weights of another run, with
 another --config.seed so that it sees other words; `finish`, for the last run of such a series: weaker augmentation, so
-that words look as they will at test time, and a learning rate that falls to zero over the whole run. Evaluation uses a
-list of English words. Measured results (three runs, 4 h 17 min): configs/results/reader.json. The reader that comes
-with the package is the same network, taught by a stronger one instead of by labels: configs/distill.py.
+that words look as they will at test time, and a learning rate that falls to zero over the whole run; `deeper`, three
+more residual blocks, which start as identities, so that the network goes on from the weights of a shallower one.
+Evaluation uses a list of English words. Measured results (three runs, 4 h 17 min): configs/results/reader.json. The
+reader that comes with the package is the same network, taught by a stronger one instead of by labels:
+configs/distill.py.
 """
 
 from configs import common
@@ -18,10 +20,12 @@ WEAK = dict(
     blur=dict(sigma=0.8, probability=0.1),
     noise=dict(sigma=6.0, probability=0.1),
 )
+# What a start with `compact` features does not have.
+NEW_BLOCKS = tuple(f"model/extractor/{block}" for block in ("level0_1", "level1_2", "level2_2"))
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, words="both", start="", finish=False)
+    options = common.arguments(arg, words="both", start="", finish=False, deeper=False)
     if options.words not in ("rendered", "real", "both"):
         raise ValueError(f"config argument words={options.words}: choose rendered, real or both")
     config = common.base()
@@ -45,4 +49,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
         config.optimizer.schedule.update(warmup_steps=100, decay=1.0)
         config.steps = 3_000
     config.init_from = (("model", options.start, "model"),) if options.start else ()
+    if options.deeper:
+        config.model.features = "compact_deeper"
+        config.init_allow_missing = NEW_BLOCKS if options.start else ()
     return common.apply(config, "runlocal" if options.runlocal else "")

@@ -6,6 +6,8 @@ All map [B, H, W, C] to [B, h, S, channels], with h = 1 for H = 32. VGG, RCNN an
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -17,6 +19,7 @@ from jstr.nn.pooling import max_pool, max_pool_overlapping
 GRCL_STEPS = 5
 RESNET_BLOCKS = (1, 2, 5, 3)
 COMPACT_BLOCKS = (1, 2, 2)
+DEEPER_BLOCKS = (2, 3, 3)
 
 
 class VGG(nn.Module):
@@ -87,16 +90,22 @@ class RCNN(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution where the number of channels changes."""
+    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution where the number of channels changes.
+
+    scale_init: of the last norm. With zeros, a block without a convolution in its shortcut starts as the identity of
+    what a ReLU leaves (Goyal et al. 2017, section 5.1).
+    """
 
     channels: int
     dtype: Any = None
+    scale_init: Callable = nn.initializers.ones
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         shortcut = x
         y = ConvNorm(self.channels, dtype=self.dtype, name="conv_0")(x, train=train)
-        y = ConvNorm(self.channels, relu=False, dtype=self.dtype, name="conv_1")(y, train=train)
+        last = ConvNorm(self.channels, relu=False, dtype=self.dtype, scale_init=self.scale_init, name="conv_1")
+        y = last(y, train=train)
         if x.shape[-1] != self.channels:
             block = ConvNorm(self.channels, (1, 1), VALID, relu=False, dtype=self.dtype, name="shortcut")
             shortcut = block(x, train=train)
@@ -135,10 +144,15 @@ class Compact(nn.Module):
 
     The stem turns each 2x2 pixels into channels, because on a CPU a thin layer at full resolution costs more than a
     wide one later. Residual blocks follow at 1/2, 1/4 and 1/8 of the height; the width stops shrinking at 1/4.
+
+    blocks: residual blocks at each height. scale_init: of their last norms; with zeros, a deeper network that is given
+    the weights of a shallower one starts as the same function.
     """
 
     channels: int
     dtype: Any = None
+    blocks: tuple[int, int, int] = COMPACT_BLOCKS
+    scale_init: Callable = nn.initializers.ones
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
@@ -150,23 +164,25 @@ class Compact(nn.Module):
         b, h, w, k = x.shape
         x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, k).transpose(0, 1, 3, 2, 4, 5)
         x = single(x.reshape(b, h // 2, w // 2, 4 * k), c // 8, "stem")
-        for level, (blocks, kernel) in enumerate(zip(COMPACT_BLOCKS, ((2, 2), (2, 1), None), strict=True)):
+        for level, (blocks, kernel) in enumerate(zip(self.blocks, ((2, 2), (2, 1), None), strict=True)):
             for i in range(blocks):
-                x = ResidualBlock(x.shape[-1], dtype=self.dtype, name=f"level{level}_{i}")(x, train=train)
+                x = ResidualBlock(x.shape[-1], self.dtype, self.scale_init, name=f"level{level}_{i}")(x, train=train)
             if kernel:
                 x = single(x, 2 * x.shape[-1], f"down{level}", kernel, VALID, kernel)
         return single(x, c, "columns", (4, 1), VALID)
 
 
-EXTRACTORS = {"vgg": VGG, "rcnn": RCNN, "resnet": ResNet, "compact": Compact}
+CompactDeeper = functools.partial(Compact, blocks=DEEPER_BLOCKS, scale_init=nn.initializers.zeros)
+EXTRACTORS = {"vgg": VGG, "rcnn": RCNN, "resnet": ResNet, "compact": Compact, "compact_deeper": CompactDeeper}
 MINIMUM_SIZE = {
     "vgg": (32, 8),
     "rcnn": (32, 4),
     "resnet": (32, 4),
     "compact": (32, 4),
+    "compact_deeper": (32, 4),
 }  # (height, width) that leave one frame
 
 
 def num_frames(features: str, width: int) -> int:
     """S, the number of columns that an extractor makes of an image that is `width` pixels wide."""
-    return width // 4 + {"vgg": -1, "rcnn": 1, "resnet": 1, "compact": 0}[features]
+    return width // 4 + {"vgg": -1, "rcnn": 1, "resnet": 1}.get(features, 0)

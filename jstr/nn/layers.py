@@ -65,9 +65,12 @@ def dense(
     return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=kernel_init, name=name)
 
 
-def batch_norm(train: bool, *, dtype: Any = None, name: str | None = None) -> BatchNorm:
+def batch_norm(
+    train: bool, *, dtype: Any = None, name: str | None = None, scale_init: Callable = nn.initializers.ones
+) -> BatchNorm:
     """Batch normalisation over all axes but the last; momentum 0.9 and epsilon 1e-5 are PyTorch's defaults."""
-    return BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
+    fixed = dict(momentum=0.9, epsilon=1e-5)
+    return BatchNorm(use_running_average=not train, **fixed, dtype=dtype, name=name, scale_init=scale_init)
 
 
 class ConvNorm(nn.Module):
@@ -81,10 +84,11 @@ class ConvNorm(nn.Module):
     dtype: Any = None
     use_bias: bool = False
     kernel_init: Callable = kaiming
+    scale_init: Callable = nn.initializers.ones
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         options = dict(use_bias=self.use_bias, dtype=self.dtype, kernel_init=self.kernel_init)
         x = conv(self.features, self.kernel, self.padding, self.strides, **options, name="conv")(x)
-        x = batch_norm(train, dtype=self.dtype, name="norm")(x)
+        x = batch_norm(train, dtype=self.dtype, name="norm", scale_init=self.scale_init)(x)
         return nn.relu(x) if self.relu else x
