@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from jstr.interop.onnx_graph import VALID, Graph, Weights, conv, conv_norm, max_pool, scale_and_shift
-from jstr.nn.features import COMPACT_BLOCKS, GRCL_STEPS, RESNET_BLOCKS
+from jstr.nn.features import COMPACT_BLOCKS, DEEPER_BLOCKS, GRCL_STEPS, RESNET_BLOCKS
 
 
 def _overlapping(graph: Graph, x: str) -> str:
@@ -78,18 +80,26 @@ def _rcnn(graph: Graph, x: str, weights: Weights, size: tuple[int, int]) -> str:
     return conv_norm(graph, x, weights.of("conv_1"), VALID)
 
 
-def _compact(graph: Graph, x: str, weights: Weights, size: tuple[int, int]) -> str:
+def _compact(
+    graph: Graph, x: str, weights: Weights, size: tuple[int, int], blocks: tuple[int, int, int] = COMPACT_BLOCKS
+) -> str:
     height, width = size
     if height % 2 or width % 2:
         ends = graph.shape(height // 2 * 2, width // 2 * 2)
         x = graph.add("Slice", x, graph.shape(0, 0), ends, graph.shape(2, 3))
     x = conv_norm(graph, graph.add("SpaceToDepth", x, blocksize=2), weights.of("stem"))
-    for level, (blocks, kernel) in enumerate(zip(COMPACT_BLOCKS, ((2, 2), (2, 1), None), strict=True)):
-        for i in range(blocks):
+    for level, (count, kernel) in enumerate(zip(blocks, ((2, 2), (2, 1), None), strict=True)):
+        for i in range(count):
             x = _block(graph, x, weights.of(f"level{level}_{i}"))
         if kernel:
             x = conv_norm(graph, x, weights.of(f"down{level}"), VALID, kernel)
     return conv_norm(graph, x, weights.of("columns"), VALID)
 
 
-EXTRACTORS = {"vgg": _vgg, "rcnn": _rcnn, "resnet": _resnet, "compact": _compact}
+EXTRACTORS = {
+    "vgg": _vgg,
+    "rcnn": _rcnn,
+    "resnet": _resnet,
+    "compact": _compact,
+    "compact_deeper": functools.partial(_compact, blocks=DEEPER_BLOCKS),
+}

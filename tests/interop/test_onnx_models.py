@@ -26,6 +26,7 @@ RECOGNISERS = {
     "compact": four_stage.Model(
         config(CTC, (33, 49)), **SMALL, features="compact", transformation="tps", projection="mlp"
     ),
+    "compact_deeper": four_stage.Model(WORD, **SMALL, features="compact_deeper", sequence="none"),
     "trba": four_stage.Model(ROUND, **SMALL, features="resnet", transformation="tps", prediction="attention"),
     "one_hot": four_stage.Model(
         ROUND, **SMALL, features="vgg", sequence="none", prediction="attention", token_embedding="one_hot"

@@ -18,7 +18,11 @@ CTC = ModelConfig((32, 100), 1, 25, 37, first_id=1, pad_id=0)
 CR = ModelConfig((32, 100), 3, 25, 99, first_id=5, pad_id=0, bos_id=2, eos_id=3)
 PUBLISHED = ("vgg", "rcnn", "resnet")
 COMBINATIONS = list(itertools.product(("none", "tps"), PUBLISHED, ("none", "bilstm"), ("ctc", "attention")))
-OURS = [("none", "compact", "bilstm", "ctc"), ("tps", "compact", "none", "attention")]
+OURS = [
+    ("none", "compact", "bilstm", "ctc"),
+    ("tps", "compact", "none", "attention"),
+    ("none", "compact_deeper", "bilstm", "ctc"),
+]
 TINY = {"width": 1 / 32}
 
 
@@ -116,9 +120,10 @@ def test_shapes_and_gradients(combination):
     assert ((read.scores >= 0) & (read.scores <= 1)).all()
 
 
-def test_size_of_the_compact_extractor():
-    model = build(CTC, "none", "compact", "bilstm", "ctc", width=0.5)
-    assert count(shapes_of(model)["params"]) == 1_643_109
+@pytest.mark.parametrize("features, size", [("compact", 1_643_109), ("compact_deeper", 2_031_077)])
+def test_size_of_the_compact_extractors(features, size):
+    model = build(CTC, "none", features, "bilstm", "ctc", width=0.5)
+    assert count(shapes_of(model)["params"]) == size
 
 
 @pytest.mark.parametrize("prediction", ["ctc", "attention"])
@@ -145,7 +150,9 @@ def test_dropout_on_the_frames_in_training(prediction):
         np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("features, width", [("vgg", 8), ("rcnn", 4), ("resnet", 4), ("compact", 4)])
+@pytest.mark.parametrize(
+    "features, width", [("vgg", 8), ("rcnn", 4), ("resnet", 4), ("compact", 4), ("compact_deeper", 4)]
+)
 @pytest.mark.parametrize("prediction", ["ctc", "attention"])
 def test_the_smallest_images(features, width, prediction):
     """One frame, or two where columns are padded; one column less is refused."""

@@ -1,5 +1,6 @@
-"""Feature extractors: values of the published code, filled by rule, in float64."""
+"""Feature extractors: values of the published code, filled by rule, in float64; ours, by what they promise."""
 
+import jax
 import numpy as np
 import pytest
 import torch_layout
@@ -23,3 +24,20 @@ def test_extractor_values(double, extractor, frames, expected):
     out = module.apply(variables, torch_layout.signal(1, 32, 100, 1), train=False)
     assert out.shape == (1, 1, frames, 512)
     check(np.asarray(out).transpose(0, 3, 1, 2), *expected, rtol=1e-5)
+
+
+def test_the_deeper_extractor_starts_as_the_shallower_one():
+    """Its blocks have no effect until they learn; where the shallower one has none, they are the identity."""
+    images = np.random.default_rng(0).uniform(-1, 1, (1, 32, 16, 1)).astype(np.float32)
+    shallow, deep = features.EXTRACTORS["compact"](32), features.EXTRACTORS["compact_deeper"](32)
+    start = shallow.init(jax.random.key(0), images, train=False)
+    fresh = deep.init(jax.random.key(1), images, train=False)
+    assert set(fresh["params"]) - set(start["params"]) == {"level0_1", "level1_2", "level2_2"}
+    both = {name: fresh[name] | start[name] for name in fresh}
+    expected = np.asarray(shallow.apply(start, images, train=False))
+    assert expected.std() > 0.1
+    np.testing.assert_array_equal(deep.apply(both, images, train=False), expected)
+    # A step further the new blocks do something.
+    block = both["params"]["level2_2"]["conv_1"]["norm"]
+    block["scale"] = block["scale"] + 0.1
+    assert np.abs(np.asarray(deep.apply(both, images, train=False)) - expected).max() > 1e-3
