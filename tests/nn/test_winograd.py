@@ -1,4 +1,4 @@
-"""Winograd's convolution against JAX's own: values, gradients, and where it must not be used."""
+"""Convolutions of CPUs against JAX's own: values, gradients, and where they must not be used."""
 
 import jax
 import jax.numpy as jnp
@@ -88,3 +88,47 @@ def test_one_product_equals_the_direct_convolution(shape):
 
 def test_large_kernels_on_few_pixels_are_one_product():
     assert uses_products(c=512, d=512, batch=1, height=4) and not uses_products(c=256, d=256, batch=1, height=4)
+
+
+@pytest.mark.parametrize("kernel, strides", [((2, 2), (2, 2)), ((2, 1), (2, 1)), ((4, 1), (1, 1)), ((4, 2), (1, 2))])
+def test_places_that_do_not_overlap(kernel, strides):
+    """The layer's own gradients, of the image and of the kernel, against those of JAX's convolution in float64."""
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(3, 4, 6, 5)), rng.normal(size=(*kernel, 5, 7))
+    none = ((0, 0), (0, 0))
+
+    def ours(x, weights):
+        y = conv(7, kernel, none, strides).apply({"params": {"kernel": weights}}, x)
+        return (jnp.sin(y) * jnp.arange(y.size).reshape(y.shape)).sum(), y
+
+    def theirs(x, weights):
+        y = jax.lax.conv_general_dilated(x, weights, strides, "VALID", **LAYOUT)
+        return (jnp.sin(y) * jnp.arange(y.size).reshape(y.shape)).sum(), y
+
+    single = [jnp.asarray(a, jnp.float32) for a in (x, weights)]
+    assert "custom_vjp" in str(jax.make_jaxpr(ours)(*single))
+    got = jax.grad(ours, (0, 1), has_aux=True)(*single)
+    with jax.enable_x64():
+        want = jax.grad(theirs, (0, 1), has_aux=True)(x, weights)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, atol=1e-5 * float(np.abs(b).max()), rtol=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(strides=(1, 1)),
+        dict(strides=(2, 1)),
+        dict(padding=SAME),
+        dict(kernel=(1, 1), strides=(1, 1)),
+        dict(dtype=jnp.bfloat16),
+        dict(width=7),
+    ],
+)
+def test_where_places_overlap_the_gradient_is_that_of_jax(change):
+    o = dict(kernel=(2, 2), padding=((0, 0), (0, 0)), strides=(2, 2), dtype=jnp.float32, width=6) | change
+    x = jnp.zeros((1, 4, o["width"], 3), o["dtype"])
+    layer = conv(5, o["kernel"], o["padding"], o["strides"], dtype=o["dtype"])
+    variables = jax.eval_shape(layer.init, jax.random.key(0), x)
+    assert "custom_vjp" not in str(jax.make_jaxpr(layer.apply)(variables, x))
