@@ -14,6 +14,7 @@ from jstr.data.word_lists import count_words
 from jstr.decoding.beam_search import Rules, attention_texts, ctc_texts, position_texts
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.decoding.ranking import Found, ranked
+from jstr.parallel.compiling import jit
 from jstr.text.messages import InputError
 
 Search = Callable[[dict, np.ndarray], list[Found]]
@@ -59,7 +60,7 @@ def _probabilities(logits: jax.Array, model_config: ModelConfig) -> jax.Array:
 def _probabilities_of(model: Recognizer) -> Callable:
     """(variables, images) -> [B, T, 1 + V]."""
 
-    @jax.jit
+    @jit
     def probabilities_of(variables, images):
         return _probabilities(model.apply(variables, images, train=False)["logits"], model.model_config)
 
@@ -82,14 +83,14 @@ def _decoder_steps(model: Recognizer) -> tuple[Callable, Callable]:
     """(variables, images, width) -> frames, state and probabilities of the first step; and a step after it."""
     model_config = model.model_config
 
-    @functools.partial(jax.jit, static_argnums=2)
+    @functools.partial(jit, static_argnums=2)
     def begin(variables, images, width):
         frames = model.apply(variables, images, train=False)["frames"]
         tokens = jnp.full(len(frames), model_config.bos_id)
         logits, state = model.apply(variables, frames, tokens, method="advance")
         return frames, jax.tree.map(lambda x: jnp.tile(x, (width, 1, 1)), state), _probabilities(logits, model_config)
 
-    @jax.jit
+    @jit
     def follow(variables, frames, state, parents, tokens):
         def advance(tokens, state):
             return model.apply(variables, frames, tokens, state, method="advance")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import jax
 import numpy as np
 
 from jstr.core import Array, Recognizer
 from jstr.decoding.greedy import attention_prediction, confidence
 from jstr.inference.widths import padded
+from jstr.parallel.compiling import jit
 
 Decoded = tuple[Array, Array]  # ids [B, T] int32 and confidences [B]
 
@@ -25,7 +25,7 @@ class CompiledModel:
     def decode(self) -> Callable[..., Decoded]:
         """(variables, images [B, H, W, C]) -> what the model reads greedily."""
 
-        @jax.jit
+        @jit
         def decode(variables, images):
             prediction = self._model.apply(variables, images, method="decode")
             return prediction.ids, confidence(prediction, self._model_config.first_id)
@@ -36,7 +36,7 @@ class CompiledModel:
     def decode_with_attention(self) -> Callable[..., tuple[Decoded, dict[str, Decoded], Array | None]]:
         """(variables, images) -> the same, what each head reads by name, and attention maps [B, T, h, w] or None."""
 
-        @jax.jit
+        @jit
         def decode_with_attention(variables, images):
             outputs = self._model.apply(variables, images, train=False)
             heads = {name: self._decode_logits(outputs["heads"][name]) for name in self._model.heads}
@@ -47,12 +47,12 @@ class CompiledModel:
     @functools.cached_property
     def correct(self) -> Callable[..., Decoded]:
         """(variables, ids [B, T]) -> what a language model makes of words."""
-        return jax.jit(lambda v, ids: self._decode_logits(self._model.apply(v, ids, train=False)["logits"]))
+        return jit(lambda v, ids: self._decode_logits(self._model.apply(v, ids, train=False)["logits"]))
 
     @functools.cached_property
     def logits(self) -> Callable[..., Array]:
         """(variables, images, tokens or None) -> [B, T, C]; teacher-forced on tokens [B, max_length + 2]."""
-        return jax.jit(lambda v, images, tokens: self._model.apply(v, images, tokens, train=False)["logits"])
+        return jit(lambda v, images, tokens: self._model.apply(v, images, tokens, train=False)["logits"])
 
     def _decode_logits(self, logits: Array) -> Decoded:
         model_config = self._model_config

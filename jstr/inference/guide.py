@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from jstr.core import Recognizer
@@ -21,6 +20,7 @@ from jstr.decoding.lm_decoder import Search, compiled_steps, make_prior, make_se
 from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
 from jstr.inference.details import Centres, attended
 from jstr.inference.widths import padded
+from jstr.parallel.compiling import jit
 from jstr.text import Charset
 from jstr.text.messages import InputError
 
@@ -94,7 +94,7 @@ class Guide:
 
 @functools.lru_cache(maxsize=4)
 def _attention(model: Recognizer) -> Any:
-    return jax.jit(lambda variables, images, tokens: model.apply(variables, images, tokens, train=False)["attention"])
+    return jit(lambda variables, images, tokens: model.apply(variables, images, tokens, train=False)["attention"])
 
 
 def make_guide(model: Recognizer, charset: Charset, config: Mapping[str, Any]) -> Guide:

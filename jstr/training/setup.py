@@ -24,7 +24,7 @@ from jstr.inference import outlook, predictions_file, pseudo_labelling, word_cop
 from jstr.inference.reader import Reader, load
 from jstr.models import example_input
 from jstr.objectives import make_objective
-from jstr.parallel import distributed, sharding
+from jstr.parallel import compiling, distributed, sharding
 from jstr.text import self_contained
 from jstr.text.messages import InputError
 from jstr.training import data_fingerprint, ema_teacher
@@ -33,7 +33,7 @@ from jstr.training.freeze import freeze
 from jstr.training.initial_weights import with_other_weights
 from jstr.training.optimizer import frozen_prefixes, make_optimizer, still_prefixes
 from jstr.training.own_photographs import find_words
-from jstr.training.train_step import cpu_option, make_train_step
+from jstr.training.train_step import make_train_step
 from jstr.training.validate_config import check_run
 from jstr.training.validation import Validation
 
@@ -184,7 +184,7 @@ def make_state(
     begin, optimizer, schedule = plan_state(config, objective, example)
     layout = sharding.layout(jax.eval_shape(begin, key), mesh)
     # It runs once: XLA for CPUs would spend 10 seconds and more on optimising the random numbers.
-    quick = cpu_option(mesh, "xla_backend_optimization_level", 0)
+    quick = compiling.cpu_option(mesh.devices.flat[0].platform, "xla_backend_optimization_level", 0)
     return jax.jit(begin, out_shardings=layout, compiler_options=quick)(key), optimizer, schedule
 
 

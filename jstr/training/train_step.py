@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Callable, Mapping
 
 import jax
@@ -12,6 +10,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jstr.core import Batch, Metrics, Objective, TrainState
+from jstr.parallel import compiling
 from jstr.parallel.sharding import batch_sharding, constrain_state, gather_parameters, replicated
 from jstr.training.ema_teacher import updated
 
@@ -72,10 +71,7 @@ def make_train_step(
         return jax.lax.scan(step, state, jax.tree.map(lambda *rows: jnp.stack(rows), *batches))
 
     out = replicated(mesh) if mesh.shape["fsdp"] == 1 else (None, replicated(mesh))  # None: as `constrain_state` says
-    # Of what XLA can leave to its library YNN, sums are up to 25 times as fast, but gradients of convolutions take 1.6
-    # times as long.
-    options = cpu_option(mesh, "xla_cpu_experimental_ynn_fusion_type", "LIBRARY_FUSION_TYPE_REDUCE")
-    return jax.jit(steps, donate_argnums=0, out_shardings=out, compiler_options=options)
+    return compiling.jit(steps, mesh.devices.flat[0].platform, donate_argnums=0, out_shardings=out)
 
 
 def accumulated(gradient: Callable, count: int, mesh: Mesh) -> Callable:
@@ -116,19 +112,3 @@ def rematerialised(loss: Callable) -> Callable:
     """
     kept = jax.lax.conv_general_dilated_p, jax.lax.dot_general_p
     return jax.checkpoint(loss, policy=lambda primitive, *_, **__: primitive in kept)
-
-
-@functools.cache
-def cpu_option(mesh: Mesh, name: str, value: int | str) -> dict[str, int | str] | None:
-    """compiler_options of jit that set an option of XLA on CPUs; None on other devices.
-
-    An option that the user sets in XLA_FLAGS is left alone, and so is one that this XLA does not know.
-    """
-    if mesh.devices.flat[0].platform != "cpu" or name in os.environ.get("XLA_FLAGS", ""):
-        return None
-    options = {name: value}
-    try:
-        jax.jit(lambda x: x + 1, compiler_options=options)(0)
-    except jax.errors.JaxRuntimeError:
-        return None
-    return options

@@ -13,6 +13,7 @@ from jstr.core import Array, Batch, Config, Metrics, Objective, TrainState
 from jstr.data.pipeline import TrainData
 from jstr.data.source_config import ReadLabel
 from jstr.parallel import sharding
+from jstr.parallel.compiling import jit
 from jstr.text import Charset
 from jstr.text.messages import InputError
 
@@ -39,10 +40,10 @@ class Validation:
         self.notes: list[str] = []
         self._batches: list[Batch] = []
         self._mesh = mesh
-        self._metrics = jax.jit(_metrics_of(objective), out_shardings=sharding.replicated(mesh))
-        show, replicated = objective.show, sharding.replicated(mesh)
+        show, replicated, platform = objective.show, sharding.replicated(mesh), mesh.devices.flat[0].platform
+        self._metrics = jit(_metrics_of(objective), platform, out_shardings=replicated)
         # With the batch itself, of which each process has only its share.
-        self._show = jax.jit(lambda *a: (show(*a), a[-1]), out_shardings=replicated) if show else None
+        self._show = jit(lambda *a: (show(*a), a[-1]), platform, out_shardings=replicated) if show else None
         self._draw = objective.draw
         if not config.held_back:
             return
