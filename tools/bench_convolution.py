@@ -37,7 +37,9 @@ def rate(function: Callable[..., Any], operations: float, seconds: float, *input
     """Billions of operations a second."""
     import jax
 
-    compiled, arrays = jax.jit(function), [jax.device_put(x) for x in inputs]
+    from jstr.parallel.compiling import jit
+
+    compiled, arrays = jit(function), [jax.device_put(x) for x in inputs]
     return operations / measuring.median_ms(lambda: compiled(*arrays), seconds) / 1e6
 
 

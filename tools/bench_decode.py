@@ -36,12 +36,13 @@ def decoder_alone(reader, variables: dict) -> tuple[Callable, Callable]:
     import jax
 
     from jstr.models import example_input
+    from jstr.parallel.compiling import jit
 
     model, stop_id = reader.model, reader.model_config.eos_id
     shape = jax.eval_shape(lambda x: model.apply(variables, x, train=False), example_input(model))["frames"].shape
     decoder = model.attention_decoder(parent=None)
 
-    @jax.jit
+    @jit
     def decode(variables, frames):
         return decoder.apply({"params": variables["params"]["decoder"]}, frames, stop_id=stop_id)["logits"]
 
@@ -52,13 +53,15 @@ def cases(reader) -> dict[str, tuple[Callable, dict, Callable]]:
     """Suffix of a row -> (jitted function, its variables, a function that makes its input for a batch size)."""
     import jax
 
+    from jstr.parallel.compiling import jit
+
     model, key = reader.model, jax.random.PRNGKey(0)
 
     def images(size: int) -> Any:
         return jax.random.randint(key, (size, *reader.spec.size, reader.spec.channels), 0, 256).astype("uint8")
 
     variables = jax.jit(lambda: model.init(key, images(1), train=False))()
-    decode = jax.jit(lambda variables, images: model.apply(variables, images, method="decode"))
+    decode = jit(lambda variables, images: model.apply(variables, images, method="decode"))
     if "classifier_bias" not in variables["params"].get("decoder", {}) or reader.model_config.eos_id is None:
         return {"": (decode, variables, images)}
     endless, brief = (with_word_ends(variables, reader.model_config, ends) for ends in (False, True))

@@ -58,6 +58,7 @@ def sides(name: str, all_classes: bool) -> dict[str, Callable[[np.ndarray], np.n
     from jstr.core import ModelConfig
     from jstr.interop import ppocr, weights
     from jstr.models.ppocr import Model
+    from jstr.parallel.compiling import jit
 
     found = weights.find_onnx(name)
     assert found is not None, name
@@ -70,7 +71,7 @@ def sides(name: str, all_classes: bool) -> dict[str, Callable[[np.ndarray], np.n
     config = ModelConfig((HEIGHT, WIDTH), 3, 25, classes, first_id=1, pad_id=0)
     model = Model(config, network=published.network, space_as_blank=space)
     variables = jax.device_put({"params": params, "batch_stats": published.batch_stats})
-    ours = jax.jit(lambda v, x: jax.nn.softmax(model.apply(v, x, train=False)["logits"]))
+    ours = jit(lambda v, x: jax.nn.softmax(model.apply(v, x, train=False)["logits"]))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(found.onnx), options)
@@ -133,6 +134,7 @@ def train_step(name: str, repeats: int) -> dict[str, float]:
     from jstr.core import ModelConfig
     from jstr.interop import weights
     from jstr.models.ppocr import Model
+    from jstr.parallel.compiling import jit
 
     meta, saved = weights.read_meta(name), weights.load_variables(name)
     fields = {key: value for key, value in meta["config"]["model"].items() if key != "name"}
@@ -142,7 +144,7 @@ def train_step(name: str, repeats: int) -> dict[str, float]:
     images = rng.integers(0, 256, (16, HEIGHT, WIDTH, 3), np.uint8)
     labels = rng.integers(1, classes, (16, 8))
 
-    @jax.jit
+    @jit
     def step(params, state, stats):
         def loss(params):
             variables = {"params": params, "batch_stats": stats}
