@@ -15,6 +15,7 @@ from jax import export
 
 from jstr.nn.attention_decoder import attention_step, classify, token_table
 from jstr.nn.platform import tracing_for
+from jstr.parallel.compiling import jit
 from jstr.text.messages import InputError
 
 PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "tpu": "tpu"}  # as jax.export calls them, and as jstr.nn.platform does
@@ -52,7 +53,7 @@ def load(folder: Path, files: list[str]) -> dict[str, Callable[..., Any]]:
 
 def _load(file: Path) -> Callable[..., Any]:
     try:
-        call = jax.jit(export.deserialize(bytearray(file.read_bytes())).call)
+        call = jit(export.deserialize(bytearray(file.read_bytes())).call)
     except Exception as error:  # flatbuffers raises several kinds
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:160]
         raise InputError(f"{file}: jax {jax.__version__} cannot read it ({reason}); export again") from error

@@ -185,4 +185,4 @@ MINIMUM_SIZE = {
 
 def num_frames(features: str, width: int) -> int:
     """S, the number of columns that an extractor makes of an image that is `width` pixels wide."""
-    return width // 4 + {"vgg": -1, "rcnn": 1, "resnet": 1}.get(features, 0)
+    return width // 4 + {"vgg": -1, "rcnn": 1, "resnet": 1, "compact": 0, "compact_deeper": 0}[features]

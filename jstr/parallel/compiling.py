@@ -14,12 +14,12 @@ from typing import Any
 
 import jax
 
+SUMS_BY_LIBRARY = ("xla_cpu_experimental_ynn_fusion_type", "LIBRARY_FUSION_TYPE_REDUCE")
+
 
 def jit(function: Callable, platform: str | None = None, **options: Any) -> Callable:
     """`jax.jit`, with what is fastest on a CPU. platform: of the devices; None: the default one of this process."""
-    chosen = cpu_option(
-        platform or jax.default_backend(), "xla_cpu_experimental_ynn_fusion_type", "LIBRARY_FUSION_TYPE_REDUCE"
-    )
+    chosen = cpu_option(platform or jax.default_backend(), *SUMS_BY_LIBRARY)
     return jax.jit(function, compiler_options=chosen, **options)
 
 

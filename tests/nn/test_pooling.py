@@ -8,8 +8,7 @@ from testing import AS_SHIPPED
 
 from jstr.nn.layers import ConvNorm
 from jstr.nn.pooling import max_pool, max_pool_overlapping
-
-SUMS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}  # of a training step
+from jstr.parallel.compiling import SUMS_BY_LIBRARY
 
 
 def reduce_window(window, strides, padding=(0, 0)):
@@ -82,7 +81,7 @@ def test_the_gradient_does_not_depend_on_the_compiler(name, options, double):
         np.testing.assert_allclose((gradient * direction).sum(), numeric, rtol=tolerance)
 
 
-@pytest.mark.parametrize("options", [{}, AS_SHIPPED, AS_SHIPPED | SUMS])
+@pytest.mark.parametrize("options", [{}, AS_SHIPPED, AS_SHIPPED | dict([SUMS_BY_LIBRARY])])
 def test_the_gradient_through_a_normalised_convolution(options):
     """The last pooling of CRNN on 16 images, compiled as a training step is, and operation by operation."""
     x = jnp.asarray(np.random.default_rng(0).normal(size=(16, 4, 25, 128)), jnp.float32)
