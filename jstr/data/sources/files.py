@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jstr.data.decode import read_regular_file
-from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels, parse_labels
+from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR, TEXT_SUFFIXES, NoLabels, parse_labels
 from jstr.data.sources.label_notes import conflicts, few_names, held_out_notes, is_suspicious, label_notes
+from jstr.data.sources.texts_beside import ENDS, read_beside, texts_beside
 from jstr.text.messages import InputError, first_few
 
 # What decode_file can decode, and people have. Other files are read where they are named one by one.
@@ -87,9 +88,12 @@ class FileList:
         pairs, notes = parse_labels(data, name)
         if not pairs:
             raise InputError(f"{name} holds no lines; write one line per image, or open it unlabelled")
+        self.notes += notes
+        self._set_pairs(pairs, name)
+
+    def _set_pairs(self, pairs: Sequence[tuple[str, str | None]], name: str) -> None:
         self._keys = [file for file, _ in pairs]
         self._labels = [label for _, label in pairs] if self.labelled else None
-        self.notes += notes
         if self.labelled:
             unreadable = [file for file, label in pairs if label is None]
             if unreadable:
@@ -97,6 +101,21 @@ class FileList:
             suspicious = Counter(label for _, label in pairs if is_suspicious(label))
             self.notes += [f"{name}: {note}" for note in label_notes(suspicious, len(pairs))]
             self.notes += conflicts(((_plain(file), label) for file, label in pairs), name)
+
+    def _set_beside(
+        self, images: Sequence[str], files: Sequence[str], read: Callable[[str], bytes], where: str = ""
+    ) -> None:
+        """Labels from the text files beside images, see read_beside; notes images and text files that have no other."""
+        beside = texts_beside(images, files)
+        self._set_pairs(read_beside(beside, read, where), self.path)
+        texts = set(beside.values())
+        alone = [file for file in files if file.endswith(ENDS) and file not in texts]
+        without = [image for image in images if image not in beside]
+        if without:
+            what = f"{len(without):,} images have no text file beside them and are not used"
+            self.notes.append(f"{self.path}: {what}: {few_names(without)}")
+        if alone:
+            self.notes.append(f"{self.path}: {len(alone):,} text files have no image beside them: {few_names(alone)}")
 
     def _set_images(self, images: list[str]) -> None:
         if not images:
@@ -154,9 +173,11 @@ def _plain(file: str) -> str:
 
 
 def choose_label_file(
-    names: Sequence[str], labels: str | None, where: str, labelled: bool, notes: list[str]
+    names: Sequence[str], labels: str | None, where: str, labelled: bool, beside: int, notes: list[str]
 ) -> str | None:
-    """The label file to use among `names` (all text files there), or None: use every image.
+    """The label file to use among `names` (all text files there). None: use every image, or those with a text beside.
+
+    beside: the number of images with a text file beside them, see texts_beside.
 
     Raises:
       InputError: no (such) label file.
@@ -167,15 +188,19 @@ def choose_label_file(
             return same[0]
         raise InputError(f"{where} has no label file {labels!r}; it holds {', '.join(names[:20]) or 'no text file'}")
     known = [name for known in LABEL_FILES for name in names if posixpath.basename(name) == known]
+    texts = [f"{beside:,} text files beside images"] * (beside > 0)
     if not labelled:
-        if known:
-            notes.append(f"{where}: opened unlabelled, {', '.join(known)} not read, all images used")
+        if known or texts:
+            notes.append(f"{where}: opened unlabelled, {', '.join(known + texts)} not read, all images used")
         return None
     if not known:
-        looked = ", ".join(LABEL_FILES)
-        raise NoLabels(f"{where} has no labels (looked for {looked}); open it unlabelled or give labels=")
+        if texts:
+            return None
+        raise NoLabels(f"{where} has no labels (looked for {LOOKED_FOR}); open it unlabelled or give labels=")
     if len(known) > 1:
         notes.append(f"{where}: labels from {known[0]}; choose another with labels= ({first_few(known[1:])})")
+    if texts:
+        notes.append(f"{where}: labels from {known[0]}; {texts[0]} are not read")
     return known[0]
 
 
@@ -195,26 +220,36 @@ class FolderSource(FileList):
         texts = [f for f in files if os.path.dirname(f) == "" and f.lower().endswith(TEXT_SUFFIXES)]
         if labels is not None and os.path.isfile(os.path.join(path, labels)):
             texts.append(labels)
-        name = choose_label_file(texts, labels, path, labelled, self.notes)
         images = images_in(files)
+        name = choose_label_file(texts, labels, path, labelled, len(texts_beside(images, files)), self.notes)
         self._note_other_sources(files, name)
-        if name is None:
-            others = [f for f in files if not f.lower().endswith((*IMAGE_SUFFIXES, *TEXT_SUFFIXES, ".mdb"))]
-            if others:
-                self.notes.append(f"{path}: {len(others):,} files are not images by their suffix: {by_suffix(others)}")
-            for why, names in left_out.items():
-                self.notes.append(f"{path}: left out, {why}: {few_names(names)}")
-            self._set_images(images)
-            self.notes += held_out_notes(path, {os.path.dirname(image) or "." for image in images})
-            self._places: list[str | None] = list(images)
+        self._places: list[str | None]
+        if name is not None:
+            self._set_labels(self._content(name), os.path.join(path, name))
+            self._places = self._named(files, images, name)
             return
-        full = os.path.join(path, name)
+        others = [f for f in files if not f.lower().endswith((*IMAGE_SUFFIXES, *TEXT_SUFFIXES, ".mdb"))]
+        if others:
+            self.notes.append(f"{path}: {len(others):,} files are not images by their suffix: {by_suffix(others)}")
+        for why, names in left_out.items():
+            self.notes.append(f"{path}: left out, {why}: {few_names(names)}")
+        if labelled:
+            self._set_beside(images, files, self._content, os.path.join(path, ""))
+        else:
+            self._set_images(images)
+        self.notes += held_out_notes(path, {os.path.dirname(image) or "." for image in self._keys})
+        self._places = list(self._keys)
+
+    def _content(self, name: str) -> bytes:
+        full = os.path.join(self.path, name)
         try:
             with open(full, "rb") as stream:
-                data = stream.read()
+                return stream.read()
         except OSError as error:
             raise InputError(f"{full} cannot be read: {error.strerror}; check its permissions") from error
-        self._set_labels(data, full)
+
+    def _named(self, files: Sequence[str], images: Sequence[str], name: str) -> list[str | None]:
+        """The files that the label file `name` names."""
         known, below = set(files), image_folders(name)
 
         def find(key: str) -> str | None:
@@ -222,20 +257,20 @@ class FolderSource(FileList):
                 key = os.path.expanduser(key)
             for folder in ("", *below):
                 place = os.path.normpath(os.path.join(folder, key)) if key else ""
-                if place in known or (place and "\0" not in place and os.path.isfile(os.path.join(path, place))):
+                if place in known or (place and "\0" not in place and os.path.isfile(os.path.join(self.path, place))):
                     return place
             return None
 
         # Whole paths, as jstr review saves them wherever a browser puts its downloads, say nothing of this folder.
         own = any(not os.path.isabs(os.path.expanduser(key)) for key in self._keys)
-        self._places = self._locate(find, images if own else [], full)
+        return self._locate(find, images if own else [], os.path.join(self.path, name))
 
     def _note_other_sources(self, files: Sequence[str], name: str | None) -> None:
         stores = [f for f in files if os.path.basename(f) == "data.mdb"]
         if stores:
             self.notes.append(f"{self.path}: {len(stores):,} LMDBs below are not read: {few_names(stores)}")
         deeper = [f for f in files if os.path.dirname(f) and os.path.basename(f) in LABEL_FILES and f != name]
-        if deeper and name is not None:
+        if deeper and self.labelled:
             self.notes.append(f"{self.path}: {len(deeper):,} label files below are not read: {few_names(deeper)}")
 
     def _read(self, i: int) -> bytes | None:

@@ -31,6 +31,7 @@ from jstr.data.sources.label_notes import readable
 from jstr.text.messages import InputError, first_few
 
 LABEL_FILES = ("labels.tsv", "gt.txt", "labels.csv", "metadata.jsonl", "metadata.csv", "labels.json")
+LOOKED_FOR = ", ".join((*LABEL_FILES, "NAME.gt.txt or NAME.txt beside images"))
 TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")
 FILE_COLUMNS = frozenset(
     "filename file file_name filepath file_path fname image image_path image_name image_file imagename imgname img "
@@ -96,6 +97,11 @@ def _decode(data: bytes, name: str) -> str:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{name} line {line}: holds a zero byte; save the file as UTF-8 text")
     return text
+
+
+def lines_of(data: bytes, name: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, line) of the lines of a file that are not empty. Raises InputError: not text."""
+    return _lines(_decode(data, name))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

@@ -21,10 +21,11 @@ from itertools import accumulate
 from typing import Any
 
 from jstr.data.sources.files import FolderSource, by_suffix, check_index, images_in, walk
-from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, NoLabels
+from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR, TEXT_SUFFIXES, NoLabels
 from jstr.data.sources.label_notes import few_names, held_out_notes
 from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
 from jstr.data.sources.tar import TarSource
+from jstr.data.sources.texts_beside import texts_beside
 from jstr.data.sources.tfds import TfdsSource, tfds_folders
 from jstr.text.messages import InputError, first_few
 
@@ -39,8 +40,9 @@ def open_source(path: str | os.PathLike, *, labels: str | None = None, labelled:
       LMDB: a folder with data.mdb, a single file (subdir=False), or a folder with such LMDBs below it, which are
         joined in sorted order. Keys are `num-samples`, `image-%09d` and `label-%09d`, from 1.
       Image folder: images and a label file: labels.tsv, gt.txt, labels.csv, metadata.jsonl, metadata.csv or
-        labels.json, in the forms of label_files.py. A label file as `path` means its folder.
-      Tar: an uncompressed .tar that holds images and one of these label files.
+        labels.json, in the forms of label_files.py. A label file as `path` means its folder. Or, where none of them
+        is there, a text file beside each image, see texts_beside.py.
+      Tar: an uncompressed .tar that holds images and labels in one of these forms.
       TFDS: a folder with dataset_info.json, written as ArrayRecord, or `tfds:NAME[/CONFIG]`; `#SPLIT` at the end
         of the path chooses the split where there are several.
 
@@ -106,7 +108,8 @@ def _open_folder(path: str, split: str | None, labels: str | None, labelled: boo
         return source
     if tfds_folders(path):
         return TfdsSource(path, split, labelled)
-    if not labelled and images_in(files):
+    images = images_in(files)
+    if texts_beside(images, files) if labelled else images:
         return FolderSource(path, None, labelled)
     raise _nothing_found(path, files)
 
@@ -132,7 +135,7 @@ def _label_files_beside(path: str, files: list[str]) -> list[str]:
 
 
 def _nothing_found(path: str, files: list[str]) -> InputError:
-    looked = f"data.mdb (here or below), dataset_info.json, {', '.join(LABEL_FILES)}"
+    looked = f"data.mdb (here or below), dataset_info.json, {LOOKED_FOR}"
     images = len(images_in(files))
     below = [os.path.dirname(f) for f in files if os.path.basename(f) in LABEL_FILES]
     if images and below:

@@ -1,4 +1,4 @@
-"""Uncompressed tar archives of images with a label file."""
+"""Uncompressed tar archives of images with labels, in one file or in texts beside the images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from jstr.data.sources.files import FileList, choose_label_file, image_folders, images_in
 from jstr.data.sources.label_files import TEXT_SUFFIXES
 from jstr.data.sources.label_notes import few_names
+from jstr.data.sources.texts_beside import texts_beside
 from jstr.text.messages import InputError
 
 _lock = threading.Lock()
@@ -26,11 +27,15 @@ class TarSource(FileList):
         members = _index_tar(path, self.notes)
         texts = [m for m in members if m.lower().endswith(TEXT_SUFFIXES) or m == labels]
         texts.sort(key=lambda m: (m.count("/"), m))
-        name = choose_label_file(texts, labels, path, labelled, self.notes)
         images = images_in(list(members))
+        name = choose_label_file(texts, labels, path, labelled, len(texts_beside(images, list(members))), self.notes)
+        places: list[str | None]
         if name is None:
-            self._set_images(images)
-            places: list[str | None] = list(images)
+            if labelled:
+                self._set_beside(images, list(members), lambda text: self._pread(members[text]), f"{path}:")
+            else:
+                self._set_images(images)
+            places = list(self._keys)
         else:
             self._set_labels(self._pread(members[name]), f"{path}:{name}")
             folders = [posixpath.dirname(name)]
@@ -80,6 +85,8 @@ def _member_name(name: str) -> str:
 
 def _index_tar(path: str, notes: list[str]) -> dict[str, tuple[int, int]]:
     """Member -> (offset, size) of every file in the archive, hard and symbolic links included."""
+    if _is_compressed(path):
+        raise InputError(f"{path} is compressed, so samples cannot be read in any order; unpack it to a folder or .tar")
     try:
         size = os.path.getsize(path)
         with tarfile.open(path, "r:") as archive:
@@ -112,6 +119,15 @@ def _index_tar(path: str, notes: list[str]) -> dict[str, tuple[int, int]]:
     if lost:
         notes.append(f"{path}: {len(lost):,} links and special files lead to no file in the archive: {few_names(lost)}")
     return {name: place for name, place in places.items() if not _is_hidden(name)}
+
+
+def _is_compressed(path: str) -> bool:
+    """Whether a file is one of gzip, bzip2, xz or zstd, by its first bytes."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"))
+    except OSError:  # said where it is opened
+        return False
 
 
 def _is_hidden(name: str) -> bool:

@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import pickle
@@ -54,6 +55,8 @@ def test_tar_errors(tmp_path):
         fails("copy", path=path)
     Path(path).write_bytes(os.urandom(5000))
     fails("not a readable", path=path)
+    Path(path).write_bytes(gzip.compress(whole))
+    fails("is compressed", "unpack", path=path)
     fails("labels.tsv line 1", path=write_tar(tmp_path / "a.tar", {**members, "labels.tsv": b"0.png,a"}))
     fails("no labels", path=write_tar(tmp_path / "a.tar", images()))
     fails("no image", path=write_tar(tmp_path / "a.tar", {"a.md": b""}), labelled=False)

@@ -1,0 +1,48 @@
+"""Labels in text files beside the images: a.png and a.gt.txt (tesstrain, kraken) or a.txt (WebDataset), of one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from jstr.data.sources.label_files import NoLabels, lines_of
+from jstr.data.sources.label_notes import few_names, readable
+from jstr.text.messages import InputError
+
+ENDS = (".gt.txt", ".txt")
+FORMS = (".bin", ".nrm")  # a.bin.png is the black and white form of a line, a.nrm.png a grey one (kraken, Calamari)
+_BOX = re.compile(r"\s*(-?\d+(\.\d+)?[\s,;]+){4}")
+
+
+def texts_beside(images: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    """Image -> the text file of the same name, for those of `images` that have one among `files`."""
+    known = set(files)
+    found = {}
+    for image in images:
+        stem = image[: image.rindex(".")]
+        stems = [stem] + [stem.removesuffix(form) for form in FORMS if stem.endswith(form)]
+        text = next((name for name in (s + end for s in stems for end in ENDS) if name in known), None)
+        if text is not None:
+            found[image] = text
+    return found
+
+
+def read_beside(beside: Mapping[str, str], read: Callable[[str], bytes], where: str) -> list[tuple[str, str | None]]:
+    """(image, label) of each image, in order; None where the word is marked unreadable, "" where a file is empty.
+
+    read: the content of a text file. where: what stands before its name in messages.
+
+    Raises:
+      InputError: a file that is not text or holds several lines or a box; NoLabels where most do.
+    """
+    pairs, others = [], []
+    for image, text in beside.items():
+        lines = [line for _, line in lines_of(read(text), where + text)]
+        if len(lines) > 1 or any(map(_BOX.match, lines)):
+            others.append(text)
+        pairs.append((image, readable("".join(lines[:1]))))
+    if others:
+        what = f"{len(others):,} of the {len(beside):,} text files beside images hold several lines or a box"
+        error = NoLabels if 2 * len(others) > len(beside) else InputError
+        raise error(f"{where}{others[0]}: {what}: {few_names(others)}; a label is one line. Or open it unlabelled")
+    return pairs
