@@ -1,4 +1,4 @@
-"""Readers of general containers: LMDB, Parquet files of Hugging Face, and a folder with a label file."""
+"""Readers of general containers: LMDB, Parquet files of Hugging Face, and a folder with labels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from jstr.data.importers.base import Numbered, Reader, Word, file_word
-from jstr.data.sources.files import walk
-from jstr.data.sources.label_files import LABEL_FILES
+from jstr.data.sources.files import images_in, walk
+from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR
 from jstr.data.sources.lmdb import LmdbSource
 from jstr.data.sources.open import open_source
+from jstr.data.sources.texts_beside import texts_beside
 from jstr.text.messages import InputError
 
 _SPLITS = {
@@ -73,8 +74,9 @@ def _lmdb(path: str) -> LmdbSource:
 
 class Folder(Reader):
     """Images with a label file in the forms of jstr/data/sources/label_files.py: one of LABEL_FILES, or the only .tsv
-    or .csv file of another name; --labels=FILE chooses. A tar of this form will do. Folders called train, val and
-    test (or as above) that hold such a file each are splits; else all is `train`.
+    or .csv file of another name; --labels=FILE chooses. Without one, a text file beside each image (texts_beside.py).
+    A tar of this form will do. Folders called train, val and test (or as above) that are such are splits; else all is
+    `train`.
     """
 
     name = "folder"
@@ -87,10 +89,16 @@ class Folder(Reader):
         name = self._label_file(self.src)
         if name:
             return {_SPLITS.get(self.src.absolute().name.lower(), "train"): (self.src, name)}
-        below = {f: _SPLITS.get(f.name.lower()) for f in sorted(self.src.iterdir()) if f.is_dir()}
-        found = {split: (f, self._label_file(f)) for f, split in below.items() if split and self._label_file(f)}
+        below = [
+            (f, split) for f in sorted(self.src.iterdir()) if f.is_dir() and (split := _SPLITS.get(f.name.lower()))
+        ]
+        found = {split: (f, self._label_file(f)) for f, split in below if self._label_file(f)}
+        if not (found or self.labels):
+            found = {split: (f, None) for f, split in below if _texts_below(f)}
+            if not found and _texts_below(self.src):
+                found = {_SPLITS.get(self.src.absolute().name.lower(), "train"): (self.src, None)}
         if not found:
-            wanted = self.labels or f"{', '.join(LABEL_FILES)}, or another .tsv or .csv"
+            wanted = self.labels or f"{LOOKED_FOR}, or another .tsv or .csv"
             raise self.not_found(f"{wanted}, here or in train, val and test")
         return found
 
@@ -109,7 +117,13 @@ class Folder(Reader):
         return [self.index[split][0]]
 
     def files(self) -> list[Path]:
-        return [f / (name or "") if f.is_dir() else f for f, name in self.index.values()]
+        found: list[Path] = []
+        for folder, name in self.index.values():
+            if folder.is_file():
+                found.append(folder)
+            else:
+                found += [folder / text for text in ([name] if name else _texts_below(folder))]
+        return found
 
     def entries(self, split: str) -> Numbered:
         source = _folder(*self.index[split])
@@ -123,6 +137,12 @@ class Folder(Reader):
         problem = "missing file" if sample["image"] is None else None
         problem = "marked unreadable" if problem is None and sample["label"] is None else problem
         yield Word(sample["key"], sample["label"], sample["image"], problem)
+
+
+def _texts_below(folder: Path) -> list[str]:
+    """The text files beside images, relative to the folder."""
+    files = walk(str(folder))
+    return sorted(set(texts_beside(images_in(files), files).values()))
 
 
 @lru_cache(4)
