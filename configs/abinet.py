@@ -7,14 +7,17 @@ vision= and language= are runs of configs/abinet_vision.py and configs/abinet_la
 start from random weights. Without `compact`: the published sizes and schedule, RGB 32x128, on the LMDBs `MJ` and `ST`;
 this needs an accelerator. With `compact`: less than a fifth of the width, one layer, rendered words and, with
 labels=0.1, a tenth of 7,619 real ones, chosen by label_seed=0.
-Published for this setting (LV): IIIT5K 96.4, SVT 93.2 (README of SemiMTR). form=sv: as in configs/abinet_vision.py.
+Published for this setting (LV): IIIT5K 96.4, SVT 93.2 (README of SemiMTR). form=sv and features= are as in
+configs/abinet_vision.py.
 """
 
 from configs import common, common_abinet
 
 
 def get_config(arg: str = "") -> common.ConfigDict:
-    options = common.arguments(arg, compact=False, form="lv", vision="", language="", labels=0.0, label_seed=0)
+    options = common.arguments(
+        arg, compact=False, form="lv", features="resnet45", vision="", language="", labels=0.0, label_seed=0
+    )
     config = common_abinet.network("abinet", options)
     batch_size = 32 if options.compact else 384
     config.streams.labelled = common.stream(batch_size, common_abinet.labelled_rows(options), dict(abinet={}))

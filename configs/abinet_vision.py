@@ -12,6 +12,9 @@ iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % are use
     contrast=0           weight of the contrastive loss; 0: supervised loss only, on the same batches
     supervised           labelled words only, in one view: the first stage of ABINet itself (Fang et al. 2021)
     unsupervised         contrastive loss only: the first of two stages, instead of both losses in one
+    features=compact     the features of configs/reader.py, of grey images, instead of ABINet's (ours); any of
+                         config.model.features of four-stage recognisers
+    encoder=runs/reader  start these features from those of such a recogniser; half an hour then does what took hours
     start=runs/contrast  start from the weights of that run of this config; the second stage: contrast=0,start=...
 """
 
@@ -28,8 +31,12 @@ def get_config(arg: str = "") -> common.ConfigDict:
         contrast=1.0,
         supervised=False,
         unsupervised=False,
+        features="resnet45",
+        encoder="",
         start="",
     )
+    if options.encoder and (options.start or options.features == "resnet45"):
+        raise ValueError("config argument encoder is for features of four-stage recognisers, and without start")
     if options.supervised and options.unsupervised:
         raise ValueError("config arguments supervised and unsupervised: choose one")
     config = common_abinet.network("abinet_vision", options)
@@ -40,6 +47,9 @@ def get_config(arg: str = "") -> common.ConfigDict:
         contrast(config, options)
     config.evals = {} if options.unsupervised else common.benchmarks()
     config.init_from = (("model", options.start, "model"),) if options.start else ()
+    if options.encoder:
+        config.init_from = (("model/backbone/extractor", options.encoder, "model/extractor"),)
+        config.init_allow_missing = ("model",)  # the rest of the model starts from random weights
     if options.compact:
         config.steps, config.log_every, config.eval_every, config.save_every = 8_000, 100, 1_000, 500
     else:

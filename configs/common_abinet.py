@@ -13,7 +13,8 @@ def network(name: str, options: ConfigDict) -> ConfigDict:
     """ABINet or one of its parts, abinet_vision or abinet_language (Fang et al. 2021), with the schedule of SemiMTR.
 
     options.form: lv (3 layers, position attention) or sv (2 layers, additive attention). options.compact: less than a
-    fifth of the width, a third of the blocks, one transformer layer, one-cycle Adam, far fewer steps.
+    fifth of the width, a third of the blocks, one transformer layer, one-cycle Adam, far fewer steps. options.features:
+    `resnet45`, or those of a four-stage recogniser, of grey images and, if compact, in the size of configs/reader.py.
     """
     if options.form not in ("lv", "sv"):
         raise ValueError(f"config argument form={options.form}: choose lv or sv")
@@ -25,6 +26,9 @@ def network(name: str, options: ConfigDict) -> ConfigDict:
         layers, attention = (3, "position") if options.form == "lv" else (2, "additive")
         blocks = (1, 1, 2, 2, 1) if compact else (3, 4, 6, 6, 3)
         config.model.update(blocks=blocks, num_layers=1 if compact else layers, attention=attention)
+        if options.features != "resnet45":
+            config.model.update(features=options.features, feature_channels=256 if compact else 512)
+            config.image.channels = 1
     if name == "abinet":
         config.model.update(language_layers=4, iterations=3)
     config.optimizer = common.adam(1e-3, warmup=0.05) if compact else common.adam(1e-4, "multi_step")

@@ -5,8 +5,8 @@
 
 vision=, language=: runs of configs/abinet_vision.py and configs/abinet_language.py, in the same form and size. Without
 `compact`: the published sizes and schedule on the LMDBs `L` and `U`; this needs an accelerator. Published: IIIT5K 97.0,
-SVT 95.8 (Real-L + U). With `compact`: as in configs/abinet_vision.py, whose options form, labels and label_seed apply
-here too. Measured results: configs/results/semimtr.json.
+SVT 95.8 (Real-L + U). With `compact`: as in configs/abinet_vision.py, whose options form, features, labels and
+label_seed apply here too. Measured results: configs/results/semimtr.json.
 
     ema=0.9999           a moving average of the network reads the weak view instead of the network itself
     threshold=0.9        learn only positions where the weak view is more confident than this
@@ -27,6 +27,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
         arg,
         compact=False,
         form="lv",
+        features="resnet45",
         vision="",
         language="",
         labels=0.0,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jstr.interop.onnx_features import EXTRACTORS
 from jstr.interop.onnx_graph import (
     BATCH,
     FLOAT,
@@ -18,7 +19,8 @@ from jstr.interop.onnx_graph import (
     layer_norm,
     pixels,
 )
-from jstr.models.abinet_vision import HEADS, MEAN, STD
+from jstr.models.abinet_vision import HEADS, MEAN, RESNET45, STD
+from jstr.nn.features import num_frames
 from jstr.nn.resnet45 import STRIDES
 from jstr.nn.transformer import sinusoid
 
@@ -46,14 +48,8 @@ def write(model: Any, weights: Weights, batch: int | str = BATCH) -> dict[str, A
 
 def _vision(graph: Graph, model: Any, weights: Weights) -> tuple[str, str]:
     """(glimpses [B, T, D], logits [B, T, C])."""
-    config = model.model_config
-    mean, std = (np.array(v if config.channels == 3 else [sum(v) / 3])[:, None, None] for v in (MEAN, STD))
-    x = graph.add("Div", graph.add("Add", pixels(graph, "images"), graph.constant(1.0)), graph.constant(2.0))
-    x = graph.add("Div", graph.add("Sub", x, graph.constant(mean)), graph.constant(std))
-    backbone = weights.of("backbone")
-    x, width = _resnet45(graph, x, backbone.of("resnet"), model.blocks)
-    height, across = config.image_size[0] // 4, config.image_size[1] // 4
-    cells = graph.add("Reshape", graph.add("Transpose", x, perm=(0, 2, 3, 1)), graph.shape(0, -1, width))
+    config, backbone = model.model_config, weights.of("backbone")
+    cells, height, across, width = _cells(graph, model, backbone)
     cells = _add_positions(graph, cells, height * across, width)
     for i in range(model.num_layers):
         cells = _layer(graph, cells, cells, None, backbone.of(f"layer_{i}"), height * across, height * across, width)
@@ -62,6 +58,27 @@ def _vision(graph: Graph, model: Any, weights: Weights) -> tuple[str, str]:
     scores = attend(graph, cells, weights.of("attention"), *sizes)
     glimpses = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), cells)
     return glimpses, dense(graph, glimpses, weights.of("classifier"))
+
+
+def _cells(graph: Graph, model: Any, weights: Weights) -> tuple[str, int, int, int]:
+    """(cells [B, h * w, D] before the transformer layers, h, w, D)."""
+    config = model.model_config
+    if model.features == RESNET45:
+        x, width = _resnet45(graph, _imagenet(graph, config.channels), weights.of("resnet"), model.blocks)
+        height, across = config.image_size[0] // 4, config.image_size[1] // 4
+        x = graph.add("Reshape", graph.add("Transpose", x, perm=(0, 2, 3, 1)), graph.shape(0, -1, width))
+        return x, height, across, width
+    x = EXTRACTORS[model.features](graph, pixels(graph, "images"), weights.of("extractor"), config.image_size)
+    x = graph.add("Transpose", graph.add("ReduceMean", x, axes=[2], keepdims=0), perm=(0, 2, 1))
+    project, across = weights.of("project"), num_frames(model.features, config.image_size[1])
+    return dense(graph, x, project), 1, across, project.array("kernel").shape[1]
+
+
+def _imagenet(graph: Graph, channels: int) -> str:
+    """jstr.models.abinet_vision.imagenet: [B, C, H, W]."""
+    mean, std = (np.array(v if channels == 3 else [sum(v) / 3])[:, None, None] for v in (MEAN, STD))
+    x = graph.add("Div", graph.add("Add", pixels(graph, "images"), graph.constant(1.0)), graph.constant(2.0))
+    return graph.add("Div", graph.add("Sub", x, graph.constant(mean)), graph.constant(std))
 
 
 def _resnet45(graph: Graph, x: str, weights: Weights, blocks: tuple[int, ...]) -> tuple[str, int]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jstr.core import Array, ModelConfig, Prediction
 from jstr.decoding import greedy
 from jstr.models import abinet_language, abinet_vision
-from jstr.models.abinet_vision import check_common, classify, compute_dtype
+from jstr.models.abinet_vision import RESNET45, check_common, classify, compute_dtype
 from jstr.nn.layers import dense, torch_default
 from jstr.nn.resnet45 import BLOCKS
 from jstr.text.messages import InputError
@@ -53,6 +53,8 @@ class Model(nn.Module):
     iterations: int = 3
     dropout: float = 0.1
     dtype: str = "float32"
+    features: str = RESNET45
+    feature_channels: int = 256
 
     reads_text = False
     autoregressive = False
@@ -85,6 +87,8 @@ class Model(nn.Module):
             blocks=self.blocks,
             num_layers=self.num_layers,
             attention=self.attention,
+            features=self.features,
+            feature_channels=self.feature_channels,
             name="vision",
         )
         language = abinet_language.Model(self.model_config, **common, num_layers=self.language_layers, name="language")

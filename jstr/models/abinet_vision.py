@@ -1,7 +1,8 @@
 """The vision model of ABINet (Fang et al. 2021, section 3.1): reads all characters in parallel.
 
 A residual network, transformer layers over its map, and attention from positions to cells. Official code:
-modules/model_vision.py of FangShancheng/ABINet.
+modules/model_vision.py of FangShancheng/ABINet. The features of a four-stage recogniser can take the place of the
+residual network (ours), as one row of cells, and so those of a reader that has been trained already.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 from jstr.core import Array, ModelConfig, Prediction, at_least_float32
 from jstr.decoding import greedy
 from jstr.nn.dropout import Dropout
+from jstr.nn.features import EXTRACTORS, MINIMUM_SIZE
 from jstr.nn.images import normalise
 from jstr.nn.layers import dense, torch_default
 from jstr.nn.position_attention import AdditiveAttention, PositionAttention
@@ -23,6 +25,7 @@ from jstr.text.messages import InputError, check_choice
 
 DTYPES = ("float32", "bfloat16")
 ATTENTIONS = ("position", "additive")
+RESNET45 = "resnet45"
 HEADS = 8
 # Mean and standard deviation of the colours of ImageNet, by which the published weights expect images to be scaled.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -57,18 +60,28 @@ def imagenet(images: Array) -> Array:
 
 
 class Backbone(nn.Module):
-    """[B, H, W, C] -> [B, H / 4, W / 4, D]: a residual network, then transformer layers over all cells, row by row."""
+    """[B, H, W, C] -> [B, h, w, D]: a residual network, then transformer layers over all cells, row by row.
+
+    h, w: H / 4 and W / 4; with features of a four-stage recogniser, 1 and its S.
+    """
 
     width: float
     blocks: tuple[int, ...]
     num_layers: int
     dropout: float
+    features: str
+    feature_channels: int
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        channels = scaled(512, self.width) // 16
-        x = ResNet45(channels, tuple(self.blocks), self.dtype, name="resnet")(x, train=train)
+        size = scaled(512, self.width)
+        if self.features == RESNET45:
+            x = ResNet45(size // 16, tuple(self.blocks), self.dtype, name="resnet")(x, train=train)
+        else:
+            extractor = EXTRACTORS[self.features](self.feature_channels, self.dtype, name="extractor")
+            columns = extractor(x, train=train).mean(axis=1, keepdims=True)
+            x = dense(size, dtype=self.dtype, kernel_init=torch_default, name="project")(columns)
         cells = add_positions(x.reshape(x.shape[0], -1, x.shape[-1]))
         cells = Dropout(self.dropout)(cells, train=train)
         for i in range(self.num_layers):
@@ -80,7 +93,8 @@ class Model(nn.Module):
     """A recogniser of one word in an image. LV of the paper has 3 layers and position attention, SV 2 and additive.
 
     width: scales every layer, for compact models; 1: features of 512. blocks: in the stages of the residual network.
-    attention: `position` or `additive`.
+    attention: `position` or `additive`. features: `resnet45`, or one of jstr.nn.features.EXTRACTORS, which makes
+    feature_channels and sees images as four-stage recognisers do.
     dtype: of the computation. Parameters, norms, softmax and logits stay float32.
 
     Raises:
@@ -94,6 +108,8 @@ class Model(nn.Module):
     attention: str = "position"
     dropout: float = 0.1
     dtype: str = "float32"
+    features: str = RESNET45
+    feature_channels: int = 256
 
     reads_text = False
     autoregressive = False
@@ -104,12 +120,19 @@ class Model(nn.Module):
     def __post_init__(self):
         check_common(self)
         check_choice("attention", self.attention, ATTENTIONS)
+        check_choice("features", self.features, (RESNET45, *EXTRACTORS))
         if len(self.blocks) != len(BLOCKS) or min(self.blocks) < 1:
             raise InputError(f"blocks must be {len(BLOCKS)} numbers, at least 1 each, not {tuple(self.blocks)}")
-        height, width = self.model_config.image_size
-        if height % 4 or width % 4 or min(height, width) < 16:
-            raise InputError(f"images of {height}x{width} do not fit ABINet: give multiples of 4, at least 16")
+        self._check_size(*self.model_config.image_size)
         super().__post_init__()
+
+    def _check_size(self, height: int, width: int) -> None:
+        if self.features != RESNET45:
+            least = MINIMUM_SIZE[self.features]
+            if height < least[0] or width < least[1]:
+                raise InputError(f"images of {height}x{width} are too small for features={self.features!r}")
+        elif height % 4 or width % 4 or min(height, width) < 16:
+            raise InputError(f"images of {height}x{width} do not fit ABINet: give multiples of 4, at least 16")
 
     @nn.compact
     def __call__(self, images: Array, tokens: Array | None = None, *, train: bool) -> dict[str, Array]:
@@ -128,8 +151,10 @@ class Model(nn.Module):
         if images.shape[1:] != expected:
             raise InputError(f"images must be [B, {', '.join(map(str, expected))}], not {list(images.shape)}")
         dtype = compute_dtype(self.dtype)
-        x = imagenet(normalise(images))
-        backbone = Backbone(self.width, self.blocks, self.num_layers, self.dropout, dtype, name="backbone")
+        x = normalise(images)
+        x = imagenet(x) if self.features == RESNET45 else x
+        fields = (self.blocks, self.num_layers, self.dropout, self.features, self.feature_channels)
+        backbone = Backbone(self.width, *fields, dtype, name="backbone")
         visual = backbone(x.astype(dtype or x.dtype), train=train)
         steps = self.model_config.max_length + 1
         if self.attention == "position":

@@ -56,6 +56,18 @@ def test_what_the_third_stage_starts_from():
         get_config("compact,start=a,vision=b")
 
 
+def test_features_of_another_recogniser():
+    get_config = {n: importlib.import_module(f"configs.{n}").get_config for n in ("abinet_vision", "abinet", "semimtr")}
+    config = get_config["abinet_vision"]("compact,supervised,features=compact,encoder=a")
+    assert config.init_from == (("model/backbone/extractor", "a", "model/extractor"),)
+    assert (config.model.features, config.model.feature_channels, config.image.channels) == ("compact", 256, 1)
+    for name in ("abinet", "semimtr"):
+        assert get_config[name]("compact,features=compact,vision=a").model.features == "compact"
+    for given in ("encoder=a", "features=compact,start=a,encoder=b"):
+        with pytest.raises(ValueError, match="encoder is for features"):
+            get_config["abinet_vision"](f"compact,{given}")
+
+
 def test_language_that_is_kept():
     """Its parameters, and no others, are held fixed; a rule that matches none of them is refused (test_optim.py)."""
     config = importlib.import_module("configs.semimtr").get_config("runlocal,keep_language")
