@@ -172,6 +172,8 @@ def _json_line(where: str, answer: Answer, sure: bool) -> str:
         row["doubtful"] = True
     if answer.turned:
         row["turned"] = 90 * answer.turned
+    if answer.stacked:
+        row["stacked"] = True
     if answer.details:
         row["characters"] = [_rounded(c) for c in answer.details.characters]
         row["alternatives"] = [[text, round(p, 6)] for text, p in answer.details.alternatives]

@@ -183,6 +183,21 @@ def test_images_too_wide_for_the_reader_are_read_in_parts(reader, tmp_path, monk
         assert line == f"{tmp_path}/{width}.png: too wide: {room}; read in parts"
 
 
+def test_json_lines_say_how_a_crop_was_turned_or_cut(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(predict, "load", jstr.load)
+    word = cv2.imread(str(REAL_WORDS / "iiit5k_685_2.png"))
+    letters = [cv2.putText(np.zeros((48, 44, 3), np.uint8), c, (6, 38), 0, 1.2, (255,) * 3, 3) for c in "STREET"]
+    for name, image in (("word", word), ("turned", np.rot90(word)), ("letters", np.concatenate(letters))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+    assert predict.run(["--workdir=bundled", "--json", "--turn=auto", str(tmp_path)]) == 0
+    letters, turned, word = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert [(row["text"], row.get("turned"), row.get("stacked")) for row in (word, turned, letters)] == [
+        ("santa", None, None),
+        ("santa", 270, None),
+        ("street", None, True),
+    ]
+
+
 def test_json_lines_have_characters_and_alternatives(capsys):
     assert predict.run(["--json", "--allow=ab", str(REAL_WORDS / "iiit5k_6_7.png")]) == 0
     row = json.loads(capsys.readouterr().out)

@@ -143,12 +143,6 @@ def find_onnx(where: str | os.PathLike) -> Found | None:
     raise InputError(f"{name}: its package is not installed; {how_to_install(name)}")
 
 
-def onnx_file(where: str | os.PathLike) -> Path | None:
-    """The ONNX file alone. Raises InputError as find_onnx."""
-    found = find_onnx(where)
-    return found and found.onnx
-
-
 def default() -> tuple[str, str]:
     """(the name of the reader that is used where none is given, a line that says so and what the other one is)."""
     if importlib.util.find_spec("onnx") and any(map(installed, PLACES[STRONGEST])):

@@ -59,7 +59,7 @@ def test_two_opencvs_are_said(package, monkeypatch, capsys):
     (package / "PP-OCRv6_rec_small.onnx").write_bytes(b"x")
     monkeypatch.setattr(weights.importlib.metadata, "version", lambda project: "5.0")
     weights._say_two_opencvs.cache_clear()
-    weights.onnx_file(NAME)
+    weights.find_onnx(NAME)
     assert "opencv-python 5.0 and opencv-python-headless 5.0 overwrite" in capsys.readouterr().err
 
 
