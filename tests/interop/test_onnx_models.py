@@ -32,11 +32,10 @@ RECOGNISERS = {
         ROUND, **SMALL, features="vgg", sequence="none", prediction="attention", token_embedding="one_hot"
     ),
     "abinet": abinet.Model(config(ABINET, (16, 24), 3), **TRANSFORMER, iterations=2, language_layers=1),
-    "abinet_vision": abinet_vision.Model(config(ABINET, (16, 24), 3), **TRANSFORMER),
-    "additive, grey": abinet_vision.Model(config(ABINET, (16, 20)), **TRANSFORMER, attention="additive"),
-    "abinet, compact": abinet.Model(
-        config(ABINET, (33, 24), 3), **TRANSFORMER, language_layers=1, features="compact", feature_channels=32
+    "abinet_vision": abinet_vision.Model(
+        config(ABINET, (33, 24), 3), **TRANSFORMER, features="compact", feature_channels=32
     ),
+    "additive, grey": abinet_vision.Model(config(ABINET, (16, 20)), **TRANSFORMER, attention="additive"),
     "v6_small": ppocr.Model(config(CTC, (48, 64), 3), network="v6_small", space_as_blank=True),
     "v6_tiny": ppocr.Model(config(CTC, (48, 64), 3), network="v6_tiny"),
     "mobile": ppocr.Model(config(CTC, (48, 64), 3), network="mobile"),
