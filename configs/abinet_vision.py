@@ -14,7 +14,7 @@ iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % are use
     unsupervised         contrastive loss only: the first of two stages, instead of both losses in one
     features=compact     the features of configs/reader.py, of grey images, instead of ABINet's (ours); any of
                          config.model.features of four-stage recognisers
-    encoder=runs/reader  start these features from those of such a recogniser; half an hour then does what took hours
+    encoder=runs/reader  start these features from those of such a recogniser
     start=runs/contrast  start from the weights of that run of this config; the second stage: contrast=0,start=...
 """
 

@@ -6,7 +6,7 @@ import operator
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jstr.data.decode import read_regular_file
@@ -75,6 +75,9 @@ def _leads_back(root: str, folder: str, name: str) -> bool:
     return last in above
 
 
+ReadText = Callable[[str], bytes]  # name of a text file -> its content
+
+
 class FileList:
     """What folder and tar share: a list of keys, with labels or without. `_read(i)` gives the image, or None."""
 
@@ -103,11 +106,10 @@ class FileList:
             self.notes += conflicts(((_plain(file), label) for file, label in pairs), name)
 
     def _set_beside(
-        self, images: Sequence[str], files: Sequence[str], read: Callable[[str], bytes], where: str = ""
+        self, beside: Mapping[str, str], images: Sequence[str], files: Sequence[str], where: str, read: ReadText
     ) -> None:
-        """Labels from the text files beside images, see read_beside; notes images and text files that have no other."""
-        beside = texts_beside(images, files)
-        self._set_pairs(read_beside(beside, read, where), self.path)
+        """Labels from the text files `beside` images, see read_beside; notes images and texts without the other."""
+        self._set_pairs(read_beside(beside, where, read), self.path)
         texts = set(beside.values())
         alone = [file for file in files if file.endswith(ENDS) and file not in texts]
         without = [image for image in images if image not in beside]
@@ -210,7 +212,10 @@ def image_folders(label_file: str) -> tuple[str, ...]:
 
 
 class FolderSource(FileList):
-    """A folder of image files with a label file, or, unlabelled, all its images (also in sub-folders), sorted."""
+    """A folder of image files with a label file, or with texts beside its images, or, unlabelled, all its images.
+
+    Without a label file, images in sub-folders count, too; they are sorted.
+    """
 
     def __init__(self, path: str, labels: str | None = None, labelled: bool = True):
         """Raises InputError: no (such) label file, one that cannot be read, or no images."""
@@ -221,7 +226,8 @@ class FolderSource(FileList):
         if labels is not None and os.path.isfile(os.path.join(path, labels)):
             texts.append(labels)
         images = images_in(files)
-        name = choose_label_file(texts, labels, path, labelled, len(texts_beside(images, files)), self.notes)
+        beside = texts_beside(images, files)
+        name = choose_label_file(texts, labels, path, labelled, len(beside), self.notes)
         self._note_other_sources(files, name)
         self._places: list[str | None]
         if name is not None:
@@ -234,7 +240,7 @@ class FolderSource(FileList):
         for why, names in left_out.items():
             self.notes.append(f"{path}: left out, {why}: {few_names(names)}")
         if labelled:
-            self._set_beside(images, files, self._content, os.path.join(path, ""))
+            self._set_beside(beside, images, files, os.path.join(path, ""), self._content)
         else:
             self._set_images(images)
         self.notes += held_out_notes(path, {os.path.dirname(image) or "." for image in self._keys})
@@ -270,7 +276,7 @@ class FolderSource(FileList):
         if stores:
             self.notes.append(f"{self.path}: {len(stores):,} LMDBs below are not read: {few_names(stores)}")
         deeper = [f for f in files if os.path.dirname(f) and os.path.basename(f) in LABEL_FILES and f != name]
-        if deeper and self.labelled:
+        if deeper and (name is not None or self.labelled):
             self.notes.append(f"{self.path}: {len(deeper):,} label files below are not read: {few_names(deeper)}")
 
     def _read(self, i: int) -> bytes | None:

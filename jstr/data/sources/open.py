@@ -24,7 +24,7 @@ from jstr.data.sources.files import FolderSource, by_suffix, check_index, images
 from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR, TEXT_SUFFIXES, NoLabels
 from jstr.data.sources.label_notes import few_names, held_out_notes
 from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
-from jstr.data.sources.tar import TarSource
+from jstr.data.sources.tar import COMPRESSED, TarSource
 from jstr.data.sources.texts_beside import texts_beside
 from jstr.data.sources.tfds import TfdsSource, tfds_folders
 from jstr.text.messages import InputError, first_few
@@ -86,7 +86,7 @@ def _open_file(path: str, labels: str | None, labelled: bool) -> Source:
     if name.lower().endswith(TEXT_SUFFIXES):
         return FolderSource(folder or ".", name, labelled)
     if name.lower().endswith((".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")):
-        raise InputError(f"{path} is compressed, so samples cannot be read in any order; unpack it to a folder or .tar")
+        raise InputError(f"{path} {COMPRESSED}")
     raise InputError(f"{path} is a file of no known kind; give a folder, a .tar, an LMDB, a label file, or tfds:NAME")
 
 

@@ -13,12 +13,16 @@ from jstr.data.sources.label_notes import few_names
 from jstr.data.sources.texts_beside import texts_beside
 from jstr.text.messages import InputError
 
+COMPRESSED = "is compressed, so samples cannot be read in any order; unpack it to a folder or .tar"
 _lock = threading.Lock()
 _MAX_LINKS = 10  # that lead from one member to another
 
 
 class TarSource(FileList):
-    """An uncompressed tar with images and a label file. It is indexed once, then images are read by offset."""
+    """An uncompressed tar with images and a label file, or texts beside the images.
+
+    It is indexed once, then images are read by offset.
+    """
 
     def __init__(self, path: str, labels: str | None = None, labelled: bool = True):
         """Raises InputError: broken archive, no (such) label file, or one that cannot be read."""
@@ -27,12 +31,14 @@ class TarSource(FileList):
         members = _index_tar(path, self.notes)
         texts = [m for m in members if m.lower().endswith(TEXT_SUFFIXES) or m == labels]
         texts.sort(key=lambda m: (m.count("/"), m))
-        images = images_in(list(members))
-        name = choose_label_file(texts, labels, path, labelled, len(texts_beside(images, list(members))), self.notes)
+        files = list(members)
+        images = images_in(files)
+        beside = texts_beside(images, files)
+        name = choose_label_file(texts, labels, path, labelled, len(beside), self.notes)
         places: list[str | None]
         if name is None:
             if labelled:
-                self._set_beside(images, list(members), lambda text: self._pread(members[text]), f"{path}:")
+                self._set_beside(beside, images, files, f"{path}:", lambda text: self._pread(members[text]))
             else:
                 self._set_images(images)
             places = list(self._keys)
@@ -86,7 +92,7 @@ def _member_name(name: str) -> str:
 def _index_tar(path: str, notes: list[str]) -> dict[str, tuple[int, int]]:
     """Member -> (offset, size) of every file in the archive, hard and symbolic links included."""
     if _is_compressed(path):
-        raise InputError(f"{path} is compressed, so samples cannot be read in any order; unpack it to a folder or .tar")
+        raise InputError(f"{path} {COMPRESSED}")
     try:
         size = os.path.getsize(path)
         with tarfile.open(path, "r:") as archive:

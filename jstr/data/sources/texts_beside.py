@@ -27,10 +27,10 @@ def texts_beside(images: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def read_beside(beside: Mapping[str, str], read: Callable[[str], bytes], where: str) -> list[tuple[str, str | None]]:
+def read_beside(beside: Mapping[str, str], where: str, read: Callable[[str], bytes]) -> list[tuple[str, str | None]]:
     """(image, label) of each image, in order; None where the word is marked unreadable, "" where a file is empty.
 
-    read: the content of a text file. where: what stands before its name in messages.
+    where: what stands before the name of a text file in messages. read: its content.
 
     Raises:
       InputError: a file that is not text or holds several lines or a box; NoLabels where most do.
