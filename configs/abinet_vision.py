@@ -49,7 +49,9 @@ def get_config(arg: str = "") -> common.ConfigDict:
     config.init_from = (("model", options.start, "model"),) if options.start else ()
     if options.encoder:
         config.init_from = (("model/backbone/extractor", options.encoder, "model/extractor"),)
-        config.init_allow_missing = ("model",)  # the rest of the model starts from random weights
+        layers = [f"backbone/layer_{i}" for i in range(config.model.num_layers)]
+        fresh = ("backbone/project", *layers, "attention", "classifier")
+        config.init_allow_missing = tuple(f"model/{part}" for part in fresh)
     if options.compact:
         config.steps, config.log_every, config.eval_every, config.save_every = 8_000, 100, 1_000, 500
     else:

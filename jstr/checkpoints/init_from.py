@@ -66,7 +66,8 @@ def init_from(
       params, model_state, and lines that say what was loaded and what was not.
 
     Raises:
-      InputError: lists the parameters that are missing on either side, differ in shape, or have no row.
+      InputError: lists the parameters that are missing on either side, differ in shape, or have no row; or nothing of
+        a row can be used.
     """
     flat = traverse_util.flatten_dict({"params": params, "model_state": model_state}, sep="/")
     excused = [prefix for p in allow_missing for prefix in (f"params/{p}", _statistics(p))]
@@ -132,6 +133,11 @@ def _copy(
         raise InputError(f"init_from {workdir}: {first_few(problems, 8, '; ')}{_advice(refused)}")
     if not wanted and not to.startswith("model_state"):
         raise InputError(f"init_from {workdir}: no parameter is called {to.removeprefix('params/')}")
+    if not filled and not to.startswith("model_state"):
+        names = source.removeprefix("params/"), to.removeprefix("params/")
+        raise InputError(
+            f"init_from {workdir}: nothing under {names[0]} fits {names[1]}; give a run of the same network"
+        )
     return filled
 
 

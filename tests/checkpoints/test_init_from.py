@@ -51,6 +51,13 @@ def test_a_head_of_another_shape_starts_fresh_with_one_switch(start):
     assert state["batch_stats"]["body"]["mean"].all()
 
 
+def test_a_row_of_which_nothing_can_be_used_is_an_error(start):
+    """Though all of it may start fresh: it would be said to start from there."""
+    rows = [("model", start, "model"), ("model/body", start, "model/head")]
+    with pytest.raises(InputError, match="nothing under model/head fits model/body; give a run of the same network"):
+        init_from(*own(), rows, ("model",))
+
+
 def test_a_head_of_other_characters_is_not_loaded_though_it_fits(start):
     rows, foreign = [("model", start, "model")], {start: OtherClasses({"model/head/kernel": 1})}
     allowed = ("model/head/extra",)

@@ -60,6 +60,7 @@ def test_features_of_another_recogniser():
     get_config = {n: importlib.import_module(f"configs.{n}").get_config for n in ("abinet_vision", "abinet", "semimtr")}
     config = get_config["abinet_vision"]("compact,supervised,features=compact,encoder=a")
     assert config.init_from == (("model/backbone/extractor", "a", "model/extractor"),)
+    assert not any("model/backbone/extractor".startswith(part) for part in config.init_allow_missing)
     assert (config.model.features, config.model.feature_channels, config.image.channels) == ("compact", 256, 1)
     for name in ("abinet", "semimtr"):
         assert get_config[name]("compact,features=compact,vision=a").model.features == "compact"
