@@ -8,6 +8,7 @@ the cores that an accelerator at --images_per_second needs, where every view cou
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import sys
@@ -67,11 +68,11 @@ def view_rows(name: str, views: dict[str, dict], sources: dict[str, Any]) -> dic
 
 def batch_rate(config, data, workers: int) -> float:
     """Images per second of the batches that training gets."""
-    batches = data.batches(0, workers=workers)
     images = images_per_step(config)
-    for _ in range(4):  # prefetched, or prepared while the workers started
-        next(batches)
-    return rate(lambda i: images * bool(next(batches)))
+    with contextlib.closing(data.batches(0, workers=workers)) as batches:
+        for _ in range(4):  # prefetched, or prepared while the workers started
+            next(batches)
+        return rate(lambda i: images * bool(next(batches)))
 
 
 def images_per_step(config) -> int:

@@ -13,6 +13,7 @@ backward passes over the labelled and the strong images.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import sys
@@ -134,8 +135,8 @@ def real_windows(step: Step, config, prepared, mesh, images: int) -> tuple[dict 
         data = TrainData(config, prepared.reader.charset, prepared.objective.streams, prepared.frames)
     except InputError as error:
         return None, f"real input left out: {error}"
-    batches = data.batches(0, DeviceData(data, mesh).put)
-    return step.windows(images, (batch["arrays"] for batch in batches)), "; ".join(data.notes)
+    with contextlib.closing(data.batches(0, DeviceData(data, mesh).put)) as batches:
+        return step.windows(images, (batch["arrays"] for batch in batches)), "; ".join(data.notes)
 
 
 def count_operations(step: Step, seconds: float, devices: int, kind: str) -> tuple[dict, list]:

@@ -22,7 +22,6 @@ from jstr.data.sources.configured import open_images
 from jstr.data.sources.open import source_notes
 from jstr.inference import outlook, predictions_file, pseudo_labelling, word_copy
 from jstr.inference.reader import Reader, load
-from jstr.models import example_input
 from jstr.objectives import make_objective
 from jstr.parallel import compiling, distributed, sharding
 from jstr.text import self_contained
@@ -60,17 +59,14 @@ def prepare(config: Config) -> Prepared:
     reader = Reader(config.to_dict())
     model, model_config = reader.model, reader.model_config
     objective = make_objective(config.objective, model, model_config)
-    example = example_input(model)
-    variables = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.PRNGKey(0), example)
-    outputs = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, example)
+    outputs, _ = reader.shapes
     missing = set(objective.requires) - set(outputs)
     if missing:
         raise InputError(
             f"objective {config.objective.name} needs {sorted(missing)} of the model, which offers {sorted(outputs)}"
         )
-    frames = outputs["logits"].shape[1] if model_config.is_ctc else None
     objective = freeze(objective, frozen_prefixes(config.optimizer), still_prefixes(config.optimizer))
-    return Prepared(reader, on_device(objective, config), frames, objective)
+    return Prepared(reader, on_device(objective, config), reader.frame_count, objective)
 
 
 class Parts(NamedTuple):
@@ -193,12 +189,13 @@ def plan_state(
 ) -> tuple[Callable[[Array], TrainState], optax.GradientTransformation, optax.Schedule]:
     """(key -> state at step 0, optimiser, learning-rate schedule): make_state before any array exists."""
     shapes = jax.eval_shape(lambda: example)
-    params, _ = jax.eval_shape(objective.init, jax.random.PRNGKey(0), shapes)
+    init = jax.jit(objective.init)  # traced once, here and in `begin`
+    params, _ = jax.eval_shape(init, jax.random.PRNGKey(0), shapes)
     optimizer, schedule = make_optimizer(config.optimizer, config.steps, params)
 
     def begin(key: Array) -> TrainState:
         batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        params, model_state = objective.init(key, batch)
+        params, model_state = init(key, batch)
         state = TrainState(jnp.zeros((), jnp.int32), params, model_state, optimizer.init(params), None, key)
         return state.replace(teacher=ema_teacher.copy_of(state)) if config.teacher else state
 

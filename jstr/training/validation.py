@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping
 
@@ -52,10 +53,12 @@ class Validation:
             raise InputError(f"config.held_back: give every stream the same batches, at least 1, not {sorted(counts)}")
         data = TrainData(config, charset, objective.streams, frames, part="held_back", read=read)
         self.notes = [f"held back: {note}" for note in data.notes]
-        batches = data.batches(0, process_index=jax.process_index(), process_count=jax.process_count(), workers=0)
-        for batch in itertools.islice(batches, counts.pop()):
-            self._batches.append(batch["arrays"])
-            self.notes += [f"held back: broken or missing image left out: {key}" for key in batch["broken"]]
+        process = jax.process_index(), jax.process_count()
+        first = data.batches(0, process_index=process[0], process_count=process[1], workers=0)
+        with contextlib.closing(first) as batches:  # otherwise its threads prepare more, which nobody takes
+            for batch in itertools.islice(batches, counts.pop()):
+                self._batches.append(batch["arrays"])
+                self.notes += [f"held back: broken or missing image left out: {key}" for key in batch["broken"]]
 
     def __bool__(self) -> bool:
         return bool(self._batches)
