@@ -48,8 +48,13 @@ def test_config_refuses_unknown_argument(name):
 def test_what_the_third_stage_starts_from():
     get_config = importlib.import_module("configs.semimtr").get_config
     assert get_config("compact").init_from == ()
-    parts = get_config("compact,vision=a,language=b").init_from
-    assert parts == (("model/vision", "a", "model"), ("model/language", "b", "model"))
+    config = get_config("compact,vision=a,language=b")
+    classifier = ("model/fusion/classifier", "a", "model/classifier")
+    assert config.init_from == (("model/vision", "a", "model"), ("model/language", "b", "model"), classifier)
+    assert config.init_allow_missing == ("model/fusion/gate",)
+    language = get_config("compact,language=b")
+    assert language.init_from == (("model/language", "b", "model"),)
+    assert language.init_allow_missing == ("model/fusion", "model/vision")
     for whole in ("start=a", "vision_only,vision=a", "vision_only,start=a"):
         assert get_config(f"compact,{whole}").init_from == (("model", "a", "model"),)
     with pytest.raises(ValueError, match="start includes vision and language"):
