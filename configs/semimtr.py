@@ -17,8 +17,8 @@ label_seed apply here too. Measured results: configs/results/semimtr.json.
     start=runs/abinet    all weights of a run of this config (with cons_weight=0) or of configs/abinet.py, instead of
                          vision= and language=
 
-With vision=, the classifier of fusion starts as that of vision. A fresh one collapses in a short run to the same letters
-for every image, and takes language with it; so does fusion where vision reads a third of the words, without threshold.
+With vision=, the classifier of fusion starts as that of vision. With a fresh one a short run collapses to the same
+letters for every image, and language with it. Where vision reads a third of the words, use threshold, or labels first.
 """
 
 from configs import common, common_abinet
