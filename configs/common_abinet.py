@@ -71,8 +71,9 @@ def labelled_rows(options: ConfigDict) -> dict:
 def stages(config: ConfigDict, options: ConfigDict) -> None:
     """Starts the vision and language parts of ABINet from the runs options.vision and options.language, where given.
 
-    The classifier of fusion starts as that of vision, whose features it is given in part: so fusion reads what vision
-    reads before it has learned anything. A fresh one still reads less after 1,600 steps (configs/results/semimtr.json).
+    The classifier of fusion starts as that of vision, because fusion passes on a part of vision's features: it reads
+    nearly what vision reads from the first steps. A fresh one needs hundreds of steps to get there, and more than 1,600
+    where vision reads a third of the words (configs/results/semimtr.json). The published code starts it at random.
     """
     parts = dict(vision=options.vision, language=options.language)
     config.init_from = tuple((f"model/{part}", workdir, "model") for part, workdir in parts.items() if workdir)

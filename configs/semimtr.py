@@ -17,8 +17,9 @@ label_seed apply here too. Measured results: configs/results/semimtr.json.
     start=runs/abinet    all weights of a run of this config (with cons_weight=0) or of configs/abinet.py, instead of
                          vision= and language=
 
-With vision=, the classifier of fusion starts as that of vision. With a fresh one a short run collapses to the same
-letters for every image, and language with it. Where vision reads a third of the words, use threshold, or labels first.
+With vision=, the classifier of fusion starts as that of vision; with a fresh one a short run collapses to the same
+letters for every image, and language with it. Use threshold=0.9: in short runs consistency of all predictions cost 2 to
+5 points even where vision reads 63 % of the words.
 """
 
 from configs import common, common_abinet

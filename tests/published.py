@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.io
 
+from jstr.data.importers import shards
+
 
 def noise(i, shape=(12, 30, 3)):
     return np.random.default_rng(i).integers(0, 256, shape, np.uint8)
@@ -246,3 +248,11 @@ TREES = {
     "mjsynth": mjsynth, "synthtext": synthtext, "iiit5k": iiit5k, "svt": svt, "icdar": icdar, "iam": iam,
     "union14m": union14m, "lmdb": lmdbs, "huggingface": huggingface, "folder": folder,
 }  # fmt: skip
+
+
+def left_out(report):
+    """Reason -> how many words an import left out, over all splits."""
+    total = {}
+    for row in report["splits"].values():
+        shards.add_counts(total, row["left_out"])
+    return {reason: row["count"] for reason, row in total.items()}

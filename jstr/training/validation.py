@@ -53,9 +53,8 @@ class Validation:
             raise InputError(f"config.held_back: give every stream the same batches, at least 1, not {sorted(counts)}")
         data = TrainData(config, charset, objective.streams, frames, part="held_back", read=read)
         self.notes = [f"held back: {note}" for note in data.notes]
-        process = jax.process_index(), jax.process_count()
-        first = data.batches(0, process_index=process[0], process_count=process[1], workers=0)
-        with contextlib.closing(first) as batches:  # otherwise its threads prepare more, which nobody takes
+        batches = data.batches(0, process_index=jax.process_index(), process_count=jax.process_count(), workers=0)
+        with contextlib.closing(batches):
             for batch in itertools.islice(batches, counts.pop()):
                 self._batches.append(batch["arrays"])
                 self.notes += [f"held back: broken or missing image left out: {key}" for key in batch["broken"]]
