@@ -9,6 +9,7 @@ from itertools import islice
 
 import jax
 
+from jstr.checkpoints.checkpoint import Checkpoints
 from jstr.core import Config
 from jstr.data import worker_processes
 from jstr.data.sample_filter import BrokenImageTracker
@@ -39,13 +40,13 @@ def run(config: Config, workdir: str) -> dict[str, Score]:
 
 def _run(parts: Parts) -> dict[str, Score]:
     config, workdir = parts.config, parts.workdir
-    start = start_or_continue(parts)
-    clock = Clock(start.saved["seconds"] if start.saved else 0.0)
-    writer = MetricWriter(workdir, config, start.schedule, clock, start.saved)
-    tracker = Tracker(parts, start.checkpoints, start.saved, writer)
-    step = _train(parts, start, writer, tracker)
-    writer.close()
-    tracker.close()
+    with contextlib.closing(Checkpoints(workdir, config.keep_checkpoints, bool(config.keep_best))) as checkpoints:
+        start = start_or_continue(parts, checkpoints)
+        clock = Clock(start.saved["seconds"] if start.saved else 0.0)
+        writer = MetricWriter(workdir, config, start.schedule, clock, start.saved)
+        tracker = Tracker(parts, checkpoints, start.saved, writer)
+        step = _train(parts, start, writer, tracker)
+        writer.close()
     if tracker.drift:
         print(tracker.drift, flush=True)
     elif step < config.steps:

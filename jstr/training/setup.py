@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from jstr.checkpoints import checkpoint
+from jstr.checkpoints.checkpoint import Checkpoints, write_config
 from jstr.checkpoints.provenance import commit, machine
 from jstr.checkpoints.resume import check_resume
 from jstr.core import Array, Config, Objective, TrainState
@@ -136,12 +136,11 @@ class Start(NamedTuple):
     state: TrainState
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
-    checkpoints: checkpoint.Checkpoints
     saved: dict | None
 
 
-def start_or_continue(parts: Parts) -> Start:
-    """The newest checkpoint of the workdir; else step 0, with the weights of other runs that the config names.
+def start_or_continue(parts: Parts, checkpoints: Checkpoints) -> Start:
+    """The newest of `checkpoints`; else step 0, with the weights of other runs that the config names.
 
     Raises:
       InputError: the workdir holds a run with another config, or weights do not fit.
@@ -149,7 +148,6 @@ def start_or_continue(parts: Parts) -> Start:
     config, mesh = parts.config, parts.mesh
     example = example_batch(config, parts.objective.streams, parts.reader.spec, parts.reader.charset)
     state, optimizer, schedule = make_state(config, parts.objective, example, mesh)
-    checkpoints = checkpoint.Checkpoints(parts.workdir, config.keep_checkpoints, bool(config.keep_best))
     newest = checkpoints.newest_meta()
     if newest:
         data = newest.get("data", {})
@@ -164,12 +162,12 @@ def start_or_continue(parts: Parts) -> Start:
         state, lines = with_other_weights(config, state)
         print("".join(f"{line}\n" for line in lines), end="", flush=True)
         state = jax.device_put(state, sharding.layout(state, mesh))
-    checkpoint.write_config(parts.workdir, config.to_dict())
+    write_config(parts.workdir, config.to_dict())
     if distributed.is_lead_host():
         word_copy.keep(parts.workdir, config.to_dict())
     count = sum(x.size for x in jax.tree.leaves(state.params))
     print(f"{config.model.name}: {count:,} parameters, {mesh.size} {jax.default_backend()} device(s)", flush=True)
-    return Start(state, optimizer, schedule, checkpoints, saved)
+    return Start(state, optimizer, schedule, saved)
 
 
 def make_state(

@@ -96,6 +96,3 @@ class Tracker:
             meta |= {"rounds": self.rounds} if self.rounds else {}
             self._checkpoints.save(state, meta, float(step) if improved else None)  # each better one is later
         self._writer.last_saved = step
-
-    def close(self) -> None:
-        self._checkpoints.close()

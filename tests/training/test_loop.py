@@ -51,6 +51,23 @@ def test_a_finished_run_is_not_trained_again(trained, tmp_path):
     assert [r for r in metric_rows(workdir) if "train/loss" in r] == [r for r in before if "train/loss" in r]
 
 
+def test_a_run_that_cannot_start_closes_its_checkpoints(tmp_path, monkeypatch):
+    """Orbax writes metadata in a thread of its own: one that the end of Python overtakes prints a traceback."""
+    opened = []
+
+    class Watched(checkpoint.Checkpoints):
+        def close(self):
+            opened.append("closed")
+            super().close()
+
+    config = tiny_config()
+    config.init_from = (("model", str(tmp_path / "nothing"), "model"),)
+    monkeypatch.setattr(loop, "Checkpoints", Watched)
+    with pytest.raises(InputError, match="nothing"):
+        loop.run(config, str(tmp_path / "run"))
+    assert opened == ["closed"]
+
+
 COMMAND = ["-m", "jstr.main", "--config=tests/tiny.py"]
 
 
