@@ -24,6 +24,7 @@ def finish(parts: Parts, tracker: Tracker, step: int, clock: Clock) -> dict[str,
     scores, validation = tracker.evaluation.scores, tracker.evaluation.validation
     if best:
         print(f"best by {config.keep_best}: step {best['step']:,} ({best['value']:.4g}), with which {workdir} reads")
+    print(f"trained {step:,} steps in {duration(clock.total)}")
     if best and best["step"] != step:
         step, validation = best["step"], best["held_back"]
         scores = benchmark_scores(parts, saved_weights(workdir))
@@ -39,7 +40,6 @@ def finish(parts: Parts, tracker: Tracker, step: int, clock: Clock) -> dict[str,
 def _write_results(parts: Parts, step: int, scores: dict[str, Score], validation: dict, clock: Clock) -> None:
     """The table and results.json, where something was measured."""
     config, usual = parts.config, parts.config.eval_weights
-    print(f"trained {config.steps:,} steps in {duration(clock.total)}")
     if not scores and not validation:
         return
     own = {n: s for n, s in scores.items() if config.evals[n].get("weights", usual) == usual}

@@ -138,6 +138,7 @@ def test_a_run_that_drifts_ends_with_its_best_weights(places, tmp_path, monkeypa
         loop.run(config, str(tmp_path))
         out = capsys.readouterr().out
         assert "rounds end here: held_back/right has fallen 2 times in a row (0.9 > 0.8 > 0.7)" in out
+        assert "trained 4 steps" in out  # of 6
         assert "best by held_back/right: step 0 (0.9)" in out and "same command continues" not in out
     assert checkpoint.read_meta(tmp_path)["step"] == 0, "what is read with is the start"
     assert [row["step"] for row in metric_rows(tmp_path) if "held_back/right" in row] == [0, 2, 4]
