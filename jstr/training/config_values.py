@@ -71,6 +71,8 @@ def check_values(config: Config) -> None:
             f"config.average_with_start={config.average_with_start}: give a share from 0 to less than 1, and a start "
             "by config.init_from"
         )
+    if config.average_if_better and not (config.average_with_start and config.keep_best):
+        raise InputError("config.average_if_better needs config.average_with_start, and config.keep_best to compare")
     if not all(isinstance(prefix, str) for prefix in config.init_allow_missing):
         raise InputError(f"config.init_allow_missing={config.init_allow_missing} must be prefixes of parameters")
 

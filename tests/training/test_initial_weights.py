@@ -79,3 +79,12 @@ def test_averaging_that_cannot_be(share, tmp_path):
     config.average_with_start = share
     with pytest.raises(InputError, match="config.average_with_start=.*"):
         loop.run(config, str(tmp_path))
+
+
+@pytest.mark.parametrize("given", [dict(average_with_start=0.5), dict(keep_best="rendered/accuracy")])
+def test_an_average_that_cannot_be_compared(trained, given, tmp_path):
+    config = tiny_config()
+    config.init_from, config.average_if_better = (("model", str(trained), "model"),), True
+    config.update(given)
+    with pytest.raises(InputError, match="config.average_if_better needs"):
+        loop.run(config, str(tmp_path))
