@@ -174,8 +174,8 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
     config.steps, config.log_every, config.eval_every, config.save_every = 450, 50, 150, 50
     # A standard error of 256 words of which 95 % are right, as the start's readings are: a better reader gets no more.
     config.keep_best, config.keep_best_noise = "held_back/right", 0.014
-    # Few images are soon learned by heart; the average with the start then reads more (handwriting.json).
-    config.average_with_start, config.average_if_better = 0.5, True
+    # Few images are soon known by heart; the average with the start then reads others better (handwriting.json).
+    config.average_with_start, config.average_below = 0.5, 1000
     if consistent:
         config.streams.labelled.sources.varied = common.rendered(seed=3, **given) | dict(weight=0.25)
         own = images | dict(labelled=False)
@@ -185,7 +185,7 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
         config.objective = consistency(attention=False) | dict(coral_weight=0.0)
         config.teacher = dict(decay=0.99, warmup=True, update="after", workdir="")
         config.keep_best, config.keep_best_noise = "held_back/trust", 0.0
-        config.average_with_start, config.average_if_better = 0.0, False
+        config.average_with_start, config.average_below = 0.0, 0
     for row in config.held_back.values():
         row.batches = 8
     return config

@@ -77,7 +77,7 @@ def base() -> ConfigDict:
             # The run reads sources with read_by again after every N steps: dict(every=N, thresholds=(...)).
             self_training=dict(),
             average_with_start=0.0,  # share of the weights of init_from in those that the last step leaves (WiSE-FT)
-            average_if_better=False,  # only where keep_best is then higher, by more than keep_best_noise
+            average_below=0,  # that share is for few images: it falls to 0 where there are as many as this; 0: never
             steps=1000,
             accumulate=1,  # splits a batch into this many parts, to save memory; batch norm sees one part at a time
             remat=False,  # recompute norms and activations in the backward pass, to save memory

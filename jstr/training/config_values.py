@@ -37,6 +37,7 @@ _NUMBERS = {
     "optimizer.weight_decay": (0, False),
     "teacher.decay": (0, False),
     "average_with_start": (0, False),
+    "average_below": (0, True),
     "language_model.weight": (0, False),
     "language_model.width": (1, True),
     "streams.*.batch_size": (1, True),
@@ -71,8 +72,6 @@ def check_values(config: Config) -> None:
             f"config.average_with_start={config.average_with_start}: give a share from 0 to less than 1, and a start "
             "by config.init_from"
         )
-    if config.average_if_better and not (config.average_with_start and config.keep_best):
-        raise InputError("config.average_if_better needs config.average_with_start, and config.keep_best to compare")
     if not all(isinstance(prefix, str) for prefix in config.init_allow_missing):
         raise InputError(f"config.init_allow_missing={config.init_allow_missing} must be prefixes of parameters")
 

@@ -39,13 +39,25 @@ def with_other_weights(config: Config, state: TrainState) -> tuple[TrainState, l
     return state, lines
 
 
-def average_with_start(config: Config, state: TrainState, mesh: Mesh) -> TrainState:
+def share_of_start(config: Config, images: int) -> float:
+    """config.average_with_start; with config.average_below less, the more images were learned: few are soon known by
+    heart, and what the start knew of others is lost.
+    """
+    most = config.average_below
+    return config.average_with_start * (max(0.0, 1 - images / most) if most else 1.0)
+
+
+def average_with_start(config: Config, state: TrainState, mesh: Mesh, images: int) -> TrainState:
     """The state with config.average_with_start of the weights of config.init_from and the rest of its own.
 
-    What started fresh stays as it is. Between two solutions that share a start, the average is often better than both
-    and keeps more of what the start knew: WiSE-FT (Wortsman et al. 2022), equation 1.
+    images: how many were learned, for config.average_below. What started fresh stays as it is. Between two solutions
+    that share a start, the average is often better than both and keeps more of what the start knew: WiSE-FT (Wortsman
+    et al. 2022), equation 1.
     """
-    share = config.average_with_start
+    share = share_of_start(config, images)
+    if not share:
+        return state
+    print(f"{share:.0%} of the weights are those of the start, {images:,} images learned", flush=True)
     here = sharding.to_local_device((state.params, state.model_state), mesh)
     absent = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), here)
     start, _ = _from_others(config, *absent)

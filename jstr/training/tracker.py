@@ -11,7 +11,6 @@ from jstr.core import TrainState
 from jstr.parallel import distributed
 from jstr.training import self_training
 from jstr.training.evaluation import Evaluation, evaluate
-from jstr.training.initial_weights import average_with_start
 from jstr.training.metric_writer import MetricWriter
 from jstr.training.setup import Parts
 
@@ -62,11 +61,8 @@ class Tracker:
         A new best and a run that is `stopping` are saved, too.
         """
         config, ended = self._parts.config, step >= self._parts.config.steps or bool(self.drift)
-        new = step != self._evaluated_step  # a run that had ended is not averaged a second time
         improved = self._evaluation_is_due(step, ended) and self._evaluate(state, step)
         ended = ended or bool(self.drift)
-        if ended and new and config.average_if_better:
-            state, improved = self._average_if_better(state, step, improved)
         if ended or improved or stopping or (step and step % config.save_every == 0):
             self._save(state, step, improved)
 
@@ -92,25 +88,6 @@ class Tracker:
             return False
         self.best = choice(step, value, self.evaluation.validation, self.best)
         return True
-
-    def _average_if_better(self, state: TrainState, step: int, improved: bool) -> tuple[TrainState, bool]:
-        """The weights averaged with the start's, if they lead those of `state` by more than the noise; or `state`."""
-        config = self._parts.config
-        averaged = average_with_start(config, state, self._parts.mesh)
-        with self._writer.pause():
-            found = evaluate(self._parts, averaged)
-        own, value = (
-            float(distributed.broadcast_from_lead(e.value(config.keep_best))) for e in (self.evaluation, found)
-        )
-        used = value - own > config.keep_best_noise and is_better(value, self.best, config.keep_best_noise)
-        said = "used" if used else "not used"
-        print(f"averaged with the start: {config.keep_best} {value:.4g} instead of {own:.4g}, {said}", flush=True)
-        if not used:
-            return state, improved
-        self.evaluation = found
-        self._writer.evaluation(step, *found)
-        self.best = choice(step, value, found.validation, self.best)
-        return averaged, True
 
     def _save(self, state: TrainState, step: int, improved: bool) -> None:
         with self._writer.pause():

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from testing import tiny_config
 
+from configs import common
 from jstr.checkpoints.checkpoint import load_variables
 from jstr.checkpoints.init_from import OtherClasses
 from jstr.core import TrainState
 from jstr.parallel import sharding
 from jstr.text.messages import InputError
 from jstr.training import loop
-from jstr.training.initial_weights import average_with_start, other_characters
+from jstr.training.initial_weights import average_with_start, other_characters, share_of_start
 
 
 def test_parameters_that_belong_to_characters(trained):
@@ -51,12 +52,12 @@ def test_weights_averaged_with_those_of_the_start(trained):
     zero = jax.numpy.zeros(())
     state = TrainState(zero, *jax.tree.map(lambda x: x + 4, (saved["params"], saved["model_state"])), (), None, zero)
     mesh = sharding.make_mesh(config.mesh, jax.devices()[:1])
-    found = average_with_start(config, state, mesh)
+    found = average_with_start(config, state, mesh, images=10)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     jax.tree.map(lambda a, b: close(a, b + 3), found.params, saved["params"])
     jax.tree.map(lambda a, b: close(a, b + 3), found.model_state, saved["model_state"])
     config.charset.characters, config.init_allow_missing = "0123456789abcdefghijklmnopqrstuvwxyé", ("model/decoder",)
-    grown = average_with_start(config, state, mesh).params["model"]["decoder"]["classifier_bias"]
+    grown = average_with_start(config, state, mesh, images=10).params["model"]["decoder"]["classifier_bias"]
     close(grown, saved["params"]["model"]["decoder"]["classifier_bias"] + np.array([3] * 39 + [4]))
 
 
@@ -73,18 +74,23 @@ def test_averaging_at_the_end_of_a_run(trained, tmp_path):
     jax.tree.map(lambda s, p, h: np.testing.assert_allclose(h, (s + p) / 2, atol=1e-6), start, plain, half)
 
 
+def test_averaging_where_few_images_were_learned(trained, tmp_path, capsys):
+    """A quarter of the start with 50 images of 100, half of it for hardly any, nothing from 100 on."""
+    config = tiny_config(few=common.rendered(seed=1, size=50))
+    config.init_from = (("model", str(trained), "model"),)
+    config.steps, config.evals = 1, {}
+    loop.run(config, str(tmp_path / "plain"))
+    config.average_with_start, config.average_below = 0.5, 100
+    assert [share_of_start(config, n) for n in (0, 50, 100, 1000)] == [0.5, 0.25, 0, 0]
+    loop.run(config, str(tmp_path / "averaged"))
+    assert "25% of the weights are those of the start, 50 images learned" in capsys.readouterr().out
+    start, plain, found = (load_variables(w)["params"] for w in (trained, tmp_path / "plain", tmp_path / "averaged"))
+    jax.tree.map(lambda s, p, f: np.testing.assert_allclose(f, (s + 3 * p) / 4, atol=1e-6), start, plain, found)
+
+
 @pytest.mark.parametrize("share", [1.0, -0.1, 0.5])
 def test_averaging_that_cannot_be(share, tmp_path):
     config = tiny_config()
     config.average_with_start = share
     with pytest.raises(InputError, match="config.average_with_start=.*"):
-        loop.run(config, str(tmp_path))
-
-
-@pytest.mark.parametrize("given", [dict(average_with_start=0.5), dict(keep_best="rendered/accuracy")])
-def test_an_average_that_cannot_be_compared(trained, given, tmp_path):
-    config = tiny_config()
-    config.init_from, config.average_if_better = (("model", str(trained), "model"),), True
-    config.update(given)
-    with pytest.raises(InputError, match="config.average_if_better needs"):
         loop.run(config, str(tmp_path))

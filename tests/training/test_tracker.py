@@ -3,10 +3,9 @@
 import json
 
 import cv2
-import jax
 import numpy as np
 import pytest
-from testing import consistency_config, metric_rows, tiny_config
+from testing import consistency_config, metric_rows
 
 import jstr
 from jstr.checkpoints import checkpoint
@@ -85,32 +84,3 @@ def test_the_last_within_the_noise_outlives_others(tmp_path, monkeypatch):
     assert checkpoint.Checkpoints(tmp_path).steps == [3, 5]
     best = checkpoint.read_meta(tmp_path)["best"]
     assert (best["step"], best["value"], best["highest"]) == (3, 0.57, 0.6)
-
-
-@pytest.mark.parametrize(
-    ("values", "read"),
-    [
-        ((0.5, 0.6, 0.6, 0.7), "average"),
-        ((0.5, 0.6, 0.6, 0.64), "plain"),  # no more than the noise better
-        ((0.5, 0.3, 0.3, 0.4), "start"),  # worse than the start
-    ],
-)
-def test_the_average_with_the_start_is_used_if_it_is_better(trained, tmp_path, monkeypatch, capsys, values, read):
-    """values: of the start, the last step, it again and the average. A run that has ended is not averaged again."""
-    config = tiny_config()
-    config.init_from = (("model", str(trained), "model"),)
-    config.steps, config.eval_every = 1, 1
-    loop.run(config, str(tmp_path / "plain"))
-    config.keep_best, config.keep_best_noise = "rendered/accuracy", 0.05
-    config.average_with_start, config.average_if_better = 0.5, True
-    measured = iter(values)
-    monkeypatch.setattr(Evaluation, "value", lambda *_: next(measured))
-    for _ in range(2):
-        loop.run(config, str(tmp_path / "run"))
-    said = f"{values[3]} instead of {values[2]}, {'used' if read == 'average' else 'not used'}"
-    assert capsys.readouterr().out.count(said) == 1
-    start, plain = (checkpoint.load_variables(w)["params"] for w in (trained, tmp_path / "plain"))
-    average = jax.tree.map(lambda a, b: (a + b) / 2, start, plain)
-    found = checkpoint.load_variables(tmp_path / "run")["params"]
-    wanted = {"average": average, "plain": plain, "start": start}[read]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, wanted)
