@@ -76,7 +76,7 @@ def base() -> ConfigDict:
             init_allow_missing=(),  # prefixes that may be missing there: they keep their random initial values
             # The run reads sources with read_by again after every N steps: dict(every=N, thresholds=(...)).
             self_training=dict(),
-            average_with_start=0.0,  # share of the weights of init_from in those that the last step leaves (WiSE-FT)
+            average_with_start=0.0,  # share of the weights of init_from in those at the end of the run and of rounds
             average_below=0,  # that share is for few images: it falls to 0 where there are as many as this; 0: never
             steps=1000,
             accumulate=1,  # splits a batch into this many parts, to save memory; batch norm sees one part at a time

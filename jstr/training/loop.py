@@ -85,7 +85,7 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
                 clock.waited += time.monotonic() - started  # otherwise the device was still busy: no time was lost
             state, metrics = train_step(state, *(batch["arrays"] for batch in some))
             step += len(some)
-            if step >= config.steps and config.average_with_start:
+            if config.average_with_start and (step >= config.steps or self_training.begins(config, step)):
                 state = average_with_start(config, state, parts.mesh, sum(map(len, parts.data.sources.values())))
             writer.step(step, metrics, *(batch["keys"] for batch in some))
             stopping = any_requested(stop.requested)

@@ -13,6 +13,8 @@ a sheet of what has changed.
 stop_after: the run ends where config.keep_best has fallen from round to round this many times in a row, together by
 more than config.keep_best_noise; 0, the default: never. It then reads with its best weights, which may be the start's.
 
+config.average_with_start: the weights are averaged at the end of each round, before its texts are read.
+
 A round depends only on the weights at its first step, so a run that is stopped in it goes on exactly.
 """
 
