@@ -177,3 +177,18 @@ def test_without_images_to_read(tmp_path):
     config.self_training = dict(every=2)
     with pytest.raises(InputError, match="no source has read_by"):
         loop.run(config, str(tmp_path))
+
+
+def test_the_weights_are_averaged_with_the_start_at_the_end_of_each_round(places, tmp_path, monkeypatch):
+    """images: those of the round, and the 99 rendered ones."""
+    seen, config = [], config_of(*places)
+    config.init_from, config.average_with_start = (("model", places[0], "model"),), 0.5
+
+    def average(_, state, mesh, images):
+        seen.append((int(state.step), images))
+        return state
+
+    monkeypatch.setattr(loop, "average_with_start", average)
+    loop.run(config, str(tmp_path))
+    assert [step for step, _ in seen] == [2, 4, 6]
+    assert all(99 < images <= 99 + COUNT for _, images in seen)  # nothing is read in some
