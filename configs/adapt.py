@@ -185,7 +185,6 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
         config.objective = consistency(attention=False) | dict(coral_weight=0.0)
         config.teacher = dict(decay=0.99, warmup=True, update="after", workdir="")
         config.keep_best, config.keep_best_noise = "held_back/trust", 0.0
-        config.average_with_start, config.average_below = 0.0, 0
     for row in config.held_back.values():
         row.batches = 8
     return config

@@ -48,8 +48,11 @@ WORDS = ("none", "english")
 HELD_BACK = 0.1  # the share that configs/adapt.py holds back
 
 
-def unpack(paths: Sequence[str], test: str | None, out: Path) -> tuple[Path, Path, dict[str, str]]:
-    """(folder of the images without labels, test set, label by file of that folder). Both folders lie in `out`."""
+def unpack(paths: Sequence[str], test: str | None, out: Path, count: int = 0) -> tuple[Path, Path, dict[str, str]]:
+    """(folder of the images without labels, test set, label by file of that folder). Both folders lie in `out`.
+
+    count: as many of the images without labels are kept, evenly; 0: all.
+    """
     from jstr.data.sources.open import open_source
 
     folder, other = out / "words", out / "test"
@@ -68,6 +71,11 @@ def unpack(paths: Sequence[str], test: str | None, out: Path) -> tuple[Path, Pat
             file.write_bytes(sample["image"] or b"")
     if kept:
         write_labels(other / "labels.tsv", kept)
+    names = list(labels)
+    chosen = {names[i] for i in np.linspace(0, len(names) - 1, count).round().astype(int)} if count else set(names)
+    for name in labels.keys() - chosen:
+        (folder / name).unlink()
+        del labels[name]
     return folder, Path(test) if test else other, labels
 
 
@@ -128,6 +136,7 @@ def parse(argv: list[str]) -> Namespace:
     parser = Parser("python tools/study_domains.py", __doc__)
     parser.add_argument("--images", type=path, action="append", required=True, metavar="PATH")
     parser.add_argument("--test", type=path, metavar="PATH")
+    parser.add_argument("--count", type=int, default=0, help="of the images, evenly; default: all")
     parser.add_argument("--out", type=path, required=True, metavar="FOLDER")
     parser.add_argument("--start", default="ppocrv6-small", help="a published reader, bundled, or a workdir")
     parser.add_argument("--arms", default=",".join([BEFORE, *ARMS]))
@@ -148,7 +157,7 @@ def run(argv: list[str] | None = None) -> None:
     split = argv.index("--") if "--" in argv else len(argv)
     args, more = parse(argv[:split]), argv[split + 1 :]
     out = Path(args.out)
-    folder, test, labels = unpack(args.images, args.test, out)
+    folder, test, labels = unpack(args.images, args.test, out, args.count)
     arms_before = json.loads(Path(args.json).read_text())["arms"] if args.json and Path(args.json).exists() else {}
     found = measuring.record() | dict(start=args.start, images=len(labels), arms=arms_before)
 

@@ -86,7 +86,7 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
             state, metrics = train_step(state, *(batch["arrays"] for batch in some))
             step += len(some)
             if config.average_with_start and (step >= config.steps or self_training.begins(config, step)):
-                state = average_with_start(config, state, parts.mesh, sum(map(len, parts.data.sources.values())))
+                state = average_with_start(config, state, parts.mesh, sum(parts.data.sizes.values()))
             writer.step(step, metrics, *(batch["keys"] for batch in some))
             stopping = any_requested(stop.requested)
             if previous is not None:
