@@ -77,7 +77,7 @@ def base() -> ConfigDict:
             # The run reads sources with read_by again after every N steps: dict(every=N, thresholds=(...)).
             self_training=dict(),
             average_with_start=0.0,  # share of the weights of init_from in those at the end of the run and of rounds
-            average_below=0,  # that share is for few images: it falls to 0 where there are as many as this; 0: never
+            average_below=0,  # if not 0: that share falls with the number of images that are learned, to 0 at this many
             steps=1000,
             accumulate=1,  # splits a batch into this many parts, to save memory; batch norm sees one part at a time
             remat=False,  # recompute norms and activations in the backward pass, to save memory

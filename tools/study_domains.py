@@ -72,6 +72,8 @@ def unpack(paths: Sequence[str], test: str | None, out: Path, count: int = 0) ->
     if kept:
         write_labels(other / "labels.tsv", kept)
     names = list(labels)
+    if not 0 <= count <= len(names):
+        raise InputError(f"--count={count}: there are {len(names)} images; 0, the default: all of them")
     chosen = {names[i] for i in np.linspace(0, len(names) - 1, count).round().astype(int)} if count else set(names)
     for name in labels.keys() - chosen:
         (folder / name).unlink()

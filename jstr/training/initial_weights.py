@@ -40,8 +40,9 @@ def with_other_weights(config: Config, state: TrainState) -> tuple[TrainState, l
 
 
 def share_of_start(config: Config, images: int) -> float:
-    """config.average_with_start; with config.average_below less, the more images were learned: few are soon known by
-    heart, and what the start knew of others is lost.
+    """config.average_with_start; with config.average_below, less of it the more images were learned.
+
+    Few images are soon known by heart, and what the start knew of others is lost.
     """
     most = config.average_below
     return config.average_with_start * (max(0.0, 1 - images / most) if most else 1.0)

@@ -52,6 +52,17 @@ def labels_of(options):
     return {study_domains.Path(line.split("\t")[0]).name: line.split("\t")[1] for line in lines}
 
 
+def test_some_of_the_images(images, commands, tmp_path):
+    """Evenly; what is left out is not a test word either."""
+    out = tmp_path / "out"
+    study_domains.run([f"--images={images}", f"--test={images}", f"--out={out}", "--count=3", "--arms=once"])
+    last = COUNT - 1
+    assert sorted(p.name for p in (out / "words").iterdir()) == [f"0_a{i:02}.png" for i in (0, round(last / 2), last)]
+    for count in (-1, COUNT + 1):
+        with pytest.raises(InputError, match=f"--count={count}: there are {COUNT} images"):
+            study_domains.run([f"--images={images}", f"--test={images}", f"--out={out}", f"--count={count}"])
+
+
 def test_arms_have_the_labels_that_they_say(images, commands, tmp_path, capsys):
     out = tmp_path / "out"
     study_domains.run([f"--images={images}", f"--out={out}", f"--json={out}.json", "--", "--config.steps=3"])

@@ -53,11 +53,11 @@ def test_a_finished_run_is_not_trained_again(trained, tmp_path):
 
 def test_a_run_that_cannot_start_closes_its_checkpoints(tmp_path, monkeypatch):
     """Orbax writes metadata in a thread of its own: one that the end of Python overtakes prints a traceback."""
-    opened = []
+    closed = []
 
     class Watched(checkpoint.Checkpoints):
         def close(self):
-            opened.append("closed")
+            closed.append(self.folder.parent.name)
             super().close()
 
     config = tiny_config()
@@ -65,7 +65,7 @@ def test_a_run_that_cannot_start_closes_its_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "Checkpoints", Watched)
     with pytest.raises(InputError, match="nothing"):
         loop.run(config, str(tmp_path / "run"))
-    assert opened == ["closed"]
+    assert closed == ["run"]
 
 
 COMMAND = ["-m", "jstr.main", "--config=tests/tiny.py"]
