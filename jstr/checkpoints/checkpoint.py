@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from jstr.checkpoints import packed
 from jstr.core import ModelState, Params, TrainState
@@ -75,21 +77,39 @@ class Checkpoints:
     def restore(self, state: TrainState) -> tuple[TrainState, dict] | None:
         """The newest checkpoint that can be read, laid out like `state`; None when there is none.
 
-        One that cannot be read is named on stderr, and the one before it is tried.
+        One that cannot be read is named on stderr, and the one before it is tried. If that can be read, the others are
+        moved into WORKDIR/unreadable, so that the run saves these steps again.
 
         Raises:
           InputError: checkpoints exist, but none can be read.
         """
-        failed = None
+        damaged, failed = [], ""
         for step in reversed(self.steps):
             try:
-                return self._restore_step(step, state)
+                found = self._restore_step(step, state)
             except Exception as error:  # whatever orbax or tensorstore raise for a damaged file
                 failed = f"{self.folder / str(step)}: {_first_line(error)}"
                 print(f"cannot read checkpoint {failed}", file=sys.stderr)
+                damaged.append(step)
+            else:
+                self._move_away(damaged)
+                return found
         if failed:
             raise InputError(f"no checkpoint can be read, last tried {failed}; use another --workdir or delete it")
         return None
+
+    def _move_away(self, steps: list[int]) -> None:
+        if not steps:
+            return
+        place = self.folder.with_name("unreadable")
+        if jax.process_index() == 0:
+            place.mkdir(exist_ok=True)
+            for step in steps:
+                shutil.rmtree(place / str(step), ignore_errors=True)
+                (self.folder / str(step)).rename(place / str(step))
+            print(f"moved to {place}: {', '.join(map(str, steps))}", file=sys.stderr)
+        multihost_utils.sync_global_devices("unreadable checkpoints")
+        self._checkpointer.reload()
 
     def _restore_step(self, step: int, state: TrainState) -> tuple[TrainState, dict]:
         with _without_log():

@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 from flax import linen as nn
 from flax import traverse_util
 
-from jstr.core import Objective, is_under
+from jstr.core import Objective
+from jstr.training.optimizer import rule_of
 
 
-def freeze(objective: Objective, prefixes: Iterable[str], still: Iterable[str] = ()) -> Objective:
-    """The objective with the parameters under `prefixes` ("model/extractor") held fixed.
+def freeze(objective: Objective, rules: Mapping[str, Mapping[str, Any]]) -> Objective:
+    """The objective with the parts held still that config.optimizer.rules, by parameter prefix, say so of.
 
-    Gradients of frozen parameters are not computed. A frozen part of the model also runs with train=False: its batch
-    norm neither uses nor updates batch statistics, and it has no dropout. still: prefixes of parts that learn, but
-    run with train=False, too.
+    `frozen`: gradients of these parameters are not computed, and that part of the model runs with train=False: its
+    batch norm neither uses nor updates batch statistics, and it has no dropout. `fixed_statistics`: the part learns,
+    but runs with train=False, too. The longest prefix wins, so that a part of a frozen one may learn.
     """
-    prefixes, still = tuple(prefixes), (*prefixes, *still)
-    if not still:
+    if not any(_still(rule) for rule in rules.values()):
         return objective
-
-    def evaluate(call, args, kwargs, context):
-        if "train" in kwargs and is_under("/".join(("model", *context.module.path)), still):
-            kwargs = kwargs | {"train": False}
-        return call(*args, **kwargs)
 
     def loss(params, *rest):
         flat = traverse_util.flatten_dict(params, sep="/")
-        flat = {name: jax.lax.stop_gradient(x) if is_under(name, prefixes) else x for name, x in flat.items()}
-        with nn.intercept_methods(evaluate):
+        frozen = {name: rule_of(name, rules).get("frozen") for name in flat}
+        flat = {name: jax.lax.stop_gradient(x) if frozen[name] else x for name, x in flat.items()}
+        with nn.intercept_methods(_evaluate(rules)):
             return objective.loss(traverse_util.unflatten_dict(flat, sep="/"), *rest)
 
     return objective._replace(loss=loss)
+
+
+def _still(rule: Mapping[str, Any]) -> bool:
+    return bool(rule.get("frozen") or rule.get("fixed_statistics"))
+
+
+def _evaluate(rules: Mapping[str, Mapping[str, Any]]):
+    """An interceptor of Linen's methods under which the parts that hold still run with train=False."""
+    asked: list[bool] = []  # for each call that is under way and was changed: whether parts in it may train
+
+    def call_still(call, args, kwargs, context):
+        module = context.module
+        still = _still(rule_of("/".join(("model", *module.path)), rules))
+        if still and isinstance(module, nn.BatchNorm):  # it is told when it is made, by a part that may train
+            object.__setattr__(module, "use_running_average", True)
+        change = "train" in kwargs and (kwargs["train"] if still else bool(asked and asked[-1]))
+        if not change:
+            return call(*args, **kwargs)
+        asked.append(still)
+        try:
+            return call(*args, **kwargs | {"train": not still})
+        finally:
+            asked.pop()
+
+    return call_still

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
 from jax.sharding import Mesh
 
@@ -16,10 +18,12 @@ from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
 from jstr.inference.reader import Reader, make_charset
 from jstr.interop import weights
 from jstr.models import example_input
-from jstr.parallel import sharding
+from jstr.parallel import distributed, sharding
 from jstr.text import Charset, literal
 from jstr.text.messages import InputError
 from jstr.training import ema_teacher
+
+START = "start.npz"
 
 
 def with_other_weights(config: Config, state: TrainState) -> tuple[TrainState, list[str]]:
@@ -48,8 +52,16 @@ def share_of_start(config: Config, images: int) -> float:
     return config.average_with_start * (max(0.0, 1 - images / most) if most else 1.0)
 
 
-def average_with_start(config: Config, state: TrainState, mesh: Mesh, images: int) -> TrainState:
-    """The state with config.average_with_start of the weights of config.init_from and the rest of its own.
+def keep_start(config: Config, state: TrainState, workdir: str) -> None:
+    """Writes workdir/start.npz, what config.init_from gives, for `average_with_start`: it may be gone by then."""
+    if config.average_with_start and distributed.is_lead_host():
+        start = _start_alone(config, (state.params, state.model_state))
+        leaves = jax.tree_util.tree_leaves_with_path(start)
+        np.savez(Path(workdir) / START, **{jax.tree_util.keystr(path): np.asarray(x) for path, x in leaves})
+
+
+def average_with_start(config: Config, state: TrainState, workdir: str, mesh: Mesh, images: int) -> TrainState:
+    """The state with config.average_with_start of the weights that the run began with and the rest of its own.
 
     images: how many were learned, for config.average_below. What started fresh stays as it is. Between two solutions
     that share a start, the average is often better than both and keeps more of what the start knew: WiSE-FT (Wortsman
@@ -60,15 +72,27 @@ def average_with_start(config: Config, state: TrainState, mesh: Mesh, images: in
         return state
     print(f"{share:.0%} of the weights are those of the start, {images:,} images learned", flush=True)
     here = sharding.to_local_device((state.params, state.model_state), mesh)
-    absent = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), here)
-    start, _ = _from_others(config, *absent)
 
     def average(own: Array, first: Array) -> Array:
         return jnp.where(jnp.isnan(first), own, (1 - share) * own + share * first)
 
-    params, model_state = jax.tree.map(average, here, start)
+    params, model_state = jax.tree.map(average, here, _start_of(config, here, workdir))
     new = state.replace(params=params, model_state=model_state)
     return jax.device_put(new, sharding.layout(new, mesh))
+
+
+def _start_of(config: Config, variables: Variables, workdir: str) -> Variables:
+    """What a run began with, laid out like `variables`; NaN where it started fresh."""
+    file = Path(workdir) / START
+    if not file.is_file():  # the run began without averaging
+        return _start_alone(config, variables)
+    with np.load(file) as kept:
+        return jax.tree_util.tree_map_with_path(lambda path, _: kept[jax.tree_util.keystr(path)], variables)
+
+
+def _start_alone(config: Config, variables: Variables) -> Variables:
+    """What config.init_from gives, laid out like `variables`; NaN where it gives nothing."""
+    return _from_others(config, *jax.tree.map(lambda x: np.full(x.shape, np.nan, x.dtype), variables))[0]
 
 
 def _from_others(config: Config, params: Params, model_state: ModelState) -> tuple[Variables, list[str]]:

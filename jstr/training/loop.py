@@ -75,6 +75,7 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
                 return step
             if batches is None or self_training.begins(config, step):
                 opened.close()
+                batches = None  # so that data on the devices are there only once
                 with writer.pause():
                     parts = self_training.relabelled(parts, state, step)
                 batches = opened.enter_context(contextlib.closing(_Batches(parts, step)))
@@ -86,7 +87,8 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
             state, metrics = train_step(state, *(batch["arrays"] for batch in some))
             step += len(some)
             if config.average_with_start and (step >= config.steps or self_training.begins(config, step)):
-                state = average_with_start(config, state, parts.mesh, sum(parts.data.sizes.values()))
+                images = sum(parts.data.sizes.values())
+                state = average_with_start(config, state, parts.workdir, parts.mesh, images)
             writer.step(step, metrics, *(batch["keys"] for batch in some))
             stopping = any_requested(stop.requested)
             if previous is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
 from jstr.core import Config, Params, is_under
-from jstr.text.messages import InputError, check_choice
+from jstr.text.messages import InputError, check_at_least, check_choice, check_probability
 
 
 def one_cycle(
@@ -43,8 +46,11 @@ def warmup_stable_decay(peak: float, steps: int, *, warmup_steps: int = 500, dec
     Before the decay it does not depend on `steps`, so a checkpoint from there may continue as part of a longer run
     (Hägele et al. 2024).
     """
+    check_at_least("warmup_steps", warmup_steps, 0)
+    check_probability("decay", decay)
     start = max(round((1 - decay) * steps), warmup_steps)
-    parts = [(0.0, peak, warmup_steps), (peak, 0.0, max(steps - start, 1))]
+    first = peak if warmup_steps == 0 else 0.0
+    parts = [(first, peak, max(warmup_steps, 1)), (peak, 0.0, max(steps - start, 1))]
     return optax.join_schedules([optax.linear_schedule(*part) for part in parts], [start])
 
 
@@ -83,7 +89,7 @@ def make_schedule(config: Config, steps: int) -> optax.Schedule:
 def make_optimizer(config: Config, steps: int, params: Params) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """(optax transformation, learning-rate schedule) from config.optimizer.
 
-    `rules` maps a parameter prefix ("model/features") to any of: `lr` (multiplier), `weight_decay` (instead of the
+    `rules` maps a parameter prefix ("model/extractor") to any of: `lr` (multiplier), `weight_decay` (instead of the
     global one), `frozen`, `fixed_statistics` (see freeze). `l2` is a penalty within the gradient, as torch's Adam has
     it, on all parameters but biases and scales. The longest matching prefix wins.
 
@@ -114,24 +120,16 @@ def _l2(params: Params, amount: float):
     return traverse_util.unflatten_dict({k: 0.0 if k[-1].endswith(("bias", "scale")) else amount for k in flat})
 
 
-def frozen_prefixes(config: Config) -> list[str]:
-    """The parameter prefixes that the rules of config.optimizer freeze."""
-    return _prefixes(config, "frozen")
-
-
-def still_prefixes(config: Config) -> list[str]:
-    """The prefixes that learn with the batch statistics that they start with: rules with fixed_statistics."""
-    return _prefixes(config, "fixed_statistics")
-
-
-def _prefixes(config: Config, flag: str) -> list[str]:
-    return [prefix for prefix, rule in dict(config.get("rules", {})).items() if rule.get(flag)]
+def rule_of(path: str, rules: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The rule of a parameter or a part of the model ("model/decoder"): that of the longest prefix; {} without one."""
+    matching = [prefix for prefix in rules if is_under(path, [prefix])]
+    return rules[max(matching, key=len)] if matching else {}
 
 
 def _call(function, where: str, *args, **options):
     try:
         return function(*args, **options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {error}") from error
 
 
@@ -150,11 +148,7 @@ def _rules_by_leaf(rules, params: Params):
         if not any(is_under(name, [prefix]) for name in flat):
             groups = sorted({"/".join(name.split("/")[:2]) for name in flat})
             raise InputError(f"optimizer rule {prefix!r} matches no parameter; there are {', '.join(groups)}")
-    winner = {}
-    for name in flat:
-        matching = [p for p in rules if is_under(name, [p])]
-        winner[name] = {"_rule": True} | (rules[max(matching, key=len)] if matching else {})
-    return traverse_util.unflatten_dict(winner, sep="/")
+    return traverse_util.unflatten_dict({name: {"_rule": True} | rule_of(name, rules) for name in flat}, sep="/")
 
 
 def _by_leaf(scale) -> optax.GradientTransformation:

@@ -29,8 +29,8 @@ from jstr.text.messages import InputError
 from jstr.training import data_fingerprint, ema_teacher
 from jstr.training.device_augmentation import on_device
 from jstr.training.freeze import freeze
-from jstr.training.initial_weights import with_other_weights
-from jstr.training.optimizer import frozen_prefixes, make_optimizer, still_prefixes
+from jstr.training.initial_weights import keep_start, with_other_weights
+from jstr.training.optimizer import make_optimizer
 from jstr.training.own_photographs import find_words
 from jstr.training.train_step import make_train_step
 from jstr.training.validate_config import check_run
@@ -65,7 +65,7 @@ def prepare(config: Config) -> Prepared:
         raise InputError(
             f"objective {config.objective.name} needs {sorted(missing)} of the model, which offers {sorted(outputs)}"
         )
-    objective = freeze(objective, frozen_prefixes(config.optimizer), still_prefixes(config.optimizer))
+    objective = freeze(objective, config.optimizer.get("rules", {}))
     return Prepared(reader, on_device(objective, config), reader.frame_count, objective)
 
 
@@ -160,6 +160,7 @@ def start_or_continue(parts: Parts, checkpoints: Checkpoints) -> Start:
         print(f"continuing from step {saved['step']:,} of {parts.workdir}", flush=True)
     else:
         state, lines = with_other_weights(config, state)
+        keep_start(config, state, parts.workdir)
         print("".join(f"{line}\n" for line in lines), end="", flush=True)
         state = jax.device_put(state, sharding.layout(state, mesh))
     write_config(parts.workdir, config.to_dict())

@@ -50,6 +50,10 @@ class Tracker:
         self.evaluation = Evaluation({}, {}, {})
         self.best: dict | None = saved.get("best") if saved else None
         self.rounds: list[float] = list(saved.get("rounds", ())) if saved else []
+        if saved and saved["config"].get("keep_best") != parts.config.keep_best:  # values of another figure
+            if self.best:
+                print(f"step {self.best['step']:,} is no longer the best: config.keep_best has changed", flush=True)
+            self.best, self.rounds = None, []
 
     @property
     def drift(self) -> str:

@@ -1,5 +1,7 @@
 """Checkpoints: what may be continued, what is refused, and weights of other runs."""
 
+import shutil
+
 import pytest
 from orbax.checkpoint import v1 as ocp
 from testing import assert_same_weights, metric_rows, tiny_config
@@ -23,6 +25,21 @@ def test_a_cut_off_checkpoint_is_not_loaded(trained, tmp_path, capsys):
     loop.run(config, str(tmp_path))
     captured = capsys.readouterr()
     assert "cannot read checkpoint" in captured.err and "continuing from step 2" in captured.out
+
+
+def test_a_damaged_step_is_saved_again(trained, tmp_path, capsys):
+    """Also by a run that ends with it, which would else leave nothing to read with; what was there is kept."""
+    workdir = shutil.copytree(trained, tmp_path / "run")
+    for file in (workdir / "checkpoints" / "6" / "variables").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    config = tiny_config()
+    config.steps = 6
+    loop.run(config, str(workdir))
+    captured = capsys.readouterr()
+    assert f"moved to {workdir / 'unreadable'}: 6" in captured.err and "continuing from step 4" in captured.out
+    assert (workdir / "unreadable" / "6" / "variables").is_dir()
+    assert_same_weights(workdir, trained)
 
 
 def test_no_readable_checkpoint(tmp_path, caplog):

@@ -11,7 +11,6 @@ import jstr
 from jstr.cli import config_file
 from jstr.data.pipeline import example_batch
 from jstr.training import loop, setup
-from jstr.training.optimizer import frozen_prefixes
 
 NAMES = config_file.names()
 
@@ -77,7 +76,7 @@ def test_features_of_another_recogniser():
 def test_language_that_is_kept():
     """Its parameters, and no others, are held fixed; a rule that matches none of them is refused (test_optim.py)."""
     config = importlib.import_module("configs.semimtr").get_config("runlocal,keep_language")
-    assert frozen_prefixes(config.optimizer) == ["model/language"]
+    assert config.optimizer.rules.to_dict() == {"model/language": {"frozen": True}}
     prepared = setup.prepare(config)
     setup.plan_state(
         config,

@@ -11,6 +11,7 @@ from jstr.objectives.parts.supervised_loss import supervised_metrics
 from jstr.training.freeze import freeze
 
 KEY = jax.random.PRNGKey(0)
+FROZEN = {"frozen": True}
 
 
 def value(objective, params, model_state, batch):
@@ -29,7 +30,7 @@ def test_frozen_parts_neither_learn_nor_use_batch_statistics():
     rows = toy_views(joint=True)["mixed"]
     batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
     params, state = quick_jit(objective.init)(KEY, batch)
-    loss, after, gradient = value(freeze(objective, ("model/extractor",)), params, state, batch)
+    loss, after, gradient = value(freeze(objective, {"model/extractor": FROZEN}), params, state, batch)
     assert {name: moving(g) for name, g in gradient["model"].items()} == {
         "extractor": False,
         "sequence": True,
@@ -40,7 +41,7 @@ def test_frozen_parts_neither_learn_nor_use_batch_statistics():
     logits = Toy().apply(variables, rows["view0"], train=False)["logits"]
     still = supervised_metrics(logits, rows["tokens"], CTC)["loss"]
     assert loss == pytest.approx(float(still[0] / still[1]), rel=1e-5)
-    moved = value(freeze(objective, ("model/decoder",)), params, state, batch)
+    moved = value(freeze(objective, {"model/decoder": FROZEN}), params, state, batch)
     assert moved[0] != pytest.approx(loss, rel=1e-3) and not moving(moved[2]["model"]["decoder"])
     assert moving(jax.tree.map(lambda a, b: a - b, moved[1], state))
 
@@ -50,7 +51,36 @@ def test_parts_that_learn_with_the_statistics_of_their_start():
     rows = toy_views(joint=True)["mixed"]
     batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
     params, state = quick_jit(objective.init)(KEY, batch)
-    loss, after, gradient = value(freeze(objective, (), ("model",)), params, state, batch)
+    loss, after, gradient = value(freeze(objective, {"model": {"fixed_statistics": True}}), params, state, batch)
     assert all(moving(g) for g in gradient["model"].values())
     jax.tree.map(np.testing.assert_array_equal, after, state)
     assert loss != pytest.approx(value(objective, params, state, batch)[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("rule", [{"frozen": False}, {"lr": 2.0}, {}])
+def test_a_part_of_a_frozen_one_learns(rule):
+    """As in the optimiser, the longest prefix wins, and that part runs as in training."""
+    objective = supervised.Method(Toy(), CTC).objective()
+    rows = toy_views(joint=True)["mixed"]
+    batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
+    params, state = quick_jit(objective.init)(KEY, batch)
+    rules = {"model": FROZEN, "model/extractor": rule}
+    _, after, gradient = value(freeze(objective, rules), params, state, batch)
+    assert {name: moving(g) for name, g in gradient["model"].items()} == {
+        "extractor": True,
+        "sequence": False,
+        "decoder": False,
+    }
+    assert moving(jax.tree.map(lambda a, b: a - b, after, state))
+
+
+@pytest.mark.parametrize("rule", [FROZEN, {"fixed_statistics": True}])
+def test_a_rule_may_name_a_batch_norm(rule):
+    objective = supervised.Method(Toy(), CTC).objective()
+    rows = toy_views(joint=True)["mixed"]
+    batch = {"labelled": {"image": rows["view0"], "tokens": rows["tokens"]}}
+    params, state = quick_jit(objective.init)(KEY, batch)
+    (name,) = state["batch_stats"]["extractor"]
+    _, after, gradient = value(freeze(objective, {f"model/extractor/{name}": rule}), params, state, batch)
+    jax.tree.map(np.testing.assert_array_equal, after, state)
+    assert moving(gradient["model"]["extractor"])

@@ -14,7 +14,7 @@ from jstr.core import TrainState
 from jstr.parallel import sharding
 from jstr.text.messages import InputError
 from jstr.training import loop
-from jstr.training.initial_weights import average_with_start, other_characters, share_of_start
+from jstr.training.initial_weights import average_with_start, keep_start, other_characters, share_of_start
 
 
 def test_parameters_that_belong_to_characters(trained):
@@ -44,7 +44,7 @@ def test_fine_tuning_with_another_charset(trained, tmp_path, capsys):
         loop.run(config, str(tmp_path / "other"))
 
 
-def test_weights_averaged_with_those_of_the_start(trained):
+def test_weights_averaged_with_those_of_the_start(trained, tmp_path):
     """A quarter of the way to the start, but for what has none: a character that it does not know."""
     config = tiny_config()
     config.init_from, config.average_with_start = (("model", str(trained), "model"),), 0.25
@@ -52,13 +52,29 @@ def test_weights_averaged_with_those_of_the_start(trained):
     zero = jax.numpy.zeros(())
     state = TrainState(zero, *jax.tree.map(lambda x: x + 4, (saved["params"], saved["model_state"])), (), None, zero)
     mesh = sharding.make_mesh(config.mesh, jax.devices()[:1])
-    found = average_with_start(config, state, mesh, images=10)
+    found = average_with_start(config, state, str(tmp_path), mesh, images=10)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     jax.tree.map(lambda a, b: close(a, b + 3), found.params, saved["params"])
     jax.tree.map(lambda a, b: close(a, b + 3), found.model_state, saved["model_state"])
     config.charset.characters, config.init_allow_missing = "0123456789abcdefghijklmnopqrstuvwxyé", ("model/decoder",)
-    grown = average_with_start(config, state, mesh, images=10).params["model"]["decoder"]["classifier_bias"]
+    grown = average_with_start(config, state, str(tmp_path), mesh, images=10).params["model"]["decoder"][
+        "classifier_bias"
+    ]
     close(grown, saved["params"]["model"]["decoder"]["classifier_bias"] + np.array([3] * 39 + [4]))
+
+
+def test_the_start_is_kept_for_averaging(trained, tmp_path):
+    """The weights that a run begins with, whatever lies in that workdir when it ends."""
+    config = tiny_config()
+    config.init_from, config.average_with_start = (("model", str(trained), "model"),), 0.25
+    saved, zero = load_variables(trained), jax.numpy.zeros(())
+    state = TrainState(zero, saved["params"], saved["model_state"], (), None, zero)
+    keep_start(config, state, str(tmp_path))
+    config.init_from = (("model", "gone", "model"),)
+    state = state.replace(params=jax.tree.map(lambda x: x + 4, saved["params"]))
+    mesh = sharding.make_mesh(config.mesh, jax.devices()[:1])
+    found = average_with_start(config, state, str(tmp_path), mesh, images=10).params
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b + 3, rtol=1e-5, atol=1e-5), found, saved["params"])
 
 
 def test_averaging_at_the_end_of_a_run(trained, tmp_path):
@@ -70,6 +86,7 @@ def test_averaging_at_the_end_of_a_run(trained, tmp_path):
     config.average_with_start = 0.5
     for _ in range(2):
         loop.run(config, str(tmp_path / "averaged"))
+    assert (tmp_path / "averaged" / "start.npz").is_file() and not (tmp_path / "plain" / "start.npz").exists()
     start, plain, half = (load_variables(w)["params"] for w in (trained, tmp_path / "plain", tmp_path / "averaged"))
     jax.tree.map(lambda s, p, h: np.testing.assert_allclose(h, (s + p) / 2, atol=1e-6), start, plain, half)
 

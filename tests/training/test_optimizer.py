@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jstr.text.messages import InputError
-from jstr.training.optimizer import make_optimizer, multi_step, one_cycle, warmup_stable_decay
+from jstr.training.optimizer import make_optimizer, make_schedule, multi_step, one_cycle, warmup_stable_decay
 
 PARAMS = {"model": {"features": {"w": jnp.ones(3)}, "head": {"w": jnp.ones(2), "b": jnp.ones(1)}}}
 
@@ -41,6 +41,20 @@ def test_warmup_stable_decay():
     np.testing.assert_allclose(rates, [0, 1e-3, 2e-3, 2e-3, 1.6e-3, 0], atol=1e-9)
     longer = warmup_stable_decay(2e-3, 1000, warmup_steps=10, decay=0.25)
     assert [schedule(i) for i in range(75)] == [longer(i) for i in range(75)]
+    assert [warmup_stable_decay(2e-3, 100, warmup_steps=0)(i) for i in (0, 1, 69)] == [2e-3] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(name="warmup_stable_decay", warmup_steps=-5), "warmup_steps=-5 must be at least 0"),
+        (dict(name="warmup_stable_decay", decay=2.0), "decay=2.0 is a probability|decay=2.0 .* 0 to 1"),
+        (dict(name="warmup_cosine", warmup=1.0), "config.optimizer.schedule: "),
+    ],
+)
+def test_schedules_that_cannot_be(options, message):
+    with pytest.raises(InputError, match=message):
+        make_schedule(dict(peak=1e-3) | options, 100)
 
 
 def test_l2_is_part_of_the_gradient_and_spares_biases():

@@ -1,6 +1,7 @@
 """What a run measures, and which of its checkpoints is the best."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -84,3 +85,17 @@ def test_the_last_within_the_noise_outlives_others(tmp_path, monkeypatch):
     assert checkpoint.Checkpoints(tmp_path).steps == [3, 5]
     best = checkpoint.read_meta(tmp_path)["best"]
     assert (best["step"], best["value"], best["highest"]) == (3, 0.57, 0.6)
+
+
+@pytest.mark.parametrize("keep_best", ["", "held_back/consistency"])
+def test_the_best_by_another_figure_is_forgotten(keep_best, trained_with_teacher, tmp_path, capsys):
+    """Values of two figures are not compared, and a step that nothing keeps any more is not read with."""
+    workdir = shutil.copytree(trained_with_teacher, tmp_path / "run")
+    config = consistency_config(watched=True)
+    config.keep_best, config.keep_checkpoints, config.evals = keep_best, 1, {}
+    config.steps = 6
+    loop.run(config, str(workdir))
+    assert "is no longer the best: config.keep_best has changed" in capsys.readouterr().out
+    best = checkpoint.read_meta(workdir)["best"]
+    assert (best or {}).get("step") == (6 if keep_best else None)
+    assert jstr.load(workdir).read(np.zeros((32, 64), np.uint8))[1].shape == (1,)
