@@ -10,7 +10,8 @@ iiit5k, svt, icdar2003 and icdar2015 with their train.tar. The other 5 % are use
     form=sv              two layers and additive attention instead of three and position attention (lv)
     labels=0.1           use the labels of a tenth of the real words, chosen by label_seed=0 (with compact)
     contrast=0           weight of the contrastive loss; 0: supervised loss only, on the same batches
-    supervised           labelled words only, in one view: the first stage of ABINet itself (Fang et al. 2021)
+    supervised           labelled words only, in one view, as in the first stage of ABINet itself (Fang et al. 2021),
+                         whose rate falls once, after 6 of 8 epochs, and which has no weight decay
     unsupervised         contrastive loss only: the first of two stages, instead of both losses in one
     features=compact     the features of configs/reader.py, of grey images, instead of ABINet's (ours); any of
                          config.model.features of four-stage recognisers

@@ -20,8 +20,9 @@ see. runs/mine/predictions.tsv holds what is read, the least confident words fir
                                              --config.self_training.thresholds="()"
     --config=configs/adapt.py:weighted       what is read weighs as much as it is sure, instead of 1
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
-                                             its words are rendered, and expected where the image is ambiguous
-    --config.fonts=FOLDER                    your fonts
+                                             its words are rendered, and expected where the image is ambiguous;
+                                             by itself what the start was rendered from, or English words
+    --config.fonts=FOLDER                    your fonts; by themselves those of the start
     --config.photos=FOLDER                   photographs instead of images: their words are found first, into
                                              runs/mine/words (--config.find.min_height=12, ...: see jstr detect)
     --config.labels=labels.tsv               words that you have corrected (jstr review): they are learned as well, more
@@ -40,7 +41,8 @@ a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores
 `consistency` adds CR.
 The checkpoint that reads most of a held-back tenth as the start does with its words is used, or the last one that is
 no more than a standard error below it; the start is a candidate. At the end the weights are averaged with the start's,
-where fewer than 1,000 images were learned: the fewer, the more of the start.
+where fewer than 1,000 images were learned: the fewer, the more of the start. Not with `consistency`: rendered words,
+which are without end, count as well.
 `rounds=4` goes on with what it then reads: 4 x 300 steps, half an hour on one core.
 
 Measured results: configs/results/ppocr_adapt.json, handwriting.json.
@@ -54,6 +56,7 @@ import numpy as np
 from ml_collections import config_dict
 
 from configs import common, common_ppocr
+from jstr.checkpoints import packed
 
 BUNDLED = "bundled"  # a name of jstr/interop/weights.py
 ADAPTABLE = ("four_stage", "ppocr")
@@ -75,8 +78,15 @@ def get_config(arg: str = "") -> common.ConfigDict:
         raise ValueError("config arguments labels_only and rounds need a trained start")
     if options.rounds < 1:
         raise ValueError(f"config argument rounds={options.rounds}: give 1 or more")
+    config.words, config.fonts = "english", config_dict.placeholder(str)
     if not scratch:
-        start_from(config, options.start)
+        saved = start_from(config, options.start)
+        config.words, fonts = words_and_fonts(saved)
+        config.fonts = fonts or config.fonts
+        if (options.whole or options.consistency) and config.model.name != "ppocr":
+            raise ValueError(
+                f"config arguments whole and consistency are for PP-OCR; start={options.start} has them by itself"
+            )
         if config.model.name == "ppocr":
             config = from_ppocr(config, options.consistency, options.whole)
             return finished(config, options, steps=300, thresholds=(0.99, 0.98, 0.95))
@@ -114,7 +124,6 @@ def finished(
 
 def streams(config: common.ConfigDict, scratch: bool) -> None:
     """Rendered words with labels, a tenth of your images for validation and the others for training."""
-    config.words, config.fonts = "english", config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
     pattern = {key: config.pattern.get_ref(key) for key in config.pattern}  # codes, where it is not empty
     labelled = dict(
@@ -159,7 +168,6 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
 
     consistent: with rendered words and CR, which takes three times as long. whole: all layers are trained.
     """
-    config.words, config.fonts = "english", config_dict.placeholder(str)
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
     config.language_model.update(words=given["words"], width=16)
     images = dict(path=config.get_ref("images"))
@@ -178,7 +186,8 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
     # Few images are soon known by heart; the average with the start then reads others better (handwriting.json).
     config.average_with_start, config.average_below = 0.5, 1000
     if consistent:
-        config.streams.labelled.sources.varied = common.rendered(seed=3, **given) | dict(weight=0.25)
+        pattern = {key: config.pattern.get_ref(key) for key in config.pattern}
+        config.streams.labelled.sources.varied = common.rendered(seed=3, pattern=pattern, **given) | dict(weight=0.25)
         own = images | dict(labelled=False)
         both = dict(weak=dict(cr_weak={}), strong=dict(cr_strong={}))
         config.streams.unlabelled = common.views(16, dict(images=own | dict(share=0.9)), **both)
@@ -209,8 +218,12 @@ def consistency(attention: bool) -> dict:
     )
 
 
-def start_from(config: common.ConfigDict, start: str) -> None:
-    """Takes charset, image, model and weights of a run or packed file. Raises ValueError: it cannot be adapted."""
+def start_from(config: common.ConfigDict, start: str) -> dict:
+    """Takes charset, image, model and weights of a run or packed file; returns its config.
+
+    Raises:
+      ValueError: it cannot be adapted.
+    """
     saved = saved_config(start)
     if saved["model"]["name"] not in ADAPTABLE:
         raise ValueError(
@@ -222,6 +235,19 @@ def start_from(config: common.ConfigDict, start: str) -> None:
             {k: tuple(v) if isinstance(v, list) else v for k, v in saved[name].items()}
         )
     config.init_from = (("model", start, "model"),)
+    return saved
+
+
+def words_and_fonts(saved: dict) -> tuple[str, str | None]:
+    """The word list and the fonts that a run was rendered with, where its config names them; else English, and None.
+
+    A reader of another language would forget it on English words.
+    """
+    sources = [source for row in saved.get("streams", {}).values() for source in row.get("sources", {}).values()]
+    rendered = [source["rendered"] for source in sources if "rendered" in source]
+    named = {key: [row[key] for row in rendered if isinstance(row.get(key), str)] for key in ("words", "fonts")}
+    words = [*named["words"], (saved.get("language_model") or {}).get("words") or "english"]
+    return words[0], (named["fonts"] or [None])[0]
 
 
 def saved_config(start: str) -> dict:
@@ -229,6 +255,8 @@ def saved_config(start: str) -> dict:
     if start in common_ppocr.PUBLISHED:
         return common_ppocr.ppocr(common_ppocr.PUBLISHED[start])
     place = common.BUNDLED if start == BUNDLED else Path(start)
+    if place.suffix == ".safetensors":
+        return packed.load(place)[0]["config"]
     try:
         if place.suffix != ".npz":
             return json.loads((place / "config.json").read_text())

@@ -272,6 +272,7 @@ def apply(config: ConfigDict, arg: str) -> ConfigDict:
             row.batches = 1
         config.evals = {} if reads_text else dict(rendered=rendered(seed=99, size=16) | dict(protocol="alnum36"))
         config.init_from, config.init_allow_missing, config.images = (), (), ""
+        config.self_training = {}  # no source reads images any more
         if config.teacher:
             config.teacher.workdir = ""
         config.num_workers = 0

@@ -13,7 +13,7 @@ from jstr.text import read_characters
 from jstr.text.messages import InputError
 
 # The saved state depends on these. Everything else may change between restarts and is only reported.
-FIXED = ("charset", "image", "model", "objective", "streams", "teacher", "seed")
+FIXED = ("charset", "image", "model", "objective", "optimizer.name", "streams", "teacher", "seed")
 CHARACTERS, NONE = "charset.characters", "(none)"
 
 
@@ -29,13 +29,17 @@ def check_resume(saved: Mapping[str, Any], config: Mapping[str, Any], free: Coll
     changed = {k: (old.get(k, NONE), new.get(k, NONE)) for k in old | new if old.get(k) != new.get(k)}
     if _same_characters(*changed.get(CHARACTERS, (NONE, NONE))):
         changed.pop(CHARACTERS, None)
-    fixed = [_describe(k, *pair) for k, pair in changed.items() if k.split(".")[0] in FIXED and k not in free]
+    fixed = [_describe(k, *pair) for k, pair in changed.items() if _is_fixed(k) and k not in free]
     if fixed:
         raise InputError(
             f"the workdir holds a run with another config ({'; '.join(fixed)}); "
             "use another --workdir, or start from its weights with config.init_from"
         )
     return [f"changed since the checkpoint: config.{k}: {a} -> {b}" for k, (a, b) in changed.items()]
+
+
+def _is_fixed(key: str) -> bool:
+    return any(f"{key}.".startswith(f"{part}.") for part in FIXED)
 
 
 def _same_characters(old: str, new: str) -> bool:

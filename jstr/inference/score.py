@@ -49,18 +49,16 @@ def score(
       InputError: an unknown protocol, or nothing is left to score.
     """
     check_choice("protocol", protocol, PROTOCOLS)
-    prepare, belongs = PROTOCOLS[protocol], SUBSETS.get(name, lambda label: True)
+    prepare = PROTOCOLS[protocol]
     result, broken, labels = Score(), [], {}
     for _, key, label, _, answer, *_ in read_source(reader, source, batch_size, heads=True, turn=turn):
         if answer is None:
             broken.append(key)
             continue
         _note_repeated(result, labels, key, label)
-        if label is None or not belongs(label):
-            expected = ""
-        else:
+        expected = comparable(reader.charset, label, name, protocol)
+        if label is not None and _belongs(name, label):
             _note_changes(result, reader.charset, protocol, label)
-            expected = prepare(reader.charset.fold(label))
         if not expected:
             result.left_out += 1
             _note(
@@ -77,6 +75,23 @@ def score(
         why = f": {result.notes[LOSSY].count:,} {LOSSY}" if LOSSY in result.notes else ""
         raise InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}{why}")
     return result
+
+
+def comparable(charset: Charset, label: str | None, name: str, protocol: str) -> str:
+    """A label in the form in which `score` compares it; "": it is not scored."""
+    if label is None or not _belongs(name, label):
+        return ""
+    return PROTOCOLS[protocol](charset.fold(label))
+
+
+def _belongs(name: str, label: str) -> bool:
+    return name not in SUBSETS or SUBSETS[name](label)
+
+
+def check_scorable(charset: Charset, source: Any, name: str, protocol: str) -> None:
+    """Raises InputError when no label of a source can be scored, before any image is read. name: as for `score`."""
+    if not any(comparable(charset, label, name, protocol) for label in source.labels()):
+        raise InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}")
 
 
 def remarks(name: str, result: Score) -> list[str]:

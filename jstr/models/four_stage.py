@@ -18,7 +18,7 @@ from jstr.nn.attention_decoder import AttentionDecoder, CTCHead
 from jstr.nn.images import normalise
 from jstr.nn.rnn import BiLSTMBlock
 from jstr.nn.tps import TPS
-from jstr.text.messages import InputError, check_choice
+from jstr.text.messages import InputError, check_at_least, check_choice
 
 CHOICES = {
     "transformation": ("none", "tps"),
@@ -75,6 +75,10 @@ class Model(nn.Module):
             raise InputError(f"prediction={self.prediction!r} needs a config.charset.layout for {self.prediction}")
         if not self.width > 0:
             raise InputError(f"width must be positive, not {self.width}")
+        for name in ("output_channels", "hidden_size", "localization_channels"):
+            check_at_least(name, getattr(self, name), 1)
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout must be at least 0 and less than 1, not {self.dropout}")
         if self.num_fiducials < 4 or self.num_fiducials % 2:
             raise InputError(f"num_fiducials must be even and at least 4, not {self.num_fiducials}")
         self._check_size(*self.model_config.image_size)

@@ -51,7 +51,10 @@ def make_objective(config: Mapping[str, Any], model: Recognizer, model_config: M
 
 
 def _check_type(name: str, value: Any, annotation: Any) -> None:
-    """Raises InputError when a value is not of the type that a field is annotated with. True is no number."""
-    kinds, words = TYPES[annotation]
+    """Raises InputError when a value is not of the type that a field is annotated with. True is no number.
+
+    annotation: a type of TYPES or its name; values of other types are left to the method.
+    """
+    kinds, words = TYPES.get(getattr(annotation, "__name__", annotation), ((object,), ""))
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise InputError(f"{name}={value!r}: give {words}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jstr.core import Config
+from jstr.data.images import ImageSpec
 from jstr.text.messages import InputError, check_known
 
 # Keys without which a part of a config means nothing: `--config.optimizer={...}` replaces all of it.
@@ -25,9 +27,28 @@ _NEEDED = {
     "held_back.*.views.*": (),
     "evals.*": (),
     "optimizer.rules.*": (),
+    "teacher": (),
+    "mesh": (),
+    "augment": ("where",),
+    "self_training": (),
+}
+# Values of another kind would be read as something else, or fail far from here.
+_SEQUENCE, _TEXT = ((tuple, list), "a tuple"), ((str,), "a text")
+_KINDS = {
+    "charset.characters": _TEXT,
+    "keep_best": _TEXT,
+    "image.size": _SEQUENCE,
+    "image.keep_ratio": ((bool,), "True or False"),
+    "init_from": _SEQUENCE,
+    "init_allow_missing": _SEQUENCE,
+    "self_training.thresholds": _SEQUENCE,
+    "self_training.shares": _SEQUENCE,
 }
 # The smallest value of a number, and whether it must be whole. NaN and infinity are never meant.
 _NUMBERS = {
+    **dict.fromkeys(("steps", "log_every", "eval_every", "save_every", "steps_per_dispatch"), (1, True)),
+    **dict.fromkeys(("keep_checkpoints", "accumulate"), (1, True)),
+    "keep_best_noise": (0, False),
     "seed": (0, True),
     "num_workers": (0, True),
     "outlook": (0, True),
@@ -35,6 +56,9 @@ _NUMBERS = {
     "optimizer.schedule.peak": (0, False),
     "optimizer.clip_norm": (0, False),
     "optimizer.weight_decay": (0, False),
+    "optimizer.l2": (0, False),
+    "optimizer.rules.*.lr": (0, False),
+    "optimizer.rules.*.weight_decay": (0, False),
     "teacher.decay": (0, False),
     "average_with_start": (0, False),
     "average_below": (0, True),
@@ -56,6 +80,10 @@ def check_values(config: Config) -> None:
             missing = [key for key in keys if key not in part]
             if missing:
                 raise InputError(f"{place} lacks {', '.join(missing)}; it needs {', '.join(keys)}")
+    for pattern, (kinds, words) in _KINDS.items():
+        for place, value in _find(config, pattern.split("."), "config"):
+            if not isinstance(value, kinds):
+                raise InputError(f"{place}={value!r} must be {words}")
     for pattern, (smallest, whole) in _NUMBERS.items():
         for place, value in _find(config, pattern.split("."), "config"):
             if value is not None or pattern != "optimizer.clip_norm":  # None: gradients are not clipped
@@ -63,6 +91,9 @@ def check_values(config: Config) -> None:
     size = config.image.size
     if len(size) != 2 or not all(isinstance(n, int) and n >= 8 for n in size):
         raise InputError(f"config.image.size={tuple(size)}: give (height, width) in pixels, at least 8 each")
+    check_known("config.image", config.image, [field.name for field in dataclasses.fields(ImageSpec)])
+    normalise = ("lower", "nfkc", "drop_outside")
+    check_known("config.charset", config.charset, (*_NEEDED["charset"], *normalise))
     check_known("config.language_model", config.get("language_model", {}), ("words", "weight", "width"))
     for row in config.init_from:
         if not (isinstance(row, tuple) and len(row) == 3 and all(isinstance(part, str) for part in row)):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from jstr.data.pipeline import TrainData
 from jstr.data.sources.text_corpus import TextWords
+from jstr.data.synth.source import RenderedWords
 
 MOST_LABELS = 200_000  # labels of larger sets are not read again: that would take minutes
 
 
 def fingerprints(data: TrainData) -> dict[str, list[int]]:
-    """ "stream/source" -> [samples used, checksum of which they are and of their labels], of the data sets on disk."""
+    """ "stream/source" -> [samples used, checksum of which they are and of their labels]."""
     found = {}
     for key, source in data.sources.items():
         if isinstance(source, TextWords):
@@ -20,13 +23,20 @@ def fingerprints(data: TrainData) -> dict[str, list[int]]:
             continue
         stream, _, name = key.partition("/")
         if "rendered" in data.config.streams[stream].sources[name]:
-            continue  # random sequences
+            found[key] = [len(source), _of_rendered(source.source)]
+            continue
         checksum = zlib.crc32(b"" if source.indices is None else source.indices.tobytes())
         if source.labelled and len(source.source) <= MOST_LABELS:
             for label in source.source.labels():
                 checksum = zlib.crc32(f"{label}\n".encode(), checksum)
         found[key] = [len(source), checksum]
     return found
+
+
+def _of_rendered(words: RenderedWords) -> int:
+    """Of the first words, which another word list or pattern changes, and of the names of the fonts."""
+    names = (Path(path).name for path in words.fonts)
+    return zlib.crc32("\n".join([*itertools.islice(words.labels(), 50), *names]).encode())
 
 
 def moved(saved: Mapping[str, Sequence[int]], now: Mapping[str, Sequence[int]]) -> list[str]:

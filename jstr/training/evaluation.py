@@ -13,7 +13,7 @@ from jstr.inference import score
 from jstr.inference.attention import attention_images
 from jstr.inference.reader import model_variables
 from jstr.parallel import sharding
-from jstr.text.messages import InputError
+from jstr.text.messages import check_choice
 from jstr.text.metrics import Score
 from jstr.training.setup import Parts
 
@@ -28,17 +28,24 @@ class Evaluation(NamedTuple):
     images: dict[str, np.ndarray]
 
     def value(self, name: str) -> float | None:
-        """The figure SET/METRIC or held_back/METRIC by which config.keep_best compares; None without a name.
+        """The figure SET/METRIC or held_back/METRIC by which config.keep_best compares.
 
-        Raises:
-          InputError: it was not measured.
+        None without a name, and where the metric had nothing to count, such as a mean over confident words.
         """
-        place, _, metric = name.rpartition("/")
+        place, _, metric = name.partition("/")
         scores = self.scores[place].row() if place in self.scores else {}
-        row = self.validation if place == "held_back" else scores
-        if name and metric not in row:
-            raise InputError(f"config.keep_best={name!r} was not measured; there are {', '.join(row) or 'none'}")
-        return row.get(metric)
+        return (self.validation if place == "held_back" else scores).get(metric)
+
+
+def check_figure(parts: Parts, state: TrainState) -> None:
+    """Raises InputError when config.keep_best names a figure that `evaluate` does not give."""
+    name = parts.config.keep_best
+    if not name:
+        return
+    place = name.partition("/")[0]
+    scores = [*Score().row(), *(f"{head}/accuracy" for head in parts.reader.heads)]
+    known = parts.validation.names(state) if place == "held_back" else scores
+    check_choice("config.keep_best", name, [f"{place}/{metric}" for metric in known])
 
 
 def evaluate(parts: Parts, state: TrainState) -> Evaluation:

@@ -19,6 +19,7 @@ from jstr.text.metrics import Score
 from jstr.training import self_training, workdir_lock
 from jstr.training.clock import Clock
 from jstr.training.device_cache import DeviceData
+from jstr.training.evaluation import check_figure
 from jstr.training.finish import finish
 from jstr.training.initial_weights import average_with_start
 from jstr.training.metric_writer import MetricWriter
@@ -42,6 +43,7 @@ def _run(parts: Parts) -> dict[str, Score]:
     config, workdir = parts.config, parts.workdir
     with contextlib.closing(Checkpoints(workdir, config.keep_checkpoints, bool(config.keep_best))) as checkpoints:
         start = start_or_continue(parts, checkpoints)
+        check_figure(parts, start.state)
         clock = Clock(start.saved["seconds"] if start.saved else 0.0)
         writer = MetricWriter(workdir, config, start.schedule, clock, start.saved)
         tracker = Tracker(parts, checkpoints, start.saved, writer)

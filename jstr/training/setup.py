@@ -22,6 +22,7 @@ from jstr.data.sources.configured import open_images
 from jstr.data.sources.open import source_notes
 from jstr.inference import outlook, predictions_file, pseudo_labelling, word_copy
 from jstr.inference.reader import Reader, load
+from jstr.inference.score import check_scorable
 from jstr.objectives import make_objective
 from jstr.parallel import compiling, distributed, sharding
 from jstr.text import self_contained
@@ -121,6 +122,9 @@ def open_parts(config: Config, workdir: str, mesh: Mesh) -> Parts:
     for line in lines + [f"held back: {line}" for line in more] + data.notes + validation.notes:
         print(line, flush=True)
     benchmarks = {name: open_images(spec, reader.charset) for name, spec in eval_specs(config).items()}
+    for name, source in benchmarks.items():
+        row = config.evals[name]
+        check_scorable(reader.charset, source, row.get("subset", name), row.get("protocol", "alnum36"))
     unread, fingerprints = predictions_file.open_images(config), data_fingerprint.fingerprints(data)
     for line in source_notes({**benchmarks, "config.images": unread}):
         print(line, flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from jax.sharding import Mesh
@@ -11,7 +10,7 @@ from jstr.checkpoints.provenance import commit
 from jstr.core import Config
 from jstr.parallel import distributed, sharding
 from jstr.text.messages import InputError, check_choice, check_known
-from jstr.text.metrics import PROTOCOLS
+from jstr.text.metrics import PROTOCOLS, SUBSETS
 from jstr.training.config_values import check_values
 
 
@@ -19,9 +18,6 @@ def check_run(config: Config, workdir: str, mesh: Mesh) -> None:
     """Checks what would otherwise fail late or silently. Raises InputError."""
     check_values(config)
     intervals = ("steps", "log_every", "eval_every", "save_every")
-    for name in (*intervals, "keep_checkpoints", "accumulate", "steps_per_dispatch"):
-        if config[name] < 1:
-            raise InputError(f"config.{name}={config[name]} must be at least 1")
     _check_self_training(config)
     for name in intervals:
         if config[name] % config.steps_per_dispatch:
@@ -39,13 +35,10 @@ def check_run(config: Config, workdir: str, mesh: Mesh) -> None:
         sharding.check_batch_size(f"config.held_back.{name}.batch_size", row.batch_size, mesh)
     for name, row in config.evals.items():
         check_choice(f"config.evals.{name}.protocol", row.get("protocol", "alnum36"), PROTOCOLS)
-    where = config.keep_best.rpartition("/")[0]
+        check_choice(f"config.evals.{name}.subset", row.get("subset", name), (name, *SUBSETS))
+    where = config.keep_best.partition("/")[0]
     if config.keep_best and not (where in config.evals or (where == "held_back" and config.held_back)):
         raise InputError(f"config.keep_best={config.keep_best!r}: give SET/METRIC or held_back/METRIC of its rows")
-    if not 0 <= config.keep_best_noise < math.inf:
-        raise InputError(
-            f"config.keep_best_noise={config.keep_best_noise}: give a difference of config.keep_best, 0 or more"
-        )
     try:
         Path(workdir).mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:

@@ -59,8 +59,11 @@ class Validation:
                 self._batches.append(batch["arrays"])
                 self.notes += [f"held back: broken or missing image left out: {key}" for key in batch["broken"]]
 
-    def __bool__(self) -> bool:
-        return bool(self._batches)
+    def names(self, state: TrainState) -> list[str]:
+        """The metrics that `measure` gives, where they have something to count; nothing is computed."""
+        if not self._batches:
+            return []
+        return sorted(self._metrics.eval_shape(state, sharding.put_batch(self._batches[0], self._mesh), 0))
 
     def measure(self, state: TrainState) -> dict[str, float]:
         """Means of the objective's metrics; `loss` is its loss, averaged over the batches.

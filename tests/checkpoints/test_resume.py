@@ -17,6 +17,10 @@ def test_another_config_is_refused(trained):
     config.model.width = 0.125
     with pytest.raises(InputError, match="model.width: 0.0625 -> 0.125"):
         loop.run(config, str(trained))
+    config = tiny_config()
+    config.optimizer.name, config.optimizer.weight_decay = "adadelta", 0.1
+    with pytest.raises(InputError, match="another config .optimizer.name: adam -> adadelta.;"):
+        loop.run(config, str(trained))
 
 
 def test_what_may_change_is_named(trained, tmp_path, capsys):
@@ -25,6 +29,11 @@ def test_what_may_change_is_named(trained, tmp_path, capsys):
     config.steps, config.log_every = 6, 3
     loop.run(config, str(tmp_path))
     assert "changed since the checkpoint: config.log_every: 2 -> 3" in capsys.readouterr().out
+
+
+def test_a_key_that_begins_like_a_fixed_one():
+    changed = check_resume({"image": dict(channels=1), "images": "a"}, {"image": dict(channels=1), "images": "b"})
+    assert changed == ["changed since the checkpoint: config.images: a -> b"]
 
 
 def saved(**charset):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from testing import call, tiny_config
 
-from configs import adapt
+from configs import adapt, korean
 from configs.adapt import get_config
-from jstr.checkpoints import packed
+from jstr.checkpoints import packed, safetensors_file
 from jstr.data.source_config import eval_specs
 from jstr.text.messages import InputError
 from jstr.training import loop
@@ -233,3 +233,36 @@ def test_ppocr_begins_with_what_is_surest():
         assert held_back.threshold == 0.8 and "fallback" not in held_back  # what is held back measures
     thresholds = [learned.threshold, *config.self_training.thresholds]
     assert thresholds == sorted(thresholds, reverse=True) and thresholds[-1] < thresholds[0]
+
+
+def test_what_the_start_was_rendered_from_is_rendered(tmp_path):
+    """A reader of another language would forget it on English words; yours come before both."""
+    config = korean.get_config()
+    config.steps = 1
+    (tmp_path / "config.json").write_text(config.to_json())
+    config = get_config(f"start={tmp_path}")
+    assert (config.words, config.fonts) == ("korean", "korean")
+    rendered = config.streams.labelled.sources.varied.rendered
+    assert (rendered.words, rendered.fonts, config.language_model.words) == ("korean", "korean", "korean")
+    config.words = "mine.txt"
+    assert rendered.words == "mine.txt"
+    assert get_config().words == "english" and get_config().fonts is None
+
+
+def test_options_of_another_start():
+    with pytest.raises(ValueError, match="whole and consistency are for PP-OCR; start=bundled"):
+        get_config("whole")
+
+
+def test_codes_are_rendered_beside_consistency():
+    config = get_config("start=ppocrv6-small,consistency")
+    config.pattern.regex = ("[A-Z]{3}[0-9]{4}",)
+    assert config.streams.labelled.sources.varied.rendered.pattern.regex == ("[A-Z]{3}[0-9]{4}",)
+
+
+def test_a_start_in_safetensors(tmp_path):
+    pytest.importorskip("safetensors")
+    meta, variables = packed.load(packed.BUNDLED)
+    safetensors_file.save(tmp_path / "reader.safetensors", variables["params"], variables["model_state"], meta)
+    config = get_config(f"start={tmp_path / 'reader.safetensors'}")
+    assert config.model == get_config().model and config.image == get_config().image

@@ -1,6 +1,7 @@
 """Every method: its contract, and a step with every kind of recogniser."""
 
 import dataclasses
+import types
 
 import jax
 import numpy as np
@@ -162,3 +163,24 @@ def test_refused_options(row, message):
     """One line that names the option as the user wrote it."""
     with pytest.raises(InputError, match=message):
         make_objective(row, ToyAttention(), ATTENTION)
+
+
+def test_options_without_postponed_annotations(monkeypatch):
+    """An objective of one's own may annotate with types, also with others than those that are checked."""
+
+    @dataclasses.dataclass
+    class Method:
+        model: object
+        model_config: object
+        weight: float = 1.0
+        sizes: tuple[int, ...] = (1,)
+
+        def objective(self):
+            return self.weight, self.sizes
+
+    Method.__dataclass_fields__["weight"].type = float
+    Method.__dataclass_fields__["sizes"].type = tuple[int, ...]
+    monkeypatch.setattr("jstr.objectives.find_objective", lambda name: types.SimpleNamespace(Method=Method))
+    assert make_objective(dict(name="own", weight=2.0, sizes=(1, 2)), Toy(), CTC) == (2.0, (1, 2))
+    with pytest.raises(InputError, match="config.objective.weight='much': give a number"):
+        make_objective(dict(name="own", weight="much"), Toy(), CTC)

@@ -37,7 +37,16 @@ def test_every_config_passes(name):
         ("image.size=(32.5, 64)", "config.image.size=.32.5, 64.: give .height, width. in pixels"),
         ("image.size=('a', 'b')", "config.image.size="),
         ("image.size=32", "config.image.size="),
-        ("init_from=a", "config.init_from has 'a'; its rows are"),
+        (
+            "image={'size': (32, 64), 'channels': 1, 'keep_ratio': 'no', 'backend': 'cv2'}",
+            "keep_ratio='no' must be True or",
+        ),
+        ("image={'size': (32, 64), 'channels': 1, 'keepratio': True}", "config.image lacks keep_ratio, backend"),
+        ("init_from=a", "config.init_from='a' must be a tuple|config.init_from has 'a'; its rows are"),
+        ("self_training={'every': 2, 'thresholds': 0.9}", "config.self_training.thresholds=0.9 must be a tuple"),
+        ("optimizer.rules={'model': {'lr': -1}}", "config.optimizer.rules.model.lr=-1 must be a number, 0 or more"),
+        ("steps=0", "config.steps=0 must be a whole number, 1 or more"),
+        ("keep_best_noise=nan", "config.keep_best_noise=nan must be"),
         ("init_from=(('model', 'a'),)", "config.init_from has"),
         ("init_from=((1, 2, 3),)", "config.init_from has"),
         ("init_allow_missing=3", "config.init_allow_missing"),
@@ -58,6 +67,40 @@ def test_what_cannot_be(option, says):
     with pytest.raises(InputError, match=says) as caught:
         check_values(config)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "more", "says"),
+    [
+        ("image", dict(width=(128,)), "config.image has no width .did you mean widths"),
+        ("charset", dict(upper=True), "config.charset has no upper"),
+        ("charset", dict(characters=36), "config.charset.characters=36 must be a text"),
+        ("optimizer", dict(l2=-1), "config.optimizer.l2=-1 must be a number, 0 or more"),
+    ],
+)
+def test_what_cannot_be_in_a_file(part, more, says):
+    """Where the command line refuses a new key by itself."""
+    config = tiny_config()
+    config[part] = {**config[part].to_dict(), **more}
+    with pytest.raises(InputError, match=says):
+        check_values(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("keep_best", None, "config.keep_best=None must be a text"),
+        ("init_from", None, "config.init_from=None must be a tuple"),
+        ("log_every", None, "config.log_every=None must be a whole number, 1 or more"),
+        ("steps", "10", "config.steps='10' must be"),
+        ("mesh", 3, "config.mesh=3 must be a dict"),
+        ("teacher", 3, "config.teacher=3 must be a dict"),
+        ("augment", {}, "config.augment lacks where"),
+    ],
+)
+def test_kinds_of_values(key, value, says):
+    with pytest.raises(InputError, match=says):
+        check_values({**tiny_config().to_dict(), key: value})
 
 
 def test_a_part_may_be_left_out():

@@ -3,6 +3,7 @@
 import pytest
 from testing import tiny_config, write_folder
 
+from configs import common
 from jstr.text.messages import InputError
 from jstr.training import loop
 
@@ -28,3 +29,18 @@ def test_moved_and_changed_data(tmp_path, capsys):
     config.streams.labelled.sources.words.path = str(write_folder(tmp_path / "third", WORDS[:19]))
     with pytest.raises(InputError, match="streams.labelled.sources.words.path: .*second -> .*third"):
         loop.run(config, str(tmp_path / "run"))
+
+
+def test_a_changed_word_list(tmp_path, capsys):
+    words = tmp_path / "words.txt"
+    words.write_text("one\ntwo\n")
+    config = tiny_config(words=common.rendered(seed=1, words=str(words)))
+    config.steps, config.evals = 1, {}
+    for steps in (1, 2):
+        config.steps = steps
+        loop.run(config, str(tmp_path / "run"))
+    assert "labelled/words" not in capsys.readouterr().out
+    words.write_text("one\nsix\n")
+    config.steps = 3
+    loop.run(config, str(tmp_path / "run"))
+    assert "changed since the checkpoint: labelled/words: other labels or samples" in capsys.readouterr().out

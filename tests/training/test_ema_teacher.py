@@ -66,7 +66,7 @@ def test_resume_with_a_teacher_is_exact(trained_with_teacher, tmp_path, monkeypa
         ({"teacher": dict(decay=0.9, warm=True)}, "has no warm .did you mean warmup.*it takes decay"),
         ({"eval_weights": "master"}, "config.eval_weights='master': give student"),
         ({"keep_best": "held_back/trust"}, "config.keep_best='held_back/trust': give SET/METRIC"),
-        ({"keep_best_noise": -0.1}, "config.keep_best_noise=-0.1: give a difference"),
+        ({"keep_best_noise": -0.1}, "config.keep_best_noise=-0.1 must be a number, 0 or more"),
     ],
 )
 def test_bad_teachers(change, message, tmp_path):
