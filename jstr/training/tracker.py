@@ -85,13 +85,12 @@ class Tracker:
         if known:
             return False
         self._writer.evaluation(step, *self.evaluation)
-        value = distributed.broadcast_from_lead(self.evaluation.value(self._parts.config.keep_best))
+        figure = self._parts.config.keep_best
+        value = distributed.broadcast_from_lead(self.evaluation.value(figure))
         if value is not None and self_training.ends_round(self._parts.config, step):
             self.rounds.append(value)
-        if value is None and self._parts.config.keep_best:
-            print(
-                f"step {step:,}: {self._parts.config.keep_best} has nothing to count; another step is kept", flush=True
-            )
+        if value is None and figure:
+            print(f"step {step:,}: {figure} has nothing to count; another step is kept", flush=True)
         if value is None or not is_better(value, self.best, self._parts.config.keep_best_noise):
             return False
         self.best = choice(step, value, self.evaluation.validation, self.best)
