@@ -56,7 +56,6 @@ import numpy as np
 from ml_collections import config_dict
 
 from configs import common, common_ppocr
-from jstr.checkpoints import packed
 
 BUNDLED = "bundled"  # a name of jstr/interop/weights.py
 ADAPTABLE = ("four_stage", "ppocr")
@@ -255,9 +254,11 @@ def saved_config(start: str) -> dict:
     if start in common_ppocr.PUBLISHED:
         return common_ppocr.ppocr(common_ppocr.PUBLISHED[start])
     place = common.BUNDLED if start == BUNDLED else Path(start)
-    if place.suffix == ".safetensors":
-        return packed.load(place)[0]["config"]
     try:
+        if place.suffix == ".safetensors":  # its header: a length of 8 bytes, then JSON
+            with place.open("rb") as file:
+                header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 1 << 27)))
+            return json.loads(header["__metadata__"]["jstr"])["config"]
         if place.suffix != ".npz":
             return json.loads((place / "config.json").read_text())
         with np.load(place) as file:

@@ -115,16 +115,19 @@ class MetricWriter:
 
     def _write(self, number: int, means: dict[str, float], rate: float, wait: float) -> None:
         lr = float(self._schedule(number - 1))
-        left = (self._steps - number) / rate if rate == rate else float("nan")
+        known = rate == rate  # not on a first line after one dispatch, which compiled
+        left = (self._steps - number) / rate if known else float("nan")
         images = rate * self._images
+        shown = f"{images:,.0f}" if known else "?"
         extra = "".join(f"  {k} {v:.4g}" for k, v in means.items() if k not in ("loss", "grad_norm"))
         print(
             f"step {number:,}/{self._steps:,} {100 * number / self._steps:3.0f}%  loss {means['loss']:.4f}{extra}  "
-            f"lr {lr:.2e}  {images:,.0f} images/s  wait {100 * wait:.0f}%  left {duration(left)}",
+            f"lr {lr:.2e}  {shown} images/s  wait {100 * wait:.0f}%  left {duration(left)}",
             flush=True,
         )
         row = {f"train/{k}": v for k, v in means.items()}
-        self._put(number, row | {"train/lr": lr, "images_per_second": images, "data_wait": wait})
+        speed = {"images_per_second": images, "data_wait": wait} if known else {}
+        self._put(number, row | {"train/lr": lr} | speed)
 
     def evaluation(
         self,
