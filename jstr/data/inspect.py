@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from jstr.cli import Parser, cli, path
-from jstr.data.analysis.fingerprints import BITS, DIFFERENCE, LARGE_GROUP, LIKE
+from jstr.data.analysis.fingerprints import ANY_BITS, BITS, DIFFERENCE, LARGE_GROUP, LIKE
 from jstr.data.analysis.near_duplicates import NearDuplicates
 from jstr.data.analysis.set_summary import COLOUR, SetSummary, describe, open_set, scan
 from jstr.data.patterns.checksums import CHECKSUMS
@@ -136,7 +136,7 @@ def _progress(line: str) -> None:
 
 
 def _as_json(duplicates: NearDuplicates, names: Sequence[str]) -> dict:
-    method = dict(bits=BITS, large_group=LARGE_GROUP, correlation=LIKE, difference=DIFFERENCE)
+    method = dict(bits=BITS, any_bits=ANY_BITS, large_group=LARGE_GROUP, correlation=LIKE, difference=DIFFERENCE)
     counts = [dict(first=names[a], second=names[b], **kinds) for (a, b), kinds in duplicates.counts().items()]
     pairs = [pair.row(names) for pair in duplicates.pairs(1000)]
     return dict(near=method, not_compared=duplicates.unseen, counts=counts, pairs=pairs)
