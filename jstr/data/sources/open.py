@@ -102,7 +102,7 @@ def _open_folder(path: str, split: str | None, labels: str | None, labelled: boo
     if labels or any(os.path.exists(os.path.join(path, name)) for name in LABEL_FILES):
         return FolderSource(path, labels, labelled)
     files = walk(path)
-    if found := _lmdbs(path, files):
+    if found := lmdbs_in(path, files):
         source = ConcatSource(path, [LmdbSource(os.path.join(path, f), labelled) for f in found], found)
         source.notes += _label_files_beside(path, files)
         return source
@@ -114,7 +114,7 @@ def _open_folder(path: str, split: str | None, labels: str | None, labelled: boo
     raise _nothing_found(path, files)
 
 
-def _lmdbs(path: str, files: list[str]) -> list[str]:
+def lmdbs_in(path: str, files: list[str]) -> list[str]:
     """The LMDBs among the files below a folder: folders with data.mdb, and single files."""
     folders = [os.path.dirname(f) for f in files if os.path.basename(f) == "data.mdb"]
     single = [f for f in files if f.lower().endswith((".lmdb", ".mdb")) and os.path.basename(f) != "data.mdb"]
@@ -124,7 +124,7 @@ def _lmdbs(path: str, files: list[str]) -> list[str]:
 def _beside_lmdb(path: str) -> list[str]:
     """Notes on what else lies in the folder of an LMDB and is not read."""
     files = walk(path)
-    others = [f for f in _lmdbs(path, files) if f]
+    others = [f for f in lmdbs_in(path, files) if f]
     notes = [f"{path}: {len(others):,} more LMDBs below are not read: {few_names(others)}"] if others else []
     return notes + _label_files_beside(path, files)
 
