@@ -17,18 +17,8 @@ from jstr.data.sources.open import lmdbs_in, open_source
 from jstr.data.sources.texts_beside import texts_beside
 from jstr.text.messages import InputError, first_few
 
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-}
+_NAMES = {"train": "train training", "val": "val valid validation dev", "test": "test testing eval evaluation"}
+_SPLITS = {name: split for split, names in _NAMES.items() for name in names.split()}
 
 
 class Lmdb(Reader):
