@@ -119,7 +119,7 @@ def run(argv: Sequence[str] | None = None, facts_of: Callable[[str], ReaderFacts
         _write_sheet(args.sheet, contact_sheet(sheet(reports, duplicates), columns=6, font=args.font))
     if args.json:
         text = json.dumps(dict(sets=facts, duplicates=_as_json(duplicates, names)), indent=1, ensure_ascii=False)
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
+        Path(args.json).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")  # names in other encodings
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -129,6 +129,8 @@ def _check(args: argparse.Namespace) -> None:
         file = getattr(args, option)
         if file and not Path(file).absolute().parent.is_dir():
             raise InputError(f"--{option}={file}: its folder does not exist")
+        if file and Path(file).is_dir():
+            raise InputError(f"--{option}={file} is a folder; give a file")
 
 
 def _progress(line: str) -> None:

@@ -1,5 +1,7 @@
 """Imports of general containers."""
 
+import os
+
 import lmdb
 import pytest
 from source_files import image, images, write_folder, write_lmdb, write_tar
@@ -82,3 +84,17 @@ def test_lmdbs_in_single_files(tmp_path):
         (word,) = reader.words(reader.entries(split)[0])
         assert word.label == "a" and word.problem is None
     assert open_published("lmdb", tmp_path).index == {"test": ["test.lmdb"], "train": ["words.mdb"]}
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    write_folder(tmp_path / "set", "0.png\ta\n", count=1)
+    (tmp_path / "set" / os.fsdecode(b"caf\xe9.png")).write_bytes(image(1))
+    for _ in range(2):  # the second reads the report of the first
+        report = prepare(open_published("folder", tmp_path / "set"), tmp_path / "out", jobs=1)
+        assert report["splits"]["train"]["words"] == 1 and "caf\\udce9.png" in report["notes"][0]
+    write_folder(tmp_path / "texts", count=0)
+    (tmp_path / "texts" / os.fsdecode(b"caf\xe9.png")).write_bytes(image(1))
+    (tmp_path / "texts" / os.fsdecode(b"caf\xe9.txt")).write_text("ab")
+    assert (
+        prepare(open_published("folder", tmp_path / "texts"), tmp_path / "b", jobs=1)["splits"]["train"]["words"] == 1
+    )
