@@ -223,7 +223,10 @@ def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:
     if kind == "rendered":
         raise InputError(f"{where}.share is for data sets; rendered words have a size")
     share, start = _number(where, row, "share", 1.0), _number(where, row, "share_start", 0.0)
-    share = Share(share, start, int(_number(where, row, "share_seed", 0)))
+    seed = _number(where, row, "share_seed", 0)
+    if not 0 <= seed < 2**53 or seed % 1:
+        raise InputError(f"{where}.share_seed={row['share_seed']}: give a whole number, 0 or more")
+    share = Share(share, start, int(seed))
     if not (0 < share.share <= 1 and 0 <= share.start < 1 and share.start + share.share <= 1 + 1e-9):
         raise InputError(f"{where}: share={share.share} from share_start={share.start} is not a part of 0 to 1")
     return share
