@@ -21,7 +21,8 @@ from PIL import Image
 from jstr.cli import Parser, cli, path
 from jstr.data.analysis.fingerprints import ANY_BITS, BITS, DIFFERENCE, LARGE_GROUP, LIKE
 from jstr.data.analysis.near_duplicates import NearDuplicates
-from jstr.data.analysis.set_summary import COLOUR, SetSummary, describe, open_set, scan
+from jstr.data.analysis.set_summary import SetSummary, describe, open_set, scan
+from jstr.data.images import RGB
 from jstr.data.patterns.checksums import CHECKSUMS
 from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.preview import contact_sheet
@@ -46,7 +47,7 @@ def sheet(reports: Sequence[SetSummary], duplicates: NearDuplicates) -> Iterator
         spread = whole[np.linspace(0, len(whole) - 1, min(_SHEET, len(whole))).astype(int)]
         for i in spread.tolist():
             sample = report.source[i]
-            yield dict(image=COLOUR.decode(sample["image"]), label=sample["label"] or "")
+            yield dict(image=RGB.decode(sample["image"]), label=sample["label"] or "")
     for pair in duplicates.pairs(_SHEET):
         for which, place, label in zip(pair.sets, pair.places, pair.labels, strict=True):
             yield dict(

@@ -157,18 +157,24 @@ def parse_sources(where: str, rows: Mapping[str, Mapping[str, Any]], data_root: 
     """The specs of all rows of `where`.sources. Raises InputError: there are none, or what parse_source raises."""
     if not rows:
         raise InputError(f"{where}.sources is empty: name at least one source")
-    return [parse_source(f"{where}.sources.{name}", name, row, data_root) for name, row in _given(rows)]
+    return [parse_source(f"{where}.sources.{name}", name, row, data_root) for name, row in given_rows(rows)]
 
 
 def eval_specs(config: Any) -> dict[str, SourceSpec]:
     """The specs of config.evals by name. Raises InputError, see parse_source."""
-    rows = _given(config.evals)
+    rows = given_rows(config.evals)
     return {n: parse_source(f"config.evals.{n}", n, row, config.data_root, EVAL_KEYS) for n, row in rows}
 
 
-def _given(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The rows but those that are optional and have no path."""
+def given_rows(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(name, row) of the rows but those that are optional and have no path."""
     return [(n, row) for n, row in rows.items() if not row.get("optional") or any(row.get(kind) for kind in KINDS)]
+
+
+def from_here(path: str) -> str:
+    """A path of a command line. One that is there from the current folder is meant, also where JSTR_DATA is set."""
+    there = os.path.exists(path) or os.path.exists(path.rpartition("#")[0])
+    return os.path.abspath(path) if there and os.environ.get("JSTR_DATA") else path
 
 
 def resolve(path: str, data_root: str) -> str:

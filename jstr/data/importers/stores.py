@@ -15,7 +15,7 @@ from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR, TEXT_SUFFIXES
 from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
 from jstr.data.sources.open import lmdbs_in, open_source
 from jstr.data.sources.texts_beside import texts_beside
-from jstr.text.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few, first_line
 
 _NAMES = {"train": "train training", "val": "val valid validation dev", "test": "test testing eval evaluation"}
 _SPLITS = {name: split for split, names in _NAMES.items() for name in names.split()}
@@ -244,8 +244,7 @@ def _open_parquet(path: Path) -> Any:
     try:
         return pyarrow.parquet.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"{path} is not a readable Parquet file ({reason}); get it again") from error
+        raise InputError(f"{path} is not a readable Parquet file ({first_line(error)}); get it again") from error
 
 
 def _rows(path: Path, group: int, columns: list[str]) -> Iterator[tuple]:
@@ -254,8 +253,7 @@ def _rows(path: Path, group: int, columns: list[str]) -> Iterator[tuple]:
         for batch in _open_parquet(path).iter_batches(256, row_groups=[group], columns=columns):
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
     except (ValueError, OSError, RuntimeError) as error:  # of pyarrow, and of text that is not UTF-8
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"{path}: row group {group} cannot be read ({reason}); get it again") from error
+        raise InputError(f"{path}: row group {group} cannot be read ({first_line(error)}); get it again") from error
 
 
 def _row_groups(path: Path) -> list[int]:

@@ -12,7 +12,7 @@ from jstr.data.sources.label_choice import choose_label_file, image_folders
 from jstr.data.sources.label_files import TEXT_SUFFIXES
 from jstr.data.sources.label_notes import few_names
 from jstr.data.sources.texts_beside import texts_beside
-from jstr.text.messages import InputError
+from jstr.text.messages import InputError, first_line
 
 COMPRESSED = "is compressed, so samples cannot be read in any order; unpack it to a folder or .tar"
 _lock = threading.Lock()
@@ -100,8 +100,9 @@ def _index_tar(path: str, notes: list[str]) -> dict[str, tuple[int, int]]:
             end = archive.offset
         ended, more = _ending(path, end)
     except Exception as error:  # tarfile raises many kinds for damaged headers
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a readable uncompressed tar ({reason}); copy or make it again") from error
+        raise InputError(
+            f"{path} is not a readable uncompressed tar ({first_line(error)}); copy or make it again"
+        ) from error
     files = [info for info in infos if info.isreg() and not info.issparse()]
     # tarfile takes any damaged or missing header after the first for the end of the archive.
     if not ended or any(info.size < 0 or info.offset_data + info.size > size for info in files):
