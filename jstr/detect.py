@@ -54,11 +54,11 @@ def run(argv: list[str] | None = None) -> int:
     """Exit status: 0, 1 when a photograph could not be read, or 130 when it was interrupted."""
     args = _parse(argv)
     options = find_options(args)
-    photographs, notes = open_photographs(args.paths, args.out)
+    photographs, notes = open_photographs(args.paths, *filter(None, [args.out, args.draw]))
     for note in notes:
         print(escape(note), file=sys.stderr)
     if not photographs:
-        raise InputError("no photographs there; give image files, or folders of them")
+        raise InputError("no photographs there (what lies in --out and --draw is none); give image files, or folders")
     progress = ProgressLine()
     try:
         found = find_words(photographs, args.out, options, args.jobs, progress)
@@ -69,7 +69,7 @@ def run(argv: list[str] | None = None) -> int:
         return 130
     _tell(args, photographs, found)
     if args.draw:
-        _draw(args.draw, photographs, words)
+        _draw(args.draw, photographs, words[: found.own])
     return 1 if found.broken else 0
 
 
@@ -97,8 +97,7 @@ def _tell(args: Namespace, photographs: Sequence[Photograph], found: Found) -> N
     for _, why in found.broken:
         print(escape(why), file=sys.stderr)
     whole = len(photographs) - len(found.broken)
-    mine = {photograph.name for photograph in photographs}
-    words = [word for word in found.words if word.photograph in mine]
+    words = found.words[: found.own]
     done = f" ({found.reused:,} done earlier)" if found.reused else ""
     print(f"{os.path.join(args.out, words_file.NAME)}: {len(words):,} words in {whole:,} photographs{done}")
     if found.earlier:
@@ -116,8 +115,6 @@ def _draw(folder: str, photographs: Sequence[Photograph], words: Sequence[FoundW
     Path(folder).mkdir(parents=True, exist_ok=True)
     by_name = {photograph.name: photograph for photograph in photographs}
     for name, rows in groupby(words, lambda word: word.photograph):
-        if name not in by_name:
-            continue
         some = list(rows)
         pixels = decode_photograph(by_name[name].read(), name)
         boxes = [np.float32(word.corners).reshape(4, 2) for word in some]

@@ -28,8 +28,10 @@ def adapt(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--photos", action="store_true", help="FOLDER holds photographs, whose words are found first")
     args, rest = parser.parse_known_args(argv)
+    from jstr.data.source_config import from_here
+
     key = "photos" if args.photos else "images"
-    run([f"--config={args.config}", f"--config.{key}={args.images}", f"--workdir={args.workdir}", *rest])
+    run([f"--config={args.config}", f"--config.{key}={from_here(args.images)}", f"--workdir={args.workdir}", *rest])
 
 
 if __name__ == "__main__":

@@ -37,6 +37,36 @@ def test_finds_names_and_draws(photos, tmp_path, capsys):
     assert "(2 done earlier)" in capsys.readouterr().out  # and crops are no photographs
 
 
+def test_drawings_inside_are_no_photographs(photos, capsys):
+    for _ in range(2):
+        detect.run([str(photos), f"--out={photos / 'words'}", f"--draw={photos / 'drawn'}"])
+        assert "1 words in 2 photographs" in capsys.readouterr().out
+        assert len(list((photos / "drawn").iterdir())) == 1
+
+
+def test_a_photograph_that_is_named_twice_is_found_once(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = ["photos", "photos/one.png", "./photos", str(photos / "one.png"), "photos/../photos/none.png"]
+    assert detect.run([*names, "--out=words"]) == 0
+    printed = capsys.readouterr()
+    assert "1 words in 2 photographs" in printed.out
+    assert "5 photographs are named twice and are taken once: photos/one.png, " in printed.err
+    assert [word.photograph for word in words_file.load("words/words.tsv")] == ["photos/one.png"]
+
+
+def test_the_same_name_in_two_folders_is_two_photographs(photos, tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "one.png").write_bytes(encoded(photograph((100, 400, 300, 440), (100, 200, 300, 240))))
+    for folder in (photos, other):
+        monkeypatch.chdir(folder)
+        detect.run(["one.png", "--out=../words", "--draw=../drawn"])
+    printed = capsys.readouterr().out
+    assert "2 words in 1 photographs" in printed and "and 1 words of 1 photographs that were found" in printed
+    assert len(words_file.load(tmp_path / "words/words.tsv")) == 3
+    assert len(list((tmp_path / "drawn").iterdir())) == 2
+
+
 def test_reads(photos, tmp_path, monkeypatch):
     from jstr.inference import reader
 

@@ -76,6 +76,21 @@ def test_adapt_is_a_config(monkeypatch):
     ]
 
 
+def test_adapt_finds_what_is_here_whatever_jstr_data_says(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(main, "run", given.append)
+    monkeypatch.setenv("JSTR_DATA", "/data")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    for name in ("images", "images#train", "IIIT5K"):
+        run(monkeypatch, "adapt", name, "--workdir=w")
+    assert [options[1] for options in given] == [
+        f"--config.images={tmp_path}/images",
+        f"--config.images={tmp_path}/images#train",
+        "--config.images=IIIT5K",
+    ]
+
+
 def test_a_typo_does_not_wait_for_jax():
     code = "import sys, jstr.main, jstr.__main__, jstr.data.prepare; print('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -38,14 +38,14 @@ def photographs(path: str, limit: int | None) -> list[tuple[np.ndarray, Found]]:
     """(RGB uint8 [H, W, 3], its words) of a tar."""
     words, images = defaultdict(list), {}
     with tarfile.open(path) as tar:
-        for member in tar:
-            data = tar.extractfile(member).read()
-            if member.name == "gt.tsv":
+        for member in filter(tarfile.TarInfo.isfile, tar):
+            data, member_name = tar.extractfile(member).read(), member.name.removeprefix("./")
+            if member_name == "gt.tsv":
                 for line in data.decode().splitlines():
                     name, *corners, text = line.split("\t")
                     words[name].append((np.float32(corners).reshape(4, 2), text))
             else:
-                images[member.name] = data
+                images[member_name] = data
     names = sorted(words)[:limit]
     return [(cv2.imdecode(np.frombuffer(images[n], np.uint8), cv2.IMREAD_COLOR_RGB), words[n]) for n in names]
 

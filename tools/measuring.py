@@ -66,9 +66,7 @@ def numbers(flag: str, texts: Sequence[str], example: str) -> list[int]:
 
 def check_json() -> None:
     """Raises InputError when --json cannot be written, before anything is measured."""
-    file = json_file()
-    if file and (not file.absolute().parent.is_dir() or file.is_dir()):
-        raise InputError(f"--json={FLAGS.json}: its folder does not exist, or it is a folder")
+    check_folder(json_file())
 
 
 def record() -> dict[str, Any]:
@@ -89,10 +87,10 @@ def save_json(result: dict[str, Any], file: str | os.PathLike | None) -> None:
         Path(file).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def check_folder(file: str | None) -> None:
-    """Raises InputError unless the folder of the file of --json is there, before hours are spent for it."""
-    if file and not Path(file).absolute().parent.is_dir():
-        raise InputError(f"--json={file}: its folder does not exist")
+def check_folder(file: str | os.PathLike | None) -> None:
+    """Raises InputError unless the file of --json can be in its folder, before hours are spent for it."""
+    if file and (not Path(file).absolute().parent.is_dir() or Path(file).is_dir()):
+        raise InputError(f"--json={file}: its folder does not exist, or it is a folder")
 
 
 def json_file() -> Path | None:

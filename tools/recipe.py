@@ -1,9 +1,10 @@
 """Runs a named recipe within a time budget: python tools/recipe.py NAME --budget=540 --out=DIR --data=DATA
 
 A recipe is a series of the project's own commands: it times a step first, chooses how many fit, trains, evaluates and
-packs. It ends by itself 30 s before the budget and leaves at most 8 files of at most 16 MiB in DIR: `log.txt`,
+packs. It ends by itself 30 s before the budget and adds at most 8 files of at most 16 MiB to DIR: `log.txt`,
 `results.json` (written again after every part), `metrics.jsonl`, packed weights and images. What does not fit any more
-is left out and named. `--dry-run` goes through all of it on a CPU with tiny sizes. `--list` names the recipes.
+is left out and named; what lay in DIR before stays. `--dry-run` goes through all of it on a CPU with tiny sizes.
+`--list` names the recipes.
 
 `--bundle=DIR` packs the project, the wheels that a machine without a network may lack (Python 3.12, x86-64) and the
 words under DATA into one folder, and sees that the wheels install into an empty environment; then, on that machine:

@@ -43,6 +43,7 @@ class Run:
         self._start = time.monotonic()
         self._end = self._start + budget - (0 if tiny else SPARE)
         out.mkdir(parents=True, exist_ok=True)
+        self._before = set(out.iterdir())
         self.work = Path(tempfile.mkdtemp(prefix="recipe_"))
         self._log = (out / "log.txt").open("a")
         self.rows: dict[str, Any] = {"recipe": name, "budget": budget, "dry_run": tiny, "arms": {}}
@@ -169,10 +170,11 @@ class Run:
             shutil.copy(path, self.out / name)
 
     def close(self) -> None:
-        """Removes workdirs, and files beyond what may be kept, each named in the log."""
+        """Removes workdirs, and files of this run beyond what may be kept, each named in the log."""
         shutil.rmtree(self.work, ignore_errors=True)
         first = ("log.txt", "results.json", "metrics.jsonl")
-        files = sorted(self.out.iterdir(), key=lambda p: (p.name not in first, p.stat().st_mtime))
+        made = set(self.out.iterdir()) - self._before
+        files = sorted(made, key=lambda p: (p.name not in first, p.stat().st_mtime))
         for number, path in enumerate(files):
             if number >= MAX_FILES or path.stat().st_size > MAX_BYTES:
                 self.say(f"not kept: {path.name}, {path.stat().st_size / 2**20:.1f} MiB, file {number + 1}")

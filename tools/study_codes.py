@@ -46,7 +46,7 @@ def measure(reader: Any, source: Any, fold: Callable[[str], str]) -> dict[str, f
     """Accuracy in percent, Brier score and mean confidence, of words that have letters or digits."""
     from jstr.inference.read_source import read_source
 
-    found = [r for r in read_source(reader, source, checked=True) if r.answer is not None and fold(r.label)]
+    found = [r for r in read_source(reader, source, checked=True) if r.answer is not None and fold(r.label or "")]
     rights = np.array([fold(r.answer.text) == fold(r.label) for r in found], np.float64)
     values = np.array([r.answer.confidence for r in found])
     brier = round(float(((values - rights) ** 2).mean()), 3)

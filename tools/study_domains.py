@@ -44,11 +44,12 @@ ARMS: dict[str, tuple[str, ...]] = {
     "labels": ("",),
     "labels-rounds": (",rounds=4",),
 }
+UNREADABLE = "###"
 WORDS = ("none", "english")
 HELD_BACK = 0.1  # the share that configs/adapt.py holds back
 
 
-def unpack(paths: Sequence[str], test: str | None, out: Path, count: int = 0) -> tuple[Path, Path, dict[str, str]]:
+def unpack(paths: Sequence[str], test: str | None, out: Path, count: int = 0) -> tuple[Path, Path, dict]:
     """(folder of the images without labels, test set, label by file of that folder). Both folders lie in `out`.
 
     count: as many of the images without labels are kept, evenly; 0: all.
@@ -56,14 +57,16 @@ def unpack(paths: Sequence[str], test: str | None, out: Path, count: int = 0) ->
     from jstr.data.sources.open import open_source
 
     folder, other = out / "words", out / "test"
-    labels: dict[str, str] = {}
-    kept: dict[str, str] = {}
+    labels: dict[str, str | None] = {}
+    kept: dict[str, str | None] = {}
     for number, one in enumerate(paths):
         source = open_source(one)
         for i in range(len(source)):
             sample = source[i]
             name = f"{number}_{sample['key'].replace('/', '_')}"
             name += "" if Path(name).suffix else ".png"  # keys of an LMDB; an image is what its bytes say
+            while name in labels or name in kept:  # of the keys a/b and a_b
+                name = f"_{name}"
             to_test = test is None and i % 2
             (kept if to_test else labels)[name] = sample["label"]
             file = (other if to_test else folder) / name
@@ -81,12 +84,13 @@ def unpack(paths: Sequence[str], test: str | None, out: Path, count: int = 0) ->
     return folder, Path(test) if test else other, labels
 
 
-def write_labels(file: Path, labels: Mapping[str, str]) -> None:
-    """A label file, with a path and a label on each line."""
-    file.write_text("".join(f"{name}\t{label}\n" for name, label in labels.items()), encoding="utf-8")
+def write_labels(file: Path, labels: Mapping[str, str | None]) -> None:
+    """A label file, with a path and a label on each line; None is written as the mark of an unreadable word."""
+    rows = ((name, UNREADABLE if label is None else label) for name, label in labels.items())
+    file.write_text("".join(f"{name}\t{label}\n" for name, label in rows), encoding="utf-8")
 
 
-def corrected(arm: str, root: Path, folder: Path, labels: Mapping[str, str]) -> dict[str, str]:
+def corrected(arm: str, root: Path, folder: Path, labels: Mapping[str, str | None]) -> dict[str, str | None]:
     """File -> label of the images that an arm has true labels of."""
     from jstr.data.source_config import Share
     from jstr.data.sources.open import open_source
@@ -98,12 +102,12 @@ def corrected(arm: str, root: Path, folder: Path, labels: Mapping[str, str]) -> 
     if not arm.startswith("labels"):
         return {}
     keys = list(open_source(str(folder), labelled=False).keys())
-    held_back = Share(HELD_BACK, 1 - HELD_BACK).choose(np.arange(len(keys)), len(keys))
-    return {key: labels[key] for i, key in enumerate(keys) if i not in set(held_back)}
+    held_back = set(Share(HELD_BACK, 1 - HELD_BACK).choose(np.arange(len(keys)), len(keys)).tolist())
+    return {key: labels[key] for i, key in enumerate(keys) if i not in held_back}
 
 
 def run_arm(
-    name: str, start: str, root: Path, seed: int, folder: Path, given: Mapping[str, str], more: list[str]
+    name: str, start: str, root: Path, seed: int, folder: Path, given: Mapping[str, str | None], more: list[str]
 ) -> dict[str, Any]:
     """The results of an arm, which is trained unless it is finished. given: its true labels."""
     if found := result(root / name):

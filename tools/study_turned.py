@@ -70,7 +70,7 @@ def measure(reader: Any, crops: Crops) -> dict[str, Any]:
 def run(argv: list[str] | None = None) -> None:
     """Prints a line for each kind of crop."""
     import jstr
-    from jstr.data.analysis.set_summary import COLOUR
+    from jstr.data.images import RGB
     from jstr.data.sources.open import open_source
 
     parser = Parser("python tools/study_turned.py", __doc__)
@@ -82,7 +82,7 @@ def run(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     reader, source = jstr.load(args.workdir, args.language_model), open_source(args.words)
     some = [source[i] for i in np.linspace(0, len(source) - 1, args.count).astype(int).tolist()]
-    images, labels = [COLOUR.decode(s["image"]) for s in some], [s["label"] for s in some]
+    images, labels = [RGB.decode(s["image"]) for s in some], [s["label"] for s in some]
     rng, short = np.random.default_rng(SEED), [x for x in labels if 3 <= len(x) <= LONGEST and x.isalnum()]
     kinds = {"upright": Crops("upright", images, labels)}
     for k in (1, 2, 3):

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jstr.text.messages import InputError
+from jstr.text.messages import InputError, first_line
 
 try:
     from PIL import Image, ImageOps
@@ -102,7 +102,7 @@ def from_array(image: Any, channels: int) -> np.ndarray:
     try:
         pixels = np.asarray(image)
     except Exception as error:  # of other libraries, such as a tensor on an accelerator
-        raise InputError(f"an image of type {type(image).__name__} is no array: {_first_line(error)}") from error
+        raise InputError(f"an image of type {type(image).__name__} is no array: {first_line(error)}") from error
     if pixels.ndim not in (2, 3) or 0 in pixels.shape:
         raise InputError(f"an image must be [H, W] or [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
     if pixels.ndim == 3 and pixels.shape[-1] > 4 and pixels.shape[0] in (1, 3, 4):
@@ -248,7 +248,3 @@ def _decode_cv2(data: bytes, channels: int) -> np.ndarray | None:
     if image is None:
         return None
     return image[..., None] if channels == 1 else image
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -19,9 +19,10 @@ import numpy as np
 from PIL import Image
 
 from jstr.cli import Parser, cli, path
-from jstr.data.analysis.fingerprints import BITS, DIFFERENCE, LARGE_GROUP, LIKE
+from jstr.data.analysis.fingerprints import ANY_BITS, BITS, DIFFERENCE, LARGE_GROUP, LIKE
 from jstr.data.analysis.near_duplicates import NearDuplicates
-from jstr.data.analysis.set_summary import COLOUR, SetSummary, describe, open_set, scan
+from jstr.data.analysis.set_summary import SetSummary, describe, open_set, scan
+from jstr.data.images import RGB
 from jstr.data.patterns.checksums import CHECKSUMS
 from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.preview import contact_sheet
@@ -46,7 +47,7 @@ def sheet(reports: Sequence[SetSummary], duplicates: NearDuplicates) -> Iterator
         spread = whole[np.linspace(0, len(whole) - 1, min(_SHEET, len(whole))).astype(int)]
         for i in spread.tolist():
             sample = report.source[i]
-            yield dict(image=COLOUR.decode(sample["image"]), label=sample["label"] or "")
+            yield dict(image=RGB.decode(sample["image"]), label=sample["label"] or "")
     for pair in duplicates.pairs(_SHEET):
         for which, place, label in zip(pair.sets, pair.places, pair.labels, strict=True):
             yield dict(
@@ -119,7 +120,7 @@ def run(argv: Sequence[str] | None = None, facts_of: Callable[[str], ReaderFacts
         _write_sheet(args.sheet, contact_sheet(sheet(reports, duplicates), columns=6, font=args.font))
     if args.json:
         text = json.dumps(dict(sets=facts, duplicates=_as_json(duplicates, names)), indent=1, ensure_ascii=False)
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
+        Path(args.json).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")  # names in other encodings
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -129,6 +130,8 @@ def _check(args: argparse.Namespace) -> None:
         file = getattr(args, option)
         if file and not Path(file).absolute().parent.is_dir():
             raise InputError(f"--{option}={file}: its folder does not exist")
+        if file and Path(file).is_dir():
+            raise InputError(f"--{option}={file} is a folder; give a file")
 
 
 def _progress(line: str) -> None:
@@ -136,7 +139,7 @@ def _progress(line: str) -> None:
 
 
 def _as_json(duplicates: NearDuplicates, names: Sequence[str]) -> dict:
-    method = dict(bits=BITS, large_group=LARGE_GROUP, correlation=LIKE, difference=DIFFERENCE)
+    method = dict(bits=BITS, any_bits=ANY_BITS, large_group=LARGE_GROUP, correlation=LIKE, difference=DIFFERENCE)
     counts = [dict(first=names[a], second=names[b], **kinds) for (a, b), kinds in duplicates.counts().items()]
     pairs = [pair.row(names) for pair in duplicates.pairs(1000)]
     return dict(near=method, not_compared=duplicates.unseen, counts=counts, pairs=pairs)

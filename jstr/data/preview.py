@@ -12,8 +12,8 @@ from PIL import Image
 
 from jstr.cli import Parser, path
 from jstr.cli.config_file import load_config
-from jstr.data.images import ImageSpec
-from jstr.data.source_config import EVAL_KEYS, SourceSpec, parse_source
+from jstr.data.images import RGB
+from jstr.data.source_config import EVAL_KEYS, SourceSpec, from_here, given_rows, parse_source
 from jstr.data.sources.configured import open_images
 from jstr.data.synth.fonts import label_faces
 from jstr.data.synth.source import RenderedWords
@@ -83,15 +83,14 @@ def _sources(options: argparse.Namespace) -> list:
         charset = Charset.make(options.characters, "cr_ctc", 25)
         return [RenderedWords(options.seed, max(options.count, 1), charset.characters, **given)]
     if not options.config:
-        spec = SourceSpec("--source", options.source, "path", options.source)
+        spec = SourceSpec("--source", options.source, "path", from_here(options.source))
         return [open_images(spec, Charset.make(options.characters, "cr_ctc", 25))]
     if options.fonts or options.words or options.backgrounds:
         raise InputError("--fonts, --words and --backgrounds go without --config, which states these itself")
     config = load_config(options.config)
     charset, root = Charset.make(**config.charset), config.data_root
     streams = [row.sources for part in ("streams", "held_back") for row in config.get(part, {}).values()]
-    rows = {name: row for group in [config.evals, *reversed(streams)] for name, row in group.items()}
-    rows = {name: row for name, row in rows.items() if not row.get("optional")}
+    rows = {name: row for group in [config.evals, *reversed(streams)] for name, row in given_rows(group)}
     names = list(rows)
     if options.source:
         if options.source not in rows and not os.path.exists(options.source) and ":" not in options.source:
@@ -99,7 +98,7 @@ def _sources(options: argparse.Namespace) -> list:
                 f"--source={options.source} is neither a path nor one of {options.config}: {', '.join(rows)}"
             )
         if options.source not in rows:
-            return [open_images(SourceSpec("--source", options.source, "path", options.source), charset)]
+            return [open_images(SourceSpec("--source", options.source, "path", from_here(options.source)), charset)]
         rows = {options.source: rows[options.source]}
     else:
         rows = {name: row for name, row in rows.items() if "rendered" in row}
@@ -116,13 +115,13 @@ def _some(source, count: int, seed: int) -> Iterator[dict]:
     chosen = range(n)
     if not isinstance(source, RenderedWords):
         chosen = sorted(np.random.default_rng(seed).permutation(len(source))[:n].tolist())
-    spec, broken = ImageSpec((32, 100), 3), []
+    broken = []
     for i in chosen:
         sample = source[i]
-        image = spec.decode(sample["image"])
+        image = RGB.decode(sample["image"])
         if image is None:
             broken.append(sample["key"])
         else:
-            yield sample | {"image": spec.shrink(image)}
+            yield sample | {"image": RGB.shrink(image)}
     if broken:
         print(f"{len(broken)} broken images left out, the first is {broken[0]}", file=sys.stderr)

@@ -157,18 +157,24 @@ def parse_sources(where: str, rows: Mapping[str, Mapping[str, Any]], data_root: 
     """The specs of all rows of `where`.sources. Raises InputError: there are none, or what parse_source raises."""
     if not rows:
         raise InputError(f"{where}.sources is empty: name at least one source")
-    return [parse_source(f"{where}.sources.{name}", name, row, data_root) for name, row in _given(rows)]
+    return [parse_source(f"{where}.sources.{name}", name, row, data_root) for name, row in given_rows(rows)]
 
 
 def eval_specs(config: Any) -> dict[str, SourceSpec]:
     """The specs of config.evals by name. Raises InputError, see parse_source."""
-    rows = _given(config.evals)
+    rows = given_rows(config.evals)
     return {n: parse_source(f"config.evals.{n}", n, row, config.data_root, EVAL_KEYS) for n, row in rows}
 
 
-def _given(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The rows but those that are optional and have no path."""
+def given_rows(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(name, row) of the rows but those that are optional and have no path."""
     return [(n, row) for n, row in rows.items() if not row.get("optional") or any(row.get(kind) for kind in KINDS)]
+
+
+def from_here(path: str) -> str:
+    """A path of a command line. One that is there from the current folder is meant, also where JSTR_DATA is set."""
+    there = os.path.exists(path) or os.path.exists(path.rpartition("#")[0])
+    return os.path.abspath(path) if there and os.environ.get("JSTR_DATA") else path
 
 
 def resolve(path: str, data_root: str) -> str:
@@ -223,7 +229,10 @@ def _share(where: str, row: Mapping[str, Any], kind: Kind) -> Share | None:
     if kind == "rendered":
         raise InputError(f"{where}.share is for data sets; rendered words have a size")
     share, start = _number(where, row, "share", 1.0), _number(where, row, "share_start", 0.0)
-    share = Share(share, start, int(_number(where, row, "share_seed", 0)))
+    seed = _number(where, row, "share_seed", 0)
+    if not 0 <= seed < 2**53 or seed % 1:
+        raise InputError(f"{where}.share_seed={row['share_seed']}: give a whole number, 0 or more")
+    share = Share(share, start, int(seed))
     if not (0 < share.share <= 1 and 0 <= share.start < 1 and share.start + share.share <= 1 + 1e-9):
         raise InputError(f"{where}: share={share.share} from share_start={share.start} is not a part of 0 to 1")
     return share

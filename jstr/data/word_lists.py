@@ -18,6 +18,7 @@ from jstr.text.messages import InputError
 
 WORDS = Path(__file__).parent / "words"
 PART = 2**20  # characters of a line that are read at once: some corpora are one line
+_MOST = 15  # log10: no text has so many words; higher numbers are counts
 OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 
 
@@ -45,7 +46,7 @@ def count_words(path: str | os.PathLike | None, phrase: int = 0) -> Mapping[str,
     white space included. Several sources of a run read one list, so the last ones are kept.
 
     Raises:
-      InputError: not readable as UTF-8 text, a zero byte, a frequency that is no number, or no word.
+      InputError: not readable as UTF-8 text, a zero byte, a frequency that is no number or a count, or no word.
     """
     return _count_words(path, phrase, stamp(word_file(path)))
 
@@ -64,7 +65,7 @@ def _count_words(path: str | os.PathLike | None, phrase: int, _: tuple | None) -
         except (ValueError, OverflowError):
             raise InputError(
                 f"words {path} line {number}: {frequency.strip()[:40]!r} is not the logarithm of a frequency; write "
-                "word<TAB>log10 frequency, or text without tabs"
+                "word<TAB>log10 frequency (of a count of 1000: 3), or text without tabs"
             ) from None
     del counts[""]
     if not counts:
@@ -73,7 +74,7 @@ def _count_words(path: str | os.PathLike | None, phrase: int, _: tuple | None) -
 
 
 def _power_of_ten(text: str) -> float:
-    if not math.isfinite(value := float(text)):
+    if not (math.isfinite(value := float(text)) and value <= _MOST):
         raise ValueError
     return 10.0**value
 

@@ -12,8 +12,9 @@ import numpy as np
 from jstr.data.decode import read_regular_file
 from jstr.data.images import RGB
 from jstr.data.photos.finder import Finder, FindOptions
-from jstr.data.photos.word_folder import Photograph, decode_photograph
+from jstr.data.photos.word_folder import Photograph, decode_photograph, real_path
 from jstr.data.sources.files import FolderSource
+from jstr.data.sources.label_notes import few_names
 from jstr.inference.image_files import ImageFiles, Named, find_images
 from jstr.text.messages import InputError
 
@@ -36,22 +37,30 @@ class ReadWord(NamedTuple):
     score: float
 
 
-def open_photographs(paths: Iterable[str], out: str = "") -> tuple[list[Photograph], list[str]]:
+def open_photographs(paths: Iterable[str], *outs: str) -> tuple[list[Photograph], list[str]]:
     """(photographs at paths, notes for the user). Folders, tars and other sources are opened as in training.
 
-    out: a folder whose contents are not photographs, where it lies in one of them.
+    Paths may overlap: each photograph comes once. outs: folders whose contents are not photographs, where they lie in
+    one of the paths.
     """
-    photographs, notes = [], []
-    inside = Path(out).resolve() if out else None
+    photographs: dict[str, Photograph] = {}
+    notes: list[str] = []
+    twice: list[str] = []
+    written = {Path(real_path(out)) for out in outs}
     for named in find_images(paths):
         if isinstance(named, InputError):
             notes.append(str(named))
             continue
         notes += named.source.notes
         for photograph in _photographs(named):
-            if inside is None or inside not in Path(photograph.name).resolve().parents:
-                photographs.append(photograph)
-    return photographs, notes
+            place = real_path(photograph.name)
+            if place in photographs:
+                twice.append(photograph.name)
+            elif written.isdisjoint(Path(place).parents):
+                photographs[place] = photograph
+    if twice:
+        notes.append(f"{len(twice):,} photographs are named twice and are taken once: {few_names(twice)}")
+    return list(photographs.values()), notes
 
 
 def _photographs(named: Named) -> Iterator[Photograph]:

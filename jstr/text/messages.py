@@ -41,6 +41,11 @@ def first_few(items: Sequence[str], count: int = 5, separator: str = ", ") -> st
     return separator.join(items[:count]) + more
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception of a library says, of at most 200 characters; without one, its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
     """Raises InputError unless `value` is one of `choices`. name: where the user gave it, such as "config.seed"."""
     if value not in choices:

@@ -1,6 +1,7 @@
 """The report on data sets: what it counts, and that a test word in the train set is seen."""
 
 import json
+import os
 import shutil
 
 import cv2
@@ -136,6 +137,17 @@ def test_pairs_that_were_not_compared_are_counted(tmp_path, capsys):
     assert facts["duplicates"]["not_compared"] == 1 and "1 more pairs" in out.out and "none" in out.out
 
 
+def test_names_that_are_not_utf8(tmp_path, capsys):
+    folder = write_set(tmp_path / "words", [("ab", REAL[0])])
+    name = os.fsdecode(b"caf\xe9.png")
+    (folder / "0.png").rename(folder / name)
+    (folder / "labels.tsv").unlink()
+    out, facts = report(capsys, tmp_path, folder)
+    assert "1 of 1 images read" in out.out
+    (folder / name).write_bytes(b"broken")
+    assert report(capsys, tmp_path, folder)[1]["sets"][str(folder)]["broken"] == [name]
+
+
 def test_all_images_broken(tmp_path, capsys):
     folder = write_folder(tmp_path / "words", ["ab", "cd"])
     for file in folder.glob("*.png"):
@@ -153,6 +165,7 @@ def test_all_images_broken(tmp_path, capsys):
         ([str(REAL_WORDS), str(REAL_WORDS)], "given twice"),
         ([str(REAL_WORDS), "--limit=0"], "positive"),
         ([str(REAL_WORDS), "--json=/no/folder/x.json"], "folder does not exist"),
+        ([str(REAL_WORDS), "--json=/"], "--json=/ is a folder; give a file"),
         ([str(REAL_WORDS), "--charset=aa"], "more than once"),
         ([str(REAL_WORDS), "--labels=other.tsv"], "other.tsv"),
     ],

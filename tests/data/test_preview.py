@@ -56,6 +56,28 @@ def test_contact_sheets_of_a_config(tmp_path, capsys):
         assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_source_from_here_whatever_jstr_data_says(tmp_path, monkeypatch, capsys):
+    write_folder(tmp_path / "real", ["one", "two", "three"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JSTR_DATA", "/data")
+    preview.run(["--out=sheet.png", "--source=real"])
+    assert "3 of FolderSource" in capsys.readouterr().out
+
+
+def test_optional_rows_with_a_path_are_shown(tmp_path, monkeypatch, capsys):
+    folder = write_folder(tmp_path / "real", ["one", "two", "three"])
+    config = tmp_path / "mine.py"
+    config.write_text(
+        "from jstr.cli.config_file import load_config\n\n\ndef get_config():\n    config = load_config('quickstart')\n"
+        f"    config.evals.mine = dict(path='{folder}', optional=True)\n"
+        "    config.evals.none = dict(path='', optional=True)\n    return config\n"
+    )
+    preview.run([f"--out={tmp_path}/sheet.png", f"--config={config}", "--source=mine"])
+    assert "3 of FolderSource" in capsys.readouterr().out
+    with pytest.raises(InputError, match="neither a path nor one of"):
+        preview.run([f"--out={tmp_path}/sheet.png", f"--config={config}", "--source=none"])
+
+
 def test_contact_sheet_draws_hangul():
     font = font_files("korean")[0]
     blank = dict(image=np.full((32, 32, 3), 255, np.uint8))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jstr.text import LAYOUTS, Charset, LabelReport, literal, read_characters
-from jstr.text.messages import InputError, escape, unescape
+from jstr.text.messages import InputError, escape, first_line, unescape
 
 
 def test_named_charsets_are_the_fields():
@@ -159,3 +159,8 @@ def test_plain_text_is_not_escaped():
 def test_labels_are_compared_without_deletions():
     charset = Charset.make("36", "cr_ctc", 25, lower=True, nfkc=True, drop_outside=True)
     assert charset.fold(" It\u2019s\uff11 ") == "it\u2019s1" and charset.normalise(" It\u2019s\uff11 ") == "its1"
+
+
+def test_first_line_of_an_exception():
+    assert first_line(ValueError("\n one\ntwo")) == "one" and len(first_line(OSError("x" * 999))) == 200
+    assert first_line(KeyError()) == "KeyError"

@@ -39,3 +39,8 @@ def test_bad_input(text, says, images, tmp_path):
         file.write_text(text)
     with pytest.raises(InputError, match=says):
         check_labels.run([str(file), f"--data={images}"])
+
+
+def test_where_the_figures_go_is_checked_first(tmp_path):
+    with pytest.raises(InputError, match="or it is a folder"):
+        check_labels.run(["gone.tsv", "--data=gone", f"--json={tmp_path}"])

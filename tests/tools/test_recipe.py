@@ -98,6 +98,18 @@ def test_only_few_and_small_files_are_kept(tmp_path, monkeypatch):
     assert len(kept) <= recipe_run.MAX_FILES and "0.npz" not in kept and {"log.txt", "results.json"} < set(kept)
 
 
+def test_what_lay_in_the_folder_before_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipe_run, "MAX_BYTES", 1000)
+    (tmp_path / "mine").mkdir()
+    for number in range(12):
+        (tmp_path / f"mine{number}.txt").write_bytes(bytes(2000))
+    run = Run("reader", 60, tmp_path, None, tiny=True)
+    (tmp_path / "large.npz").write_bytes(bytes(2000))
+    run.close()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"log.txt", "mine", *(f"mine{number}.txt" for number in range(12))}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -117,3 +117,19 @@ def test_images_of_one_name_stay_apart(tmp_path):
     labels = study_domains.unpack([str(tmp_path / "in")], str(tmp_path), tmp_path / "out")[2]
     assert labels == {"0_a_1.png": "x", "0_b_1.png": "y"}
     assert {p.name for p in (tmp_path / "out/words").iterdir()} == set(labels)
+
+
+def test_keys_that_look_alike_and_unreadable_words_stay(tmp_path):
+    images = tmp_path / "images"
+    (images / "a").mkdir(parents=True)
+    for value, name in enumerate(("a/b.png", "a_b.png", "c.png", "d.png", "e.png", "f.png")):
+        cv2.imwrite(str(images / name), np.full((8, 16), value, np.uint8))
+    rows = {"a/b.png": "one", "c.png": "x", "a_b.png": "two", "d.png": "y", "e.png": None, "f.png": None}
+    study_domains.write_labels(images / "labels.tsv", rows)
+    folder, test, labels = study_domains.unpack([str(images)], None, tmp_path / "out")
+    assert labels == {"0_a_b.png": "one", "_0_a_b.png": "two", "0_e.png": None}
+    assert [cv2.imread(str(folder / name))[0, 0, 0] for name in labels] == [0, 1, 4]
+    assert (test / "labels.tsv").read_text() == "0_c.png\tx\n0_d.png\ty\n0_f.png\t###\n"
+    given = study_domains.corrected("labels", tmp_path, folder, labels)
+    study_domains.write_labels(tmp_path / "given.tsv", given)
+    assert "None" not in (tmp_path / "given.tsv").read_text()

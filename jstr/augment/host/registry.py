@@ -18,13 +18,10 @@ from jstr.augment.host import abinet, basic, cr, photometric, seqclr
 from jstr.augment.host.checks import check_operations
 from jstr.augment.host.pixels import Operation, with_channels
 
+# With their default parameters these keep characters in order and each within 15 % of the width of its place, as two
+# views whose instances are compared must; cr_strong and abinet do not.
 _KEEP_SEQUENCE = (*basic.OPERATIONS, *seqclr.OPERATIONS, *photometric.OPERATIONS, cr.cr_weak)
 OPS: dict[str, Operation] = {op.__name__: op for op in (*_KEEP_SEQUENCE, cr.cr_strong, abinet.abinet)}
-# Operations that, with their default parameters, keep characters in order and each within 15 % of the width of its
-# place. Two views whose instances are compared may use no others.
-SEQUENCE_PRESERVING = frozenset(op.__name__ for op in _KEEP_SEQUENCE)
-
-
 LONGEST = 4096  # pixels: OpenCV warps up to 32,767, and geometry enlarges the canvas
 
 

@@ -10,11 +10,10 @@ from functools import lru_cache
 import numpy as np
 
 from jstr.data.analysis.fingerprints import DIFFERENCE, LIKE, candidates, copies, similarity, small
-from jstr.data.images import ImageSpec
+from jstr.data.images import RGB
 from jstr.text.messages import escape
 
 _EXAMPLES = 10  # of two sets, in the text
-_COLOUR = ImageSpec((32, 100), 3)
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class NearDuplicates:
 
     def image(self, which: int, place: int) -> np.ndarray:
         """Image `place` of set `which`, RGB uint8 [h, w, 3]."""
-        return _COLOUR.decode(self._sources[which][place]["image"])
+        return RGB.decode(self._sources[which][place]["image"])
 
     def counts(self) -> dict[tuple[int, int], dict[str, int]]:
         """(first set, second set) -> images of the second with a copy in the first: same, near, other_label."""

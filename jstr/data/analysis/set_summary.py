@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from jstr.data.analysis.fingerprints import fingerprint, label_key
-from jstr.data.images import ImageSpec
+from jstr.data.images import RGB
 from jstr.data.patterns.pattern import Pattern
 from jstr.data.sources.configured import SLOW_PIXELS
 from jstr.data.sources.label_files import NoLabels
@@ -23,7 +23,6 @@ from jstr.data.sources.open import Source, open_source
 from jstr.text import Charset, LabelReport
 from jstr.text.messages import InputError, escape, first_few
 
-COLOUR = ImageSpec((32, 100), 3)
 _CHUNK = 128
 _WIDE, _TALL = 12, 1.5  # width / height, height / width
 _LOW = 8  # pixels
@@ -102,7 +101,7 @@ def _read(source: Source, start: int, count: int) -> list[tuple]:
     rows = []
     for i in range(start, min(start + _CHUNK, count)):
         sample = source[i]
-        image = COLOUR.decode(sample["image"])
+        image = RGB.decode(sample["image"])
         rows.append((sample["key"], sample["label"], image is not None and (*image.shape[:2], *fingerprint(image))))
     return [(key, label, row or None) for key, label, row in rows]
 

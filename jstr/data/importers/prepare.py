@@ -122,14 +122,14 @@ def _begin(out: Path, source: dict[str, Any]) -> dict[str, Any] | None:
     started = out / "partial" / "source.json"
     try:
         if (out / "report.json").is_file():
-            report = json.loads((out / "report.json").read_text())
+            report = json.loads((out / "report.json").read_text(encoding="utf-8"))
             _compare(out, report.get("source", {}), source, f"another --out, or delete {out} to import again")
             shutil.rmtree(out / "partial", ignore_errors=True)
             return report
         # An import that has not finished a shard yet may become another one.
         if started.is_file() and any(f.name != started.name for f in started.parent.glob("*.json")):
             hint = f"the same command to continue, another --out, or delete {out} to start again"
-            _compare(out, json.loads(started.read_text()), source, hint)
+            _compare(out, json.loads(started.read_text(encoding="utf-8")), source, hint)
             return None
         held = [f for f in (sorted(os.listdir(out)) if out.exists() else []) if f != "partial"]
         if held:

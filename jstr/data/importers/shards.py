@@ -50,7 +50,7 @@ def bounds(entries: int, words_per_entry: float) -> list[tuple[int, int]]:
 def finished(path: Path) -> dict[str, Any] | None:
     """The counts of the shard at `path` (without suffix), with its data file as `path`; None if it is not finished."""
     try:
-        counts = json.loads(path.with_suffix(_COUNTS).read_text())
+        counts = json.loads(path.with_suffix(_COUNTS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return counts | {"path": path.with_suffix(_DATA)}
@@ -108,9 +108,10 @@ def add_counts(total: dict[str, dict], more: dict[str, dict]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """The file appears at once and whole."""
+    """The file appears at once and whole. Bytes of file names that are not UTF-8 become escapes of JSON."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     os.replace(temporary, path)
 
 

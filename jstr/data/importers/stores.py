@@ -11,49 +11,42 @@ from typing import Any
 
 from jstr.data.importers.base import Numbered, Reader, Word, file_word
 from jstr.data.sources.files import images_in, walk
-from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR
-from jstr.data.sources.lmdb import LmdbSource
-from jstr.data.sources.open import open_source
+from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR, TEXT_SUFFIXES
+from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
+from jstr.data.sources.open import lmdbs_in, open_source
 from jstr.data.sources.texts_beside import texts_beside
-from jstr.text.messages import InputError
+from jstr.text.messages import InputError, first_few, first_line
 
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-}
+_NAMES = {"train": "train training", "val": "val valid validation dev", "test": "test testing eval evaluation"}
+_SPLITS = {name: split for split, names in _NAMES.items() for name in names.split()}
 
 
 class Lmdb(Reader):
     """LMDB of deep-text-recognition-benchmark and PARSeq: num-samples, image-%09d, label-%09d.
 
-    --src is searched for **/data.mdb. Folders called train or training, val or validation, test or evaluation right
-    below it (or --src itself) name the split; everything else is `train`.
+    --src is an LMDB, or is searched for **/data.mdb and LMDBs in single files. Folders or files called train or
+    training, val or validation, test or evaluation right below it (or --src itself) name the split; everything else is
+    `train`.
     """
 
     name = "lmdb"
 
     def find(self) -> dict[str, list[str]]:
         self.refuse_labels()
-        files = walk(str(self.src)) if self.src.is_dir() else []
         found: dict[str, list[str]] = {}
-        for path in (Path(f) for f in files if Path(f).name == "data.mdb"):
-            name = path.parts[0] if len(path.parts) > 1 else ""
-            split = _SPLITS.get(name.lower()) or _SPLITS.get(self.src.absolute().name.lower(), "train")
-            found.setdefault(split, []).append(path.parent.as_posix())
+        own = _SPLITS.get(self.src.absolute().stem.lower(), "train")
+        if is_lmdb_file(str(self.src)):
+            return {own: ["."]}
+        for path in map(Path, lmdbs_in(str(self.src), walk(str(self.src)))):
+            split = _SPLITS.get(Path(path.parts[0]).stem.lower()) if path.parts else None
+            found.setdefault(split or own, []).append(path.as_posix())
         if not found:
-            raise self.not_found("data.mdb, here or below")
+            raise self.not_found("an LMDB (data.mdb, or a single file), here or below")
         return found
 
     def files(self) -> list[Path]:
-        return [self.src / folder / "data.mdb" for folders in self.index.values() for folder in folders]
+        paths = [self.src / place for places in self.index.values() for place in places]
+        return [path / "data.mdb" if path.is_dir() else path for path in paths]
 
     def entries(self, split: str) -> Numbered:
         sources = {folder: _lmdb(str(self.src / folder)) for folder in self.index[split]}
@@ -83,23 +76,37 @@ class Folder(Reader):
 
     def find(self) -> dict[str, tuple[Path, str | None]]:
         if self.src.is_file():
-            if self.src.suffix == ".tar":
+            if self.src.suffix.lower() == ".tar":
                 return {"train": (self.src, self.labels)}
             return {"train": (self.src.parent, self.src.name)}
         name = self._label_file(self.src)
         if name:
             return {_SPLITS.get(self.src.absolute().name.lower(), "train"): (self.src, name)}
-        below = [
-            (f, split) for f in sorted(self.src.iterdir()) if f.is_dir() and (split := _SPLITS.get(f.name.lower()))
-        ]
-        found = {split: (f, self._label_file(f)) for f, split in below if self._label_file(f)}
+        below = [f for f in sorted(self.src.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+        splits = [f for f in below if f.name.lower() in _SPLITS]
+        found = self._by_split({f: name for f in splits if (name := self._label_file(f))})
         if not (found or self.labels):
-            found = {split: (f, None) for f, split in below if _texts_below(f)}
+            found = self._by_split({f: None for f in splits if _texts_below(f)})
             if not found and _texts_below(self.src):
-                found = {_SPLITS.get(self.src.absolute().name.lower(), "train"): (self.src, None)}
+                return {_SPLITS.get(self.src.absolute().name.lower(), "train"): (self.src, None)}
         if not found:
             wanted = self.labels or f"{LOOKED_FOR}, or another .tsv or .csv"
             raise self.not_found(f"{wanted}, here or in train, val and test")
+        used = {folder for folder, _ in found.values()}
+        others = [f.name for f in below if f not in used and _has_labels(f)]
+        if others:
+            self.notes.append(f"not imported: the labels in {first_few(others)}; import them one by one with --src")
+        return found
+
+    def _by_split(self, folders: dict[Path, str | None]) -> dict[str, tuple[Path, str | None]]:
+        """split -> (folder, its label file). Raises InputError: two folders are of one split."""
+        found: dict[str, tuple[Path, str | None]] = {}
+        for folder, name in folders.items():
+            split = _SPLITS[folder.name.lower()]
+            if split in found:
+                both = f"{found[split][0]} and {folder}"
+                raise InputError(f"{both} are both the {split} split; import them one by one with --src")
+            found[split] = (folder, name)
         return found
 
     def _label_file(self, folder: Path) -> str | None:
@@ -137,6 +144,11 @@ class Folder(Reader):
         problem = "missing file" if sample["image"] is None else None
         problem = "marked unreadable" if problem is None and sample["label"] is None else problem
         yield Word(sample["key"], sample["label"], sample["image"], problem)
+
+
+def _has_labels(folder: Path) -> bool:
+    """Whether a folder has a file that could be of labels, or texts beside images."""
+    return any(f.suffix.lower() in TEXT_SUFFIXES for f in folder.iterdir()) or bool(_texts_below(folder))
 
 
 def _texts_below(folder: Path) -> list[str]:
@@ -232,8 +244,7 @@ def _open_parquet(path: Path) -> Any:
     try:
         return pyarrow.parquet.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"{path} is not a readable Parquet file ({reason}); get it again") from error
+        raise InputError(f"{path} is not a readable Parquet file ({first_line(error)}); get it again") from error
 
 
 def _rows(path: Path, group: int, columns: list[str]) -> Iterator[tuple]:
@@ -242,8 +253,7 @@ def _rows(path: Path, group: int, columns: list[str]) -> Iterator[tuple]:
         for batch in _open_parquet(path).iter_batches(256, row_groups=[group], columns=columns):
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
     except (ValueError, OSError, RuntimeError) as error:  # of pyarrow, and of text that is not UTF-8
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"{path}: row group {group} cannot be read ({reason}); get it again") from error
+        raise InputError(f"{path}: row group {group} cannot be read ({first_line(error)}); get it again") from error
 
 
 def _row_groups(path: Path) -> list[int]:

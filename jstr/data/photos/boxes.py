@@ -6,6 +6,7 @@ Binarization, AAAI 2020, section 3.5).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -127,6 +128,14 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float(cv2.intersectConvexConvex(np.float32(one), np.float32(other))[0])
 
 
+def meeting(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.ndarray:
+    """Which boxes may overlap, as their upright bounds do: bool [len(some), len(others)]."""
+    if not (some and others):
+        return np.zeros((len(some), len(others)), bool)
+    (low, high), (low2, high2) = ((np.min(boxes, 1), np.max(boxes, 1)) for boxes in (some, others))
+    return ((low[:, None] < high2) & (low2 < high[:, None])).all(-1)
+
+
 def area(corners: np.ndarray) -> float:
     """In pixels."""
     return float(abs(cv2.contourArea(np.float32(corners))))
@@ -144,21 +153,21 @@ def reading_order(boxes: list[np.ndarray]) -> list[int]:
     A box belongs to a line when its middle lies within the height of the line's last box, carried on at its angle; so
     lines may slope. Lines are sorted by where they begin.
     """
-    centres = [box.mean(0) for box in boxes]
+    if not boxes:
+        return []
+    centres = np.stack([box.mean(0) for box in boxes])
+    tall, slopes = np.array([_tall(box) for box in boxes]), np.array([_slope(box) for box in boxes])
     lines: list[list[int]] = []
     for i in sorted(range(len(boxes)), key=lambda i: (float(boxes[i][:, 0].min()), float(centres[i][1]))):
-        best, least = None, np.inf
-        for line in lines:
-            last = line[-1]
-            height = min(_tall(boxes[last]), _tall(boxes[i]))
-            off = abs(_at(boxes[last], centres[last], centres[i][0]) - centres[i][1])
-            if max(_tall(boxes[last]), _tall(boxes[i])) < 3 * height and off < 0.5 * height and off < least:
-                best, least = line, off
-        if best is None:
-            lines.append([i])
+        last = [line[-1] for line in lines]
+        height = np.minimum(tall[last], tall[i])
+        off = abs(centres[last, 1] + slopes[last] * (centres[i, 0] - centres[last, 0]) - centres[i, 1])
+        fits = (np.maximum(tall[last], tall[i]) < 3 * height) & (off < 0.5 * height)
+        if fits.any():
+            lines[int(np.argmin(np.where(fits, off, np.inf)))].append(i)
         else:
-            best.append(i)
-    lines.sort(key=lambda line: (float(np.mean([centres[i][1] for i in line[:1]])), float(centres[line[0]][0])))
+            lines.append([i])
+    lines.sort(key=lambda line: (float(centres[line[0]][1]), float(centres[line[0]][0])))
     return [i for line in lines for i in line]
 
 
@@ -166,8 +175,7 @@ def _tall(box: np.ndarray) -> float:
     return min(size(box)) if not is_standing(box) else float(np.ptp(box[:, 1]))
 
 
-def _at(box: np.ndarray, centre: np.ndarray, x: float) -> float:
-    """The height at which the line through a box passes x; level for boxes that stand or slope much."""
+def _slope(box: np.ndarray) -> float:
+    """Of the line through a box; level for boxes that stand or slope much."""
     dx, dy = box[1] - box[0]
-    slope = dy / dx if dx > 3 * abs(dy) else 0.0
-    return float(centre[1] + slope * (x - centre[0]))
+    return float(dy / dx) if dx > 3 * abs(dy) else 0.0

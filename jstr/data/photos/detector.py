@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from jstr.data.photos.boxes import Box, area, boxes_of_map, overlap, size
+from jstr.data.photos.boxes import Box, area, boxes_of_map, meeting, overlap, size
 from jstr.data.photos.models import DETECTOR, OnnxModel
 from jstr.data.photos.windows import Window, all_windows, windows
 
@@ -93,11 +93,13 @@ def _touches(corners: np.ndarray, shape: tuple[int, ...], cuts: tuple[bool, bool
 
 def _without_copies(boxes: list[Box]) -> list[Box]:
     """Without those that two tiles have seen: the larger one stays."""
-    kept: list[Box] = []
-    for box in sorted(boxes, key=lambda box: -area(box.corners)):
-        if all(overlap(box.corners, other.corners) < _SAME * area(box.corners) for other in kept):
-            kept.append(box)
-    return kept
+    boxes = sorted(boxes, key=lambda box: -area(box.corners))
+    corners = [box.corners for box in boxes]
+    near, kept = meeting(corners, corners), np.zeros(len(boxes), bool)
+    for i, box in enumerate(boxes):
+        others = _chosen(boxes, near[i] & kept)
+        kept[i] = all(overlap(box.corners, other.corners) < _SAME * area(box.corners) for other in others)
+    return _chosen(boxes, kept)
 
 
 def _merged(whole: list[Box], fine: list[Box], coarse: float) -> list[Box]:
@@ -105,13 +107,23 @@ def _merged(whole: list[Box], fine: list[Box], coarse: float) -> list[Box]:
 
     coarse: pixels of height below which the tiles are right where both have seen something.
     """
-    kept = [box for box in whole if min(size(box.corners)) >= coarse and not _surer_inside(box, fine)]
-    low = [box for box in whole if min(size(box.corners)) < coarse]
-    new = [b for b in fine if all(overlap(b.corners, k.corners) < _SAME * area(b.corners) for k in kept)]
-    for box in low:
-        if sum(overlap(box.corners, other.corners) for other in new) < _SAME * area(box.corners):
-            kept.append(box)
-    return kept + new
+    near = meeting([box.corners for box in whole], [box.corners for box in fine])
+    large = np.array([min(size(box.corners)) >= coarse for box in whole], bool)
+    kept = np.array([large[w] and not _surer_inside(box, _chosen(fine, near[w])) for w, box in enumerate(whole)], bool)
+    new = np.zeros(len(fine), bool)
+    for f, box in enumerate(fine):
+        others = _chosen(whole, near[:, f] & kept)
+        new[f] = all(overlap(box.corners, other.corners) < _SAME * area(box.corners) for other in others)
+    low = []
+    for w in np.flatnonzero(~large):
+        box, others = whole[w], _chosen(fine, near[w] & new)
+        if sum(overlap(box.corners, other.corners) for other in others) < _SAME * area(box.corners):
+            low.append(box)
+    return _chosen(whole, kept) + low + _chosen(fine, new)
+
+
+def _chosen(boxes: list[Box], which: np.ndarray) -> list[Box]:
+    return [boxes[i] for i in np.flatnonzero(which)]
 
 
 def _surer_inside(box: Box, fine: list[Box]) -> bool:

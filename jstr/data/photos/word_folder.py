@@ -38,13 +38,14 @@ class Photograph(NamedTuple):
 class Found(NamedTuple):
     """words: of all photographs in order. broken: (photograph, why). reused: photographs that were done already.
 
-    earlier: photographs found into the same folder by other calls; their words come last.
+    earlier: photographs found into the same folder by other calls; their words come last, after `own` words.
     """
 
     words: list[FoundWord]
     broken: list[tuple[str, str]]
     reused: int
     earlier: int
+    own: int
 
 
 def decode_photograph(data: bytes, name: str) -> np.ndarray:
@@ -70,7 +71,8 @@ def find_words(
 ) -> Found:
     """Writes out/NAME-HASH/001.jpg, ... for each photograph, and out/words.tsv without texts.
 
-    jobs: threads; default: one for each core. report: gets a line on the progress, at most one a second.
+    photographs: of different files, see `real_path`. jobs: threads; default: one for each core. report: gets a line on
+    the progress, at most one a second.
 
     Raises:
       InputError: the optional packages are missing, or `out` cannot be written.
@@ -90,9 +92,10 @@ def find_words(
         if why:
             broken.append((photograph.name, why))
     others = _found_earlier(out, {_key(photograph.name) for photograph in photographs})
+    own = len(words)
     words += [word for rows in others for word in rows]
     words_file.write(out / words_file.NAME, words, read=False)
-    return Found(words, broken, sum(result[2] for result in results), len(others))
+    return Found(words, broken, sum(result[2] for result in results), len(others), own)
 
 
 Result = tuple[list[FoundWord], str, bool]  # words, why it is broken or "", whether it was done already
@@ -185,8 +188,13 @@ def _load_note(path: Path) -> dict | None:
         return None
 
 
+def real_path(name: str) -> str:
+    """By which a photograph is known, however its path was typed and from whichever folder."""
+    return name if name.startswith("tfds:") else os.path.realpath(os.path.expanduser(name))
+
+
 def _key(name: str) -> str:
-    return hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+    return hashlib.sha256(os.fsencode(real_path(name))).hexdigest()[:8]
 
 
 def _safe(name: str) -> str:

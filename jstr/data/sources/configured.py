@@ -18,6 +18,7 @@ from jstr.data.source_config import ReadLabel, SourceSpec, resolve
 from jstr.data.sources.label_notes import is_suspicious, label_notes
 from jstr.data.sources.open import open_source
 from jstr.data.sources.text_corpus import TextWords
+from jstr.data.synth.fonts import NAMED
 from jstr.data.synth.source import RenderedWords, Style
 from jstr.data.word_lists import word_file
 from jstr.text import Charset, LabelReport
@@ -124,8 +125,7 @@ def open_text(spec: SourceSpec, charset: Charset) -> TextWords:
         raise InputError(f"{spec.where} has images; this stream reads text: give words={{...}}")
     options = dict(spec.options or {})
     check_known(f"{spec.where}.words", options, _parameters(TextWords)[2:])
-    path = str(options.pop("path", "english"))
-    path = path if word_file(path).exists() else resolve(path, spec.data_root)
+    path = _placed(str(options.pop("path", "english")), spec.data_root)
     try:
         words = TextWords(spec.name, charset, path, **options)
     except TypeError as error:  # a value of another type
@@ -135,6 +135,15 @@ def open_text(spec: SourceSpec, charset: Charset) -> TextWords:
         words.keep(spec.share.choose(indices, len(indices)))
         words.notes.append(f"{spec.name}: of these {words.count:,} chosen")
     return words
+
+
+def _placed(value: Any, data_root: str) -> Any:
+    """A path among the options of a source, or a list of them, under data_root; names and paths from here stay."""
+    if isinstance(value, list | tuple):
+        return [_placed(each, data_root) for each in value]
+    if not isinstance(value, str) or value in NAMED or word_file(value).exists():
+        return value
+    return resolve(value, data_root)
 
 
 class RelabelledSource:
@@ -173,6 +182,9 @@ def _render(spec: SourceSpec, charset: Charset | None, frames: int | None = None
     options = dict(spec.options or {})
     check_known(f"{spec.where}.rendered", options, [n for n in _parameters(RenderedWords) if n not in _OF_CHARSET])
     style = options.pop("style", None) or {}
+    for name in ("words", "fonts", "backgrounds"):  # a list of words holds no paths
+        if name in options and (name != "words" or isinstance(options[name], str)):
+            options[name] = _placed(options[name], spec.data_root)
     if not hasattr(style, "items"):  # a dict or a ConfigDict
         raise InputError(f"{spec.where}.rendered.style={style!r}: give the values of some of its keys")
     check_known(f"{spec.where}.rendered.style", style, [field.name for field in fields(Style)])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import operator
 import os
 import posixpath
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jstr.data.decode import read_regular_file
-from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR, TEXT_SUFFIXES, NoLabels, parse_labels
+from jstr.data.sources.label_choice import choose_label_file, image_folders
+from jstr.data.sources.label_files import LABEL_FILES, TEXT_SUFFIXES, parse_labels
 from jstr.data.sources.label_notes import conflicts, few_names, held_out_notes, is_suspicious, label_notes
 from jstr.data.sources.texts_beside import ENDS, read_beside, texts_beside
 from jstr.text.messages import InputError, first_few
@@ -43,14 +45,14 @@ def walk(root: str, left_out: Callable[[str, str], None] = lambda path, why: Non
     """
     found = []
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=lambda e: _cannot_list(e, root, left_out)):
-        prefix = os.path.relpath(folder, root)
+        prefix, below = os.path.relpath(folder, root), set(subfolders)
         for name in [*subfolders, *names]:
             path = os.path.normpath(os.path.join(prefix, name))
             if name == DONE:
                 continue
             if name.startswith("."):
                 left_out(path, "hidden")
-            elif name not in subfolders:
+            elif name not in below:
                 found.append(path)
             elif _leads_back(root, folder, name):
                 left_out(path, "a link to a folder above it")
@@ -58,6 +60,18 @@ def walk(root: str, left_out: Callable[[str, str], None] = lambda path, why: Non
                 left_out(path, "a folder, not an image")
         subfolders[:] = [s for s in subfolders if not s.startswith(".") and not _leads_back(root, folder, s)]
     return sorted(found)
+
+
+class Listing(NamedTuple):
+    """files: what `walk` returns. left_out: why -> paths of what it leaves out."""
+
+    files: list[str]
+    left_out: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, root: str) -> Listing:
+        left_out: dict[str, list[str]] = {}
+        return cls(walk(root, lambda path, why: left_out.setdefault(why, []).append(path)), left_out)
 
 
 def _cannot_list(error: OSError, root: str, left_out: Callable[[str, str], None]) -> None:
@@ -129,7 +143,7 @@ class FileList:
 
         find: key -> the file that it names, or None.
         """
-        places = [find(key) or (find(key.replace("\\", "/")) if "\\" in key else None) for key in self._keys]
+        places = [next(filter(None, map(find, _spellings(key))), None) for key in self._keys]
         missing = [key for key, place in zip(self._keys, places, strict=True) if place is None]
         if len(missing) == len(self._keys):
             raise InputError(
@@ -169,46 +183,19 @@ class FileList:
         return f"{type(self).__name__}({self.path!r}, samples={len(self)}, labelled={self.labelled})"
 
 
+def _spellings(key: str) -> Iterator[str]:
+    """A name as written, with the separators of Windows as /, and in Unicode's two normal forms: macOS uses NFD."""
+    yield key
+    if "\\" in key:
+        yield key.replace("\\", "/")
+    if not key.isascii():
+        yield unicodedata.normalize("NFC", key)
+        yield unicodedata.normalize("NFD", key)
+
+
 def _plain(file: str) -> str:
     """The normal form of a name; the same string where it is that already, for memory."""
     return posixpath.normpath(file) if "./" in file or "//" in file else file
-
-
-def choose_label_file(
-    names: Sequence[str], labels: str | None, where: str, labelled: bool, beside: int, notes: list[str]
-) -> str | None:
-    """The label file to use among `names` (all text files there). None: use every image, or those with a text beside.
-
-    beside: the number of images with a text file beside them, see texts_beside.
-
-    Raises:
-      InputError: no (such) label file.
-    """
-    if labels is not None:
-        same = [name for name in names if labels in (name, posixpath.basename(name))]
-        if same:
-            return same[0]
-        raise InputError(f"{where} has no label file {labels!r}; it holds {', '.join(names[:20]) or 'no text file'}")
-    known = [name for known in LABEL_FILES for name in names if posixpath.basename(name) == known]
-    texts = [f"{beside:,} text files beside images"] * (beside > 0)
-    if not labelled:
-        if known or texts:
-            notes.append(f"{where}: opened unlabelled, {', '.join(known + texts)} not read, all images used")
-        return None
-    if not known:
-        if texts:
-            return None
-        raise NoLabels(f"{where} has no labels (looked for {LOOKED_FOR}); open it unlabelled or give labels=")
-    if len(known) > 1:
-        notes.append(f"{where}: labels from {known[0]}; choose another with labels= ({first_few(known[1:])})")
-    if texts:
-        notes.append(f"{where}: labels from {known[0]}; {texts[0]} are not read")
-    return known[0]
-
-
-def image_folders(label_file: str) -> tuple[str, ...]:
-    """Where the names in a label file may start, besides its own folder: docTR keeps images in `images`."""
-    return ("images",) if label_file.lower().endswith(".json") else ()
 
 
 class FolderSource(FileList):
@@ -217,13 +204,14 @@ class FolderSource(FileList):
     Without a label file, images in sub-folders count, too; they are sorted.
     """
 
-    def __init__(self, path: str, labels: str | None = None, labelled: bool = True):
-        """Raises InputError: no (such) label file, one that cannot be read, or no images."""
+    def __init__(self, path: str, labels: str | None = None, labelled: bool = True, listing: Listing | None = None):
+        """Raises InputError: no (such) label file, one that cannot be read, or no images. listing: of `path`."""
         self.path, self.labelled, self.notes = path, labelled, []
-        left_out: dict[str, list[str]] = {}
-        files = walk(path, lambda name, why: left_out.setdefault(why, []).append(name))
+        files, left_out = listing or Listing.of(path)
         texts = [f for f in files if os.path.dirname(f) == "" and f.lower().endswith(TEXT_SUFFIXES)]
         if labels is not None and os.path.isfile(os.path.join(path, labels)):
+            inside = os.path.relpath(os.path.join(path, labels), path)
+            labels = labels if inside.startswith(os.pardir) else inside  # a whole path to a file in the folder, too
             texts.append(labels)
         images = images_in(files)
         beside = texts_beside(images, files)
@@ -256,12 +244,12 @@ class FolderSource(FileList):
 
     def _named(self, files: Sequence[str], images: Sequence[str], name: str) -> list[str | None]:
         """The files that the label file `name` names."""
-        known, below = set(files), image_folders(name)
+        known, starts = set(files), image_folders(name)
 
         def find(key: str) -> str | None:
             if key.startswith("~") and key not in known:
                 key = os.path.expanduser(key)
-            for folder in ("", *below):
+            for folder in starts:
                 place = os.path.normpath(os.path.join(folder, key)) if key else ""
                 if place in known or (place and "\0" not in place and os.path.isfile(os.path.join(self.path, place))):
                     return place

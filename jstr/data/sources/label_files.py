@@ -11,7 +11,8 @@
 .tsv and .csv may start with a header that names the two columns (FILE_COLUMNS, LABEL_COLUMNS); other columns are then
 not read. In a file without a header, a third column of numbers from 0 to 1 after a TAB (the confidence that `predict`
 prints) is not read either, and said. Text is UTF-8, or UTF-16 with a byte order mark. Lines end with LF, CRLF or CR;
-empty lines are skipped. Everything else is an InputError that names file, line and what was expected.
+empty lines, and in CSV blanks after a comma, are skipped. Everything else is an InputError that names file, line and
+what was expected.
 
 Labels with which published sets mark words that nobody could read (label_notes.py) become None.
 """
@@ -130,19 +131,20 @@ def _tab_rows(text: str, name: str) -> Iterator[_Row]:
 
 
 def _csv_rows(text: str, name: str) -> Iterator[_Row]:
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True, skipinitialspace=True)
     start = 1
     try:
         for cells in rows:
             number, start = start, rows.line_num + 1
             if any("\n" in cell for cell in cells):
                 raise InputError(f"{name} line {number}: a line end inside quotes; close them in the line")
+            if not any(cell.strip() for cell in cells):
+                continue
             if len(cells) == 1:
                 raise InputError(
                     f"{name} line {number}: no comma between file and label in {cells[0][:80]!r}; write file,label"
                 )
-            if cells and any(cell.strip() for cell in cells):
-                yield _Row(number, cells)
+            yield _Row(number, cells)
     except csv.Error as error:
         raise InputError(f"{name} line {rows.line_num}: not CSV ({error}); write file,label") from error
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
-from jstr.data.sources.files import FolderSource, by_suffix, check_index, images_in, walk
+from jstr.data.sources.files import FolderSource, Listing, by_suffix, check_index, images_in, walk
 from jstr.data.sources.label_files import LABEL_FILES, LOOKED_FOR, TEXT_SUFFIXES, NoLabels
 from jstr.data.sources.label_notes import few_names, held_out_notes
 from jstr.data.sources.lmdb import LmdbSource, is_lmdb_file
@@ -84,6 +84,8 @@ def _open_file(path: str, labels: str | None, labelled: bool) -> Source:
         _refuse_labels(path, labels, "an LMDB")
         return LmdbSource(path, labelled)
     if name.lower().endswith(TEXT_SUFFIXES):
+        if labels not in (None, "", name):
+            raise InputError(f"{path} is a label file, and labels={labels!r} names another; give its folder, or one")
         return FolderSource(folder or ".", name, labelled)
     if name.lower().endswith((".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")):
         raise InputError(f"{path} {COMPRESSED}")
@@ -101,8 +103,9 @@ def _open_folder(path: str, split: str | None, labels: str | None, labelled: boo
         return TfdsSource(path, split, labelled)
     if labels or any(os.path.exists(os.path.join(path, name)) for name in LABEL_FILES):
         return FolderSource(path, labels, labelled)
-    files = walk(path)
-    if found := _lmdbs(path, files):
+    listing = Listing.of(path)
+    files = listing.files
+    if found := lmdbs_in(path, files):
         source = ConcatSource(path, [LmdbSource(os.path.join(path, f), labelled) for f in found], found)
         source.notes += _label_files_beside(path, files)
         return source
@@ -110,11 +113,11 @@ def _open_folder(path: str, split: str | None, labels: str | None, labelled: boo
         return TfdsSource(path, split, labelled)
     images = images_in(files)
     if texts_beside(images, files) if labelled else images:
-        return FolderSource(path, None, labelled)
+        return FolderSource(path, None, labelled, listing)
     raise _nothing_found(path, files)
 
 
-def _lmdbs(path: str, files: list[str]) -> list[str]:
+def lmdbs_in(path: str, files: list[str]) -> list[str]:
     """The LMDBs among the files below a folder: folders with data.mdb, and single files."""
     folders = [os.path.dirname(f) for f in files if os.path.basename(f) == "data.mdb"]
     single = [f for f in files if f.lower().endswith((".lmdb", ".mdb")) and os.path.basename(f) != "data.mdb"]
@@ -124,7 +127,7 @@ def _lmdbs(path: str, files: list[str]) -> list[str]:
 def _beside_lmdb(path: str) -> list[str]:
     """Notes on what else lies in the folder of an LMDB and is not read."""
     files = walk(path)
-    others = [f for f in _lmdbs(path, files) if f]
+    others = [f for f in lmdbs_in(path, files) if f]
     notes = [f"{path}: {len(others):,} more LMDBs below are not read: {few_names(others)}"] if others else []
     return notes + _label_files_beside(path, files)
 

@@ -7,11 +7,12 @@ import posixpath
 import tarfile
 import threading
 
-from jstr.data.sources.files import FileList, choose_label_file, image_folders, images_in
+from jstr.data.sources.files import FileList, images_in
+from jstr.data.sources.label_choice import choose_label_file, image_folders
 from jstr.data.sources.label_files import TEXT_SUFFIXES
 from jstr.data.sources.label_notes import few_names
 from jstr.data.sources.texts_beside import texts_beside
-from jstr.text.messages import InputError
+from jstr.text.messages import InputError, first_line
 
 COMPRESSED = "is compressed, so samples cannot be read in any order; unpack it to a folder or .tar"
 _lock = threading.Lock()
@@ -44,8 +45,7 @@ class TarSource(FileList):
             places = list(self._keys)
         else:
             self._set_labels(self._pread(members[name]), f"{path}:{name}")
-            folders = [posixpath.dirname(name)]
-            folders += [posixpath.join(folders[0], below) for below in image_folders(name)]
+            folders = image_folders(name)
 
             def find(key: str) -> str | None:
                 candidates = (_member_name(posixpath.join(folder, key)) for folder in folders)
@@ -98,16 +98,19 @@ def _index_tar(path: str, notes: list[str]) -> dict[str, tuple[int, int]]:
         with tarfile.open(path, "r:") as archive:
             infos = list(archive)
             end = archive.offset
-        with open(path, "rb") as stream:
-            stream.seek(end)
-            ended = stream.read(512) == bytes(512)
+        ended, more = _ending(path, end)
     except Exception as error:  # tarfile raises many kinds for damaged headers
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a readable uncompressed tar ({reason}); copy or make it again") from error
+        raise InputError(
+            f"{path} is not a readable uncompressed tar ({first_line(error)}); copy or make it again"
+        ) from error
     files = [info for info in infos if info.isreg() and not info.issparse()]
     # tarfile takes any damaged or missing header after the first for the end of the archive.
     if not ended or any(info.size < 0 or info.offset_data + info.size > size for info in files):
         raise InputError(f"{path} is truncated or damaged at byte {min(end, size):,}; copy or make it again")
+    if more:
+        raise InputError(
+            f"{path} goes on after its end, at byte {end:,}: a second tar? Join tars with tar --concatenate"
+        )
     places: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
     for info in infos:  # a later member replaces an earlier one of the same name
@@ -125,6 +128,14 @@ def _index_tar(path: str, notes: list[str]) -> dict[str, tuple[int, int]]:
     if lost:
         notes.append(f"{path}: {len(lost):,} links and special files lead to no file in the archive: {few_names(lost)}")
     return {name: place for name, place in places.items() if not _is_hidden(name)}
+
+
+def _ending(path: str, end: int) -> tuple[bool, bool]:
+    """Whether an archive has an empty block at byte `end`, and whether anything but zeros follows."""
+    with open(path, "rb") as stream:
+        stream.seek(end)
+        ended = stream.read(512) == bytes(512)
+        return ended, ended and any(part.strip(b"\0") for part in iter(lambda: stream.read(1 << 16), b""))
 
 
 def _is_compressed(path: str) -> bool:

@@ -31,11 +31,13 @@ class TextWords:
     words: the usable distinct words, sorted. notes: what was read and left out, a line each.
 
     Raises:
-      InputError: the file cannot be read or holds no usable word.
+      InputError: the file cannot be read or holds no usable word, or a seed, size or power that cannot be.
     """
 
     def __init__(self, name: str, charset: Charset, path: str, seed: int = 0, power: float = 1.0, size: int = 10**9):
         self.name, self.path, self._seed, self._size = name, path, seed, size
+        if not (isinstance(seed, int) and seed >= 0 and isinstance(size, int) and size >= 1):
+            raise InputError(f"{name}: seed={seed!r} size={size!r}: give whole numbers, from 0 and from 1")
         counts = count_words(path)
         report, usable = LabelReport(charset), Counter()
         for word, count in counts.items():
@@ -43,7 +45,10 @@ class TextWords:
                 usable[charset.normalise(word)] += count
         report.require_some(f"{name} ({path})")
         self.words = sorted(usable)
-        self._weights = np.array([usable[w] for w in self.words], np.float64) ** power
+        with np.errstate(over="ignore"):
+            self._weights = np.array([usable[w] for w in self.words], np.float64) ** power
+        if not 0 < self._weights.sum() < np.inf:
+            raise InputError(f"{name}: power={power} cannot be computed with; give 0 (all words equally often) to 1")
         self.notes = [line.replace(" labels used", " different words used") for line in report.lines(name)]
         self.keep(np.arange(len(self.words)))
 

@@ -12,7 +12,7 @@ from typing import Any
 from jstr.data.sources.files import check_index
 from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import readable
-from jstr.text.messages import InputError
+from jstr.text.messages import InputError, first_line
 
 _LABELS = ("label", "text")
 _CHUNK = 512
@@ -113,7 +113,7 @@ class TfdsSource:
 
     def _damaged(self, error: Exception) -> InputError:
         what = f"{self.path} split {self.split}"
-        return InputError(f"{what} cannot be read: {_first_line(error)}; copy or write it again")
+        return InputError(f"{what} cannot be read: {first_line(error)}; copy or write it again")
 
     def _text(self, value: Any) -> str:
         if self._names is not None:
@@ -143,7 +143,7 @@ def _builder(path: str) -> Any:
     except InputError:
         raise
     except Exception as error:  # tfds raises what it likes
-        why = _first_line(error)
+        why = first_line(error)
         raise InputError(f"{path}: TFDS cannot open it: {why}; check the name or write it again") from error
     stored = getattr(builder.info.file_format, "value", None)
     if stored != "array_record":
@@ -180,7 +180,3 @@ def _image_feature(path: str, features: Any) -> str:
     if len(images) != 1:
         raise InputError(f"{path} has {len(images)} image features ({', '.join(features)}); exactly one is needed")
     return images[0]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

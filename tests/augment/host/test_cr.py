@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 from views_testing import Signed, keeps_sequence
 
-from jstr.augment.host import cr, registry
+from jstr.augment.host import cr
 from jstr.augment.spec import Channel
 
 SMOOTH = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 120, 3), np.uint8), (0, 0), 3)
@@ -104,7 +104,7 @@ def test_strong_draws_two_of_each_stage_at_even_odds(monkeypatch):
 
 def test_strong_views_move_words_and_without_the_spatial_stage_do_not():
     moved = [not keeps_sequence(cr.cr_strong, seed) for seed in range(60)]
-    assert any(moved) and "cr_strong" not in registry.SEQUENCE_PRESERVING and "cr_weak" in registry.SEQUENCE_PRESERVING
+    assert any(moved)
     flat = np.full((20, 40, 1), 9, np.uint8)
     flat[5:9, 10:20] = 200
     for seed in range(30):

@@ -14,7 +14,7 @@ from jstr.text.messages import InputError
 few = settings(max_examples=12, derandomize=True, deadline=None)
 
 
-@pytest.mark.parametrize("name", sorted(registry.SEQUENCE_PRESERVING))
+@pytest.mark.parametrize("name", sorted(set(registry.OPS) - {"cr_strong", "abinet"}))
 @given(seed=st.integers(0, 2**32), channels=st.sampled_from([1, 3]))
 @few
 def test_operations_marked_so_keep_the_sequence(name, seed, channels):

@@ -82,3 +82,46 @@ def test_sloping_lines_stay_together():
 
     words = [word(50, 0), word(150, 0), word(250, 0), word(50, 1), word(150, 1), word(250, 1)]
     assert boxes.reading_order([words[i] for i in (5, 1, 3, 0, 4, 2)]) == [3, 1, 5, 2, 4, 0]
+
+
+def some_boxes(rng, count):
+    sizes, centres = rng.uniform(4, (200, 60), (count, 2)), rng.uniform(0, 600, (count, 2))
+    angles = rng.choice([0, 1], count) * rng.uniform(-45, 45, count)
+    return [rotated(*wh, angle, centre) for wh, angle, centre in zip(sizes, angles, centres, strict=True)]
+
+
+def read_pair_by_pair(found):
+    """reading_order as its docstring says it, a pair of boxes at a time."""
+    middle, lines = [b.mean(0) for b in found], []
+    for i in sorted(range(len(found)), key=lambda i: (float(found[i][:, 0].min()), float(middle[i][1]))):
+        best, least = None, np.inf
+        for line in lines:
+            last, (dx, dy) = line[-1], found[line[-1]][1] - found[line[-1]][0]
+            slope = dy / dx if dx > 3 * abs(dy) else 0.0
+            off = abs(middle[last][1] + slope * (middle[i][0] - middle[last][0]) - middle[i][1])
+            low, high = sorted([boxes._tall(found[last]), boxes._tall(found[i])])
+            if high < 3 * low and off < 0.5 * low and off < least:
+                best, least = line, off
+        lines.append([i]) if best is None else best.append(i)
+    lines.sort(key=lambda line: (float(middle[line[0]][1]), float(middle[line[0]][0])))
+    return [i for line in lines for i in line]
+
+
+def test_the_order_of_many_boxes(monkeypatch):
+    rng = np.random.default_rng(0)
+    for count in range(60):
+        found = some_boxes(rng, count)
+        assert boxes.reading_order(found) == read_pair_by_pair(found)
+    calls, size = [], boxes.size
+    monkeypatch.setattr(boxes, "size", lambda corners: calls.append(1) or size(corners))
+    boxes.reading_order(some_boxes(rng, 50))
+    assert len(calls) <= 2 * 50  # not for every pair
+
+
+def test_boxes_that_overlap_meet():
+    rng = np.random.default_rng(0)
+    some, others = some_boxes(rng, 30), some_boxes(rng, 40)
+    shared = np.array([[boxes.overlap(a, b) for b in others] for a in some])
+    near = boxes.meeting(some, others)
+    assert near.shape == shared.shape and not shared[~near].any() and near.sum() < 0.5 * near.size
+    assert boxes.meeting([], others).shape == (0, 40)

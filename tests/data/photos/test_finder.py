@@ -66,6 +66,20 @@ def test_small_text_wins_over_an_unsure_patch():
     assert detector._merged([sure], [word], 40) == [sure]
 
 
+def test_only_boxes_that_meet_are_compared(monkeypatch):
+    corners = [
+        np.float32([(0, 0), (90, 0), (90, 20), (0, 20)]) + (100 * i, 30 * j) for i in range(10) for j in range(9)
+    ]
+    found, compared = [Box(c, 0.6) for c in corners for _ in range(2)], []
+    overlap = detector.overlap
+    monkeypatch.setattr(detector, "overlap", lambda a, b: compared.append(1) or overlap(a, b))
+    assert len(detector._without_copies(found)) == 90 and len(compared) == 90
+    whole = [Box(c, 0.6) for c in corners]
+    assert len(detector._merged(whole, found, 30.0)) == 180
+    assert len(detector._merged(whole, found, 10.0)) == 90
+    assert len(compared) < 1500
+
+
 def frames(classes, values=0.9):
     out = np.full((len(classes), 4), 0.01, np.float32)
     out[np.arange(len(classes)), classes] = values

@@ -1,5 +1,7 @@
 """Sources as the rows of a config describe them: what is used, and what is said of the rest."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from source_files import tsv, write_folder, write_lmdb
 from jstr.data.images import ImageSpec
 from jstr.data.source_config import parse_source
 from jstr.data.sources.configured import open_filtered, open_images, open_text
+from jstr.data.synth.fonts import BUNDLED
 from jstr.text import Charset, frames_needed
 from jstr.text.messages import InputError
 
@@ -123,3 +126,24 @@ def test_style_of_a_config():
     style = ConfigDict(dict(kinds=(0, 1, 0), unlabelled_marks=0.0))
     source = open_filtered(rendered(style=style), CTC, NARROW, None)
     assert all(set(source[i]["label"]) & set("0123456789") for i in range(20))
+
+
+def test_paths_of_rendered_words_lie_under_data_root(tmp_path, monkeypatch):
+    (tmp_path / "words.txt").write_text("zebra\n")
+    shutil.copytree(BUNDLED, tmp_path / "letters")
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos/a.png"), np.zeros((90, 90, 3), np.uint8))
+
+    def source(**options):
+        row = dict(rendered=dict(seed=1, size=9) | options)
+        return open_images(parse_source("config.x", "x", row, str(tmp_path)), CHARSET)
+
+    mine = source(words="words.txt", fonts=["letters", "bundled"], backgrounds="photos")
+    assert mine._sampler.words == ["zebra"] and mine._scene and len(mine) == 9
+    assert len(source(words="english", fonts="bundled")._sampler.words) > 1000
+    assert source(words=["zebra", "words"])._sampler.words == ["zebra", "words"]
+    monkeypatch.chdir(tmp_path / "photos")
+    (tmp_path / "photos/here.txt").write_text("yak\n")
+    assert source(words="here.txt")._sampler.words == ["yak"]
+    with pytest.raises(InputError, match=f"{tmp_path}/gone"):
+        source(backgrounds="gone")

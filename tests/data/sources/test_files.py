@@ -1,10 +1,13 @@
 import os
+import unicodedata
 
+import pytest
 from source_files import (
     fails,
     image,
     tsv,
     write_folder,
+    write_tar,
 )
 
 from jstr.data.sources.open import open_source
@@ -118,3 +121,47 @@ def test_folders_for_testing_among_others_are_warned_of(tmp_path):
     assert "WARNING: val/a by name" in open_source(tmp_path).notes[0]
     (tmp_path / "labels.tsv").write_text("val/a/0.png\tb\n")
     assert "WARNING" not in "".join(open_source(tmp_path).notes), "that is all of them"
+
+
+def as_folder_or_tar(kind, tmp_path, files):
+    if kind == "tar":
+        return write_tar(tmp_path / "a.tar", files)
+    for name, data in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_names_start_at_the_label_file_or_at_the_top(kind, tmp_path):
+    files = {"sub/labels.tsv": b"0.png\ta\n1.png\tb\nsub/2.png\tc\n"}
+    files |= {"sub/0.png": image(0), "sub/2.png": image(2), "0.png": image(7), "1.png": image(1)}
+    source = open_source(as_folder_or_tar(kind, tmp_path, files), labels="sub/labels.tsv")
+    assert [s["image"] for s in source] == [image(0), image(1), image(2)]
+    (note,) = source.notes
+    assert "1 images have no line in" in note and note.endswith("0.png")
+
+
+def test_a_whole_path_to_a_label_file_in_the_folder(tmp_path):
+    path = write_folder(tmp_path / "sub", tsv(), count=6)
+    source = open_source(tmp_path, labels=f"{path}/labels.tsv")
+    assert all(s["image"] for s in source) and source.notes[0].endswith(": sub/5.png")
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+@pytest.mark.parametrize("form, other", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_in_the_other_normal_form(kind, form, other, tmp_path):
+    files = {unicodedata.normalize(form, "Größe.png"): image(0)}
+    files["labels.tsv"] = unicodedata.normalize(other, "Größe.png\ta\n").encode()
+    source = open_source(as_folder_or_tar(kind, tmp_path, files))
+    assert source[0]["image"] == image(0) and not source.notes
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_a_folder_is_listed_once(tmp_path, monkeypatch, texts):
+    path, listed = write_folder(tmp_path, count=1), []
+    if texts:
+        (tmp_path / "0.txt").write_text("a")
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda *args, **options: listed.append(args) or walk(*args, **options))
+    assert len(open_source(path, labelled=texts)) == 1 and len(listed) == 1

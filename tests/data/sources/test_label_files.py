@@ -93,6 +93,7 @@ AB = [("a.png", "x"), ("b.png", "y")]
         ("labels.csv", "filename,words\na.png,x\nb.png,y\n"),
         ("labels.csv", "filename,words\ra.png,x\rb.png,y\r"),
         ("labels.csv", '"file_name","text"\n"a.png","x"\n"b.png","y"\n'),
+        ("labels.csv", 'filename, words\na.png, "x"\n  \nb.png, y\n\t\n'),
         ("metadata.csv", "file_name,text,split\na.png,x,train\nb.png,y,train\n"),
         ("gt.txt", 'a.png, "x"\rb.png, "y"'),
         ("metadata.jsonl", '{"file_name": "a.png", "text": "x"}\n\n{"text": "y", "id": 3, "file_name": "b.png"}\n'),
@@ -118,9 +119,9 @@ def test_a_third_column_is_never_part_of_a_label():
 def test_a_label_is_never_cut_at_a_comma():
     hint = "put labels that hold commas in quotes"
     assert hint in refused("filename,words\na.png,music, hall\n", "labels.csv")
-    assert "line 2: 3 columns in 'b.png,music, hall'" in refused("a.png,x\nb.png,music, hall\n", "labels.csv")
+    assert "line 2: 3 columns in 'b.png,music,hall'" in refused("a.png,x\nb.png,music, hall\n", "labels.csv")
     assert "labels that hold commas in quotes" in refused("a.png,music, hall\nb.png,x\n", "labels.csv")
-    assert "line 1: 3 columns in 'a.png,Room, 1'" in refused("a.png,Room, 1\n", "labels.csv")
+    assert "line 1: 3 columns in 'a.png,Room,1'" in refused("a.png,Room, 1\n", "labels.csv")
     assert parsed('a.png,"music, hall"\n', "labels.csv").pairs == [("a.png", "music, hall")]
 
 

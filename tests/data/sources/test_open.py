@@ -72,6 +72,13 @@ def test_nothing_to_open(tmp_path):
     fails("no splits", "#train", path=write_folder(tmp_path, tsv()) + "#train")
 
 
+def test_two_label_files_are_refused(tmp_path):
+    path = write_folder(tmp_path, tsv())
+    (tmp_path / "classic.tsv").write_text(tsv(["one"]))
+    fails("is a label file", "'classic.tsv' names another", path=f"{path}/labels.tsv", labels="classic.tsv")
+    assert len(open_source(f"{path}/labels.tsv", labels="labels.tsv")) == 5
+
+
 def test_hash_in_a_name(tmp_path):
     assert len(open_source(write_folder(tmp_path / "set#1", tsv()))) == len(WORDS)
 

@@ -32,6 +32,28 @@ def test_tar_choice_of_labels(tmp_path):
     assert len(unlabelled) == len(WORDS) and unlabelled[2] == {"image": image(2), "label": None, "key": "2.png"}
 
 
+def test_tar_with_label_files_in_several_folders(tmp_path):
+    members = {f"{split}/labels.tsv": tsv().encode() for split in ("test", "train")} | images(5, "train/")
+    path = write_tar(tmp_path / "a.tar", members)
+    fails("labels in folders below", "test/labels.tsv, train/labels.tsv", path=path)
+    fails("labels in folders below", path=path, labels="labels.tsv")
+    assert open_source(path, labels="train/labels.tsv")[2]["image"] == image(2)
+    assert len(open_source(path, labelled=False)) == 5
+    source = open_source(write_tar(tmp_path / "b.tar", {"gt.txt": b"train/1.png\tb\n"} | members))
+    assert list(source.labels()) == ["b"] and "labels from gt.txt" in source.notes[0]
+
+
+def test_a_second_tar_behind_the_first_is_refused(tmp_path):
+    path = tmp_path / "a.tar"
+    write_tar(path, {"labels.tsv": tsv().encode(), **images()})
+    size = path.stat().st_size
+    with open(path, "ab") as stream:
+        stream.write(bytes(100_000))
+    assert len(open_source(path)) == 5
+    path.write_bytes(path.read_bytes()[:size] * 2)
+    fails("goes on after its end, at byte", path=str(path))
+
+
 def test_tar_with_folders_and_missing_files(tmp_path):
     members = {"./set/labels.tsv": b"0.png\ta\nnot.png\tb", **images(3, "./set/"), "./set/._0.png": b"hidden"}
     source = open_source(write_tar(tmp_path / "a.tar", members))

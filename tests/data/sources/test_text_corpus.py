@@ -70,6 +70,26 @@ def test_words_that_do_not_fit_are_counted_and_named(tmp_path):
         TextWords("w", CHARSET, str(tmp_path / "none.txt"))
 
 
+def test_a_list_with_counts_is_refused(tmp_path):
+    with pytest.raises(InputError, match="line 2: '151' is not the logarithm .*of a count of 1000: 3"):
+        source(tmp_path, "a\t7.3\nb\t151\nc\t12\n")
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (dict(power=float("nan")), "w: power=nan cannot be"),
+        (dict(power=400), "w: power=400 cannot be"),
+        (dict(power=-400), "w: power=-400 cannot be"),
+        (dict(seed=-1), "w: seed=-1 size=1000000000: give whole numbers"),
+        (dict(size=0), "w: seed=0 size=0: give"),
+    ],
+)
+def test_options_that_cannot_be(tmp_path, options, says):
+    with pytest.raises(InputError, match=says):
+        source(tmp_path, "a\t7.3\nb\t2.5\n", **options)
+
+
 def test_stream_of_text(tmp_path):
     made = language_config(tmp_path, noised=dict(spelling=dict(edits=(0.0, 1.0))))
     charset = Charset.make(**made.charset)
