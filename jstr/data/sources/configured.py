@@ -141,7 +141,7 @@ def _placed(value: Any, data_root: str) -> Any:
     """A path among the options of a source, or a list of them, under data_root; names and paths from here stay."""
     if isinstance(value, list | tuple):
         return [_placed(each, data_root) for each in value]
-    if not isinstance(value, str) or value in NAMED or word_file(value).exists():
+    if not isinstance(value, str) or value in (*NAMED, "none") or word_file(value).exists():
         return value
     return resolve(value, data_root)
 

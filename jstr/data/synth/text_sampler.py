@@ -39,6 +39,7 @@ class TextSampler:
     A charset with one case stands for both (`case_insensitive`, derived unless given): most signs are upper-case.
     Words with a letter that the charset lacks are left out; punctuation that it lacks is removed. Under a charset
     without punctuation, images show some that labels lack (Style.unlabelled_marks): signs are full of it.
+    words: see `count_words`, or a list of them; "none": only numbers and random strings are drawn.
     """
 
     def __init__(self, characters: str, max_length: int, style: Style, words=None, case_insensitive=None):
@@ -75,7 +76,7 @@ class TextSampler:
     def _lexicon(self, words) -> tuple[list[str], np.ndarray]:
         counts, fitting = self._count(words)
         kept = [(fit, n) for _, fit, n in fitting]
-        if words is not None and not kept:
+        if words not in (None, "none") and not kept:
             raise InputError("rendered words: none of the given words fits the charset and max_length; change them")
         if words is not None and len(kept) < len(counts):
             fit_words = {w for w, *_ in fitting}
@@ -84,13 +85,15 @@ class TextSampler:
                 f"{len(counts) - len(kept):,} of {len(counts):,} words left out, because the charset lacks a character "
                 f"or max_length={self.max_length} is exceeded, such as {example[:40]!r}"
             )
-        kept = kept or [("", 1.0)]  # a charset without any word of the bundled list
+        kept = kept or [("", 1.0)]  # "none", or a charset without any word of the bundled list
         weights = np.array([n for _, n in kept], np.float64) ** self.style.temper
         return [w for w, _ in kept], np.cumsum(weights)
 
     def _count(self, words) -> tuple[Mapping[str, float], list[tuple[str, str, float]]]:
         """Words and how often they occur, and those of them that can be shown."""
         rules = frozenset(self._fold), self.silent, self.max_length
+        if words == "none":
+            return {}, []
         if words is None or isinstance(words, (str, os.PathLike)):
             phrase = self.max_length if " " in self._fold else 0
             return count_words(words, phrase), _fitting(words, phrase, stamp(word_file(words)), *rules)

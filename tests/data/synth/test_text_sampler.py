@@ -140,3 +140,11 @@ def test_sources_that_share_a_list_draw_from_a_list_that_has_changed(tmp_path):
     assert sampled == [["cab"], ["xyz"], ["cab"]]
     words.write_text("abba\n")
     assert TextSampler("abc", 9, Style(), words).words == ["abba"]
+
+
+def test_without_words_numbers_and_random_strings_are_drawn():
+    """`jstr adapt --config.words=none` of a reader of codes."""
+    found = pairs(words="none", kinds=(0.7, 0.2, 0.1), unlabelled_marks=0.0)
+    assert len(found) > 500 and TextSampler(NAMED["94"], 25, Style(), "none").words == [""]
+    numbers = share(found, lambda text: any(c.isdigit() for c in text))
+    assert abs(numbers - 2 / 3) < 0.1
