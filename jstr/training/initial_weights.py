@@ -57,7 +57,8 @@ def keep_start(config: Config, state: TrainState, workdir: str) -> None:
     if config.average_with_start and distributed.is_lead_host():
         start = _start_alone(config, (state.params, state.model_state))
         leaves = jax.tree_util.tree_leaves_with_path(start)
-        np.savez(Path(workdir) / START, **{jax.tree_util.keystr(path): np.asarray(x) for path, x in leaves})
+        named: dict[str, Any] = {jax.tree_util.keystr(path): np.asarray(x) for path, x in leaves}
+        np.savez(Path(workdir) / START, **named)
 
 
 def average_with_start(config: Config, state: TrainState, workdir: str, mesh: Mesh, images: int) -> TrainState:

@@ -148,7 +148,7 @@ def _rules_by_leaf(rules, params: Params):
         if not any(is_under(name, [prefix]) for name in flat):
             groups = sorted({"/".join(name.split("/")[:2]) for name in flat})
             raise InputError(f"optimizer rule {prefix!r} matches no parameter; there are {', '.join(groups)}")
-    return traverse_util.unflatten_dict({name: {"_rule": True} | rule_of(name, rules) for name in flat}, sep="/")
+    return traverse_util.unflatten_dict({name: {"_rule": True, **rule_of(name, rules)} for name in flat}, sep="/")
 
 
 def _by_leaf(scale) -> optax.GradientTransformation:
