@@ -22,7 +22,7 @@ def choose_label_file(
     if labels is not None:
         same = [labels] if labels in names else [name for name in names if posixpath.basename(name) == labels]
         if same:
-            return _highest(same, where)[0]
+            return _highest(same, where, InputError)[0]
         raise InputError(f"{where} has no label file {labels!r}; it holds {', '.join(names[:20]) or 'no text file'}")
     known = [name for known in LABEL_FILES for name in names if posixpath.basename(name) == known]
     texts = [f"{beside:,} text files beside images"] * (beside > 0)
@@ -34,7 +34,7 @@ def choose_label_file(
         if texts:
             return None
         raise NoLabels(f"{where} has no labels (looked for {LOOKED_FOR}); open it unlabelled or give labels=")
-    known = _highest(known, where)
+    known = _highest(known, where, NoLabels)
     if len(known) > 1:
         notes.append(f"{where}: labels from {known[0]}; choose another with labels= ({first_few(known[1:])})")
     if texts:
@@ -42,14 +42,14 @@ def choose_label_file(
     return known[0]
 
 
-def _highest(names: Sequence[str], where: str) -> list[str]:
-    """The label files, those first that lie in the fewest folders. Raises NoLabels: these are in different folders."""
+def _highest(names: Sequence[str], where: str, error: type[InputError]) -> list[str]:
+    """The label files, those first that lie in the fewest folders. Raises `error`: these are in different folders."""
     names = sorted(names, key=lambda name: name.count("/"))
     level = names[0].count("/")
     folders = {posixpath.dirname(name) for name in names if name.count("/") == level}
     if len(folders) > 1:
         which = first_few([name for name in names if name.count("/") == level])
-        raise NoLabels(f"{where} has its labels in folders below; choose with labels= ({which}), or open it unlabelled")
+        raise error(f"{where} has its labels in folders below; choose with labels= ({which}), or open it unlabelled")
     return names
 
 
