@@ -18,7 +18,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # programs as they are shipped says so itself (tests/nn/test_pooling.py). jaxlib 0.11 has no such emitters to turn off.
 QUICK = "--xla_backend_optimization_level=0"
 if version("jaxlib").startswith("0.10."):
-    QUICK += " --xla_cpu_use_fusion_emitters=false"
+    QUICK += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ.setdefault("XLA_FLAGS", QUICK)
 os.environ.setdefault("GLIBC_TUNABLES", "")  # commands that tests run do not restart
 os.environ.pop("JSTR_DATA", None)

@@ -7,12 +7,17 @@ Other devices use Flax's own form.
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jstr.core import Array
 from jstr.nn import platform
+
+# Once for each shape, not for each layer; the program is the same.
+_traced_once = functools.partial(jax.jit, inline=True)
 
 
 class BatchNorm(nn.BatchNorm):
@@ -53,6 +58,7 @@ def _sum(x: Array) -> Array:
     return x.sum(axis=tuple(range(x.ndim - 1)))
 
 
+@_traced_once
 def _forward(x: Array, scale: Array, bias: Array, epsilon: float):
     count = x.size // x.shape[-1]
     mean = _sum(x) / count
@@ -61,6 +67,7 @@ def _forward(x: Array, scale: Array, bias: Array, epsilon: float):
     return ((x - mean) * (inverse * scale) + bias, mean, var), (x, scale, mean, inverse)
 
 
+@_traced_once
 def _backward(residuals: tuple, gradients: tuple):
     x, scale, mean, inverse = residuals
     g, count = gradients[0], x.size // x.shape[-1]

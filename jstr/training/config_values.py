@@ -88,10 +88,8 @@ def check_values(config: Config) -> None:
         for place, value in _find(config, pattern.split("."), "config"):
             if value is not None or pattern != "optimizer.clip_norm":  # None: gradients are not clipped
                 _check_number(place, value, smallest, whole)
-    size = config.image.size
-    if len(size) != 2 or not all(isinstance(n, int) and n >= 8 for n in size):
-        raise InputError(f"config.image.size={tuple(size)}: give (height, width) in pixels, at least 8 each")
     check_known("config.image", config.image, [field.name for field in dataclasses.fields(ImageSpec)])
+    ImageSpec.make(config.image)
     normalise = ("lower", "nfkc", "drop_outside")
     check_known("config.charset", config.charset, (*_NEEDED["charset"], *normalise))
     check_known("config.language_model", config.get("language_model", {}), ("words", "weight", "width"))
