@@ -87,7 +87,7 @@ def base() -> ConfigDict:
             save_every=500,
             keep_checkpoints=2,
             keep_best="",  # "held_back/METRIC" or "SET/METRIC": reading uses the checkpoint where it is highest
-            keep_best_noise=0.0,  # or the last one that is no more than this below; see jstr/training/tracker.py
+            keep_best_noise=0.0,  # or the last one that is no more than this, or one image, below: training/tracker.py
             # words: a list of likely words (english, korean, or a file) for beam search; "": greedy decoding.
             language_model=dict(words="", weight=0.5, width=8),
             # What all texts follow. checksum: luhn, iso6346, ean13 or iban, of all expressions or one of each. allow:

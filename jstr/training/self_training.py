@@ -11,7 +11,8 @@ github.com/KhaLee2307/StrDA, with confidence in the place of distance). WORKDIR/
 a sheet of what has changed.
 
 stop_after: the run ends where config.keep_best has fallen from round to round this many times in a row, together by
-more than config.keep_best_noise; 0, the default: never. It then reads with its best weights, which may be the start's.
+more than noise (jstr/training/tracker.py); 0, the default: never. It then reads with its best weights, which may be the
+start's.
 
 config.average_with_start: the weights are averaged at the end of each round, before its texts are read.
 
@@ -43,13 +44,16 @@ def ends_round(config: Config, step: int) -> bool:
     return bool(config.self_training.get("stop_after")) and step % config.self_training.every == 0
 
 
-def drift(config: Config, values: Sequence[float]) -> str:
-    """A line that says why the run ends after rounds with these values of config.keep_best; "": it goes on."""
+def drift(config: Config, values: Sequence[float], noise: float) -> str:
+    """A line that says why the run ends after rounds with these values of config.keep_best; "": it goes on.
+
+    noise: a difference of these values that says nothing.
+    """
     falls = config.self_training.get("stop_after", 0)
     last = values[-falls - 1 :]
     if not falls or len(last) <= falls or any(b >= a for a, b in pairwise(last)):
         return ""
-    if last[0] - last[-1] <= config.keep_best_noise:
+    if last[0] - last[-1] <= noise:
         return ""
     fallen = " > ".join(f"{value:.4g}" for value in last)
     return f"rounds end here: {config.keep_best} has fallen {falls} times in a row ({fallen}); the best step is kept"

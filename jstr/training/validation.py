@@ -23,7 +23,7 @@ class Validation:
     """config.held_back: rows in the form of config.streams, each with `batches`, how many batches are measured.
 
     The batches are the same at every evaluation, random choices of views and of the objective included.
-    read: labels of the rows that have read_by, see TrainData.
+    read: labels of the rows that have read_by, see TrainData. images: how many samples there are to choose from.
 
     Raises:
       InputError: rows that differ in `batches`, or what TrainData raises.
@@ -39,6 +39,7 @@ class Validation:
         read: Mapping[str, Mapping[str, ReadLabel | None]] | None = None,
     ):
         self.notes: list[str] = []
+        self.images = 0
         self._batches: list[Batch] = []
         self._mesh = mesh
         show, replicated, platform = objective.show, sharding.replicated(mesh), mesh.devices.flat[0].platform
@@ -53,6 +54,7 @@ class Validation:
             raise InputError(f"config.held_back: give every stream the same batches, at least 1, not {sorted(counts)}")
         data = TrainData(config, charset, objective.streams, frames, part="held_back", read=read)
         self.notes = [f"held back: {note}" for note in data.notes]
+        self.images = sum(data.sizes.values())
         batches = data.batches(0, process_index=jax.process_index(), process_count=jax.process_count(), workers=0)
         with contextlib.closing(batches):
             for batch in itertools.islice(batches, counts.pop()):

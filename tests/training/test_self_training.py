@@ -1,5 +1,7 @@
 """Rounds of self-training: a run reads its images again, learns what it is sure of, and goes on exactly."""
 
+import functools
+
 import cv2
 import pytest
 from ml_collections import ConfigDict
@@ -101,18 +103,14 @@ def test_a_growing_share_takes_the_surest_first(places, tmp_path):
 
 def test_drift():
     """Two falls in a row, from round to round, and no fewer."""
-    config = ConfigDict(
-        dict(keep_best="held_back/trust", keep_best_noise=0.0, self_training=dict(every=2, stop_after=2))
-    )
+    config = ConfigDict(dict(keep_best="held_back/trust", self_training=dict(every=2, stop_after=2)))
+    drift = functools.partial(self_training.drift, config)
     for values in ([], [0.5], [0.5, 0.4], [0.5, 0.4, 0.4], [0.5, 0.4, 0.45], [0.5, 0.6, 0.5]):
-        assert self_training.drift(config, values) == ""
-    assert "held_back/trust has fallen 2 times in a row (0.6 > 0.5 > 0.4)" in self_training.drift(
-        config, [0.6, 0.5, 0.4]
-    )
-    config.keep_best_noise = 0.25
-    assert self_training.drift(config, [0.6, 0.5, 0.4]) == "" and self_training.drift(config, [0.7, 0.5, 0.4])
+        assert drift(values, 0.0) == ""
+    assert "held_back/trust has fallen 2 times in a row (0.6 > 0.5 > 0.4)" in drift([0.6, 0.5, 0.4], 0.0)
+    assert drift([0.6, 0.5, 0.4], 0.25) == "" and drift([0.7, 0.5, 0.4], 0.25)
     config.self_training.stop_after = 0
-    assert self_training.drift(config, [0.6, 0.5, 0.4]) == "" and not self_training.ends_round(config, 2)
+    assert drift([0.6, 0.5, 0.4], 0.0) == "" and not self_training.ends_round(config, 2)
 
 
 def guarded(places):
@@ -184,7 +182,7 @@ def test_the_weights_are_averaged_with_the_start_at_the_end_of_each_round(places
     seen, config = [], config_of(*places)
     config.init_from, config.average_with_start = (("model", places[0], "model"),), 0.5
 
-    def average(_, state, mesh, images):
+    def average(_, state, workdir, mesh, images):
         seen.append((int(state.step), images))
         return state
 

@@ -75,6 +75,17 @@ def test_what_is_no_more_than_noise_below_the_best_is_used_if_it_is_later(values
     assert kept_steps(values, noise) == kept
 
 
+def test_one_held_back_image_more_says_nothing():
+    config = consistency_config()
+    config.keep_best, config.keep_best_noise = "held_back/right", 0.014
+    assert tracker.noise_of(config, 15) == 0.1 and tracker.noise_of(config, 280) == 0.014
+    assert kept_steps([0.93, 0.93, 1.0, 0.93, 0.87], tracker.noise_of(config, 15)) == [0, 1, 2, 3, 3]
+    config.keep_best = "rendered/accuracy"
+    assert tracker.noise_of(config, 15) == 0.014
+    config.keep_best, config.keep_best_noise = "held_back/right", 0.0
+    assert tracker.noise_of(config, 15) == 0.0
+
+
 def test_the_last_within_the_noise_outlives_others(tmp_path, monkeypatch):
     config = consistency_config(watched=True)
     config.steps, config.eval_every, config.save_every, config.keep_checkpoints, config.evals = 5, 1, 1, 1, {}
