@@ -16,7 +16,7 @@ from jstr.training.setup import Parts
 
 
 def noise_of(config: Config, images: int) -> float:
-    """A difference of config.keep_best that says nothing: config.keep_best_noise, or one held-back image if that is more.
+    """A difference of config.keep_best that says nothing: config.keep_best_noise, or one held-back image if more.
 
     images: how many are held back. Of 15, as with 200 images, one more is a figure higher by 0.07.
     """
