@@ -127,18 +127,31 @@ def answers_of(
     their details. turn: "auto" tries tall crops turned by a quarter, and doubtful ones upside down.
     """
     options = dict(checked=checked, details=details)
-    answers = in_batches(images, reader.spec, size, functools.partial(read_batch, reader, **options), full)
-    for i, (image, crop, answer) in enumerate(zip(images, crops, answers, strict=True)):
-        if answer is None:
-            continue
-        if details:
-            aspect = crop.shape[1] / crop.shape[0] if aspects is None else aspects[i]
-            filled = reader.spec.filled_by(aspect, image.shape[1])
-            answers[i] = answer._replace(details=answer.details.within(filled))
-        if crop is not None and (long := _in_parts(reader, crop, answer, details)):
+    if aspects is None:
+        aspects = [crop.shape[1] / crop.shape[0] for crop in crops]
+    answers = _read_all(reader, images, aspects, size, full, **options)
+    for i, (crop, answer) in enumerate(zip(crops, answers, strict=True)):
+        if answer is not None and crop is not None and (long := _in_parts(reader, crop, answer, details)):
             answers[i] = long
     if turn == "auto":
-        _turn(reader, images, crops, answers, size, details)
+        _turn(reader, images, crops, aspects, answers, size, details)
+    return answers
+
+
+def _read_all(
+    reader: Any,
+    images: Sequence[np.ndarray | None],
+    aspects: Sequence[float],
+    size: int,
+    full: bool,
+    **options: bool,
+) -> list[Answer | None]:
+    """The answers for images as the model sees them, with places in the crops, whose width / height are `aspects`."""
+    answers = in_batches(images, reader.spec, size, functools.partial(read_batch, reader, **options), full)
+    for i, (image, aspect, answer) in enumerate(zip(images, aspects, answers, strict=True)):
+        if answer is not None and answer.details:
+            filled = reader.spec.filled_by(aspect, image.shape[1])
+            answers[i] = answer._replace(details=answer.details.within(filled))
     return answers
 
 
@@ -171,27 +184,26 @@ def _turn(
     reader: Any,
     images: Sequence[np.ndarray | None],
     crops: Sequence[np.ndarray | None],
+    aspects: Sequence[float],
     answers: list[Answer | None],
     size: int,
     details: bool,
 ) -> None:
     """Puts the answers for turned crops where they are much more certain."""
-    tries: list[tuple[int, int, np.ndarray]] = []
+    tries: list[tuple[int, int, np.ndarray, float]] = []
     for i, (image, crop, answer) in enumerate(zip(images, crops, answers, strict=True)):
         if answer is None:
             continue
         if crop is not None and crop.shape[0] >= TALL * crop.shape[1]:
-            for k in (1, 3):
-                turned = np.ascontiguousarray(np.rot90(crop, k))
-                tries.append((i, k, reader.spec.fit_for_reading(turned)))
-            letters = unstacked(crop)
-            if letters is not None:
-                tries.append((i, 0, reader.spec.fit_for_reading(letters)))
+            for k, turned in ((1, np.rot90(crop, 1)), (3, np.rot90(crop, 3)), (0, unstacked(crop))):
+                if turned is not None:
+                    turned = np.ascontiguousarray(turned)
+                    tries.append((i, k, reader.spec.fit_for_reading(turned), turned.shape[1] / turned.shape[0]))
         elif answer.confidence < UPSIDE_DOWN and not answer.in_parts:
-            tries.append((i, 2, np.ascontiguousarray(image[::-1, ::-1])))
-    read = functools.partial(read_batch, reader, details=details)
+            tries.append((i, 2, reader.spec.upside_down(image, aspects[i]), aspects[i]))
     first = list(answers)
-    others = in_batches([image for *_, image in tries], reader.spec, size, read, full=True)
-    for (i, k, _), other in zip(tries, others, strict=True):
+    found = [image for *_, image, _ in tries], [aspect for *_, aspect in tries]
+    others = _read_all(reader, *found, size, True, details=details)
+    for (i, k, *_), other in zip(tries, others, strict=True):
         if other.confidence > max(_least(first[i], other), answers[i].confidence):
             answers[i] = other._replace(turned=k, stacked=k == 0)

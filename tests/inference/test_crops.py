@@ -6,9 +6,11 @@ import pytest
 from testing import quick_jit, saved_run, tiny_config
 
 import jstr
+from jstr.data.images import ImageSpec
 from jstr.inference.crops import answers_of
 from jstr.inference.details import Character, Details
 from jstr.inference.reader import Reader
+from jstr.text import Charset
 from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
@@ -75,6 +77,37 @@ def test_turned_crops(reader):
     assert [a.turned for a in found] == [0, 3, 2, 1] and min(a.confidence for a in found) > 0.9
     with pytest.raises(InputError, match="turn='left'"):
         reader.read([upright], turn="left")
+
+
+class Located(Turnable):
+    """The same, whose details are the columns that are white; images keep their ratio."""
+
+    charset = Charset.make("36", "cr_ctc", 25)
+
+    def __init__(self):
+        self.spec = ImageSpec((32, 128), 1, keep_ratio=True, pad="grey")
+
+    def read_batch(self, images):
+        return ["w"] * len(images), (images[:, :16, :14] > 200).mean(axis=(1, 2, 3))
+
+    read_checked = read_batch
+
+    @staticmethod
+    def details(reader, images, texts, values):
+        columns = [np.flatnonzero((image[:16] > 200).any(axis=(0, 2))) for image in images]
+        places = [(c[0] / 128, (c[-1] + 1) / 128) if len(c) else (0.0, 0.0) for c in columns]
+        return [Details("w", 1.0, (Character("w", 1.0, *place),)) for place in places]
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_places_are_those_in_the_turned_crop(monkeypatch, quarters):
+    monkeypatch.setattr("jstr.inference.crops.details_of", Located.details)
+    upright, reader = np.zeros((32, 64, 1), np.uint8), Located()
+    upright[:16, :16] = 255
+    crop = np.ascontiguousarray(np.rot90(upright, quarters))
+    (answer,) = answers_of(reader, [reader.spec.fit(crop)], [crop], 1, turn="auto", details=True)
+    assert answer.turned == (4 - quarters) % 4
+    assert answer.details.characters[0][2:] == pytest.approx((0, 0.25), abs=0.02)
 
 
 class Tall:
