@@ -27,7 +27,7 @@ from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
 from jstr.decoding.ranking import Found, ranked
 from jstr.decoding.upside_down import read_checked
 from jstr.inference.crops import capacity, read_crops
-from jstr.inference.details import Centres, Details, attended
+from jstr.inference.details import Centres, Details, attended, decoder_inputs
 from jstr.inference.widths import padded
 from jstr.text import Charset
 from jstr.text.messages import InputError
@@ -166,7 +166,7 @@ class ExportedReader:
         """Where an attention decoder looks for the characters of the texts; None for others."""
         if "step" not in self._networks:
             return [None] * len(texts)
-        steps, tokens = self._start(images), padded(np.stack([self.charset.encode(x) for x in texts]), len(images))
+        steps, tokens = self._start(images), padded(decoder_inputs(self.charset, texts), len(images))
         attention = []
         for t in range(max(map(len, texts)) or 1):
             steps.advance(tokens[:, t : t + 1].astype(np.int64))

@@ -41,9 +41,9 @@ def score(
 ) -> Score:
     """Reads every image of a source once and scores it.
 
-    Labels and texts are normalised as in training (Charset.fold) before the protocol is applied. name: IC13_857 and IC13_1015
-    select those subsets. Broken images and words whose label is missing, outside the subset, or empty under the
-    protocol are counted, not scored. A recogniser with several heads gets a score for each.
+    Labels and readings are normalised as in training (Charset.fold) before the protocol is applied. name: IC13_857 and
+    IC13_1015 select those subsets. Broken images and words whose label is missing, outside the subset, or empty under
+    the protocol are counted, not scored. A recogniser with several heads gets a score for each.
 
     Raises:
       InputError: an unknown protocol, or nothing is left to score.
