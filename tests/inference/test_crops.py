@@ -46,6 +46,23 @@ def test_details_of_an_attention_decoder():
     assert all(len(one.characters) == 2 and len(one.text) == 2 for one in found)
 
 
+@pytest.mark.parametrize("words", ["none", "list"])
+def test_spaces_that_no_label_has(tmp_path, words):
+    """Random weights read them at the ends and doubled, in whole crops and in parts."""
+    (tmp_path / "list").write_text("ab\nba\n")
+    config = tiny_config()
+    config.charset.characters = "literal:ab "
+    config.language_model.update(words=words if words == "none" else str(tmp_path / words), weight=0.01)
+    reader = Reader(config.to_dict())
+    start = np.zeros((1, *reader.spec.size, 1), np.uint8)
+    reader.variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), start, train=False))()
+    images = [np.random.default_rng(i).integers(0, 256, (32, w), np.uint8) for i in range(6) for w in (64, 900)]
+    texts, _ = reader.read(images)
+    for text, found in zip(texts, reader.read(images, details=True), strict=True):
+        assert "".join(c.character for c in found.characters) == found.text == text == " ".join(text.split())
+        assert len({other for other, _ in found.alternatives}) == len(found.alternatives)
+
+
 def test_padding_is_no_part_of_a_crop():
     details = Details("ab", 1.0, (Character("a", 1.0, 0.0, 0.2), Character("b", 1.0, 0.2, 0.5)))
     assert [c[2:] for c in details.within(0.4).characters] == [(0.0, 0.5), (0.5, 1.0)]
