@@ -27,6 +27,12 @@ from jstr.inference.read_source import Answer, read_source
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.text.messages import InputError, escape
 
+NOT_WITH = {
+    "--words": ("photos", "json", "precision", "calibration", "turn", "heads", "attention", "split"),
+    "--photos": ("turn", "heads", "attention"),
+    "images of words": ("split",),
+}
+
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("python -m jstr.predict", __doc__)
@@ -43,9 +49,16 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--words", action="store_true", help="a language model: correct words given instead of images")
     parser.add_argument("--photos", action="store_true", help="photographs are given: find their words and read them")
-    add_split(parser)
+    add_split(parser, default=None)
     parser.add_argument("paths", nargs="+", metavar="IMAGE|FOLDER")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    mode = "--words" if args.words else "--photos" if args.photos else "images of words"
+    for name in NOT_WITH[mode]:
+        if getattr(args, name) != parser.get_default(name):
+            raise InputError(f"--{name} does not apply to {mode}; leave it out")
+    if args.calibration and args.precision is None:
+        raise InputError("--calibration needs --precision=P")
+    return args
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -104,10 +117,10 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
 def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
     """Prints the words of photographs in reading order; returns 1 when one cannot be read."""
     photographs, notes = open_photographs(args.paths)
-    failed = 0
+    failed, least = 0, _least(reader, args)
     for note in notes:
         print(escape(note), file=sys.stderr)
-    finder = Finder(FindOptions.make(dict(split=args.split), "--"), threads=len(os.sched_getaffinity(0)))
+    finder = Finder(FindOptions.make(dict(split=args.split or "words"), "--"), threads=len(os.sched_getaffinity(0)))
     for photograph in photographs:
         try:
             pixels = open_photograph(photograph)
@@ -119,10 +132,11 @@ def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
         if not words:
             print(escape(f"{photograph.name}: no words found"), file=sys.stderr)
         if args.json:
-            print(json.dumps(as_json(photograph.name, pixels, words)), flush=True)
+            print(json.dumps(as_json(photograph.name, pixels, words, least)), flush=True)
         for word in () if args.json else words:
             box = ",".join(f"{value:.0f}" for value in word.box.ravel())
-            print(f"{escape(photograph.name)}\t{box}\t{word.text}\t{word.confidence:.4f}", flush=True)
+            doubt = "" if least is None or word.confidence >= least else "\tdoubtful"
+            print(f"{escape(photograph.name)}\t{box}\t{word.text}\t{word.confidence:.4f}{doubt}", flush=True)
     return 1 if failed or not photographs else 0
 
 

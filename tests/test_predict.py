@@ -198,6 +198,24 @@ def test_json_lines_say_how_a_crop_was_turned_or_cut(tmp_path, capsys, monkeypat
     ]
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--photos", "--turn=auto"], "--turn does not apply to --photos"),
+        (["--photos", "--heads"], "--heads does not apply to --photos"),
+        (["--photos", "--attention=a.png"], "--attention does not apply to --photos"),
+        (["--words", "--json"], "--json does not apply to --words"),
+        (["--words", "--photos"], "--photos does not apply to --words"),
+        (["--words", "--turn=auto"], "--turn does not apply to --words"),
+        (["--split=lines"], "--split does not apply to images of words"),
+        (["--calibration=c.json"], "--calibration needs --precision"),
+    ],
+)
+def test_options_that_do_not_apply_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        predict.run([*options, str(REAL_WORDS / "iiit5k_6_7.png")])
+
+
 def test_json_lines_have_characters_and_alternatives(capsys):
     assert predict.run(["--json", "--allow=ab", str(REAL_WORDS / "iiit5k_6_7.png")]) == 0
     row = json.loads(capsys.readouterr().out)
