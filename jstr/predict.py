@@ -171,7 +171,10 @@ def _least(reader: Reader, args: argparse.Namespace) -> float | None:
 
 
 def _line(where: str, answer: Answer, sure: bool) -> str:
-    text = " -> ".join(f"{head} {text}" for head, (text, _) in answer.heads.items()) or answer.text
+    heads = {head: text for head, (text, _) in answer.heads.items()}
+    if heads and answer.text not in heads.values():  # which follows a pattern
+        heads["pattern"] = answer.text
+    text = " -> ".join(f"{head} {text}" for head, text in heads.items()) or answer.text
     return f"{escape(where)}\t{text}\t{answer.confidence:.4f}{'' if sure else chr(9) + 'doubtful'}"
 
 

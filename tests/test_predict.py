@@ -22,6 +22,7 @@ from jstr import predict
 from jstr.data.patterns.checksums import luhn
 from jstr.data.sources.open import open_source
 from jstr.decoding.ranking import Found
+from jstr.inference.crops import Answer
 from jstr.interop import weights
 from jstr.text.messages import InputError
 
@@ -214,6 +215,12 @@ def test_json_lines_say_how_a_crop_was_turned_or_cut(tmp_path, capsys, monkeypat
 def test_options_that_do_not_apply_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         predict.run([*options, str(REAL_WORDS / "iiit5k_6_7.png")])
+
+
+def test_heads_are_shown_beside_what_follows_a_pattern():
+    heads = {"vision": ("a", 0.5), "fusion": ("ab", 0.5)}
+    shown = [predict._line("x", Answer(text, 0.5, heads), sure=True).split("\t")[1] for text in ("ab", "42")]
+    assert shown == ["vision a -> fusion ab", "vision a -> fusion ab -> pattern 42"]
 
 
 def test_json_lines_have_characters_and_alternatives(capsys):

@@ -95,13 +95,19 @@ def read_crops(
 def read_batch(
     reader: Any, images: np.ndarray, heads: bool = False, checked: bool = False, details: bool = False
 ) -> list[Answer]:
-    """The answers of a `Reader` for images uint8 [B, H, W, C]. checked: see Reader.read_checked."""
-    if heads and reader.heads:
-        found, count = reader.read_heads(images), len(images)
-        rows = [{name: (texts[i], float(values[i])) for name, (texts, values) in found.items()} for i in range(count)]
-        return [Answer(*row[reader.heads[-1]], row) for row in rows]
-    texts, values = reader.read_checked(images) if checked else reader.read_batch(images)
+    """The answers of a `Reader` for images uint8 [B, H, W, C]. checked: see Reader.read_checked.
+
+    heads: also what each head reads, which no pattern guides, where the recogniser has several.
+    """
+    found = reader.read_heads(images) if heads and reader.heads else {}
+    if found and not reader.rules.expect:
+        texts, values = found[reader.heads[-1]]
+    else:
+        texts, values = reader.read_checked(images) if checked else reader.read_batch(images)
     answers = [Answer(text, float(value)) for text, value in zip(texts, values, strict=True)]
+    if found:
+        rows = [{name: (x[i], float(p[i])) for name, (x, p) in found.items()} for i in range(len(images))]
+        answers = [answer._replace(heads=row) for answer, row in zip(answers, rows, strict=True)]
     if not details:
         return answers
     more = details_of(reader, images, texts, values)
@@ -115,6 +121,7 @@ def answers_of(
     size: int,
     *,
     aspects: Sequence[float] | None = None,
+    heads: bool = False,
     checked: bool = True,
     details: bool = False,
     turn: str = "never",
@@ -123,10 +130,10 @@ def answers_of(
     """The answers of a `Reader` for images uint8 [H, W, C] as the model sees them; None for None.
 
     crops: uint8 [h, w, C] before they were resized, at least of those where is_unusual. size, full: see in_batches.
-    aspects: width / height of the crops; None: all crops are there. checked: see Reader.read_checked. details: also
+    aspects: width / height of the crops; None: all crops are there. heads, checked: see read_batch. details: also
     their details. turn: "auto" tries tall crops turned by a quarter, and doubtful ones upside down.
     """
-    options = dict(checked=checked, details=details)
+    options = dict(heads=heads, checked=checked, details=details)
     if aspects is None:
         aspects = [crop.shape[1] / crop.shape[0] for crop in crops]
     answers = _read_all(reader, images, aspects, size, full, **options)
@@ -134,7 +141,7 @@ def answers_of(
         if answer is not None and crop is not None and (long := _in_parts(reader, crop, answer, details)):
             answers[i] = long
     if turn == "auto":
-        _turn(reader, images, crops, aspects, answers, size, details)
+        _turn(reader, images, crops, aspects, answers, size, heads=heads, details=details)
     return answers
 
 
@@ -187,7 +194,7 @@ def _turn(
     aspects: Sequence[float],
     answers: list[Answer | None],
     size: int,
-    details: bool,
+    **options: bool,
 ) -> None:
     """Puts the answers for turned crops where they are much more certain."""
     tries: list[tuple[int, int, np.ndarray, float]] = []
@@ -203,7 +210,7 @@ def _turn(
             tries.append((i, 2, reader.spec.upside_down(image, aspects[i]), aspects[i]))
     first = list(answers)
     found = [image for *_, image, _ in tries], [aspect for *_, aspect in tries]
-    others = _read_all(reader, *found, size, True, details=details)
+    others = _read_all(reader, *found, size, True, **options)
     for (i, k, *_), other in zip(tries, others, strict=True):
         if other.confidence > max(_least(first[i], other), answers[i].confidence):
             answers[i] = other._replace(turned=k, stacked=k == 0)
