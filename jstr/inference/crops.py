@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -84,12 +84,23 @@ def read_crops(
     """See Reader.read. size: of batches."""
     check_choice("turn", turn, TURNS)
     found: list[Answer] = []
-    for crops in chunks(reader.spec.open_all(images), window(reader.spec, size)):
-        fitted = [reader.spec.fit_for_reading(crop) for crop in crops]
-        found += answers_of(reader, fitted, crops, size, details=details, turn=turn)
+    for some in chunks(_opened(reader, images), window(reader.spec, size)):
+        fitted, aspects, crops = zip(*some, strict=True)
+        found += answers_of(reader, fitted, crops, size, aspects=aspects, details=details, turn=turn)
     if details:
         return [answer.details for answer in found]
     return [answer.text for answer in found], np.array([answer.confidence for answer in found], np.float32)
+
+
+def _opened(reader: Any, images: Any) -> Iterator[tuple[np.ndarray, float, np.ndarray | None]]:
+    """(as the model sees it, width / height, the crop where it may be read in parts or turned) of each image.
+
+    Copies, because a generator may yield one array again and again, with other pixels.
+    """
+    for crop in reader.spec.open_all(images):
+        aspect = crop.shape[1] / crop.shape[0]
+        kept = is_unusual(crop, reader.spec) or characters_of(aspect) > reader.capacity
+        yield np.array(reader.spec.fit_for_reading(crop)), aspect, np.array(crop) if kept else None
 
 
 def read_batch(
