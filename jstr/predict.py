@@ -160,7 +160,7 @@ def _least(reader: Reader, args: argparse.Namespace) -> float | None:
     if not args.calibration and not args.workdir:
         raise InputError("--precision needs --calibration=FILE or the --workdir of a run, measured by jstr calibrate")
     found = calibration.read(args.calibration or calibration.file_of(args.workdir))
-    for line in calibration.differences(found.about, calibration.expected_texts(reader, args.language_model)):
+    for line in calibration.differences(found.about, calibration.expected_texts(reader)):
         print(f"--precision: {line}", file=sys.stderr)
     least = found.threshold(args.precision)
     if least is None:

@@ -78,7 +78,7 @@ def test_greedily_in_batches_of_a_fixed_size(workdir, data, tmp_path, capsys):
 def test_thresholds_and_patterns_are_exported(workdir, data, tmp_path, capsys):
     """And quantised weights, whose confidences are others, have no thresholds."""
     rights = np.r_[np.ones(200), np.zeros(20)]
-    fitted = calibration.Calibration.of(np.linspace(1, 0.5, 220), rights, dict(data="words", language_model=None))
+    fitted = calibration.Calibration.of(np.linspace(1, 0.5, 220), rights, dict(data="words", pattern=None))
     file = tmp_path / "calibration.json"
     file.write_text(json.dumps(asdict(fitted)))
     argv = [f"--workdir={workdir}", "--to=onnx", f"--check={data}", f"--calibration={file}", "--allow=0123456789"]

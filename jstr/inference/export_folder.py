@@ -87,7 +87,7 @@ def promises(reader: Reader, where: str, args: Namespace) -> dict[str, Any] | No
         print(f"{file}: not exported: quantised weights have other confidences", file=sys.stderr)
         return None
     found = calibration.read(file)
-    for line in calibration.differences(found.about, calibration.expected_texts(reader, args.words)):
+    for line in calibration.differences(found.about, calibration.expected_texts(reader)):
         print(f"{file}: {line}", file=sys.stderr)
     return {"about": dict(found.about), "promises": found.promises()}
 
