@@ -52,7 +52,7 @@ class Calibration:
         if len(confidences) < LEAST:
             raise InputError(f"{len(confidences)} labelled words are too few to calibrate; give at least {LEAST}")
         order = np.argsort(-np.asarray(confidences), kind="stable")
-        confidences = np.round(np.asarray(confidences, np.float64)[order], 6)
+        confidences = np.floor(np.asarray(confidences, np.float64)[order] * 1e6) / 1e6  # a threshold keeps its words
         numbers = () if sets is None else tuple(np.asarray(sets, int)[order].tolist())
         return cls(tuple(confidences.tolist()), tuple(np.asarray(rights, int)[order].tolist()), dict(about), numbers)
 

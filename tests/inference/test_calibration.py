@@ -47,6 +47,8 @@ def test_threshold_by_hand():
     assert fitted.threshold(0.96) == 0.9 and fitted.threshold(0.97) is None and fitted.threshold(0.5) == 0.4
     assert fitted.kept(0.9) == (100, 100) and fitted.kept(0.4) == (150, 100) and fitted.kept(0.95) == (0, 0)
     assert "confidence >= 0.900000 keeps 66.7 % of the words, 100.00 % of them right" in "\n".join(fitted.lines())
+    high = np.full(100, 0.9876549, np.float32)
+    assert 0.98765 < Calibration.of(high, np.ones(100), {}).threshold(0.9) <= high[0], "no word falls below its own"
     with pytest.raises(InputError, match="29 labelled words are too few"):
         Calibration.of(np.ones(29), np.ones(29), {})
 
@@ -56,7 +58,7 @@ def test_thresholds_are_tried_on_other_words():
     fitted = Calibration.of(np.linspace(0.2, 1, 400), np.linspace(0, 1, 400) > 0.1, {})
     others = Calibration.of(np.linspace(0.5, 0.9, 100), np.arange(100) % 2, {})
     least = fitted.threshold(0.95)
-    count = int((np.round(np.linspace(0.5, 0.9, 100), 6) >= least).sum())
+    count = int((np.linspace(0.5, 0.9, 100) >= least).sum())
     (line,) = [line for line in others.lines(fitted) if line.startswith("precision 0.950")]
     assert f"confidence >= {least:.6f} keeps {count:.1f} % of the words, 50.00 % of them right" in line
     low = Calibration.of(np.full(50, 0.01), np.zeros(50), {})
