@@ -107,7 +107,8 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
             continue
         sure = least is None or reading.answer.confidence >= least
         print((_json_line if args.json else _line)(where, reading.answer, sure), flush=True)
-        characters, limit = characters_of(reading.aspect), reader.capacity
+        upright = reading.answer.turned % 2 == 0 and not reading.answer.stacked
+        characters, limit = characters_of(reading.aspect if upright else 1 / reading.aspect), reader.capacity
         in_parts = reading.answer.in_parts
         if in_parts or characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL):
             print(_too_wide(where, characters, limit, in_parts), file=sys.stderr)

@@ -184,6 +184,16 @@ def test_images_too_wide_for_the_reader_are_read_in_parts(reader, tmp_path, monk
         assert line == f"{tmp_path}/{width}.png: too wide: {room}; read in parts"
 
 
+def test_turned_crops_that_are_too_wide_are_named(reader, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(reader, "read_batch", lambda images: (["a"] * len(images), np.full(len(images), 0.1)))
+    monkeypatch.setattr("jstr.inference.crops.read_long", lambda *_: Found([("long", 0.95)]))
+    cv2.imwrite(str(tmp_path / "tall.png"), np.zeros((400, 32), np.uint8))
+    assert predict.run(["--turn=auto", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path}/tall.png\tlong\t0.9500\n"
+    assert "tall.png: too wide: room for 36 characters" in captured.err and "read in parts" in captured.err
+
+
 def test_json_lines_say_how_a_crop_was_turned_or_cut(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(predict, "load", jstr.load)
     word = cv2.imread(str(REAL_WORDS / "iiit5k_685_2.png"))

@@ -147,10 +147,7 @@ def answers_of(
     options = dict(heads=heads, checked=checked, details=details)
     if aspects is None:
         aspects = [crop.shape[1] / crop.shape[0] for crop in crops]
-    answers = _read_all(reader, images, aspects, size, full, **options)
-    for i, (crop, answer) in enumerate(zip(crops, answers, strict=True)):
-        if answer is not None and crop is not None and (long := _in_parts(reader, crop, answer, details)):
-            answers[i] = long
+    answers = _read_all(reader, images, aspects, crops, size, full, **options)
     if turn == "auto":
         _turn(reader, images, crops, aspects, answers, size, heads=heads, details=details)
     return answers
@@ -160,16 +157,21 @@ def _read_all(
     reader: Any,
     images: Sequence[np.ndarray | None],
     aspects: Sequence[float],
+    crops: Sequence[np.ndarray | None],
     size: int,
     full: bool,
     **options: bool,
 ) -> list[Answer | None]:
-    """The answers for images as the model sees them, with places in the crops, whose width / height are `aspects`."""
+    """The answers as answers_of gives them where nothing is turned, with places in the crops."""
     answers = in_batches(images, reader.spec, size, functools.partial(read_batch, reader, **options), full)
-    for i, (image, aspect, answer) in enumerate(zip(images, aspects, answers, strict=True)):
-        if answer is not None and answer.details:
+    for i, (image, aspect, crop, answer) in enumerate(zip(images, aspects, crops, answers, strict=True)):
+        if answer is None:
+            continue
+        if answer.details:
             filled = reader.spec.filled_by(aspect, image.shape[1])
             answers[i] = answer._replace(details=answer.details.within(filled))
+        if crop is not None and (long := _in_parts(reader, crop, answer, options["details"])):
+            answers[i] = long
     return answers
 
 
@@ -208,7 +210,7 @@ def _turn(
     **options: bool,
 ) -> None:
     """Puts the answers for turned crops where they are much more certain."""
-    tries: list[tuple[int, int, np.ndarray, float]] = []
+    tries: list[tuple[int, int, np.ndarray, float, np.ndarray | None]] = []
     for i, (image, crop, answer) in enumerate(zip(images, crops, answers, strict=True)):
         if answer is None:
             continue
@@ -216,12 +218,14 @@ def _turn(
             for k, turned in ((1, np.rot90(crop, 1)), (3, np.rot90(crop, 3)), (0, unstacked(crop))):
                 if turned is not None:
                     turned = np.ascontiguousarray(turned)
-                    tries.append((i, k, reader.spec.fit_for_reading(turned), turned.shape[1] / turned.shape[0]))
+                    aspect = turned.shape[1] / turned.shape[0]
+                    tries.append((i, k, reader.spec.fit_for_reading(turned), aspect, turned))
         elif answer.confidence < UPSIDE_DOWN and not answer.in_parts:
-            tries.append((i, 2, reader.spec.upside_down(image, aspects[i]), aspects[i]))
-    first = list(answers)
-    found = [image for *_, image, _ in tries], [aspect for *_, aspect in tries]
-    others = _read_all(reader, *found, size, True, **options)
-    for (i, k, *_), other in zip(tries, others, strict=True):
+            tries.append((i, 2, reader.spec.upside_down(image, aspects[i]), aspects[i], None))
+    if not tries:
+        return
+    places, quarters, *turned = zip(*tries, strict=True)
+    first, others = list(answers), _read_all(reader, *turned, size, True, **options)
+    for i, k, other in zip(places, quarters, others, strict=True):
         if other.confidence > max(_least(first[i], other), answers[i].confidence):
             answers[i] = other._replace(turned=k, stacked=k == 0)
