@@ -52,8 +52,8 @@ def run(argv: list[str] | None = None) -> None:
     sources, notes = open_sets(data | checks, args.labels)
     for line in notes:
         print(line, file=sys.stderr)
-    about = dict(protocol=args.protocol, **calibration.expected_texts(reader, args.language_model))
-    about["data"] = ", ".join(data.values())
+    about = dict(protocol=args.protocol, language_model=args.language_model, data=", ".join(data.values()))
+    about |= calibration.expected_texts(reader)
     measured = {name: calibration.measure(reader, source, args.protocol, about) for name, source in sources.items()}
     fitted = calibration.Calibration.of_all([measured[name] for name in data], about)
     for name, one in measured.items():

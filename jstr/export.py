@@ -86,7 +86,7 @@ def run(argv: list[str] | None = None) -> int:
         export_folder.make(folder)
         if args.to == "safetensors":
             file = folder / f"{NETWORK}{safetensors_file.SUFFIX}"
-            export_folder.write_parameters(file, reader, about)
+            export_folder.write_parameters(file, reader, where, about, args)
             exported: Reader | ExportedReader = load(file)
         else:
             names = export_folder.write_networks(folder, reader, args)

@@ -27,6 +27,12 @@ from jstr.inference.read_source import Answer, read_source
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.text.messages import InputError, escape
 
+NOT_WITH = {
+    "--words": ("photos", "json", "precision", "calibration", "turn", "heads", "attention", "split"),
+    "--photos": ("turn", "heads", "attention"),
+    "images of words": ("split",),
+}
+
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("python -m jstr.predict", __doc__)
@@ -43,9 +49,16 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--words", action="store_true", help="a language model: correct words given instead of images")
     parser.add_argument("--photos", action="store_true", help="photographs are given: find their words and read them")
-    add_split(parser)
+    add_split(parser, default=None)
     parser.add_argument("paths", nargs="+", metavar="IMAGE|FOLDER")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    mode = "--words" if args.words else "--photos" if args.photos else "images of words"
+    for name in NOT_WITH[mode]:
+        if getattr(args, name) != parser.get_default(name):
+            raise InputError(f"--{name} does not apply to {mode}; leave it out")
+    if args.calibration and args.precision is None:
+        raise InputError("--calibration needs --precision=P")
+    return args
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -94,7 +107,8 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
             continue
         sure = least is None or reading.answer.confidence >= least
         print((_json_line if args.json else _line)(where, reading.answer, sure), flush=True)
-        characters, limit = characters_of(reading.aspect), reader.capacity
+        upright = reading.answer.turned % 2 == 0 and not reading.answer.stacked
+        characters, limit = characters_of(reading.aspect if upright else 1 / reading.aspect), reader.capacity
         in_parts = reading.answer.in_parts
         if in_parts or characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL):
             print(_too_wide(where, characters, limit, in_parts), file=sys.stderr)
@@ -104,10 +118,10 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
 def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
     """Prints the words of photographs in reading order; returns 1 when one cannot be read."""
     photographs, notes = open_photographs(args.paths)
-    failed = 0
+    failed, least = 0, _least(reader, args)
     for note in notes:
         print(escape(note), file=sys.stderr)
-    finder = Finder(FindOptions.make(dict(split=args.split), "--"), threads=len(os.sched_getaffinity(0)))
+    finder = Finder(FindOptions.make(dict(split=args.split or "words"), "--"), threads=len(os.sched_getaffinity(0)))
     for photograph in photographs:
         try:
             pixels = open_photograph(photograph)
@@ -119,10 +133,11 @@ def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
         if not words:
             print(escape(f"{photograph.name}: no words found"), file=sys.stderr)
         if args.json:
-            print(json.dumps(as_json(photograph.name, pixels, words)), flush=True)
+            print(json.dumps(as_json(photograph.name, pixels, words, least)), flush=True)
         for word in () if args.json else words:
             box = ",".join(f"{value:.0f}" for value in word.box.ravel())
-            print(f"{escape(photograph.name)}\t{box}\t{word.text}\t{word.confidence:.4f}", flush=True)
+            doubt = "" if least is None or word.confidence >= least else "\tdoubtful"
+            print(f"{escape(photograph.name)}\t{box}\t{word.text}\t{word.confidence:.4f}{doubt}", flush=True)
     return 1 if failed or not photographs else 0
 
 
@@ -146,7 +161,7 @@ def _least(reader: Reader, args: argparse.Namespace) -> float | None:
     if not args.calibration and not args.workdir:
         raise InputError("--precision needs --calibration=FILE or the --workdir of a run, measured by jstr calibrate")
     found = calibration.read(args.calibration or calibration.file_of(args.workdir))
-    for line in calibration.differences(found.about, calibration.expected_texts(reader, args.language_model)):
+    for line in calibration.differences(found.about, calibration.expected_texts(reader)):
         print(f"--precision: {line}", file=sys.stderr)
     least = found.threshold(args.precision)
     if least is None:
@@ -157,7 +172,10 @@ def _least(reader: Reader, args: argparse.Namespace) -> float | None:
 
 
 def _line(where: str, answer: Answer, sure: bool) -> str:
-    text = " -> ".join(f"{head} {text}" for head, (text, _) in answer.heads.items()) or answer.text
+    heads = {head: text for head, (text, _) in answer.heads.items()}
+    if heads and answer.text not in heads.values():  # which follows a pattern
+        heads["pattern"] = answer.text
+    text = " -> ".join(f"{head} {text}" for head, text in heads.items()) or answer.text
     return f"{escape(where)}\t{text}\t{answer.confidence:.4f}{'' if sure else chr(9) + 'doubtful'}"
 
 

@@ -6,14 +6,17 @@ from jstr.decoding.ranking import ranked
 
 def ctc_search(probabilities, *rules, **more):
     rules = Rules(*rules, **more)
-    return ranked(ctc_texts(probabilities, rules), rules.pattern)[0]
+    return ranked(ctc_texts(probabilities, rules), rules.characters, rules.pattern)[0]
 
 
 def position_search(probabilities, *rules, **more):
     rules = Rules(*rules, **more)
-    return ranked(position_texts(probabilities, rules), rules.pattern)[0]
+    return ranked(position_texts(probabilities, rules), rules.characters, rules.pattern)[0]
 
 
 def attention_search(probabilities, advance, steps, *rules, **more):
     rules = Rules(*rules, **more)
-    return [ranked(texts, rules.pattern)[0] for texts in attention_texts(probabilities, advance, steps, rules)]
+    return [
+        ranked(texts, rules.characters, rules.pattern)[0]
+        for texts in attention_texts(probabilities, advance, steps, rules)
+    ]

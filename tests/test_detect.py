@@ -122,6 +122,18 @@ def test_predict_prints_words_of_photographs(photos, monkeypatch, capsys):
     assert none["words"] == []
 
 
+def test_doubtful_words_of_photographs(photos, monkeypatch, capsys):
+    """Beside it: boxes are rounded as floats of 64 bits, so that JSON has one decimal."""
+    monkeypatch.setattr(predict, "load", lambda *_: Length)
+    monkeypatch.setattr(predict, "with_options", lambda reader, _: reader)
+    monkeypatch.setattr(predict, "_least", lambda *_: 0.6)
+    assert predict.run(["--photos", "--precision=0.9", str(photos / "one.png")]) == 0
+    assert capsys.readouterr().out.endswith("\t0.5000\tdoubtful\n")
+    word = photographs.ReadWord("a", 0.7, np.full((4, 2), 52.6, np.float32), 0.9)
+    words = photographs.as_json("a.jpg", np.zeros((9, 9, 3)), [word, word._replace(confidence=0.5)], 0.6)["words"]
+    assert [one.get("doubtful") for one in words] == [None, True] and words[0]["box"] == [[52.6, 52.6]] * 4
+
+
 def test_nothing_to_find_in(tmp_path):
     with pytest.raises(InputError, match="no photographs there"):
         detect.run([str(tmp_path), f"--out={tmp_path / 'words'}"])

@@ -13,7 +13,7 @@ from testing import REAL_WORDS, ROOT, saved_run, write_folder
 
 import jstr
 from jstr import export, onnx_reader
-from jstr.inference import calibration, exported_reader, same_reading
+from jstr.inference import calibration, exported_reader, same_reading, word_copy
 from jstr.text.messages import InputError
 
 pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[test]'")
@@ -78,7 +78,7 @@ def test_greedily_in_batches_of_a_fixed_size(workdir, data, tmp_path, capsys):
 def test_thresholds_and_patterns_are_exported(workdir, data, tmp_path, capsys):
     """And quantised weights, whose confidences are others, have no thresholds."""
     rights = np.r_[np.ones(200), np.zeros(20)]
-    fitted = calibration.Calibration.of(np.linspace(1, 0.5, 220), rights, dict(data="words", language_model=None))
+    fitted = calibration.Calibration.of(np.linspace(1, 0.5, 220), rights, dict(data="words", pattern=None))
     file = tmp_path / "calibration.json"
     file.write_text(json.dumps(asdict(fitted)))
     argv = [f"--workdir={workdir}", "--to=onnx", f"--check={data}", f"--calibration={file}", "--allow=0123456789"]
@@ -107,6 +107,22 @@ def test_safetensors_stand_for_a_workdir(workdir, data, tmp_path):
     argv = [f"--workdir={workdir}", "--to=safetensors", f"--out={tmp_path}", f"--check={data}"]
     assert export.run(argv) == 0
     assert jstr.load(tmp_path / "reader.safetensors").read(IMAGES)[0] == jstr.load(workdir).read(IMAGES)[0]
+
+
+@pytest.mark.parametrize("file", ["", "other\n"])
+def test_safetensors_have_the_list_that_the_run_kept(data, tmp_path, file):
+    """Whose file is gone, or holds other words now; --words stands before it."""
+    pytest.importorskip("safetensors", reason="safetensors is not installed: pip install -e '.[test]'")
+    words, mine = tmp_path / "list.txt", tmp_path / "mine.txt"
+    words.write_text("santa\nhotel\n"), mine.write_text("mine\n")
+    run = saved_run(tmp_path / "run", language_model=dict(words=str(words), weight=0.5, width=4))
+    word_copy.keep(run, dict(language_model=dict(words=str(words))))
+    words.write_text(file) if file else words.unlink()
+    for option, known in ([], "santa"), ([f"--words={mine}"], "mine"):
+        out = tmp_path / known
+        assert export.run([f"--workdir={run}", "--to=safetensors", f"--out={out}", f"--check={data}", *option]) == 0
+        prior = jstr.load(out / "reader.safetensors").prior
+        assert max(("santa", "mine", "other"), key=prior.log_whole) == known
 
 
 def test_importing_the_reader_imports_no_jax():

@@ -22,6 +22,7 @@ from jstr import predict
 from jstr.data.patterns.checksums import luhn
 from jstr.data.sources.open import open_source
 from jstr.decoding.ranking import Found
+from jstr.inference.crops import Answer
 from jstr.interop import weights
 from jstr.text.messages import InputError
 
@@ -183,6 +184,16 @@ def test_images_too_wide_for_the_reader_are_read_in_parts(reader, tmp_path, monk
         assert line == f"{tmp_path}/{width}.png: too wide: {room}; read in parts"
 
 
+def test_turned_crops_that_are_too_wide_are_named(reader, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(reader, "read_batch", lambda images: (["a"] * len(images), np.full(len(images), 0.1)))
+    monkeypatch.setattr("jstr.inference.crops.read_long", lambda *_: Found([("long", 0.95)]))
+    cv2.imwrite(str(tmp_path / "tall.png"), np.zeros((400, 32), np.uint8))
+    assert predict.run(["--turn=auto", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path}/tall.png\tlong\t0.9500\n"
+    assert "tall.png: too wide: room for 36 characters" in captured.err and "read in parts" in captured.err
+
+
 def test_json_lines_say_how_a_crop_was_turned_or_cut(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(predict, "load", jstr.load)
     word = cv2.imread(str(REAL_WORDS / "iiit5k_685_2.png"))
@@ -196,6 +207,30 @@ def test_json_lines_say_how_a_crop_was_turned_or_cut(tmp_path, capsys, monkeypat
         ("santa", 270, None),
         ("street", None, True),
     ]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--photos", "--turn=auto"], "--turn does not apply to --photos"),
+        (["--photos", "--heads"], "--heads does not apply to --photos"),
+        (["--photos", "--attention=a.png"], "--attention does not apply to --photos"),
+        (["--words", "--json"], "--json does not apply to --words"),
+        (["--words", "--photos"], "--photos does not apply to --words"),
+        (["--words", "--turn=auto"], "--turn does not apply to --words"),
+        (["--split=lines"], "--split does not apply to images of words"),
+        (["--calibration=c.json"], "--calibration needs --precision"),
+    ],
+)
+def test_options_that_do_not_apply_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        predict.run([*options, str(REAL_WORDS / "iiit5k_6_7.png")])
+
+
+def test_heads_are_shown_beside_what_follows_a_pattern():
+    heads = {"vision": ("a", 0.5), "fusion": ("ab", 0.5)}
+    shown = [predict._line("x", Answer(text, 0.5, heads), sure=True).split("\t")[1] for text in ("ab", "42")]
+    assert shown == ["vision a -> fusion ab", "vision a -> fusion ab -> pattern 42"]
 
 
 def test_json_lines_have_characters_and_alternatives(capsys):

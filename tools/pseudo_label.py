@@ -21,7 +21,8 @@ import numpy as np
 
 from jstr.cli import Parser, cli, path
 from jstr.data.sources.open import open_source
-from jstr.inference.read_source import Answer, Reading, read_batch, read_source
+from jstr.inference.crops import Answer, read_batch
+from jstr.inference.read_source import Reading, read_source
 from jstr.inference.reader import WORDS_HELP, Reader, load
 from jstr.objectives.parts import pseudo_labels
 from jstr.text.messages import InputError, first_few

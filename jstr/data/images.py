@@ -160,6 +160,11 @@ class ImageSpec:
         """The same for an image of this width / height that was fitted to `width`."""
         return min(1.0, aspect * self.size[0] / width) if self.keep_ratio else 1.0
 
+    def upside_down(self, image: np.ndarray, aspect: float) -> np.ndarray:
+        """uint8 [h, w, c] of a crop of this width / height after `fit`, turned by half; padding stays on the right."""
+        shown = math.ceil(self.filled_by(aspect, image.shape[1]) * image.shape[1] - 1e-6)
+        return self.padded(np.ascontiguousarray(image[::-1, :shown][:, ::-1]), image.shape[1])
+
     def _target(self, image: np.ndarray, width: int) -> int:
         """The columns of an image of `width` that show something; the others are padding."""
         return min(width, math.ceil(self.size[0] * image.shape[1] / image.shape[0])) if self.keep_ratio else width

@@ -74,7 +74,7 @@ def _in_one_pass(model_config: ModelConfig, steps: tuple, rules: Rules) -> Searc
 
     def search(variables, images):
         rows = np.asarray(probabilities_of(variables, images))
-        return [Found(ranked(search_one(row, rules), rules.pattern), row) for row in rows]
+        return [Found(ranked(search_one(row, rules), rules.characters, rules.pattern), row) for row in rows]
 
     return search
 
@@ -115,6 +115,6 @@ def _step_by_step(model_config: ModelConfig, steps: tuple, rules: Rules) -> Sear
             return np.asarray(probabilities)
 
         words = attention_texts(np.asarray(probabilities), advance, model_config.max_length + 1, rules)
-        return [Found(ranked(texts, rules.pattern)) for texts in words]
+        return [Found(ranked(texts, rules.characters, rules.pattern)) for texts in words]
 
     return search

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jstr.data.patterns.pattern import Pattern
+from jstr.text import tidy
 
 BELIEVABLE = 0.01  # texts that the image alone makes less probable lose confidence: the prior has invented them
 
@@ -26,13 +27,14 @@ class Found(NamedTuple):
     rows: np.ndarray | None = None
 
 
-def ranked(texts: Scores, pattern: Pattern | None = None) -> Ranked:
+def ranked(texts: Scores, characters: str, pattern: Pattern | None = None) -> Ranked:
     """The texts of a beam by their scores, with probabilities that sum to at most 1; [("", 0.0)] for none.
 
     A probability is the share of exp(score) in the beam, lowered where P(text | image) is below BELIEVABLE; 0 for an
     empty text. With a pattern, P(text | image) is that among the texts that follow it, and all are multiplied by the
     probability that this is no other text: (1 - s) Z / ((1 - s) Z + s (1 - Z)), where Z sums P(text | image) over the
-    texts that follow the pattern and s is the share of crops that do not.
+    texts that follow the pattern and s is the share of crops that do not. Without one, texts that differ in white space
+    only are one text, as labels have it, with the sum of their probabilities. characters: of the charset.
     """
     if not texts:
         return [("", 0.0)]
@@ -48,7 +50,11 @@ def ranked(texts: Scores, pattern: Pattern | None = None) -> Ranked:
         believed = min(1.0, math.exp(texts[text][1]) / mass / BELIEVABLE)
         return shares[text] / total * believed * code if text else 0.0
 
-    return [(text, probability(text)) for text in sorted(texts, key=lambda text: -texts[text][0])]
+    found: dict[str, float] = {}
+    for text in sorted(texts, key=lambda text: -texts[text][0]):
+        form = tidy(text, characters) if pattern is None else text
+        found[form] = found.get(form, 0.0) + (probability(text) if form else 0.0)
+    return list(found.items())
 
 
 def character_probabilities(text: str, texts: Ranked) -> list[float]:

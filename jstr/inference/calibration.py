@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class Calibration:
         if len(confidences) < LEAST:
             raise InputError(f"{len(confidences)} labelled words are too few to calibrate; give at least {LEAST}")
         order = np.argsort(-np.asarray(confidences), kind="stable")
-        confidences = np.round(np.asarray(confidences, np.float64)[order], 6)
+        confidences = np.floor(np.asarray(confidences, np.float64)[order] * 1e6) / 1e6  # a threshold keeps its words
         numbers = () if sets is None else tuple(np.asarray(sets, int)[order].tolist())
         return cls(tuple(confidences.tolist()), tuple(np.asarray(rights, int)[order].tolist()), dict(about), numbers)
 
@@ -135,18 +136,25 @@ def measure(reader: Reader, source: Any, protocol: str, about: Mapping[str, Any]
     return Calibration.of(np.array(confidences), np.array(rights), about)
 
 
-def expected_texts(reader: Reader, language_model: str | None) -> dict[str, Any]:
-    """What a confidence depends on beside the reader: words and pattern."""
-    pattern = reader.rules.pattern
-    return dict(language_model=language_model, pattern=None if pattern is None else repr(pattern.spec))
+def expected_texts(reader: Reader) -> dict[str, str | None]:
+    """What a confidence depends on beside the reader: a checksum of the words, their weight, and the pattern.
+
+    Frequencies do not count: a packed file has them rounded.
+    """
+    pattern, words = reader.rules.pattern, None
+    if reader.rules.prior is not None:
+        grams = [array for name, array in reader.rules.prior.arrays.items() if name.startswith("grams")]
+        checksum = zlib.crc32(b"".join(array.tobytes() for array in grams))
+        words = f"list {checksum:08x}, weight {reader.rules.weight:g}"
+    return dict(words=words, pattern=None if pattern is None else repr(pattern.spec))
 
 
 def differences(about: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """What a calibration says of itself that is not so where it is used, a line each."""
+    """What a calibration says of itself that is not so where it is used, a line each; older ones do not know all."""
     return [
-        f"calibrated with {key}={about.get(key)}, not {value}"
+        f"calibrated with {key}={about[key]}, not {value}"
         for key, value in expected.items()
-        if about.get(key) != value
+        if key in about and about[key] != value
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -84,24 +84,41 @@ def read_crops(
     """See Reader.read. size: of batches."""
     check_choice("turn", turn, TURNS)
     found: list[Answer] = []
-    for crops in chunks(reader.spec.open_all(images), window(reader.spec, size)):
-        fitted = [reader.spec.fit_for_reading(crop) for crop in crops]
-        found += answers_of(reader, fitted, crops, size, details=details, turn=turn)
+    for some in chunks(_opened(reader, images), window(reader.spec, size)):
+        fitted, aspects, crops = zip(*some, strict=True)
+        found += answers_of(reader, fitted, crops, size, aspects=aspects, details=details, turn=turn)
     if details:
         return [answer.details for answer in found]
     return [answer.text for answer in found], np.array([answer.confidence for answer in found], np.float32)
 
 
+def _opened(reader: Any, images: Any) -> Iterator[tuple[np.ndarray, float, np.ndarray | None]]:
+    """(as the model sees it, width / height, the crop where it may be read in parts or turned) of each image.
+
+    Copies, because a generator may yield one array again and again, with other pixels.
+    """
+    for crop in reader.spec.open_all(images):
+        aspect = crop.shape[1] / crop.shape[0]
+        kept = is_unusual(crop, reader.spec) or characters_of(aspect) > reader.capacity
+        yield np.array(reader.spec.fit_for_reading(crop)), aspect, np.array(crop) if kept else None
+
+
 def read_batch(
     reader: Any, images: np.ndarray, heads: bool = False, checked: bool = False, details: bool = False
 ) -> list[Answer]:
-    """The answers of a `Reader` for images uint8 [B, H, W, C]. checked: see Reader.read_checked."""
-    if heads and reader.heads:
-        found, count = reader.read_heads(images), len(images)
-        rows = [{name: (texts[i], float(values[i])) for name, (texts, values) in found.items()} for i in range(count)]
-        return [Answer(*row[reader.heads[-1]], row) for row in rows]
-    texts, values = reader.read_checked(images) if checked else reader.read_batch(images)
+    """The answers of a `Reader` for images uint8 [B, H, W, C]. checked: see Reader.read_checked.
+
+    heads: also what each head reads, which no pattern guides, where the recogniser has several.
+    """
+    found = reader.read_heads(images) if heads and reader.heads else {}
+    if found and not reader.rules.expect:
+        texts, values = found[reader.heads[-1]]
+    else:
+        texts, values = reader.read_checked(images) if checked else reader.read_batch(images)
     answers = [Answer(text, float(value)) for text, value in zip(texts, values, strict=True)]
+    if found:
+        rows = [{name: (x[i], float(p[i])) for name, (x, p) in found.items()} for i in range(len(images))]
+        answers = [answer._replace(heads=row) for answer, row in zip(answers, rows, strict=True)]
     if not details:
         return answers
     more = details_of(reader, images, texts, values)
@@ -115,6 +132,7 @@ def answers_of(
     size: int,
     *,
     aspects: Sequence[float] | None = None,
+    heads: bool = False,
     checked: bool = True,
     details: bool = False,
     turn: str = "never",
@@ -123,22 +141,37 @@ def answers_of(
     """The answers of a `Reader` for images uint8 [H, W, C] as the model sees them; None for None.
 
     crops: uint8 [h, w, C] before they were resized, at least of those where is_unusual. size, full: see in_batches.
-    aspects: width / height of the crops; None: all crops are there. checked: see Reader.read_checked. details: also
+    aspects: width / height of the crops; None: all crops are there. heads, checked: see read_batch. details: also
     their details. turn: "auto" tries tall crops turned by a quarter, and doubtful ones upside down.
     """
-    options = dict(checked=checked, details=details)
+    options = dict(heads=heads, checked=checked, details=details)
+    if aspects is None:
+        aspects = [crop.shape[1] / crop.shape[0] for crop in crops]
+    answers = _read_all(reader, images, aspects, crops, size, full, **options)
+    if turn == "auto":
+        _turn(reader, images, crops, aspects, answers, size, heads=heads, details=details)
+    return answers
+
+
+def _read_all(
+    reader: Any,
+    images: Sequence[np.ndarray | None],
+    aspects: Sequence[float],
+    crops: Sequence[np.ndarray | None],
+    size: int,
+    full: bool,
+    **options: bool,
+) -> list[Answer | None]:
+    """The answers as answers_of gives them where nothing is turned, with places in the crops."""
     answers = in_batches(images, reader.spec, size, functools.partial(read_batch, reader, **options), full)
-    for i, (image, crop, answer) in enumerate(zip(images, crops, answers, strict=True)):
+    for i, (image, aspect, crop, answer) in enumerate(zip(images, aspects, crops, answers, strict=True)):
         if answer is None:
             continue
-        if details:
-            aspect = crop.shape[1] / crop.shape[0] if aspects is None else aspects[i]
+        if answer.details:
             filled = reader.spec.filled_by(aspect, image.shape[1])
             answers[i] = answer._replace(details=answer.details.within(filled))
-        if crop is not None and (long := _in_parts(reader, crop, answer, details)):
+        if crop is not None and (long := _in_parts(reader, crop, answer, options["details"])):
             answers[i] = long
-    if turn == "auto":
-        _turn(reader, images, crops, answers, size, details)
     return answers
 
 
@@ -171,27 +204,28 @@ def _turn(
     reader: Any,
     images: Sequence[np.ndarray | None],
     crops: Sequence[np.ndarray | None],
+    aspects: Sequence[float],
     answers: list[Answer | None],
     size: int,
-    details: bool,
+    **options: bool,
 ) -> None:
     """Puts the answers for turned crops where they are much more certain."""
-    tries: list[tuple[int, int, np.ndarray]] = []
+    tries: list[tuple[int, int, np.ndarray, float, np.ndarray | None]] = []
     for i, (image, crop, answer) in enumerate(zip(images, crops, answers, strict=True)):
         if answer is None:
             continue
         if crop is not None and crop.shape[0] >= TALL * crop.shape[1]:
-            for k in (1, 3):
-                turned = np.ascontiguousarray(np.rot90(crop, k))
-                tries.append((i, k, reader.spec.fit_for_reading(turned)))
-            letters = unstacked(crop)
-            if letters is not None:
-                tries.append((i, 0, reader.spec.fit_for_reading(letters)))
+            for k, turned in ((1, np.rot90(crop, 1)), (3, np.rot90(crop, 3)), (0, unstacked(crop))):
+                if turned is not None:
+                    turned = np.ascontiguousarray(turned)
+                    aspect = turned.shape[1] / turned.shape[0]
+                    tries.append((i, k, reader.spec.fit_for_reading(turned), aspect, turned))
         elif answer.confidence < UPSIDE_DOWN and not answer.in_parts:
-            tries.append((i, 2, np.ascontiguousarray(image[::-1, ::-1])))
-    read = functools.partial(read_batch, reader, details=details)
-    first = list(answers)
-    others = in_batches([image for *_, image in tries], reader.spec, size, read, full=True)
-    for (i, k, _), other in zip(tries, others, strict=True):
+            tries.append((i, 2, reader.spec.upside_down(image, aspects[i]), aspects[i], None))
+    if not tries:
+        return
+    places, quarters, *turned = zip(*tries, strict=True)
+    first, others = list(answers), _read_all(reader, *turned, size, True, **options)
+    for i, k, other in zip(places, quarters, others, strict=True):
         if other.confidence > max(_least(first[i], other), answers[i].confidence):
             answers[i] = other._replace(turned=k, stacked=k == 0)

@@ -100,6 +100,11 @@ def one_detail(reader: Searches, found: Found, code: str, text: str, value: floa
     return Details(text, float(value), tuple(characters), tuple(best))
 
 
+def decoder_inputs(charset: Charset, texts: Sequence[str]) -> np.ndarray:
+    """Tokens [N, max_length + 2] of texts. One that never ended has a character more, which is the input of no step."""
+    return np.stack([charset.encode(text[: charset.max_length]) for text in texts])
+
+
 def attended(attention: np.ndarray, texts: Sequence[str]) -> list[Centres]:
     """The centres of attention [B, T, S] at the characters of each text; None where they do not ascend."""
     places = (np.arange(attention.shape[2]) + 0.5) / attention.shape[2]

@@ -21,7 +21,7 @@ from jstr.checkpoints.provenance import commit
 from jstr.inference import calibration
 from jstr.inference.exported_reader import ABOUT, FORMAT, WORDS, checksum
 from jstr.inference.reader import Reader
-from jstr.inference.word_copy import packed_words
+from jstr.inference.word_copy import words_to_pack
 from jstr.interop import model_card, onnx_models, stablehlo, tflite, weights
 from jstr.text import self_contained
 from jstr.text.messages import InputError
@@ -87,16 +87,16 @@ def promises(reader: Reader, where: str, args: Namespace) -> dict[str, Any] | No
         print(f"{file}: not exported: quantised weights have other confidences", file=sys.stderr)
         return None
     found = calibration.read(file)
-    for line in calibration.differences(found.about, calibration.expected_texts(reader, args.words)):
+    for line in calibration.differences(found.about, calibration.expected_texts(reader)):
         print(f"{file}: {line}", file=sys.stderr)
     return {"about": dict(found.about), "promises": found.promises()}
 
 
-def write_parameters(file: Path, reader: Reader, description: Mapping[str, Any]) -> None:
+def write_parameters(file: Path, reader: Reader, where: str, description: Mapping[str, Any], args: Namespace) -> None:
     """Writes a safetensors file, whose metadata are those of a packed file, licence and origin."""
     meta = {name: description[name] for name in ("config", "trained_on", "licence", "source")}
     meta |= {"step": reader.step, "commit": description["source"]["commit"]}
-    if words := packed_words(description["config"]):
+    if words := words_to_pack(where, weights.read_meta(where), args.words):
         meta["words"] = words
     state = {name: values for name, values in reader.variables.items() if name != "params"}
     safetensors_file.save(file, {"model": reader.variables["params"]}, state, meta)

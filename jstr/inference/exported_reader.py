@@ -27,7 +27,7 @@ from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
 from jstr.decoding.ranking import Found, ranked
 from jstr.decoding.upside_down import read_checked
 from jstr.inference.crops import capacity, read_crops
-from jstr.inference.details import Centres, Details, attended
+from jstr.inference.details import Centres, Details, attended, decoder_inputs
 from jstr.inference.widths import padded
 from jstr.text import Charset
 from jstr.text.messages import InputError
@@ -143,10 +143,12 @@ class ExportedReader:
 
     def search(self, images: np.ndarray) -> list[Found]:
         """What a beam search finds in each image uint8 [B, H, W, C], also where texts are read greedily."""
-        layout, pattern = self.charset.layout, self.rules.pattern
+        layout, rules = self.charset.layout, self.rules
         if "step" not in self._networks:
             search = ctc_texts if layout.is_ctc else position_texts
-            return [Found(ranked(search(row, self.rules), pattern), row) for row in self.frames(images)]
+            return [
+                Found(ranked(search(row, rules), rules.characters, rules.pattern), row) for row in self.frames(images)
+            ]
         steps = self._start(images)
         start = steps.advance(np.full((len(images), 1), layout.bos_id, np.int64))[:, 0]
 
@@ -154,8 +156,8 @@ class ExportedReader:
             steps.follow(parents.T)
             return self._chosen(steps.advance(written.T.astype(np.int64) + layout.first_id)).swapaxes(0, 1)
 
-        words = attention_texts(self._chosen(start), advance, self.charset.max_length + 1, self.rules)
-        return [Found(ranked(texts, pattern)) for texts in words]
+        words = attention_texts(self._chosen(start), advance, self.charset.max_length + 1, rules)
+        return [Found(ranked(texts, rules.characters, rules.pattern)) for texts in words]
 
     def frames(self, images: np.ndarray) -> np.ndarray:
         """Probabilities [B, T, 1 + V] of the blank or EOS and of the characters. Not of an attention decoder."""
@@ -166,7 +168,7 @@ class ExportedReader:
         """Where an attention decoder looks for the characters of the texts; None for others."""
         if "step" not in self._networks:
             return [None] * len(texts)
-        steps, tokens = self._start(images), padded(np.stack([self.charset.encode(x) for x in texts]), len(images))
+        steps, tokens = self._start(images), padded(decoder_inputs(self.charset, texts), len(images))
         attention = []
         for t in range(max(map(len, texts)) or 1):
             steps.advance(tokens[:, t : t + 1].astype(np.int64))

@@ -18,7 +18,7 @@ from jstr.data.patterns.pattern import NONE_SHARE, Pattern, PatternSpec, pattern
 from jstr.decoding.beam_search import Rules
 from jstr.decoding.lm_decoder import Search, compiled_steps, make_prior, make_search
 from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
-from jstr.inference.details import Centres, attended
+from jstr.inference.details import Centres, attended, decoder_inputs
 from jstr.inference.widths import padded
 from jstr.parallel.compiling import jit
 from jstr.text import Charset
@@ -79,7 +79,7 @@ class Guide:
         """Where an attention decoder looks for the characters of the texts of the first of images; None for others."""
         if not self.model.autoregressive:
             return [None] * len(texts)
-        tokens = padded(np.stack([self.charset.encode(text) for text in texts]), len(images))
+        tokens = padded(decoder_inputs(self.charset, texts), len(images))
         return attended(np.asarray(_attention(self.model)(variables, images, tokens)), texts)
 
     def read(self, variables: Mapping[str, Any], images: np.ndarray, count: int) -> tuple[list[str], np.ndarray]:

@@ -10,6 +10,7 @@ from jstr.data.images import ImageSpec
 from jstr.decoding.beam_search import ctc_texts
 from jstr.decoding.ranking import Found, ranked
 from jstr.inference.details import Searches
+from jstr.text import tidy
 
 OVERLAP = 0.375  # of a part
 MAX_PARTS = 128  # what is wider still is squeezed into them
@@ -61,6 +62,6 @@ def read_long(reader: Searches, image: np.ndarray, spec: ImageSpec) -> Found:
     if not rules.expect:
         path = rows.argmax(axis=1)
         new = np.diff(path, prepend=0) != 0
-        text = "".join(characters[i - 1] for i in path[new & (path > 0)])
+        text = tidy("".join(characters[i - 1] for i in path[new & (path > 0)]), characters)
         return Found([(text, float(rows.max(axis=1).prod()) if text else 0.0)], rows)
-    return Found(ranked(ctc_texts(rows, rules), rules.pattern), rows)
+    return Found(ranked(ctc_texts(rows, rules), rules.characters, rules.pattern), rows)

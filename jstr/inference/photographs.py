@@ -99,19 +99,23 @@ def open_photograph(photograph: Photograph) -> np.ndarray:
     return decode_photograph(data, photograph.name)
 
 
-def as_json(name: str, photograph: np.ndarray, words: Sequence[ReadWord]) -> dict[str, Any]:
-    """What is read in a photograph [H, W, 3]: path, width, height, and words with text, confidence, box and score."""
-    rows = [
-        {"text": w.text, "confidence": w.confidence, "box": w.box.round(1).tolist(), "score": round(w.score, 4)}
-        for w in words
-    ]
+def as_json(name: str, photograph: np.ndarray, words: Sequence[ReadWord], least: float | None = None) -> dict[str, Any]:
+    """What is read in a photograph [H, W, 3]: path, width, height, and words with text, confidence, box and score.
+
+    least: words of less confidence are marked as doubtful; None: none is.
+    """
+    rows = []
+    for word in words:
+        box = word.box.astype(np.float64).round(1).tolist()  # rounded floats of 32 bits have more digits
+        row = {"text": word.text, "confidence": word.confidence, "box": box, "score": round(word.score, 4)}
+        rows.append(row | ({"doubtful": True} if least is not None and word.confidence < least else {}))
     return {"path": name, "width": photograph.shape[1], "height": photograph.shape[0], "words": rows}
 
 
-def add_split(parser: Any) -> None:
+def add_split(parser: Any, default: str | None = "words") -> None:
     """The option of whole lines."""
     parser.add_argument(
-        "--split", default="words", help="photographs: words (default), or lines as the detector finds them"
+        "--split", default=default, help="photographs: words (default), or lines as the detector finds them"
     )
 
 

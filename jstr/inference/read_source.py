@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from jstr.data.images import ImageSpec
-from jstr.inference.crops import Answer, answers_of, is_unusual, read_batch
+from jstr.inference.crops import Answer, answers_of, is_unusual
 from jstr.inference.reader import Reader, default_batch_size
 from jstr.inference.widths import chunks, in_batches, window
 
@@ -49,18 +48,16 @@ def read_source(
 
     All batches have `batch_size` images, the last one padded with zeros, so that the model is compiled once; where
     images may be wider than usual, see in_batches.
-    heads: also says what each head reads, where the recogniser has several. checked, details, turn: see answers_of.
+    heads, checked, details, turn: see answers_of.
     read: another way to read a batch [B, H, W, C], of which only the first answers may be used.
     """
     size = min(batch_size or default_batch_size(), 1 << max(len(source) - 1, 0).bit_length())
-    if read is None and heads and reader.heads:
-        read = functools.partial(read_batch, reader, heads=True)
     for samples in chunks(decoded(source, reader.spec, 2 * size), window(reader.spec, size)):
         images, crops = [sample.image for sample in samples], [sample.crop for sample in samples]
         if read:
             answers = in_batches(images, reader.spec, size, read, full=True)
         else:
-            options = dict(checked=checked, details=details, turn=turn)
+            options = dict(heads=heads, checked=checked, details=details, turn=turn)
             aspects = [sample.aspect for sample in samples]
             answers = answers_of(reader, images, crops, size, aspects=aspects, full=True, **options)
         for sample, answer in zip(samples, answers, strict=True):

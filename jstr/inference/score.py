@@ -41,9 +41,9 @@ def score(
 ) -> Score:
     """Reads every image of a source once and scores it.
 
-    Labels are normalised as in training (Charset.fold) before the protocol is applied. name: IC13_857 and IC13_1015
-    select those subsets. Broken images and words whose label is missing, outside the subset, or empty under the
-    protocol are counted, not scored. A recogniser with several heads gets a score for each.
+    Labels and readings are normalised as in training (Charset.fold) before the protocol is applied. name: IC13_857 and
+    IC13_1015 select those subsets. Broken images and words whose label is missing, outside the subset, or empty under
+    the protocol are counted, not scored. A recogniser with several heads gets a score for each.
 
     Raises:
       InputError: an unknown protocol, or nothing is left to score.
@@ -67,9 +67,10 @@ def score(
                 f"{key} ({'no label' if label is None else repr(label)})",
             )
             continue
-        result.add(prepare(answer.text), expected, answer.confidence)
+        result.add(prepare(reader.charset.fold(answer.text)), expected, answer.confidence)
         for head, (text, confidence) in answer.heads.items():
-            result.heads.setdefault(head, Score()).add(prepare(text), expected, confidence)
+            text = prepare(reader.charset.fold(text))
+            result.heads.setdefault(head, Score()).add(text, expected, confidence)
     result.broken = tuple(broken)
     if not result.words:
         why = f": {result.notes[LOSSY].count:,} {LOSSY}" if LOSSY in result.notes else ""

@@ -48,6 +48,17 @@ def packed_words(config: Mapping[str, Any]) -> str | None:
     return file and "".join(f"{word}\t{math.log10(count):.6f}\n" for word, count in count_words(file).items())
 
 
+def words_to_pack(where: str | os.PathLike, meta: Mapping[str, Any], words: str | None) -> str | None:
+    """`packed_words` of the list that a workdir or packed file reads with. words: another list in its place, or None.
+
+    meta: of `where`.
+    """
+    if words is not None:
+        return packed_words({"language_model": {"words": words}})
+    with found_again(where, meta) as config:
+        return packed_words(config)
+
+
 @contextlib.contextmanager
 def found_again(workdir: str | os.PathLike, meta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A context with the config of a workdir or packed file, whose word list is the one that was kept with it."""

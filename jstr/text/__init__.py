@@ -178,7 +178,7 @@ class Charset:
 
     def tidy(self, text: str) -> str:
         """The text with white space as labels have it."""
-        return " ".join(text.split()) if " " in self._ids else text.strip()
+        return tidy(text, self.characters)
 
     def outside(self, text: str) -> str:
         """The characters of a normalised text that the charset lacks."""
@@ -206,6 +206,11 @@ class Charset:
             if i >= self.layout.first_id:
                 characters.append(self.characters[i - self.layout.first_id])
         return self.tidy("".join(characters))
+
+
+def tidy(text: str, characters: str) -> str:
+    """The text with white space as labels have it: one space each if it is among the characters, none at the ends."""
+    return " ".join(text.split()) if " " in characters else text.strip()
 
 
 def frames_needed(text: str) -> int:

@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
-from testing import REAL_WORDS, ROOT, quick_jit, tiny_config
+from testing import REAL_WORDS, ROOT, quick_jit, saved_run, tiny_config
 
 import jstr
 from jstr.checkpoints import checkpoint, packed
 from jstr.checkpoints.init_from import init_from
+from jstr.inference import word_copy
+from jstr.inference.calibration import expected_texts
 from jstr.inference.reader import Reader
 from jstr.text.messages import InputError
 
@@ -53,6 +55,21 @@ def test_is_small_and_holds_no_more_than_reading_needs(files):
     size = sum(x.nbytes for x in jax.tree.leaves(saved))
     assert small.stat().st_size < 0.75 * size
     assert all(x.dtype == np.float32 for x in jax.tree.leaves(loaded))
+
+
+def test_reads_with_the_words_of_the_run(tmp_path):
+    """Also with what was kept of them, and their pattern; --language_model stands before it."""
+    words = tmp_path / "list.txt"
+    words.write_text("santa\nsanta\nsanta\nhotel\n")
+    options = dict(language_model=dict(words=str(words), weight=0.3, width=4), pattern=dict(regex="[a-z]+"))
+    run, out = saved_run(tmp_path / "run", **options), tmp_path / "packed.npz"
+    word_copy.keep(run, options)
+    words.unlink()
+    pack.run([f"--workdir={run}", f"--out={out}"])
+    expected = expected_texts(jstr.load(run))
+    assert expected_texts(jstr.load(out)) == expected and "weight 0.3" in expected["words"]
+    pack.run([f"--workdir={run}", f"--out={out}", "--language_model=none"])
+    assert expected_texts(jstr.load(out)) == expected | dict(words=None)
 
 
 def test_training_starts_from_it(files):

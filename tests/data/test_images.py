@@ -328,3 +328,11 @@ def test_resizing_without_pillow(monkeypatch):
     spec = ImageSpec((32, 100), 1, backend="pillow")
     with pytest.raises(InputError, match="pip install pillow"):
         spec.fit(np.zeros((20, 50, 1), np.uint8))
+
+
+@pytest.mark.parametrize("width, pad", [(50, "edge"), (51, "grey"), (300, "grey")])
+def test_padding_stays_on_the_right_upside_down(width, pad):
+    crop = np.random.default_rng(0).integers(0, 256, (32, width, 1), np.uint8)
+    spec = ImageSpec((32, 100), 1, keep_ratio=True, pad=pad)
+    turned = spec.upside_down(spec.fit(crop), width / 32)
+    np.testing.assert_array_equal(turned, spec.fit(np.ascontiguousarray(crop[::-1, ::-1])))

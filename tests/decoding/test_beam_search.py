@@ -217,7 +217,7 @@ def test_search_with_a_pattern_finds_the_best_that_follows_it(options, weight):
         logs = {text: math.log(p) for text, p in sums(probabilities).items()}
         expected = expected_with_pattern(logs, prior, weight or 0.0, pattern)
         rules = ("ab", prior, weight or 0.0, 1000, pattern)
-        found = ranked(ctc_texts(probabilities, Rules(*rules)), pattern)
+        found = ranked(ctc_texts(probabilities, Rules(*rules)), "ab", pattern)
         assert [t for t, _ in found] == [t for t, _ in expected]
         np.testing.assert_allclose([p for _, p in found], [p for _, p in expected], rtol=1e-6)
         assert sum(p for _, p in found) <= 1 + 1e-9 and ctc_search(probabilities, *rules) == found[0]

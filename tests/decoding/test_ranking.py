@@ -2,8 +2,10 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
+from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.decoding.ranking import character_probabilities, kept_characters, ranked
 
 
@@ -39,4 +41,15 @@ def test_character_probabilities():
 
 
 def test_nothing_found():
-    assert ranked({}) == [("", 0.0)]
+    assert ranked({}, "ab") == [("", 0.0)]
+
+
+def test_white_space_as_labels_have_it():
+    """Texts that differ in it only are one, with the sum of their probabilities, where the best of them stands."""
+    beam = {"a b": (1.0, -1.0), "ab": (0.5, -1.5), "a  b": (0.0, -2.0), " ab": (-1.0, -3.0), " ": (-2.0, -4.0)}
+    found, apart = ranked(beam, "ab "), ranked(beam, "ab ", Pattern(PatternSpec.make("[ab ]+"), "ab "))
+    assert [text for text, _ in found] == ["a b", "ab", ""] and found[2][1] == 0.0
+    shares = np.exp([score for score, _ in beam.values()])
+    expected = [shares[0] + shares[2], shares[1] + shares[3], 0.0]
+    np.testing.assert_allclose([p for _, p in found], np.array(expected) / shares.sum())
+    assert [text for text, _ in apart] == list(beam)

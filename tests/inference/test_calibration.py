@@ -1,13 +1,16 @@
 """Thresholds that keep what they promise, and where they are stored."""
 
 import json
+import re
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+from testing import tiny_config
 
 from jstr.inference import calibration
 from jstr.inference.calibration import Calibration, interval
+from jstr.inference.reader import Reader
 from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
@@ -44,6 +47,8 @@ def test_threshold_by_hand():
     assert fitted.threshold(0.96) == 0.9 and fitted.threshold(0.97) is None and fitted.threshold(0.5) == 0.4
     assert fitted.kept(0.9) == (100, 100) and fitted.kept(0.4) == (150, 100) and fitted.kept(0.95) == (0, 0)
     assert "confidence >= 0.900000 keeps 66.7 % of the words, 100.00 % of them right" in "\n".join(fitted.lines())
+    high = np.full(100, 0.9876549, np.float32)
+    assert 0.98765 < Calibration.of(high, np.ones(100), {}).threshold(0.9) <= high[0], "no word falls below its own"
     with pytest.raises(InputError, match="29 labelled words are too few"):
         Calibration.of(np.ones(29), np.ones(29), {})
 
@@ -53,11 +58,26 @@ def test_thresholds_are_tried_on_other_words():
     fitted = Calibration.of(np.linspace(0.2, 1, 400), np.linspace(0, 1, 400) > 0.1, {})
     others = Calibration.of(np.linspace(0.5, 0.9, 100), np.arange(100) % 2, {})
     least = fitted.threshold(0.95)
-    count = int((np.round(np.linspace(0.5, 0.9, 100), 6) >= least).sum())
+    count = int((np.linspace(0.5, 0.9, 100) >= least).sum())
     (line,) = [line for line in others.lines(fitted) if line.startswith("precision 0.950")]
     assert f"confidence >= {least:.6f} keeps {count:.1f} % of the words, 50.00 % of them right" in line
     low = Calibration.of(np.full(50, 0.01), np.zeros(50), {})
     assert "keeps none of the words" in low.lines(fitted)[1]
+
+
+def test_words_that_are_expected_are_compared_however_they_were_named(tmp_path):
+    """By what they are: the list of the config is the same as one of an option, and its weight counts."""
+    (tmp_path / "a.txt").write_text("santa\n"), (tmp_path / "b.txt").write_text("santa\n")
+    config = tiny_config()
+    config.language_model.words = str(tmp_path / "a.txt")
+    reader, without = Reader(config.to_dict()), Reader(tiny_config().to_dict())
+    config.language_model.words = str(tmp_path / "b.txt")
+    known = calibration.expected_texts(reader)
+    assert calibration.differences(known, calibration.expected_texts(Reader(config.to_dict()))) == []
+    for other, says in (without, "not None"), (reader.weighing(0.7), "not list .*, weight 0.7"):
+        (line,) = calibration.differences(known, calibration.expected_texts(other))
+        assert re.fullmatch(f"calibrated with words=list [0-9a-f]{{8}}, weight 0.5, {says}", line)
+    assert calibration.differences({"data": "of an older jstr"}, known) == []
 
 
 def test_reliability_diagram(tmp_path):

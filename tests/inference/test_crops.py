@@ -6,9 +6,12 @@ import pytest
 from testing import quick_jit, saved_run, tiny_config
 
 import jstr
+from jstr.data.images import ImageSpec
+from jstr.decoding.ranking import Found
 from jstr.inference.crops import answers_of
 from jstr.inference.details import Character, Details
 from jstr.inference.reader import Reader
+from jstr.text import Charset
 from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
@@ -44,6 +47,23 @@ def test_details_of_an_attention_decoder():
     assert all(len(one.characters) == 2 and len(one.text) == 2 for one in found)
 
 
+@pytest.mark.parametrize("words", ["none", "list"])
+def test_spaces_that_no_label_has(tmp_path, words):
+    """Random weights read them at the ends and doubled, in whole crops and in parts."""
+    (tmp_path / "list").write_text("ab\nba\n")
+    config = tiny_config()
+    config.charset.characters = "literal:ab "
+    config.language_model.update(words=words if words == "none" else str(tmp_path / words), weight=0.01)
+    reader = Reader(config.to_dict())
+    start = np.zeros((1, *reader.spec.size, 1), np.uint8)
+    reader.variables = quick_jit(lambda: reader.model.init(jax.random.PRNGKey(3), start, train=False))()
+    images = [np.random.default_rng(i).integers(0, 256, (32, w), np.uint8) for i in range(6) for w in (64, 900)]
+    texts, _ = reader.read(images)
+    for text, found in zip(texts, reader.read(images, details=True), strict=True):
+        assert "".join(c.character for c in found.characters) == found.text == text == " ".join(text.split())
+        assert len({other for other, _ in found.alternatives}) == len(found.alternatives)
+
+
 def test_padding_is_no_part_of_a_crop():
     details = Details("ab", 1.0, (Character("a", 1.0, 0.0, 0.2), Character("b", 1.0, 0.2, 0.5)))
     assert [c[2:] for c in details.within(0.4).characters] == [(0.0, 0.5), (0.5, 1.0)]
@@ -75,6 +95,45 @@ def test_turned_crops(reader):
     assert [a.turned for a in found] == [0, 3, 2, 1] and min(a.confidence for a in found) > 0.9
     with pytest.raises(InputError, match="turn='left'"):
         reader.read([upright], turn="left")
+
+
+class Located(Turnable):
+    """The same, whose details are the columns that are white; images keep their ratio."""
+
+    charset = Charset.make("36", "cr_ctc", 25)
+
+    def __init__(self):
+        self.spec = ImageSpec((32, 128), 1, keep_ratio=True, pad="grey")
+
+    def read_batch(self, images):
+        return ["w"] * len(images), (images[:, :16, :14] > 200).mean(axis=(1, 2, 3))
+
+    read_checked = read_batch
+
+    @staticmethod
+    def details(reader, images, texts, values):
+        columns = [np.flatnonzero((image[:16] > 200).any(axis=(0, 2))) for image in images]
+        places = [(c[0] / 128, (c[-1] + 1) / 128) if len(c) else (0.0, 0.0) for c in columns]
+        return [Details("w", 1.0, (Character("w", 1.0, *place),)) for place in places]
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_places_are_those_in_the_turned_crop(monkeypatch, quarters):
+    monkeypatch.setattr("jstr.inference.crops.details_of", Located.details)
+    upright, reader = np.zeros((32, 64, 1), np.uint8), Located()
+    upright[:16, :16] = 255
+    crop = np.ascontiguousarray(np.rot90(upright, quarters))
+    (answer,) = answers_of(reader, [reader.spec.fit(crop)], [crop], 1, turn="auto", details=True)
+    assert answer.turned == (4 - quarters) % 4
+    assert answer.details.characters[0][2:] == pytest.approx((0, 0.25), abs=0.02)
+
+
+def test_long_crops_are_read_in_parts_once_turned(monkeypatch):
+    monkeypatch.setattr("jstr.inference.crops.read_long", lambda reader, image, spec: Found([("long", 0.9)]))
+    reader, crop = Located(), np.zeros((640, 32, 1), np.uint8)
+    reader.capacity, reader.written = 11, str
+    (answer,) = answers_of(reader, [reader.spec.fit(crop)], [crop], 1, turn="auto")
+    assert (answer.text, answer.in_parts, answer.turned) == ("long", True, 1)
 
 
 class Tall:

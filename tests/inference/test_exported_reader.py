@@ -1,5 +1,6 @@
 """An exported attention decoder against the reader of JAX: beam search, patterns, greedily, batches of a fixed size."""
 
+import jax
 import numpy as np
 import pytest
 from onnx_testing import random_variables, session
@@ -63,6 +64,17 @@ def test_details(reader, pictures):
     assert other.read(tall, turn="auto")[0] == reader.read(tall, turn="auto")[0]
     with pytest.raises(InputError, match="turn='left'"):
         other.read(tall, turn="left")
+
+
+def test_details_of_words_that_never_end(reader, pictures):
+    variables = jax.tree.map(np.array, reader.variables)
+    variables["params"]["decoder"]["classifier_bias"][:2] -= 100.0
+    endless = Reader(CONFIG, variables)
+    for one in (endless, exported(endless, prior=False)):
+        texts, _ = one.read(list(pictures))
+        found = one.read(list(pictures), details=True)
+        assert [len(text) for text in texts] == [5] * 4 and [d.text for d in found] == texts
+        assert all(len(d.characters) == 5 for d in found)
 
 
 def test_greedily(reader, pictures):

@@ -5,7 +5,9 @@ import pytest
 from testing import REAL_WORDS, tiny_config
 
 from jstr.data.images import ImageSpec
+from jstr.data.patterns.pattern import Pattern, PatternSpec
 from jstr.data.sources.open import open_source
+from jstr.decoding.beam_search import Rules
 from jstr.inference.read_source import Answer, read_source
 
 
@@ -13,6 +15,7 @@ class Counter:
     """Reads the mean of each image, by two heads, and notes the sizes of the batches."""
 
     spec, capacity, heads = ImageSpec.make(tiny_config().image), 99, ("vision", "fusion")
+    rules = Rules("", None, 0.0, 1)
 
     def __init__(self):
         self.sizes = []
@@ -53,6 +56,30 @@ def test_heads_are_read_where_asked_for():
     headed = next(read_source(Counter(), source, 4, heads=True)).answer
     assert not plain.heads and headed[:2] == plain[:2] == headed.heads["fusion"]
     assert headed.heads["vision"] == (f"v{plain.text}", plain.confidence / 2)
+
+
+class Guided(Counter):
+    """The same with a pattern, and the first pixel as confidence."""
+
+    rules = Rules("", None, 0.0, 1, Pattern(PatternSpec.make("[0-9]+"), "0123456789"))
+
+    def read_batch(self, images):
+        return ["7"] * len(images), images[:, 0, 0, 0] / 255
+
+    def read_heads(self, images):
+        return {name: ([f"{i.mean():.1f}" for i in images], np.ones(len(images))) for name in self.heads}
+
+
+@pytest.mark.parametrize("turn", ["never", "auto"])
+def test_heads_beside_a_pattern_and_turned_crops(monkeypatch, turn):
+    """A pattern guides the answer and no head, whose texts are shown beside it."""
+    monkeypatch.setattr("jstr.inference.crops.UPSIDE_DOWN", 1.1)
+    readings = list(read_source(Guided(), open_source(str(REAL_WORDS)), 4, heads=True, turn=turn))
+    for reading in readings:
+        image, turned = np.asarray(reading.image, float), bool(reading.answer.turned)
+        assert (reading.answer.text, reading.answer.heads["fusion"]) == ("7", (f"{image.mean():.1f}", 1.0))
+        assert turned == (reading.answer.confidence != pytest.approx(image[0, 0, 0] / 255))
+    assert any(r.answer.turned for r in readings) == (turn == "auto")
 
 
 def test_another_way_to_read():

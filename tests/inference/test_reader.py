@@ -58,6 +58,19 @@ def test_several_images(reader):
         reader.logits([])
 
 
+def test_a_generator_that_yields_one_array_again(reader):
+    rng, shapes = np.random.default_rng(0), [(32, 64), (32, 64), (20, 300), (20, 300), (60, 20), (60, 20)]
+    images = [rng.integers(0, 256, shape, np.uint8) for shape in shapes]
+    buffers = {shape: np.zeros(shape, np.uint8) for shape in shapes}
+
+    def again():
+        for image in images:
+            buffers[image.shape][:] = image
+            yield buffers[image.shape]
+
+    assert reader.read(again(), turn="auto")[1].tolist() == reader.read(images, turn="auto")[1].tolist()
+
+
 @pytest.mark.parametrize(
     "images, message",
     [

@@ -73,6 +73,7 @@ def test_what_is_not_scored_is_counted():
         ("12", "\uff11\uff12", "case", dict(nfkc=True)),
         ("office", "O\ufb03ce", "exact", dict(nfkc=True, lower=True)),
         ("it's", "It's", "exact", dict(lower=True)),
+        ("SANTA", "SANTA", "exact", dict(lower=True)),  # as a pattern writes it
     ],
 )
 def test_labels_are_normalised_as_in_training(read, label, protocol, charset):

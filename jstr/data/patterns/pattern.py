@@ -236,7 +236,12 @@ class Pattern:
         """How a node writes a character: as it is where it may; [] where it cannot."""
         kind = self._nfa.kind[node]
         forms = self._nfa.sets[kind].get(self._forms.get(c, -1), []) if kind >= 0 else []
+        forms = self._preferred(forms)
         return [c] if c in forms else forms[:1]
+
+    def _preferred(self, forms: list[str]) -> list[str]:
+        """Those of the forms of a character that `allow` names; all of them where it names none."""
+        return [form for form in forms if form in self.spec.allow] or forms
 
     def draw(self, rng: np.random.Generator) -> str:
         """A random text as it is written: uniform over every choice (patterns by their weights), its checksum right.
@@ -261,7 +266,7 @@ class Pattern:
             left = self._longest - len(text)
             if nfa.kind[node] >= 0:
                 members = nfa.sets[nfa.kind[node]]
-                forms = [form for some in members.values() for form in some]
+                forms = [form for some in members.values() for form in self._preferred(some)]
                 text.append(forms[int(rng.integers(len(forms)))])
                 node = nfa.after[node]
                 passed.clear()

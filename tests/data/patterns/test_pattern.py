@@ -74,6 +74,12 @@ def test_one_case_stands_for_both_and_is_given_back():
 def test_allow_and_checksum():
     assert make((), allow="1a").matches("1aa1") and not make((), allow="1a").matches("1b")
     assert not make("[ab]+", allow="1a").matches("b")
+    lower = "0123456789abcdefghijklmnopqrstuvwxyz"
+    capitals = make((), lower, allow="ABC1")
+    assert capitals.written("ab1") == "AB1" and set(capitals.draw(RNG)) <= set("ABC1") and capitals.matches("ab1")
+    assert (
+        make("[a-c]+", lower, allow="ABC").written("ab") == "ab" and make((), lower, allow="Ab").written("ab") == "Ab"
+    )
     pattern = make((), allow="1-")
     assert "-" in pattern.notes[0]
     digits = make("[0-9]{4,8}", "0123456789", checksum="luhn")
