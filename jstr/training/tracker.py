@@ -15,26 +15,26 @@ from jstr.training.metric_writer import MetricWriter
 from jstr.training.setup import Parts
 
 
-def noise_of(config: Config, images: int) -> float:
-    """A difference of config.keep_best that says nothing: config.keep_best_noise, or one held-back image if more.
+def one_image(config: Config, images: int) -> float:
+    """How much one held-back image changes config.keep_best, which says nothing; 0 without config.keep_best_noise.
 
     images: how many are held back. Of 15, as with 200 images, one more is a figure higher by 0.07.
     """
-    noise = config.keep_best_noise
-    one = 1.5 / max(images, 1)  # they do not all come equally often
-    return max(noise, one) if noise and images and config.keep_best.startswith("held_back/") else noise
+    if not (images and config.keep_best_noise and config.keep_best.startswith("held_back/")):
+        return 0.0
+    return 1.5 / images  # they do not all come equally often
 
 
-def is_better(value: float, best: Mapping[str, Any] | None, noise: float) -> bool:
+def is_better(value: float, best: Mapping[str, Any] | None, noise: float, one: float = 0.0) -> bool:
     """Whether a step with this value is used instead of the best so far; of equals, the later.
 
     noise: a later step is also used if it is lower than the highest value by no more than this, because the difference
-    says nothing and it has learned longer. The start is left only for a step that is no lower.
+    says nothing and it has learned longer. The start is left only for a step that is no lower, but for `one` image.
     """
     if best is None:
         return True
     start = best.get("start")
-    return value >= best.get("highest", best["value"]) - noise and (start is None or value >= start)
+    return value >= best.get("highest", best["value"]) - max(noise, one) and (start is None or value >= start - one)
 
 
 def choice(step: int, value: float, validation: Mapping[str, float], best: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -57,7 +57,8 @@ class Tracker:
     def __init__(self, parts: Parts, checkpoints: Checkpoints, saved: dict | None, writer: MetricWriter):
         self._parts, self._checkpoints, self._writer = parts, checkpoints, writer
         self._evaluated_step = saved["step"] if saved else None  # a checkpoint follows the evaluation of its step
-        self._noise = noise_of(parts.config, parts.validation.images)
+        self._one = one_image(parts.config, parts.validation.images)
+        self._noise = max(parts.config.keep_best_noise, self._one)
         self.evaluation = Evaluation({}, {}, {})
         self.best: dict | None = saved.get("best") if saved else None
         self.rounds: list[float] = list(saved.get("rounds", ())) if saved else []
@@ -102,7 +103,7 @@ class Tracker:
             self.rounds.append(value)
         if value is None and figure:
             print(f"step {step:,}: {figure} has nothing to count; another step is kept", flush=True)
-        if value is None or not is_better(value, self.best, self._noise):
+        if value is None or not is_better(value, self.best, self._noise, self._one):
             return False
         self.best = choice(step, value, self.evaluation.validation, self.best)
         return True

@@ -48,11 +48,11 @@ def test_the_best_checkpoint_outlives_the_newest(tmp_path, monkeypatch):
     assert jstr.load(tmp_path).read(np.zeros((32, 64), np.uint8))[1].shape == (1,)
 
 
-def kept_steps(values, noise):
+def kept_steps(values, noise, one=0.0):
     """The step that is read with after each evaluation, the first at step 0, the start."""
     best, kept = None, []
     for step, value in enumerate(values):
-        if tracker.is_better(value, best, noise):
+        if tracker.is_better(value, best, noise, one):
             best = tracker.choice(step, value, {}, best)
         kept.append(best["step"])
     return kept
@@ -75,15 +75,16 @@ def test_what_is_no_more_than_noise_below_the_best_is_used_if_it_is_later(values
     assert kept_steps(values, noise) == kept
 
 
-def test_one_held_back_image_more_says_nothing():
+def test_one_held_back_image_says_nothing():
     config = consistency_config()
     config.keep_best, config.keep_best_noise = "held_back/right", 0.014
-    assert tracker.noise_of(config, 15) == 0.1 and tracker.noise_of(config, 280) == 0.014
-    assert kept_steps([0.93, 0.93, 1.0, 0.93, 0.87], tracker.noise_of(config, 15)) == [0, 1, 2, 3, 3]
-    config.keep_best = "rendered/accuracy"
-    assert tracker.noise_of(config, 15) == 0.014
-    config.keep_best, config.keep_best_noise = "held_back/right", 0.0
-    assert tracker.noise_of(config, 15) == 0.0
+    one = tracker.one_image(config, 15)
+    assert one == 0.1 and tracker.one_image(config, 0) == 0.0
+    assert kept_steps([0.93, 0.93, 1.0, 0.93, 0.87], 0.014, one) == [0, 1, 2, 3, 3]
+    assert kept_steps([0.93, 0.87, 0.8], 0.014, one) == [0, 1, 1], "nor where it is one less than the start's"
+    for name, noise in (("rendered/accuracy", 0.014), ("held_back/right", 0.0)):
+        config.keep_best, config.keep_best_noise = name, noise
+        assert tracker.one_image(config, 15) == 0.0
 
 
 def test_the_last_within_the_noise_outlives_others(tmp_path, monkeypatch):
