@@ -4,14 +4,16 @@
 
 FOLDER (or an LMDB, tar or TFDS data set) holds word crops as a text detector cuts them. Training uses rendered words
 with their labels, your images by consistency (CR, Zheng et al. 2022) and, where the start reads them with confidence,
-as labelled words. The checkpoint is chosen without labels, by `trust` on a tenth of your images that training does not
-see. runs/mine/predictions.tsv holds what is read, the least confident words first. 16 to 46 minutes on one core.
+as labelled words. At the end the weights are averaged with those of the start (WiSE-FT, Wortsman et al. 2022), so that
+little of what it knew is lost. A tenth of your images is held back to watch. runs/mine/predictions.tsv holds what is read,
+the least confident words first. 16 to 46 minutes on one core.
 
     --config=configs/adapt.py:start=WORKDIR  start from that run (or packed file), with its charset, size and recogniser
     --config=configs/adapt.py:start=ppocrv6-small  start from that published reader (see `jstr predict --help`)
-    --config=configs/adapt.py:start=none     start from random weights; then give --config.charset.characters too
+    --config=configs/adapt.py:start=none     start from random weights; then give --config.charset.characters too; the
+                                             checkpoint is chosen by `trust` on the tenth that is held back
     --config=configs/adapt.py:labels_only    train on rendered words and confident readings only, without consistency,
-                                             in half the time; the last checkpoint is used
+                                             in half the time
     --config=configs/adapt.py:rounds=3       in rounds: the run reads your images again after each, and learns what it
                                              then reads with confidence; it ends early where its figure for the choice
                                              falls twice (jstr/training/self_training.py)
@@ -95,7 +97,10 @@ def get_config(arg: str = "") -> common.ConfigDict:
     config.objective = consistency(attention=config.model.get("prediction") == "attention")
     config.teacher = dict(decay=0.999, warmup=True, update="after", workdir="")
     config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
-    config.keep_best = "held_back/trust"
+    if scratch:
+        config.keep_best = "held_back/trust"
+    else:  # what is learned of your images, without what is forgotten of others (adapt.json)
+        config.average_with_start = 0.5
     config.steps, config.log_every, config.eval_every, config.save_every = 30_000 if scratch else 3_000, 100, 300, 300
     if options.labels_only:
         config.objective, config.teacher, config.keep_best = dict(name="supervised"), {}, ""
