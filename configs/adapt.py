@@ -4,9 +4,9 @@
 
 FOLDER (or an LMDB, tar or TFDS data set) holds word crops as a text detector cuts them. Training uses rendered words
 with their labels, your images by consistency (CR, Zheng et al. 2022) and, where the start reads them with confidence,
-as labelled words. At the end the weights are averaged with those of the start (WiSE-FT, Wortsman et al. 2022), so that
-little of what it knew is lost. A tenth of your images is held back to watch. runs/mine/predictions.tsv holds what is read,
-the least confident words first. 16 to 46 minutes on one core.
+as labelled words. At the end the weights are averaged with the start's (WiSE-FT, Wortsman et al. 2022), so that little
+of what it knew is lost. A tenth of your images is held back to watch. runs/mine/predictions.tsv holds what is read, the
+least confident words first. 16 to 46 minutes on one core.
 
     --config=configs/adapt.py:start=WORKDIR  start from that run (or packed file), with its charset, size and recogniser
     --config=configs/adapt.py:start=ppocrv6-small  start from that published reader (see `jstr predict --help`)
