@@ -1,8 +1,8 @@
 """Reads image files: python -m jstr.predict [--workdir=DIR] [--json] [--heads] [--attention=FILE] IMAGE|FOLDER ...
 
 Prints `path<TAB>text<TAB>confidence` for each image, or one JSON object a line; unusual characters of a path are
-escaped. Folders, tars, LMDBs and TFDS data sets are opened as in training. What is left out or cannot be read is said
-on stderr. With --photos, whole photographs: their words are found (see detect), and each line is
+escaped. Folders, label files, tars, LMDBs and TFDS data sets are opened as in training. What is left out or cannot be
+read is said on stderr. With --photos, whole photographs: their words are found (see detect), and each line is
 `path<TAB>x1,y1,...,x4,y4<TAB>text<TAB>confidence`; with --json, one object for each photograph.
 With a language model: python -m jstr.predict --workdir=DIR --words WORD ...
 """
