@@ -70,7 +70,7 @@ class Details(NamedTuple):
         if filled >= 1:
             return self
         scaled = (
-            c._replace(left=c.left / filled, right=min(c.right / filled, 1.0)) if c.right else c
+            c._replace(left=min(c.left / filled, 1.0), right=min(c.right / filled, 1.0)) if c.right else c
             for c in self.characters
         )
         return self._replace(characters=tuple(scaled))

@@ -67,6 +67,7 @@ def test_spaces_that_no_label_has(tmp_path, words):
 def test_padding_is_no_part_of_a_crop():
     details = Details("ab", 1.0, (Character("a", 1.0, 0.0, 0.2), Character("b", 1.0, 0.2, 0.5)))
     assert [c[2:] for c in details.within(0.4).characters] == [(0.0, 0.5), (0.5, 1.0)]
+    assert [c[2:] for c in details.within(0.1).characters] == [(0.0, 1.0), (1.0, 1.0)], "what is read in the padding"
 
 
 class Turnable:
