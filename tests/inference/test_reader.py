@@ -113,6 +113,7 @@ def test_a_generator_that_yields_one_array_again(reader):
         ([GOOD, np.zeros((0, 5), np.uint8)], r"images\[1\]: an image must be"),
         (np.zeros((2, 20, 60, 7), np.uint8), r"images\[0\]: an image must have 1, 3 or 4 channels, not 7"),
         (np.zeros((2, 2, 20, 60, 3), np.uint8), r"images\[0\]: an image must be"),
+        (np.array(["a.png", "b.png"]), "an array of texts or objects is no image; give several images as a list"),
         (np.zeros(0), "an image must be"),
         (np.full((20, 60), np.nan), "an image of float64"),
         (None, "cannot read NoneType; give an image or several"),

@@ -54,10 +54,17 @@ class PatternSpec:
 
 
 def pattern_spec(**options: Any) -> PatternSpec:
-    """From the keys of PatternSpec, of which `pattern` is another name of `regex`. Raises InputError: another key."""
+    """From the keys of PatternSpec, of which `pattern` is another name of `regex`.
+
+    Raises:
+      InputError: another key, or weights or a share of others without what they are for.
+    """
     options = {"regex" if key == "pattern" else key: value for key, value in options.items()}
     check_known("pattern", options, [field.name for field in fields(PatternSpec)])
-    return PatternSpec.make(**options)
+    spec = PatternSpec.make(**options)
+    if not spec and (spec.weights or spec.none != NONE_SHARE):
+        raise InputError("pattern: weights and none need a regex, allow or checksum")
+    return spec
 
 
 class State:

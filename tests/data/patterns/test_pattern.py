@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from jstr.data.patterns.pattern import Pattern, PatternSpec
+from jstr.data.patterns.pattern import Pattern, PatternSpec, pattern_spec
 from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
@@ -178,6 +178,13 @@ def test_refuses(regex, message):
 def test_refuses_other_values(more, message):
     with pytest.raises(InputError, match=message):
         make("a", **more)
+
+
+@pytest.mark.parametrize("options", [dict(weights=[1]), dict(none=0.5), dict(regex=(), allow="", none=0.2)])
+def test_options_without_a_pattern_are_refused(options):
+    with pytest.raises(InputError, match="weights and none need a regex"):
+        pattern_spec(**options)
+    assert not pattern_spec(regex=(), weights=(), checksum=(), allow="", none=0.01), "as configs have it"
 
 
 @pytest.mark.parametrize("regex", ["(a|a)*b", "(a*)*b", "(a+)+b", "(a|b)*a(a|b){20}", "(.*)*1", "a{0,200}" * 5 + "b"])
