@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 
 from jstr.cli import Parser, cli, path
 from jstr.data.photos.finder import Finder, FindOptions
+from jstr.data.worker_processes import core_count
 from jstr.inference import calibration
 from jstr.inference.attention import save_attention
 from jstr.inference.crops import DOUBTFUL, TURNS, characters_of
@@ -121,7 +121,7 @@ def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
     failed, least = 0, _least(reader, args)
     for note in notes:
         print(escape(note), file=sys.stderr)
-    finder = Finder(FindOptions.make(dict(split=args.split or "words"), "--"), threads=len(os.sched_getaffinity(0)))
+    finder = Finder(FindOptions.make(dict(split=args.split or "words"), "--"), threads=core_count())
     for photograph in photographs:
         try:
             pixels = open_photograph(photograph)

@@ -17,7 +17,7 @@ from PIL import Image
 from jstr import visualize
 from jstr.core import ModelState, Params
 from jstr.data.images import ImageSpec
-from jstr.data.patterns.pattern import PatternSpec, pattern_spec
+from jstr.data.patterns.spec import PatternSpec, pattern_spec
 from jstr.data.synth.fonts import label_faces
 from jstr.decoding.beam_search import Rules
 from jstr.decoding.ranking import Found
@@ -165,7 +165,7 @@ class Reader:
 
     @property
     def rules(self) -> Rules:
-        """What texts are expected. This and the next four are what details, long crops and alternatives need."""
+        """What texts are expected. This and the next three are what details, long crops and alternatives need."""
         return self.guide.rules
 
     def search(self, images: np.ndarray) -> list[Found]:
@@ -176,9 +176,6 @@ class Reader:
 
     def centres(self, images: np.ndarray, texts: Sequence[str]) -> list[Centres]:
         return self.guide.centres(self.variables, images, texts)
-
-    def written(self, text: str) -> str:
-        return self.guide.written(text)
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""

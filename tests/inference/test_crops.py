@@ -7,6 +7,7 @@ from testing import quick_jit, saved_run, tiny_config
 
 import jstr
 from jstr.data.images import ImageSpec
+from jstr.decoding.beam_search import Rules
 from jstr.decoding.ranking import Found
 from jstr.inference.crops import answers_of
 from jstr.inference.details import Character, Details
@@ -132,7 +133,7 @@ def test_places_are_those_in_the_turned_crop(monkeypatch, quarters):
 def test_long_crops_are_read_in_parts_once_turned(monkeypatch):
     monkeypatch.setattr("jstr.inference.crops.read_long", lambda reader, image, spec: Found([("long", 0.9)]))
     reader, crop = Located(), np.zeros((640, 32, 1), np.uint8)
-    reader.capacity, reader.written = 11, str
+    reader.capacity, reader.rules = 11, Rules("", None, 0.0, 1)
     (answer,) = answers_of(reader, [reader.spec.fit(crop)], [crop], 1, turn="auto")
     assert (answer.text, answer.in_parts, answer.turned) == ("long", True, 1)
 

@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from jstr.data.patterns.pattern import Pattern, PatternSpec, pattern_spec
+from jstr.data.patterns.pattern import Pattern
+from jstr.data.patterns.spec import PatternSpec, pattern_spec
 from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
