@@ -18,7 +18,7 @@ from jstr.inference.attention import save_attention
 from jstr.inference.crops import TURNS
 from jstr.inference.guide import add_options, with_options
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
-from jstr.inference.score import as_json, open_sets, remarks, score
+from jstr.inference.score import as_json, check_scorable, open_sets, remarks, score
 from jstr.interop import weights
 from jstr.text.messages import InputError
 from jstr.text.metrics import PROTOCOLS, Score, table
@@ -56,6 +56,8 @@ def run(argv: list[str] | None = None) -> None:
     scores, start = {}, time.monotonic()
     for line in notes:
         print(line, file=sys.stderr)
+    for name, source in sources.items():  # all of them, before any is read
+        check_scorable(reader.charset, source, name, args.protocol)
     for name, source in sources.items():
         scores[name] = score(reader, source, name, args.protocol, args.batch_size, args.turn)
         for line in remarks(name, scores[name]):

@@ -82,20 +82,19 @@ def run(argv: list[str] | None = None) -> int:
     images = sample_words(args.check, args.labels, reader)
     about = export_folder.about(reader, where, args)
     folder = Path(args.out)
-    with writing(f"--out={args.out}", folder):
-        export_folder.make(folder)
+    with writing(f"--out={args.out}", folder), export_folder.replaced(folder) as part:
         if args.to == "safetensors":
-            file = folder / f"{NETWORK}{safetensors_file.SUFFIX}"
+            file = part / f"{NETWORK}{safetensors_file.SUFFIX}"
             export_folder.write_parameters(file, reader, where, about, args)
             exported: Reader | ExportedReader = load(file)
         else:
-            names = export_folder.write_networks(folder, reader, args)
-            export_folder.write_reader(folder, about, reader, names)
-            exported = LOADERS[args.to](folder)
+            names = export_folder.write_networks(part, reader, args)
+            export_folder.write_reader(part, about, reader, names)
+            exported = LOADERS[args.to](part)
         result = compare(reader, exported, images)
         facts = {"jax": jax.__version__, "convention": stablehlo.CONVENTION}
         card = model_card.text(about, args.out, result.lines(), **facts)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        (part / "README.md").write_text(card, encoding="utf-8")
     for line in (*export_folder.sizes(folder), *result.lines()):
         print(line)
     return 0 if result.is_same or args.quantise != "none" else 1

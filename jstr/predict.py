@@ -1,8 +1,8 @@
 """Reads image files: python -m jstr.predict [--workdir=DIR] [--json] [--heads] [--attention=FILE] IMAGE|FOLDER ...
 
 Prints `path<TAB>text<TAB>confidence` for each image, or one JSON object a line; unusual characters of a path are
-escaped. Folders, tars, LMDBs and TFDS data sets are opened as in training. What is left out or cannot be read is said
-on stderr. With --photos, whole photographs: their words are found (see detect), and each line is
+escaped. Folders, label files, tars, LMDBs and TFDS data sets are opened as in training. What is left out or cannot be
+read is said on stderr. With --photos, whole photographs: their words are found (see detect), and each line is
 `path<TAB>x1,y1,...,x4,y4<TAB>text<TAB>confidence`; with --json, one object for each photograph.
 With a language model: python -m jstr.predict --workdir=DIR --words WORD ...
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 
 from jstr.cli import Parser, cli, path
 from jstr.data.photos.finder import Finder, FindOptions
+from jstr.data.worker_processes import core_count
 from jstr.inference import calibration
 from jstr.inference.attention import save_attention
 from jstr.inference.crops import DOUBTFUL, TURNS, characters_of
@@ -121,7 +121,7 @@ def _read_photos(reader: Reader, args: argparse.Namespace) -> int:
     failed, least = 0, _least(reader, args)
     for note in notes:
         print(escape(note), file=sys.stderr)
-    finder = Finder(FindOptions.make(dict(split=args.split or "words"), "--"), threads=len(os.sched_getaffinity(0)))
+    finder = Finder(FindOptions.make(dict(split=args.split or "words"), "--"), threads=core_count())
     for photograph in photographs:
         try:
             pixels = open_photograph(photograph)

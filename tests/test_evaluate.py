@@ -33,6 +33,13 @@ def test_evaluate(workdir, tmp_path, capsys):
     assert "IC13_857: the field's subset has 857 words, this one 1" in captured.err
 
 
+def test_a_set_that_cannot_be_scored_is_said_before_any_is_read(workdir, tmp_path, monkeypatch):
+    good, bad = (write_folder(tmp_path / name, labels) for name, labels in (("good", ["ab"]), ("bad", ["!!", "?"])))
+    monkeypatch.setattr(evaluate, "score", lambda *_: pytest.fail("read"))
+    with pytest.raises(InputError, match="bad: none of its 2 samples can be scored by protocol alnum36"):
+        evaluate.run([f"--workdir={workdir}", f"--data=good={good}", f"--data=bad={bad}"])
+
+
 @pytest.mark.parametrize(
     "arguments, says",
     [

@@ -135,6 +135,20 @@ def test_importing_the_reader_imports_no_jax():
     assert done.stdout.strip() == "set()"
 
 
+def test_an_earlier_export_stays_until_another_is_whole(workdir, data, exported, tmp_path, monkeypatch):
+    folder, about = damaged(exported, tmp_path)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr(export, "compare", lambda *_: 1 / 0)
+    argv = [f"--workdir={workdir}", "--to=onnx", f"--out={folder}", f"--check={data}"]
+    with pytest.raises(ZeroDivisionError):
+        export.run(argv)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    monkeypatch.undo()
+    (folder / "killed.part").mkdir()
+    assert export.run([*argv, "--words=none"]) == 0 and onnx_reader.load(folder).prior is None
+    assert {file.name for file in folder.iterdir()} == set(before) - {"words.npz"}
+
+
 def test_a_difference_is_an_error(workdir, data, tmp_path, monkeypatch, capsys):
     def run(**inputs):
         return [np.full((len(inputs["images"]), 15, 38), 1 / 38, np.float32)]

@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,6 +125,17 @@ def test_other_sources_are_read_too(tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{tmp_path}/words.tar/words/0000.png\t")
     assert f"{tmp_path}/words.tar/words/0001.png: not an image that can be decoded" in captured.err
+
+
+def test_a_label_file_and_an_lmdb_in_a_single_file(tmp_path, capsys):
+    folder = write_folder(tmp_path / "words", ["ab", "cd", "ef"])
+    (folder / "some.tsv").write_text("0001.png\tcd\n")
+    with lmdb.open(str(tmp_path / "words.bin"), subdir=False, map_size=1 << 20) as env, env.begin(write=True) as txn:
+        txn.put(b"num-samples", b"1")
+        txn.put(b"image-%09d" % 1, (folder / "0000.png").read_bytes())
+    assert predict.run([str(folder / "some.tsv"), str(tmp_path / "words.bin"), str(folder / "0002.png")]) == 0
+    paths = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert paths == [f"{folder}/0001.png", f"{tmp_path}/words.bin/image-000000001", f"{folder}/0002.png"]
 
 
 def test_a_hostile_folder_ends_and_every_file_is_named(tmp_path, capsys):

@@ -53,6 +53,14 @@ def test_doubtful_words_come_first_with_other_readings(run_folder, tmp_path, cap
     assert len(rows_of(tmp_path / "review.html")["words"]) == 1
 
 
+def test_sources_of_words(tmp_path):
+    """A photograph and box; without one, or with the mark of `predict --precision`, the file itself."""
+    lines = ["a.png\tw\t0.1\tdoubtful", "b.png\tw\t0.2", "c.png\tw\t0.3\tp.jpg\t1,2", "d.png\tw\t0.4\t\t"]
+    (tmp_path / "read.tsv").write_text("\n".join(lines) + "\n")
+    words = find_words(str(tmp_path / "read.tsv")).words
+    assert [word.source for word in words] == ["a.png", "b.png", "p.jpg at 1,2", "d.png"]
+
+
 @pytest.mark.usefixtures("no_model")
 def test_words_that_have_not_been_read_are_read(tmp_path):
     (tmp_path / "a").mkdir()

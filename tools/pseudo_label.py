@@ -29,6 +29,10 @@ from jstr.text.messages import InputError, first_few
 from jstr.text.metrics import PROTOCOLS
 
 
+class Cut(Answer):
+    """An answer of a decoder that ran out of steps before it wrote EOS."""
+
+
 def answers(reader: Reader, images: np.ndarray, confidence: str) -> list[Answer]:
     """Answers for images [B, H, W, C], scored as --confidence says. A beam search scores its texts itself."""
     if reader.prior:
@@ -38,7 +42,7 @@ def answers(reader: Reader, images: np.ndarray, confidence: str) -> list[Answer]
     texts = [reader.charset.decode(row) for row in strings.tolist()]
     values = np.asarray(pseudo_labels.CONFIDENCES[confidence](reading)).tolist()
     complete = np.asarray(reading.whole).tolist()
-    return [Answer(text, value, is_complete=ok) for text, value, ok in zip(texts, values, complete, strict=True)]
+    return [(Answer if ok else Cut)(text, value) for text, value, ok in zip(texts, values, complete, strict=True)]
 
 
 class Tar:
@@ -113,12 +117,13 @@ def _label(reader: Reader, source: Any, tar: Tar, args: argparse.Namespace) -> i
     readings = read_source(reader, source, read=lambda images: answers(reader, images, args.confidence))
     results = [reading._replace(image=None) for reading in readings]
     found = [reading for reading in results if reading.answer]
-    kept = [r for r in found if r.answer.text and r.answer.is_complete and r.answer.confidence >= args.threshold]
+    whole = [r for r in found if r.answer.text and not isinstance(r.answer, Cut)]
+    kept = [r for r in whole if r.answer.confidence >= args.threshold]
     for reading in kept:
         tar.add(source[reading.index]["image"], reading.answer.text)
     print(f"{source.path}: {len(kept):,} of {len(results):,} kept; {_confidence(reader, args)} of all words:")
     print("\n".join(statistics(found, kept, args.protocol)))
-    empty, cut = sum(not r.answer.text for r in found), sum(not r.answer.is_complete for r in found)
+    empty, cut = sum(not r.answer.text for r in found), sum(isinstance(r.answer, Cut) for r in found)
     broken = [r.key for r in results if r.answer is None]
     print(f"  left out: {empty:,} read as empty, {cut:,} without an end, {len(broken):,} broken {first_few(broken)}")
     return len(kept)

@@ -72,7 +72,7 @@ class Kept:
 def run(argv: list[str] | None = None) -> None:
     """Prints a line for each kind and way of reading."""
     import jstr
-    from jstr.data.patterns.pattern import PatternSpec
+    from jstr.data.patterns.spec import PatternSpec
     from jstr.data.sources.open import open_source
     from jstr.data.synth.source import RenderedWords
 

@@ -103,6 +103,8 @@ def from_array(image: Any, channels: int) -> np.ndarray:
         pixels = np.asarray(image)
     except Exception as error:  # of other libraries, such as a tensor on an accelerator
         raise InputError(f"an image of type {type(image).__name__} is no array: {first_line(error)}") from error
+    if pixels.dtype.kind in "USO":
+        raise InputError("an array of texts or objects is no image; give several images as a list")
     if pixels.ndim not in (2, 3) or 0 in pixels.shape:
         raise InputError(f"an image must be [H, W] or [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
     if pixels.ndim == 3 and pixels.shape[-1] > 4 and pixels.shape[0] in (1, 3, 4):

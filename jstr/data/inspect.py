@@ -24,7 +24,8 @@ from jstr.data.analysis.near_duplicates import NearDuplicates
 from jstr.data.analysis.set_summary import SetSummary, describe, open_set, scan
 from jstr.data.images import RGB
 from jstr.data.patterns.checksums import CHECKSUMS
-from jstr.data.patterns.pattern import Pattern, PatternSpec
+from jstr.data.patterns.pattern import Pattern
+from jstr.data.patterns.spec import PatternSpec
 from jstr.data.preview import contact_sheet
 from jstr.text import Charset
 from jstr.text.messages import InputError, first_few

@@ -27,7 +27,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from jstr.data.patterns.pattern import PatternSpec
+from jstr.data.patterns.spec import PatternSpec
 from jstr.text.messages import InputError, check_known
 
 Kind = Literal["path", "rendered", "words"]

@@ -21,6 +21,11 @@ from jstr.text.messages import InputError
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def core_count() -> int:
+    """How many cores this process may use, also where the system does not say so of one process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
     """A context in which threads and, through them, processes are started that SIGINT and SIGTERM do not reach.

@@ -15,6 +15,7 @@ from jstr.data.patterns.pattern import Pattern, State
 from jstr.decoding.candidates import MARGIN, Candidates, Frame, allowed, ctc_frames, rows_of
 from jstr.decoding.ngram_lm import WordPrior
 from jstr.decoding.ranking import Scores
+from jstr.text import tidy
 
 BONUS = 2.0  # per character, in units of the prior's weight: about what a character of a word costs in the prior
 WIDER = 4  # times the width, where texts are refused at their end only: checksums are right once in 10 to 97 texts
@@ -39,6 +40,10 @@ class Rules(NamedTuple):
     def expect(self) -> bool:
         """Whether some texts are expected more than others; where not, they can be read greedily."""
         return self.prior is not None or self.pattern is not None
+
+    def written(self, text: str) -> str:
+        """A text in the case that the pattern asks for; without one, with white space as labels have it."""
+        return tidy(text, self.characters) if self.pattern is None else self.pattern.written(text)
 
     @property
     def beam(self) -> int:

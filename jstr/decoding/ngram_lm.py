@@ -92,7 +92,7 @@ class WordPrior:
     are taken apart.
 
     Raises:
-      InputError: no word is left.
+      InputError: no word is left, or frequencies that are not finite or all 0.
     """
 
     def __init__(self, counts: Mapping[str, float], characters: str):
@@ -105,7 +105,9 @@ class WordPrior:
                 words[known] = max(words.get(known, 0.0), count)
         if not words:
             raise InputError(f"none of the {len(counts):,} words of the language model has a character of the charset")
-        weights = np.array(list(words.values()))
+        weights = np.array(list(words.values()), np.float64)
+        if not (np.isfinite(weights).all() and weights.max() > 0):
+            raise InputError("frequencies of the language model must be finite, and one of them above 0")
         weights = np.maximum(weights, weights.max() / LARGEST_RATIO)
         self._words = NGram([*words], (weights / weights.min()) ** POWER, len(symbol_of))
 

@@ -16,7 +16,7 @@ def alternatives(reader: Reader, images: Sequence[np.ndarray], count: int) -> li
 
     def read(batch: np.ndarray) -> list[list[tuple[str, float]]]:
         found = reader.search(batch)
-        return [[(reader.written(text), float(value)) for text, value in one.texts[:count]] for one in found]
+        return [[(reader.rules.written(text), float(value)) for text, value in one.texts[:count]] for one in found]
 
     found = []
     for some in chunks(reader.pixels(images), window(reader.spec, size)):

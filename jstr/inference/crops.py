@@ -31,15 +31,14 @@ TURNS = ("never", "auto")
 class Answer(NamedTuple):
     """What a reader makes of one image. heads: (text, confidence) of each head by name, where asked for.
 
-    is_complete: False for a decoder that ran out of steps before it wrote EOS. details: where asked for.
-    in_parts: whether the crop was too wide for the recogniser and read in parts. turned: by how many quarter turns,
-    counterclockwise, it was turned to be read. stacked: whether it was read as upright letters below each other.
+    details: where asked for. in_parts: whether the crop was too wide for the recogniser and read in parts. turned: by
+    how many quarter turns, counterclockwise, it was turned to be read. stacked: whether it was read as upright letters
+    below each other.
     """
 
     text: str
     confidence: float
     heads: Mapping[str, tuple[str, float]] = NO_HEADS
-    is_complete: bool = True
     details: Details | None = None
     in_parts: bool = False
     turned: int = 0
@@ -187,7 +186,7 @@ def _in_parts(reader: Any, crop: np.ndarray, answer: Answer, details: bool) -> A
     code, value = found.texts[0]
     if not must and value <= answer.confidence:
         return None
-    text = reader.written(code)
+    text = reader.rules.written(code)
     more = one_detail(reader, found, code, text, value) if details else None
     return Answer(text, value, details=more, in_parts=True)
 

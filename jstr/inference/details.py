@@ -36,10 +36,6 @@ class Searches(Protocol):
         """An attention decoder: where it looks for the characters of each text; otherwise None."""
         ...
 
-    def written(self, text: str) -> str:
-        """A text in the case that the pattern asks for; without one, with white space as labels have it."""
-        ...
-
 
 class Character(NamedTuple):
     """A character, the probability that it is right, and the part of the crop's width that it takes up, 0 to 1.
@@ -70,7 +66,7 @@ class Details(NamedTuple):
         if filled >= 1:
             return self
         scaled = (
-            c._replace(left=c.left / filled, right=min(c.right / filled, 1.0)) if c.right else c
+            c._replace(left=min(c.left / filled, 1.0), right=min(c.right / filled, 1.0)) if c.right else c
             for c in self.characters
         )
         return self._replace(characters=tuple(scaled))
@@ -96,7 +92,7 @@ def one_detail(reader: Searches, found: Found, code: str, text: str, value: floa
     places = extents(centres) if centres and len(centres) == len(code) else [(None, None)] * len(code)
     chances = character_probabilities(code, ranked)
     characters = [Character(c, min(p, 1.0), *place) for c, p, place in zip(text, chances, places, strict=True)]
-    best = [(reader.written(other), p) for other, p in ranked[:ALTERNATIVES] if p > 0]
+    best = [(reader.rules.written(other), p) for other, p in ranked[:ALTERNATIVES] if p > 0]
     return Details(text, float(value), tuple(characters), tuple(best))
 
 

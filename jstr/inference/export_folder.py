@@ -5,11 +5,14 @@ args: the options of the command (jstr/export.py): to, batch, quantise, words, c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import sys
+import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,7 @@ from jstr.text import self_contained
 from jstr.text.messages import InputError
 
 KEPT = ("charset", "image", "model", "language_model", "pattern")  # of the config: what reading needs
-ONNX = ".onnx"
+ONNX, PART = ".onnx", ".part"
 RESULTS = "results.json"
 
 
@@ -102,16 +105,25 @@ def write_parameters(file: Path, reader: Reader, where: str, description: Mappin
     safetensors_file.save(file, {"model": reader.variables["params"]}, state, meta)
 
 
-def make(folder: Path) -> None:
-    """An empty folder, or one with an earlier export, whose files are removed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    there = [p for p in folder.iterdir()]
-    ours = {ONNX, ".stablehlo", ".tflite", ".safetensors"}
+@contextlib.contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A context with an empty folder, whose files stand in `folder` at the end; an earlier export stays until then.
+
+    Raises:
+      InputError: `folder` holds other files than those of an export.
+    """
+    there = list(folder.iterdir()) if folder.is_dir() else []
+    ours = {ONNX, ".stablehlo", ".tflite", ".safetensors", PART}
     known = [p for p in there if p.suffix in ours or p.name in (ABOUT, WORDS, "README.md")]
     if len(known) < len(there) or (there and not any(p.suffix in ours for p in there)):
         raise InputError(f"--out={folder} holds other files; give a folder that is empty or does not exist")
-    for file in known:
-        file.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(PART, dir=folder) as part:
+        yield Path(part)
+        for file in known:
+            file.unlink() if file.is_file() else shutil.rmtree(file)
+        for file in Path(part).iterdir():
+            os.replace(file, folder / file.name)
 
 
 def write_networks(folder: Path, reader: Reader, args: Namespace) -> list[str]:

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from jstr.data.images import ImageSpec
-from jstr.data.patterns.nfa import LONGEST
-from jstr.data.patterns.pattern import Pattern, PatternSpec, pattern_spec
+from jstr.data.patterns.pattern import compiled
+from jstr.data.patterns.spec import PatternSpec, pattern_spec
 from jstr.decoding.beam_search import Rules, attention_texts, ctc_texts, position_texts
 from jstr.decoding.greedy_numpy import attention_greedy, ctc_greedy
 from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
@@ -56,7 +56,7 @@ class ExportedReader:
         self._networks, self._batch = networks, about["batch"]
         words = config.get("language_model") or {}
         weight, width = float(words.get("weight", LANGUAGE_WEIGHT)), int(words.get("width", WIDTH))
-        pattern = self._compiled(pattern_spec(**(config.get("pattern") or {})))
+        pattern = compiled(pattern_spec(**(config.get("pattern") or {})), self.charset)
         self.rules = Rules(self.charset.characters, prior, weight, width, pattern)
         self.capacity = capacity(self.spec, self.charset, about["frames"])
 
@@ -67,12 +67,8 @@ class ExportedReader:
     def guided(self, spec: PatternSpec) -> ExportedReader:
         """The same reader with another pattern. Raises InputError: see Pattern."""
         other = copy.copy(self)
-        other.rules = self.rules._replace(pattern=self._compiled(spec))
+        other.rules = self.rules._replace(pattern=compiled(spec, self.charset))
         return other
-
-    def _compiled(self, spec: PatternSpec) -> Pattern | None:
-        longest = LONGEST if self.charset.layout.is_ctc else self.charset.max_length
-        return Pattern(spec, self.charset.characters, longest) if spec else None
 
     def read(
         self, images: Any, *, details: bool = False, turn: str = "never", **pattern: Any
@@ -117,11 +113,7 @@ class ExportedReader:
             ids, confidences = decode(self.probabilities(images), layout)
             return [self.charset.decode(row) for row in ids.tolist()], confidences
         found = [one.texts[0] for one in self.search(images)]
-        return [self.written(text) for text, _ in found], np.array([value for _, value in found], np.float32)
-
-    def written(self, text: str) -> str:
-        """A text in the case that the pattern asks for; without one, with white space as labels have it."""
-        return self.charset.tidy(text) if self.rules.pattern is None else self.rules.pattern.written(text)
+        return [self.rules.written(text) for text, _ in found], np.array([value for _, value in found], np.float32)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """[B, T, C] of model-sized images uint8 [B, H, W, C]; an attention decoder is fed its most probable tokens.

@@ -13,8 +13,8 @@ import numpy as np
 
 from jstr.core import Recognizer
 from jstr.data.patterns.checksums import CHECKSUMS
-from jstr.data.patterns.nfa import LONGEST
-from jstr.data.patterns.pattern import NONE_SHARE, Pattern, PatternSpec, pattern_spec
+from jstr.data.patterns.pattern import Pattern, compiled
+from jstr.data.patterns.spec import NONE_SHARE, PatternSpec, pattern_spec
 from jstr.decoding.beam_search import Rules
 from jstr.decoding.lm_decoder import Search, compiled_steps, make_prior, make_search
 from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
@@ -56,10 +56,7 @@ class Guide:
         """The same with another pattern; an empty spec stands for none. Raises InputError: see Pattern."""
         if spec and self.model.reads_text:
             raise InputError("pattern: a language model reads words, not images")
-        model_config = self.model.model_config
-        longest = LONGEST if model_config.is_ctc else self.charset.max_length
-        pattern = Pattern(spec, self.charset.characters, longest) if spec else None
-        return self._with_rules(self.rules._replace(pattern=pattern))
+        return self._with_rules(self.rules._replace(pattern=compiled(spec, self.charset)))
 
     def _with_rules(self, rules: Rules) -> Guide:
         return replace(self, rules=rules, search=make_search(self.model, rules, self.steps) if rules.expect else None)
@@ -85,11 +82,7 @@ class Guide:
     def read(self, variables: Mapping[str, Any], images: np.ndarray, count: int) -> tuple[list[str], np.ndarray]:
         """Texts and confidences of the first `count` images."""
         answers = [found.texts[0] for found in self.search(variables, images)[:count]]
-        return [self.written(text) for text, _ in answers], np.array([value for _, value in answers], np.float32)
-
-    def written(self, text: str) -> str:
-        """A text in the case that the pattern asks for; without one, with white space as labels have it."""
-        return self.charset.tidy(text) if self.pattern is None else self.pattern.written(text)
+        return [self.rules.written(text) for text, _ in answers], np.array([value for _, value in answers], np.float32)
 
 
 @functools.lru_cache(maxsize=4)

@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 from jstr.data.decode import read_regular_file
 from jstr.data.images import ImageSpec
 from jstr.data.sources.files import FolderSource
+from jstr.data.sources.label_files import TEXT_SUFFIXES
+from jstr.data.sources.lmdb import is_lmdb_file
 from jstr.data.sources.open import open_source
 from jstr.text.messages import InputError
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", "data.mdb")  # only .tar and data.mdb can be read
+# What is opened as a source whether it is there or not. Compressed archives cannot be read, which open_source says.
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", ".mdb", ".lmdb", *TEXT_SUFFIXES)
 
 
 class ImageFiles:
@@ -45,15 +48,17 @@ class Named(NamedTuple):
 def find_images(paths: Iterable[str]) -> Iterator[Named | InputError]:
     """Sources of what is at the paths, in order; an error for a folder or an archive without images.
 
-    A folder is opened as in training, without labels. Files are read whatever their names are.
+    A folder, a label file or an LMDB is opened as in training, without labels. Other files are images, whatever their
+    names are.
     """
     for is_source, some in itertools.groupby(paths, _is_source):
         if not is_source:
             yield Named(ImageFiles(list(some)), "")
             continue
         for path in some:
+            place = os.path.dirname(path) if path.lower().endswith(TEXT_SUFFIXES) else path
             try:
-                yield Named(open_source(os.path.expanduser(path), labelled=False), os.path.join(path, ""))
+                yield Named(open_source(path, labelled=False), os.path.join(place, ""))
             except InputError as error:
                 yield error
 
@@ -70,4 +75,6 @@ def why_broken(named: Named, key: str, spec: ImageSpec) -> str:
 
 
 def _is_source(path: str) -> bool:
-    return path.startswith("tfds:") or path.endswith(ARCHIVES) or os.path.isdir(os.path.expanduser(path))
+    file = os.path.expanduser(path)
+    named = path.startswith("tfds:") or path.lower().endswith(ARCHIVES)
+    return named or os.path.isdir(file) or (os.path.isfile(file) and is_lmdb_file(file))

@@ -15,6 +15,7 @@ from jstr.data.photos.finder import Finder, FindOptions
 from jstr.data.photos.word_folder import Photograph, decode_photograph, real_path
 from jstr.data.sources.files import FolderSource
 from jstr.data.sources.label_notes import few_names
+from jstr.data.worker_processes import core_count
 from jstr.inference.image_files import ImageFiles, Named, find_images
 from jstr.text.messages import InputError
 
@@ -78,7 +79,7 @@ def _photographs(named: Named) -> Iterator[Photograph]:
 def read_photos(reader: ReadsWords, photographs: Any, split: str = "words") -> list[list[ReadWord]]:
     """The words of each photograph, in reading order. See Reader.read_photos."""
     opened = RGB.open_all(photographs, "a photograph", "photographs")
-    finder = Finder(FindOptions.make(dict(split=split), ""), threads=len(os.sched_getaffinity(0)))
+    finder = Finder(FindOptions.make(dict(split=split), ""), threads=core_count())
     return [read_photo(reader, photograph, finder) for photograph in opened]
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from jstr import visualize
 from jstr.core import ModelState, Params
 from jstr.data.images import ImageSpec
-from jstr.data.patterns.pattern import PatternSpec, pattern_spec
+from jstr.data.patterns.spec import PatternSpec, pattern_spec
 from jstr.data.synth.fonts import label_faces
 from jstr.decoding.beam_search import Rules
 from jstr.decoding.ranking import Found
@@ -26,12 +26,12 @@ from jstr.inference import word_copy
 from jstr.inference.compiled_model import CompiledModel, Decoded, pad_to_power_of_two
 from jstr.inference.crops import capacity, capacity_line, read_crops
 from jstr.inference.details import Centres, Details
-from jstr.inference.guide import Guide, make_guide
+from jstr.inference.guide import make_guide
 from jstr.inference.photographs import ReadWord, read_photos
 from jstr.interop import weights
 from jstr.models import example_input, make_model
 from jstr.text import Charset
-from jstr.text.messages import InputError, first_few
+from jstr.text.messages import InputError, first_few, first_line
 
 WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the strongest that is installed"
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
@@ -74,21 +74,19 @@ class Reader:
 
     def with_variables(self, variables: Mapping[str, Any]) -> Reader:
         """The same reader with other variables; both share what is compiled."""
-        other = copy.copy(self)
-        other.variables = variables
-        return other
+        return self._with(variables=variables)
 
     def guided(self, spec: PatternSpec) -> Reader:
         """The same reader with another pattern; both share what is compiled. Raises InputError: see Pattern."""
-        return self._with_guide(self.guide.with_pattern(spec))
+        return self._with(guide=self.guide.with_pattern(spec))
 
     def weighing(self, weight: float) -> Reader:
         """The same reader with another config.language_model.weight; both share what is compiled."""
-        return self._with_guide(self.guide.with_weight(weight))
+        return self._with(guide=self.guide.with_weight(weight))
 
-    def _with_guide(self, guide: Guide) -> Reader:
+    def _with(self, **changes: Any) -> Reader:
         other = copy.copy(self)
-        other.guide = guide
+        vars(other).update(changes)
         return other
 
     @functools.cached_property
@@ -135,6 +133,7 @@ class Reader:
 
     def logits(self, images: Images, tokens: np.ndarray | None = None) -> np.ndarray:
         """Raw scores [N, T, C] float32: fed back greedily, or teacher-forced on tokens [N, max_length + 2]."""
+        self._check_reads_images()
         pixels = list(self.pixels(images))
         if not pixels:
             raise InputError("give at least one image")
@@ -166,7 +165,7 @@ class Reader:
 
     @property
     def rules(self) -> Rules:
-        """What texts are expected. This and the next four are what details, long crops and alternatives need."""
+        """What texts are expected. This and the next three are what details, long crops and alternatives need."""
         return self.guide.rules
 
     def search(self, images: np.ndarray) -> list[Found]:
@@ -177,9 +176,6 @@ class Reader:
 
     def centres(self, images: np.ndarray, texts: Sequence[str]) -> list[Centres]:
         return self.guide.centres(self.variables, images, texts)
-
-    def written(self, text: str) -> str:
-        return self.guide.written(text)
 
     def read_heads(self, images: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
         """What each of `heads` reads in images as of read_batch: texts and confidences by name; {} without heads."""
@@ -205,26 +201,25 @@ class Reader:
         faces = label_faces(texts[:count])[1]
         return visualize.attention_sheet(images[:count], maps[:count], texts[:count], faces=faces)
 
-    def correct(self, words: list[str]) -> tuple[list[str], np.ndarray]:
-        """Texts and confidences that a language model makes of words.
+    def correct(self, words: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """Texts and confidences that a language model makes of words; a single text is a list of one.
 
         Raises:
           InputError: a recogniser of images, or a word that is empty, too long or outside of the charset.
         """
         if not self.model.reads_text:
             raise InputError("this recogniser reads images, not words; give the workdir of a language model")
-        words = [self.charset.normalise(word) for word in words]
+        words = [self.charset.normalise(word) for word in ([words] if isinstance(words, str) else words)]
+        if not words:
+            raise InputError("give at least one word")
+        most = self.charset.max_length
         for word in words:
-            self._check_word(word)
+            if outside := self.charset.outside(word):
+                raise InputError(f"word {word[:40]!r}: {outside[0]!r} is outside of the charset")
+            if not 0 < len(word) <= most:
+                raise InputError(f"word {word[:40]!r}: give 1 to {most} characters")
         ids = np.stack([self.charset.encode(word)[1:] for word in words])
         return self._text(jax.device_get(self._compiled.correct(self.variables, pad_to_power_of_two(ids))), len(words))
-
-    def _check_word(self, word: str) -> None:
-        outside, most = self.charset.outside(word), self.charset.max_length
-        if outside:
-            raise InputError(f"word {word[:40]!r}: {outside[0]!r} is outside of the charset")
-        if not 0 < len(word) <= most:
-            raise InputError(f"word {word[:40]!r}: give 1 to {most} characters")
 
     def _text(self, found: Decoded, count: int) -> tuple[list[str], np.ndarray]:
         ids, confidences = found
@@ -253,18 +248,17 @@ def load(
     """
     if workdir is None:
         workdir, line = weights.default()
-        words = language_model or "english"
-        expected = workdir != weights.BUNDLED and words != "none"
+        words = "english" if language_model is None else language_model
+        expected = workdir != weights.BUNDLED and words not in ("", "none")
         print(f"{line} ({words} words expected)" if expected else line, file=sys.stderr)
+    workdir = os.path.expanduser(workdir)
     try:
         reader = _load(workdir, language_model)
     except _OF_A_DAMAGED_FILE as error:
         if isinstance(error, InputError):
             raise
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise InputError(
-            f"{workdir}: its config or weights cannot be used ({reason}); they are damaged or of another jstr"
-        ) from error
+        reason = f"its config or weights cannot be used ({type(error).__name__}: {first_line(error)})"
+        raise InputError(f"{workdir}: {reason}; they are damaged or of another jstr") from error
     if verbose and not reader.model.reads_text:
         print(capacity_line(str(workdir), reader), file=sys.stderr)
     return reader

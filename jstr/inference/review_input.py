@@ -77,7 +77,10 @@ def _images_of(run: Path) -> str | None:
 
 
 def _predictions(path: Path, folder: str | None) -> list[Read]:
-    """Lines of path, text and confidence; further columns say where a word comes from."""
+    """Lines of path, text and confidence; two more columns say where a word comes from.
+
+    A single one more is the mark of `predict --precision`.
+    """
     if folder is not None and not os.path.isdir(folder):
         raise InputError(f"{folder}: the review shows image files of a folder; unpack them, and give --images=FOLDER")
     words = []
@@ -92,5 +95,6 @@ def _predictions(path: Path, folder: str | None) -> list[Read]:
         places = [folder] if folder else ["", str(path.parent)]
         files = [os.path.abspath(os.path.join(place, os.path.expanduser(name))) for place in places]
         file = next((f for f in files if os.path.isfile(f)), files[0])
-        words.append(Read(file, text, confidence, " at ".join(unescape(c) for c in cells[3:5]) or name))
+        source = " at ".join(unescape(c) for c in cells[3:5]) if len(cells) > 4 and cells[3] else name
+        words.append(Read(file, text, confidence, source))
     return words

@@ -73,8 +73,7 @@ def score(
             result.heads.setdefault(head, Score()).add(text, expected, confidence)
     result.broken = tuple(broken)
     if not result.words:
-        why = f": {result.notes[LOSSY].count:,} {LOSSY}" if LOSSY in result.notes else ""
-        raise InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}{why}")
+        raise _unscorable(name, source, protocol, result)
     return result
 
 
@@ -91,8 +90,18 @@ def _belongs(name: str, label: str) -> bool:
 
 def check_scorable(charset: Charset, source: Any, name: str, protocol: str) -> None:
     """Raises InputError when no label of a source can be scored, before any image is read. name: as for `score`."""
-    if not any(comparable(charset, label, name, protocol) for label in source.labels()):
-        raise InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}")
+    if any(comparable(charset, label, name, protocol) for label in source.labels()):
+        return
+    result = Score()
+    for label in source.labels():
+        if label is not None and _belongs(name, label):
+            _note_changes(result, charset, protocol, label)
+    raise _unscorable(name, source, protocol, result)
+
+
+def _unscorable(name: str, source: Any, protocol: str, result: Score) -> InputError:
+    why = f": {result.notes[LOSSY].count:,} {LOSSY}" if LOSSY in result.notes else ""
+    return InputError(f"{name}: none of its {len(source)} samples can be scored by protocol {protocol}{why}")
 
 
 def remarks(name: str, result: Score) -> list[str]:

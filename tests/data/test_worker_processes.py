@@ -85,3 +85,9 @@ def test_a_worker_that_was_ended(code, says):
 
 def test_other_errors_stay_as_they_are():
     assert worker_processes.explain(RuntimeError("XLA: out of memory")) is None
+
+
+def test_core_count(monkeypatch):
+    assert worker_processes.core_count() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert worker_processes.core_count() == os.cpu_count()

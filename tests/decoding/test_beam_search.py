@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from searching import attention_search, ctc_search, position_search
 
-from jstr.data.patterns.pattern import Pattern, PatternSpec
+from jstr.data.patterns.pattern import Pattern
+from jstr.data.patterns.spec import PatternSpec
 from jstr.data.word_lists import count_words
 from jstr.decoding import beam_search
 from jstr.decoding.beam_search import BONUS, WIDER, Rules, ctc_texts

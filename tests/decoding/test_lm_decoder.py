@@ -9,7 +9,7 @@ from searching import attention_search, ctc_search, position_search
 from testing import quick_jit, saved_run, tiny_config
 
 import jstr
-from jstr.data.patterns.pattern import PatternSpec
+from jstr.data.patterns.spec import PatternSpec
 from jstr.inference.reader import Reader
 from jstr.text.messages import InputError
 

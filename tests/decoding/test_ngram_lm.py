@@ -119,3 +119,10 @@ def test_words_count_by_the_root_of_their_frequency():
     words = NGram([[0, 1], [1]], np.array([4.0, 1.0]), 2).following((2,))
     expected = [np.log((0.85 * words[i] + 0.05 * 0.75 / 2) / 0.9) for i in range(2)]
     np.testing.assert_allclose([prior.log_prefix(c) for c in "ab"], expected)
+
+
+@pytest.mark.parametrize("counts", [{"a": np.inf, "b": 1.0}, {"a": np.nan}, {"a": 0.0, "b": 0.0}, {"a": -1.0}])
+def test_frequencies_that_are_none_are_refused(counts):
+    with pytest.raises(InputError, match="must be finite, and one of them above 0"):
+        WordPrior(counts, "ab")
+    assert np.isfinite(WordPrior({"a": 0.0, "b": 1.0}, "ab").log_whole("a"))

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from jstr.data.patterns.pattern import Pattern, PatternSpec
+from jstr.data.patterns.pattern import Pattern
+from jstr.data.patterns.spec import PatternSpec
 from jstr.decoding.ranking import character_probabilities, kept_characters, ranked
 
 

@@ -7,6 +7,7 @@ from testing import quick_jit, saved_run, tiny_config
 
 import jstr
 from jstr.data.images import ImageSpec
+from jstr.decoding.beam_search import Rules
 from jstr.decoding.ranking import Found
 from jstr.inference.crops import answers_of
 from jstr.inference.details import Character, Details
@@ -67,6 +68,7 @@ def test_spaces_that_no_label_has(tmp_path, words):
 def test_padding_is_no_part_of_a_crop():
     details = Details("ab", 1.0, (Character("a", 1.0, 0.0, 0.2), Character("b", 1.0, 0.2, 0.5)))
     assert [c[2:] for c in details.within(0.4).characters] == [(0.0, 0.5), (0.5, 1.0)]
+    assert [c[2:] for c in details.within(0.1).characters] == [(0.0, 1.0), (1.0, 1.0)], "what is read in the padding"
 
 
 class Turnable:
@@ -131,7 +133,7 @@ def test_places_are_those_in_the_turned_crop(monkeypatch, quarters):
 def test_long_crops_are_read_in_parts_once_turned(monkeypatch):
     monkeypatch.setattr("jstr.inference.crops.read_long", lambda reader, image, spec: Found([("long", 0.9)]))
     reader, crop = Located(), np.zeros((640, 32, 1), np.uint8)
-    reader.capacity, reader.written = 11, str
+    reader.capacity, reader.rules = 11, Rules("", None, 0.0, 1)
     (answer,) = answers_of(reader, [reader.spec.fit(crop)], [crop], 1, turn="auto")
     assert (answer.text, answer.in_parts, answer.turned) == ("long", True, 1)
 

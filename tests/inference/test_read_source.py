@@ -5,7 +5,8 @@ import pytest
 from testing import REAL_WORDS, tiny_config
 
 from jstr.data.images import ImageSpec
-from jstr.data.patterns.pattern import Pattern, PatternSpec
+from jstr.data.patterns.pattern import Pattern
+from jstr.data.patterns.spec import PatternSpec
 from jstr.data.sources.open import open_source
 from jstr.decoding.beam_search import Rules
 from jstr.inference.read_source import Answer, read_source
@@ -84,8 +85,8 @@ def test_heads_beside_a_pattern_and_turned_crops(monkeypatch, turn):
 
 def test_another_way_to_read():
     def read(images):
-        return (Answer(str(i), 0.0, is_complete=False) for i in range(len(images)))
+        return (Answer(str(i), 0.0, stacked=True) for i in range(len(images)))
 
     readings = list(read_source(Counter(), open_source(str(REAL_WORDS)), 64, read=read))
     assert [r.answer.text for r in readings] == [str(i) for i in range(64)]
-    assert not any(r.answer.is_complete for r in readings) and not np.array_equal(readings[0].image, readings[1].image)
+    assert all(r.answer.stacked for r in readings) and not np.array_equal(readings[0].image, readings[1].image)

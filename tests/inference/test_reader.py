@@ -1,13 +1,17 @@
 """Readers: what they take, what they share, what they refuse."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 from PIL import Image
-from testing import REAL_WORDS, saved_run
+from testing import REAL_WORDS, language_config, quick_jit, saved_run
 
 import jstr
 from jstr.decoding.ngram_lm import WordPrior
+from jstr.inference.reader import Reader
+from jstr.models import example_input
 from jstr.text.messages import InputError
 
 GOOD = np.zeros((20, 60, 3), np.uint8)
@@ -16,6 +20,35 @@ GOOD = np.zeros((20, 60, 3), np.uint8)
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
     return jstr.load(saved_run(tmp_path_factory.mktemp("run")))
+
+
+def test_a_workdir_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved_run(tmp_path / "run")
+    assert jstr.load("~/run").step == jstr.load(Path("~/run")).step == 0
+
+
+@pytest.mark.parametrize("words, expects", [(None, True), ("english", True), ("none", False), ("", False)])
+def test_words_that_are_expected_are_said(tmp_path, monkeypatch, capsys, words, expects):
+    run = saved_run(tmp_path / "run", language_model=dict(words="english"))
+    monkeypatch.setattr("jstr.interop.weights.default", lambda: (run, "reading"))
+    reader = jstr.load(None, words)
+    assert ("english words expected" in capsys.readouterr().err) == (reader.prior is not None) == expects
+
+
+def test_a_language_model_reads_words(tmp_path):
+    config = language_config(tmp_path)
+    reader = Reader(config.to_dict())
+    shape = example_input(reader.model)
+    reader.variables = quick_jit(
+        lambda: reader.model.init(jax.random.PRNGKey(3), np.zeros(shape.shape, shape.dtype), train=False)
+    )()
+    assert len(reader.correct("bad")[0]) == 1 and reader.correct("bad")[0] == reader.correct(["bad"])[0]
+    with pytest.raises(InputError, match="give at least one word"):
+        reader.correct([])
+    for read in (reader.logits, reader.read):
+        with pytest.raises(InputError, match="reads words, not images"):
+            read([GOOD])
 
 
 def test_readers_of_one_model_share_what_is_compiled(reader):
@@ -80,6 +113,7 @@ def test_a_generator_that_yields_one_array_again(reader):
         ([GOOD, np.zeros((0, 5), np.uint8)], r"images\[1\]: an image must be"),
         (np.zeros((2, 20, 60, 7), np.uint8), r"images\[0\]: an image must have 1, 3 or 4 channels, not 7"),
         (np.zeros((2, 2, 20, 60, 3), np.uint8), r"images\[0\]: an image must be"),
+        (np.array(["a.png", "b.png"]), "an array of texts or objects is no image; give several images as a list"),
         (np.zeros(0), "an image must be"),
         (np.full((20, 60), np.nan), "an image of float64"),
         (None, "cannot read NoneType; give an image or several"),

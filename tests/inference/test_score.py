@@ -7,7 +7,7 @@ from testing import REAL_WORDS, saved_run, tiny_config
 import jstr
 from jstr.data.images import ImageSpec
 from jstr.data.sources.open import open_source
-from jstr.inference.score import remarks, score
+from jstr.inference.score import check_scorable, remarks, score
 from jstr.text import Charset
 from jstr.text.messages import InputError
 
@@ -102,6 +102,8 @@ def test_letters_that_the_protocol_deletes_are_named():
     assert not [line for line in remarks("any", score(Fixed("a", known), Words(labels), "any", "exact"))]
     with pytest.raises(InputError, match="none of its 1 samples .* protocol alnum36: 1 labels lose .*--protocol=exact"):
         score(Fixed("a", known), Words(["\ud55c"]), "any")
+    with pytest.raises(InputError, match="none of its 1 samples .* protocol alnum36: 1 labels lose .*--protocol=exact"):
+        check_scorable(Fixed("a", known).charset, Words(["\ud55c"]), "any", "alnum36")
 
 
 def test_spaces_count_where_the_reader_knows_them():

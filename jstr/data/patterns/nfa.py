@@ -19,6 +19,7 @@ LONGEST = 256  # characters of a text; no reader holds more
 MAX_NODES = 400_000
 MAX_MEMBERS = 2_000_000  # of all sets of characters together
 AGAIN = 3  # how much likelier a random text repeats an unlimited repeat than it ends it
+_TYPES = re.ASCII | re.UNICODE
 _BEGIN, _FINISH = (op.AT_BEGINNING, op.AT_BEGINNING_STRING), (op.AT_END, op.AT_END_STRING)
 _CATEGORIES = {
     op.CATEGORY_DIGIT: r"\d",
@@ -70,8 +71,7 @@ class NFA:
             self.edges[0].append((start, 1.0))
             try:
                 tree = _parse(expression)
-                ignore_case = bool(tree.state.flags & re.IGNORECASE)
-                self.accepts.append(self._sequence(_without_anchors(list(tree)), start, ignore_case))
+                self.accepts.append(self._sequence(_without_anchors(tree), start, tree.state.flags))
             except InputError as error:
                 raise InputError(f"pattern {_short(expression)}: {error}") from None
         del self._set_numbers  # constants of re, which cannot be pickled
@@ -87,63 +87,64 @@ class NFA:
         self.owner.append(self._owner)
         return len(self.edges) - 1
 
-    def _sequence(self, items: Iterable[tuple[Any, Any]], at: int, ignore_case: bool) -> int:
+    def _sequence(self, items: Iterable[tuple[Any, Any]], at: int, flags: int) -> int:
         """Adds what comes after the node `at`, which nothing leaves yet; returns the last node."""
         for code, argument in items:
             if code in (op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY):
-                self.kind[at] = self._set(code, argument, ignore_case)
+                self.kind[at] = self._set(code, argument, flags)
                 at_next = self._node()
                 self.after[at] = at_next
                 at = at_next
             elif code is op.SUBPATTERN:
                 _, added, removed, body = argument
-                inner = (ignore_case or bool(added & re.IGNORECASE)) and not removed & re.IGNORECASE
-                at = self._sequence(body, at, inner)
+                kept = flags & ~_TYPES if added & _TYPES else flags
+                at = self._sequence(body, at, (kept | added) & ~removed)
             elif code is op.BRANCH:
-                at = self._branches(argument[1], at, ignore_case)
+                at = self._branches(argument[1], at, flags)
             elif code in (op.MAX_REPEAT, op.MIN_REPEAT):
-                at = self._repeat(*argument, at, ignore_case)
+                at = self._repeat(*argument, at, flags)
             else:
                 raise InputError(_refused(code))
         return at
 
-    def _branches(self, branches: list, at: int, ignore_case: bool) -> int:
+    def _branches(self, branches: list, at: int, flags: int) -> int:
         join = self._node()
         for branch in branches:
             start = self._node()
             self.edges[at].append((start, 1.0))
-            self.edges[self._sequence(branch, start, ignore_case)].append((join, 1.0))
+            self.edges[self._sequence(branch, start, flags)].append((join, 1.0))
         return join
 
-    def _repeat(self, least: int, most: Any, body: Any, at: int, ignore_case: bool) -> int:
+    def _repeat(self, least: int, most: Any, body: Any, at: int, flags: int) -> int:
         """Copies of `body`. More copies than fit into LONGEST characters change nothing but the size."""
         enough = LONGEST // max(1, body.getwidth()[0]) + 1
         for _ in range(min(least, enough)):
-            at = self._sequence(body, at, ignore_case)
+            at = self._sequence(body, at, flags)
         if most is op.MAXREPEAT:
             loop, inside, end = self._node(), self._node(), self._node()
             self.edges[at].append((loop, 1.0))
             self.edges[loop] += [(inside, AGAIN), (end, 1.0)]
             self.leave[loop] = end
-            self.edges[self._sequence(body, inside, ignore_case)].append((loop, 1.0))
+            self.edges[self._sequence(body, inside, flags)].append((loop, 1.0))
             return end
         end, more = self._node(), min(most - least, enough)
         for i in range(more):
             inside = self._node()
             self.edges[at] += [(inside, more - i), (end, 1.0)]  # every number of copies is as likely
-            at = self._sequence(body, inside, ignore_case)
+            at = self._sequence(body, inside, flags)
         self.edges[at].append((end, 1.0))
         return end
 
-    def _set(self, code: Any, argument: Any, ignore_case: bool) -> int:
+    def _set(self, code: Any, argument: Any, flags: int) -> int:
         """The number of a set of characters in `sets`."""
-        key = (code, tuple(argument) if code is op.IN else argument, ignore_case)
+        flags &= re.IGNORECASE | re.ASCII
+        key = (code, tuple(argument) if code is op.IN else argument, flags)
         if key in self._set_numbers:
             return self._set_numbers[key]
         forms = self._forms
         negated = code is op.NOT_LITERAL or code is op.ANY or (code is op.IN and argument[0][0] is op.NEGATE)
         inside: dict[int, list[str]] = {}
-        for form in self._named(code, argument, ignore_case):
+        for form in self._named(code, argument, flags):
             inside.setdefault(forms[form], []).append(form)
         found = inside
         if negated:  # [^a] leaves out what may stand for an a, in any case
@@ -158,7 +159,7 @@ class NFA:
         self._set_numbers[key] = len(self.sets) - 1
         return len(self.sets) - 1
 
-    def _named(self, code: Any, argument: Any, ignore_case: bool) -> Iterable[str]:
+    def _named(self, code: Any, argument: Any, flags: int) -> Iterable[str]:
         """The forms that a set of the syntax tree names, with all that differ from them in case only."""
         forms = self._forms
         parts = argument if code is op.IN else [(op.LITERAL, ord("\n") if code is op.ANY else argument)]
@@ -169,10 +170,11 @@ class NFA:
             else:
                 found |= dict.fromkeys(c for c in self._cases if len(c) == 1 and low <= ord(c) <= high)
         for name in {value for kind, value in parts if kind is op.CATEGORY}:
-            matches = re.compile(_CATEGORIES[name]).fullmatch
+            matches = re.compile(_CATEGORIES[name], flags & re.ASCII).fullmatch
             found |= dict.fromkeys(c for c in self._cases if len(c) == 1 and matches(c))
-        if ignore_case:
-            return dict.fromkeys(form for c in found for form in self._cases.get(c, ()))
+        if flags & re.IGNORECASE:
+            pairs = ((c, form) for c in found for form in self._cases.get(c, ()))
+            return dict.fromkeys(form for c, form in pairs if not flags & re.ASCII or c == form or (c + form).isascii())
         return [c for c in found if c in forms]
 
     def _distances(self) -> list[int]:
@@ -211,18 +213,28 @@ def _parse(expression: str) -> Any:
         raise InputError("its groups are nested too deeply") from None
 
 
-def _without_anchors(items: list) -> list:
-    """Without ^ at the beginning and $ at the end: a pattern is always that of the whole text."""
-    if items and items[0][0] is op.AT and items[0][1] in _BEGIN:
+def _without_anchors(items: Iterable[Any], first: bool = True, last: bool = True) -> list:
+    """Without ^ at the beginning and $ at the end, also of alternatives: a pattern is always that of the whole text.
+
+    first, last: whether the items begin or end the expression.
+    """
+    items = list(items)
+    if first and items and items[0][0] is op.AT and items[0][1] in _BEGIN:
         items = items[1:]
-    if items and items[-1][0] is op.AT and items[-1][1] in _FINISH:
+    if last and items and items[-1][0] is op.AT and items[-1][1] in _FINISH:
         items = items[:-1]
+    for i in {0, len(items) - 1} if items else ():
+        (code, argument), ends = items[i], (first and i == 0, last and i == len(items) - 1)
+        if code is op.BRANCH:
+            items[i] = code, (argument[0], [_without_anchors(branch, *ends) for branch in argument[1]])
+        elif code is op.SUBPATTERN:
+            items[i] = code, (*argument[:3], _without_anchors(argument[3], *ends))
     return items
 
 
 def _refused(code: Any) -> str:
     if code is op.AT:
-        return "^, $ and \\b may only stand at its ends; it always matches the whole text"
+        return "^ and $ may only stand at its ends, and \\b nowhere; it always matches the whole text"
     names = {op.GROUPREF: "references to groups", op.ASSERT: "look-around", op.ASSERT_NOT: "look-around"}
     names[op.GROUPREF_EXISTS] = names[op.GROUPREF]
     what = names.get(code, "atomic groups and possessive repeats")

@@ -23,6 +23,7 @@ from jstr.data.photos import words_file
 from jstr.data.photos.finder import Finder, FindOptions
 from jstr.data.photos.words_file import FoundWord
 from jstr.data.sources.files import DONE
+from jstr.data.worker_processes import core_count
 from jstr.text.messages import InputError, duration
 
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
@@ -78,7 +79,7 @@ def find_words(
       InputError: the optional packages are missing, or `out` cannot be written.
     """
     options, out = options or FindOptions(), Path(out)
-    jobs = jobs or max(len(os.sched_getaffinity(0)), 1)
+    jobs = jobs or core_count()
     try:
         (out / DONE).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from jstr.data.patterns.pattern import Pattern, PatternSpec
+from jstr.data.patterns.pattern import Pattern
+from jstr.data.patterns.spec import PatternSpec
 from jstr.data.synth.background import Photographs
 from jstr.data.synth.compose import Scene
 from jstr.data.synth.fonts import Fonts, font_files

@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from jstr.data.patterns.pattern import Pattern, PatternSpec
+from jstr.data.patterns.pattern import Pattern
+from jstr.data.patterns.spec import PatternSpec, pattern_spec
 from jstr.text.messages import InputError
 
 RNG = np.random.default_rng(0)
@@ -40,6 +41,9 @@ def make(regex, characters="abB1.", **more) -> Pattern:
         "(|a)b",
         "a(?:)b|(ab)+",
         "(?x) a  b # comment",
+        "^a$|^b1$",
+        "(^a|b)1?($|b$)",
+        "(?:^(a$|b)|1)",
     ],
 )
 def test_matches_what_re_matches(regex):
@@ -58,6 +62,16 @@ def test_matches_what_re_matches(regex):
         else:
             full = [t for t in TEXTS if t.startswith(text) and compiled.fullmatch(t)]
             assert not full or state.need == min(map(len, full)) - len(text)
+
+
+@pytest.mark.parametrize(
+    "regex", [r"(?a)\w\d", r"(?a:\w)\d", r"(?ai)[éa]k", r"(?i)É(?a:k)\w", r"(?a)[^\W\d]s", r"(?a)\W."]
+)
+def test_ascii_is_that_of_re(regex):
+    characters = "aéÉ1\u0661kKs\u212a\u017f"
+    pattern, compiled = make(regex, characters), re.compile(regex)
+    texts = ["".join(t) for n in (2, 3) for t in itertools.product(characters, repeat=n)]
+    assert [t for t in texts if pattern.matches(t) != (compiled.fullmatch(t) is not None)] == []
 
 
 def test_one_case_stands_for_both_and_is_given_back():
@@ -126,6 +140,9 @@ def test_draws_are_uniform_over_choices():
         ("a++", "possessive"),
         ("a\\bb", "whole text"),
         ("a^b", "whole text"),
+        ("\\bab\\b", r"\\b nowhere"),
+        ("(a|^b)*", "whole text"),
+        ("a(^b|1)", "whole text"),
         ("[xyz]{2}", "no text of up to 256 characters of 'abB1.'"),
         ("a[^abB1.]", "no text"),
         ("a{1000000}", "no text of up to 256"),
@@ -162,6 +179,13 @@ def test_refuses(regex, message):
 def test_refuses_other_values(more, message):
     with pytest.raises(InputError, match=message):
         make("a", **more)
+
+
+@pytest.mark.parametrize("options", [dict(weights=[1]), dict(none=0.5), dict(regex=(), allow="", none=0.2)])
+def test_options_without_a_pattern_are_refused(options):
+    with pytest.raises(InputError, match="weights and none need a regex"):
+        pattern_spec(**options)
+    assert not pattern_spec(regex=(), weights=(), checksum=(), allow="", none=0.01), "as configs have it"
 
 
 @pytest.mark.parametrize("regex", ["(a|a)*b", "(a*)*b", "(a+)+b", "(a|b)*a(a|b){20}", "(.*)*1", "a{0,200}" * 5 + "b"])
