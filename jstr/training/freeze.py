@@ -43,6 +43,8 @@ def _evaluate(rules: Mapping[str, Mapping[str, Any]]):
 
     def call_still(call, args, kwargs, context):
         module = context.module
+        if module.scope is None:  # while a module is made it has no place yet
+            return call(*args, **kwargs)
         still = _still(rule_of("/".join(("model", *module.path)), rules))
         if still and isinstance(module, nn.BatchNorm):  # it is told when it is made, by a part that may train
             object.__setattr__(module, "use_running_average", True)

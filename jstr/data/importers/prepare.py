@@ -26,6 +26,7 @@ from jstr.data.importers.base import Reader
 from jstr.data.importers.report import make_report, nothing_usable
 from jstr.data.importers.shards import Interrupted, Progress
 from jstr.data.importers.targets import write_dataset, write_lmdbs
+from jstr.data.worker_processes import core_count
 from jstr.text.messages import InputError, first_few
 
 TARGETS = ("array_record", "lmdb")
@@ -68,7 +69,7 @@ def prepare(
         return done
     try:
         with _locked(out / "partial"):
-            report = _import(reader, out, source, jobs or _cores(), interrupted)
+            report = _import(reader, out, source, jobs or core_count(), interrupted)
         shutil.rmtree(out / "partial")
     except OSError as error:
         raise InputError(f"{out}: {error.strerror or error}; see to it and run the same command again") from error
@@ -192,10 +193,6 @@ def _locked(folder: Path) -> Iterator[None]:
         for left in folder.glob("*.tmp"):  # of a process that was killed
             left.unlink(missing_ok=True)
         yield
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_shards(
