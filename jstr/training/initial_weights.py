@@ -71,7 +71,8 @@ def average_with_start(config: Config, state: TrainState, workdir: str, mesh: Me
     share = share_of_start(config, images)
     if not share:
         return state
-    print(f"{share:.0%} of the weights are those of the start, {images:,} images learned", flush=True)
+    learned = f", {images:,} images learned" if config.average_below else ""
+    print(f"{share:.0%} of the weights are those of the start{learned}", flush=True)
     here = sharding.to_local_device((state.params, state.model_state), mesh)
 
     def average(own: Array, first: Array) -> Array:
