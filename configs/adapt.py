@@ -4,9 +4,9 @@
 
 FOLDER (or an LMDB, tar or TFDS data set) holds word crops as a text detector cuts them. Training uses rendered words
 with their labels, your images by consistency (CR, Zheng et al. 2022) and, where the start reads them with confidence,
-as labelled words. At the end the weights are averaged with the start's (WiSE-FT, Wortsman et al. 2022), so that little
-of what it knew is lost. A tenth of your images is held back to watch. runs/mine/predictions.tsv holds what is read, the
-least confident words first. 16 to 46 minutes on one core.
+as labelled words. At the end the weights are averaged with the start's (WiSE-FT, Wortsman et al. 2022): half and half
+where it read all of your images surely, the fewer of these the less. A tenth of your images is held back to watch.
+runs/mine/predictions.tsv holds what is read, the least confident words first. 16 to 46 minutes on one core.
 
     --config=configs/adapt.py:start=WORKDIR  start from that run (or packed file), with its charset, size and recogniser
     --config=configs/adapt.py:start=ppocrv6-small  start from that published reader (see `jstr predict --help`)
@@ -99,8 +99,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
     config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
     if scratch:
         config.keep_best = "held_back/trust"
-    else:  # what is learned of your images, without what is forgotten of others (adapt.json)
-        config.average_with_start = 0.5
+    else:  # what is learned of your images, and of others what is worth keeping (adapt.json)
+        config.average_with_start, config.average_as_sure = 0.5, True
     config.steps, config.log_every, config.eval_every, config.save_every = 30_000 if scratch else 3_000, 100, 300, 300
     if options.labels_only:
         config.objective, config.teacher, config.keep_best = dict(name="supervised"), {}, ""

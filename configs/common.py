@@ -78,6 +78,7 @@ def base() -> ConfigDict:
             self_training=dict(),
             average_with_start=0.0,  # share of the weights of init_from in those at the end of the run and of rounds
             average_below=0,  # if not 0: that share falls with the number of images that are learned, to 0 at this many
+            average_as_sure=False,  # that share, times the share of the images of read_by that are read surely
             steps=1000,
             accumulate=1,  # splits a batch into this many parts, to save memory; batch norm sees one part at a time
             remat=False,  # recompute norms and activations in the backward pass, to save memory

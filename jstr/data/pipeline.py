@@ -81,6 +81,12 @@ class TrainData:
             sizes[source.name] = max(len(source), sizes.get(source.name, 0))
         return sizes
 
+    @property
+    def sure(self) -> float:
+        """The share of the images of rows with read_by whose reading is a label; 1 without such rows."""
+        labels = [label for rows in self._read.values() for label in rows.values()]
+        return sum(label is not None for label in labels) / len(labels) if labels else 1.0
+
     def _stream(self, name: str, number: int) -> grain.MapDataset:
         """The endless dataset of stream `name`: its sources shuffled, repeated and mixed, with all its fields."""
         where, fields, row = f"config.{self._part}.{name}", self.fields[name], self._rows[name]

@@ -39,6 +39,7 @@ _KINDS = {
     "keep_best": _TEXT,
     "image.size": _SEQUENCE,
     "image.keep_ratio": ((bool,), "True or False"),
+    "average_as_sure": ((bool,), "True or False"),
     "init_from": _SEQUENCE,
     "init_allow_missing": _SEQUENCE,
     "self_training.thresholds": _SEQUENCE,

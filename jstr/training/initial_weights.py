@@ -43,13 +43,15 @@ def with_other_weights(config: Config, state: TrainState) -> tuple[TrainState, l
     return state, lines
 
 
-def share_of_start(config: Config, images: int) -> float:
-    """config.average_with_start; with config.average_below, less of it the more images were learned.
+def share_of_start(config: Config, images: int, sure: float) -> float:
+    """config.average_with_start; less of it the more images were learned, or the fewer the start reads surely.
 
-    Few images are soon known by heart, and what the start knew of others is lost.
+    images: with config.average_below, few are soon known by heart, and what the start knew of others is lost.
+    sure: with config.average_as_sure, the share that it reads surely; of images that it hardly reads it knows little.
     """
     most = config.average_below
-    return config.average_with_start * (max(0.0, 1 - images / most) if most else 1.0)
+    few = max(0.0, 1 - images / most) if most else 1.0
+    return config.average_with_start * few * (sure if config.average_as_sure else 1.0)
 
 
 def keep_start(config: Config, state: TrainState, workdir: str) -> None:
@@ -61,18 +63,21 @@ def keep_start(config: Config, state: TrainState, workdir: str) -> None:
         np.savez(Path(workdir) / START, **named)
 
 
-def average_with_start(config: Config, state: TrainState, workdir: str, mesh: Mesh, images: int) -> TrainState:
+def average_with_start(
+    config: Config, state: TrainState, workdir: str, mesh: Mesh, images: int, sure: float
+) -> TrainState:
     """The state with config.average_with_start of the weights that the run began with and the rest of its own.
 
-    images: how many were learned, for config.average_below. What started fresh stays as it is. Between two solutions
-    that share a start, the average is often better than both and keeps more of what the start knew: WiSE-FT (Wortsman
-    et al. 2022), equation 1.
+    images, sure: how many were learned, and the share that was read surely, see share_of_start. What started fresh
+    stays as it is. Between two solutions that share a start, the average is often better than both and keeps more of
+    what the start knew: WiSE-FT (Wortsman et al. 2022), equation 1.
     """
-    share = share_of_start(config, images)
+    share = share_of_start(config, images, sure)
     if not share:
         return state
-    learned = f", {images:,} images learned" if config.average_below else ""
-    print(f"{share:.0%} of the weights are those of the start{learned}", flush=True)
+    why = f", {images:,} images learned" * bool(config.average_below)
+    why += f", {sure:.0%} of the images read surely" * bool(config.average_as_sure)
+    print(f"{share:.0%} of the weights are those of the start{why}", flush=True)
     here = sharding.to_local_device((state.params, state.model_state), mesh)
 
     def average(own: Array, first: Array) -> Array:

@@ -89,8 +89,9 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
             state, metrics = train_step(state, *(batch["arrays"] for batch in some))
             step += len(some)
             if config.average_with_start and (step >= config.steps or self_training.begins(config, step)):
-                images = sum(parts.data.sizes.values())
-                state = average_with_start(config, state, parts.workdir, parts.mesh, images)
+                data = parts.data
+                learned = sum(data.sizes.values()), data.sure
+                state = average_with_start(config, state, parts.workdir, parts.mesh, *learned)
             writer.step(step, metrics, *(batch["keys"] for batch in some))
             stopping = any_requested(stop.requested)
             if previous is not None:

@@ -61,7 +61,7 @@ def test_a_folder_becomes_predictions(started, images, tmp_path):
     status, out, err = call(*command, f"--config.images={images}", f"--config.words={words}")
     assert status == 0, err
     assert "images: 30 images without labels" in out and "images: of these 27 chosen (share=0.9" in out
-    assert f"model starts from model of {started}" in out and "50% of the weights are those of the start" in out
+    assert f"model starts from model of {started}" in out
     assert "starts fresh" not in out
     lines = (workdir / "predictions.tsv").read_text().splitlines()
     rows = [line.split("\t") for line in lines]
@@ -211,7 +211,7 @@ def test_words_to_follow(started):
         for source in row.sources.values()
     ]
     assert not any(row.get("path") == "test.tar" for row in rows)
-    assert (config.keep_best, config.average_with_start) == ("", 0.5)
+    assert (config.keep_best, config.average_with_start, config.average_as_sure) == ("", 0.5, True)
     scratch = get_config("start=none")
     assert (scratch.keep_best, scratch.average_with_start) == ("held_back/trust", 0.0)
 

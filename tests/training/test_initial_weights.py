@@ -52,12 +52,12 @@ def test_weights_averaged_with_those_of_the_start(trained, tmp_path):
     zero = jax.numpy.zeros(())
     state = TrainState(zero, *jax.tree.map(lambda x: x + 4, (saved["params"], saved["model_state"])), (), None, zero)
     mesh = sharding.make_mesh(config.mesh, jax.devices()[:1])
-    found = average_with_start(config, state, str(tmp_path), mesh, images=10)
+    found = average_with_start(config, state, str(tmp_path), mesh, images=10, sure=0.5)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     jax.tree.map(lambda a, b: close(a, b + 3), found.params, saved["params"])
     jax.tree.map(lambda a, b: close(a, b + 3), found.model_state, saved["model_state"])
     config.charset.characters, config.init_allow_missing = "0123456789abcdefghijklmnopqrstuvwxyé", ("model/decoder",)
-    grown = average_with_start(config, state, str(tmp_path), mesh, images=10).params["model"]["decoder"][
+    grown = average_with_start(config, state, str(tmp_path), mesh, images=10, sure=0.5).params["model"]["decoder"][
         "classifier_bias"
     ]
     close(grown, saved["params"]["model"]["decoder"]["classifier_bias"] + np.array([3] * 39 + [4]))
@@ -73,7 +73,7 @@ def test_the_start_is_kept_for_averaging(trained, tmp_path):
     config.init_from = (("model", "gone", "model"),)
     state = state.replace(params=jax.tree.map(lambda x: x + 4, saved["params"]))
     mesh = sharding.make_mesh(config.mesh, jax.devices()[:1])
-    found = average_with_start(config, state, str(tmp_path), mesh, images=10).params
+    found = average_with_start(config, state, str(tmp_path), mesh, images=10, sure=0.5).params
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b + 3, rtol=1e-5, atol=1e-5), found, saved["params"])
 
 
@@ -98,11 +98,17 @@ def test_averaging_where_few_images_were_learned(trained, tmp_path, capsys):
     config.steps, config.evals = 1, {}
     loop.run(config, str(tmp_path / "plain"))
     config.average_with_start, config.average_below = 0.5, 100
-    assert [share_of_start(config, n) for n in (0, 50, 100, 1000)] == [0.5, 0.25, 0, 0]
+    assert [share_of_start(config, n, 0.1) for n in (0, 50, 100, 1000)] == [0.5, 0.25, 0, 0]
     loop.run(config, str(tmp_path / "averaged"))
     assert "25% of the weights are those of the start, 50 images learned" in capsys.readouterr().out
     start, plain, found = (load_variables(w)["params"] for w in (trained, tmp_path / "plain", tmp_path / "averaged"))
     jax.tree.map(lambda s, p, f: np.testing.assert_allclose(f, (s + 3 * p) / 4, atol=1e-6), start, plain, found)
+
+
+def test_averaging_as_the_start_reads_surely():
+    config = tiny_config()
+    config.average_with_start, config.average_as_sure = 0.5, True
+    assert [share_of_start(config, 10, sure) for sure in (0.0, 0.5, 1.0)] == [0, 0.25, 0.5]
 
 
 @pytest.mark.parametrize("share", [1.0, -0.1, 0.5])

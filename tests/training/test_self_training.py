@@ -182,11 +182,12 @@ def test_the_weights_are_averaged_with_the_start_at_the_end_of_each_round(places
     seen, config = [], config_of(*places)
     config.init_from, config.average_with_start = (("model", places[0], "model"),), 0.5
 
-    def average(_, state, workdir, mesh, images):
-        seen.append((int(state.step), images))
+    def average(_, state, workdir, mesh, images, sure):
+        seen.append((int(state.step), images, sure))
         return state
 
     monkeypatch.setattr(loop, "average_with_start", average)
     loop.run(config, str(tmp_path))
-    assert [step for step, _ in seen] == [2, 4, 6]
-    assert all(99 < images <= 99 + COUNT for _, images in seen)  # nothing is read in some
+    assert [step for step, *_ in seen] == [2, 4, 6]
+    assert all(99 < images <= 99 + COUNT for _, images, _ in seen)  # nothing is read in some
+    assert all(images - 99 <= sure * COUNT <= COUNT for _, images, sure in seen)  # a reading may not fit the charset
