@@ -49,9 +49,10 @@ def scripted(plain, other):
         (0.77, 0.9, "adaptation should pay"),  # letterbooks, PP-OCRv6
         (0.49, 0.7, "adaptation should pay"),
         (0.02, 0.4, "adaptation hardly helps; correct 50 words (jstr review) and give --config.labels"),
-        (0.19, 0.51, "adaptation hardly helps; correct 50 words"),
+        (0.19, 0.51, "adaptation may help; rather correct 50 words"),
+        (0.8, 0.5, "adaptation may help; rather correct 50 words"),
         (0.8, 0.3, "adaptation hardly helps"),  # sure, but of something else in each view
-        (0.3, 0.8, "adaptation may help a little; rather correct 50 words"),
+        (0.3, 0.8, "adaptation may help; rather correct 50 words"),
         (0.985, 0.995, "hardly anything is left for adaptation"),
     ],
 )
