@@ -88,7 +88,7 @@ def test_kill_nine_and_continue(trained, tmp_path):
 
 def test_what_fails_late_is_checked_early(tmp_path):
     for change, message in [
-        ({"steps": 0}, "config.steps=0 must be at least 1"),
+        ({"steps": 0}, "config.steps=0 must be a whole number, 1 or more"),
         ({"log_every": 0}, "config.log_every=0"),
         ({"evals.rendered.protocol": "alnum"}, "config.evals.rendered.protocol='alnum': choose one of alnum36"),
     ]:

@@ -184,10 +184,10 @@ def test_dispatches_of_two_steps_continue_a_run_stopped_at_an_odd_one(whole, tmp
 @pytest.mark.parametrize(
     "change, says",
     [
-        (dict(steps_per_dispatch=0), "config.steps_per_dispatch=0 must be at least 1"),
+        (dict(steps_per_dispatch=0), "config.steps_per_dispatch=0 must be a whole number, 1 or more"),
         (dict(steps_per_dispatch=2, log_every=3), "config.log_every=3 must be a multiple of steps_per_dispatch=2"),
         (dict(steps_per_dispatch=4, save_every=2), "config.eval_every=2 must be a multiple of steps_per_dispatch=4"),
-        (dict(accumulate=0), "config.accumulate=0 must be at least 1"),
+        (dict(accumulate=0), "config.accumulate=0 must be a whole number, 1 or more"),
         (dict(accumulate=3), "labelled.batch_size=8 must be a multiple of accumulate=3 times the 1 device"),
     ],
 )
