@@ -14,10 +14,13 @@ from jstr.text.messages import InputError
 
 @pytest.mark.parametrize("name", ["ctc", "attention"])
 def test_eight_devices_equal_one(name):
-    """Loss and parameters after three steps, batch statistics included, in a process with eight fake devices."""
+    """Loss and parameters after three steps, batch statistics included, in a process with eight fake devices.
+
+    Compiled as shipped: quickly compiled (conftest.py), TPS rounds by up to 3e-5 of the gradient on some processors.
+    """
     outputs = []
     for devices in (1, 8):
-        status, out, err = call("tests/parallel/sharded.py", name, JAX_NUM_CPU_DEVICES=str(devices))
+        status, out, err = call("tests/parallel/sharded.py", name, JAX_NUM_CPU_DEVICES=str(devices), XLA_FLAGS="")
         assert status == 0, err
         outputs.append(json.loads(out.splitlines()[-1]))
     one, eight = outputs
