@@ -4,8 +4,8 @@
 
 FOLDER (or an LMDB, tar or TFDS data set) holds word crops as a text detector cuts them. Training uses rendered words
 with their labels, your images by consistency (CR, Zheng et al. 2022) and, where the start reads them with confidence,
-as labelled words. At the end the weights are averaged with the start's (WiSE-FT, Wortsman et al. 2022): half and half
-where it read all of your images surely, the fewer of these the less. A tenth of your images is held back to watch.
+as labelled words. At the end the weights are averaged with the start's (WiSE-FT, Wortsman et al. 2022), whose weight is
+half the share of your images that it reads with confidence. A tenth of your images is held back for validation.
 runs/mine/predictions.tsv holds what is read, the least confident words first. 16 to 46 minutes on one core.
 
     --config=configs/adapt.py:start=WORKDIR  start from that run (or packed file), with its charset, size and recogniser
@@ -23,8 +23,8 @@ runs/mine/predictions.tsv holds what is read, the least confident words first. 1
     --config=configs/adapt.py:weighted       what is read weighs as much as it is sure, instead of 1
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
                                              its words are rendered, and expected where the image is ambiguous;
-                                             by itself what the start was rendered from, or English words
-    --config.fonts=FOLDER                    your fonts; by themselves those of the start
+                                             default: the list that the start was trained with, or English words
+    --config.fonts=FOLDER                    your fonts; default: those that the start was trained with
     --config.photos=FOLDER                   photographs instead of images: their words are found first, into
                                              runs/mine/words (--config.find.min_height=12, ...: see jstr detect)
     --config.labels=labels.tsv               words that you have corrected (jstr review): they are learned as well, more
@@ -43,8 +43,8 @@ a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores
 `consistency` adds CR.
 The checkpoint that reads most of a held-back tenth as the start does with its words is used, or the last one that is
 no more than a standard error below it; the start is a candidate. At the end the weights are averaged with the start's,
-where fewer than 1,000 images were learned: the fewer, the more of the start. Not with `consistency`: rendered words,
-which are without end, count as well.
+where fewer than 1,000 images were learned: the fewer, the more of the start. Not with `consistency`, because its
+rendered words count as images.
 `rounds=4` goes on with what it then reads: 4 x 300 steps, half an hour on one core.
 
 Measured results: configs/results/ppocr_adapt.json, handwriting.json.
@@ -99,7 +99,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
     config.optimizer = common.adamw(2e-3 if scratch else 3e-4, weight_decay=0.01, warmup=0.1)
     if scratch:
         config.keep_best = "held_back/trust"
-    else:  # what is learned of your images, and of others what is worth keeping (adapt.json)
+    else:  # a start that reads few of the images knows little of them that is worth keeping (adapt.json)
         config.average_with_start, config.average_as_sure = 0.5, True
     config.steps, config.log_every, config.eval_every, config.save_every = 30_000 if scratch else 3_000, 100, 300, 300
     if options.labels_only:
@@ -129,7 +129,7 @@ def finished(
 def streams(config: common.ConfigDict, scratch: bool) -> None:
     """Rendered words with labels, a tenth of your images for validation and the others for training."""
     given = dict(words=config.get_ref("words"), fonts=config.get_ref("fonts"))
-    pattern = {key: config.pattern.get_ref(key) for key in config.pattern}  # codes, where it is not empty
+    pattern = pattern_of(config)
     labelled = dict(
         plain=common.rendered(seed=1, style=common.PLAIN, **given) | dict(weight=0.25 if scratch else 0.1),
         varied=common.rendered(seed=3, pattern=pattern, **given) | dict(weight=0.75 if scratch else 0.9),
@@ -156,10 +156,14 @@ def streams(config: common.ConfigDict, scratch: bool) -> None:
 
 def read_by(config: common.ConfigDict, threshold: float) -> dict:
     """How the start reads your images, and what of it becomes labels."""
-    pattern = {key: config.pattern.get_ref(key) for key in config.pattern}
     names = dict(language_model="words", corrected="labels", lexicon="lexicon")
     given = {key: config.get_ref(name) for key, name in names.items()}
-    return dict(workdir=config.init_from[0][1], threshold=threshold, pattern=pattern) | given
+    return dict(workdir=config.init_from[0][1], threshold=threshold, pattern=pattern_of(config)) | given
+
+
+def pattern_of(config: common.ConfigDict) -> dict:
+    """References to config.pattern, of codes where it is not empty."""
+    return {key: config.pattern.get_ref(key) for key in config.pattern}
 
 
 def corrected(config: common.ConfigDict) -> dict:
@@ -190,8 +194,8 @@ def from_ppocr(config: common.ConfigDict, consistent: bool, whole: bool) -> comm
     # Few images are soon known by heart; the average with the start then reads others better (handwriting.json).
     config.average_with_start, config.average_below = 0.5, 1000
     if consistent:
-        pattern = {key: config.pattern.get_ref(key) for key in config.pattern}
-        config.streams.labelled.sources.varied = common.rendered(seed=3, pattern=pattern, **given) | dict(weight=0.25)
+        varied = common.rendered(seed=3, pattern=pattern_of(config), **given)
+        config.streams.labelled.sources.varied = varied | dict(weight=0.25)
         own = images | dict(labelled=False)
         both = dict(weak=dict(cr_weak={}), strong=dict(cr_strong={}))
         config.streams.unlabelled = common.views(16, dict(images=own | dict(share=0.9)), **both)

@@ -18,7 +18,7 @@ from jstr.text.messages import InputError
 
 WORDS = Path(__file__).parent / "words"
 PART = 2**20  # characters of a line that are read at once: some corpora are one line
-_MOST = 15  # log10: no text has so many words; higher numbers are counts
+_MOST = 15  # log10 of more words than any text has; higher numbers are counts
 OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 
 

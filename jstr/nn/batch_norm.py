@@ -16,9 +16,6 @@ import jax.numpy as jnp
 from jstr.core import Array
 from jstr.nn import platform
 
-# Once for each shape, not for each layer; the program is the same.
-_traced_once = functools.partial(jax.jit, inline=True)
-
 
 class BatchNorm(nn.BatchNorm):
     """`flax.linen.BatchNorm` over all axes but the last, with the same parameters and statistics."""
@@ -58,7 +55,7 @@ def _sum(x: Array) -> Array:
     return x.sum(axis=tuple(range(x.ndim - 1)))
 
 
-@_traced_once
+@functools.partial(jax.jit, inline=True)  # traced once for each shape, not for each layer; the same program
 def _forward(x: Array, scale: Array, bias: Array, epsilon: float):
     count = x.size // x.shape[-1]
     mean = _sum(x) / count
@@ -67,7 +64,7 @@ def _forward(x: Array, scale: Array, bias: Array, epsilon: float):
     return ((x - mean) * (inverse * scale) + bias, mean, var), (x, scale, mean, inverse)
 
 
-@_traced_once
+@functools.partial(jax.jit, inline=True)
 def _backward(residuals: tuple, gradients: tuple):
     x, scale, mean, inverse = residuals
     g, count = gradients[0], x.size // x.shape[-1]

@@ -24,9 +24,6 @@ from jax import lax
 from jstr.core import Array
 from jstr.nn import platform
 
-# Once for each shape, not for each layer: a third of the time of tracing TRBA. The program is the same.
-_traced_once = functools.partial(jax.jit, inline=True)
-
 # One-dimensional F(4, 3) at the points 0, 1, -1, 2, -2 and infinity: y = AT [(G w) * (BT x)].
 BT = np.array(
     [
@@ -136,7 +133,7 @@ def conv3x3(x: Array, kernel: Array) -> Array:
     return _forward(x, kernel)[0]
 
 
-@_traced_once
+@functools.partial(jax.jit, inline=True)  # traced once for each shape, not for each layer; the same program
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple]:
     transformed = (GG @ kernel.reshape(9, -1)).reshape(36, *kernel.shape[2:])
 
@@ -153,7 +150,7 @@ def _forward(x: Array, kernel: Array) -> tuple[Array, tuple]:
     return y.reshape(*x.shape[:3], -1), (x, transformed)
 
 
-@_traced_once
+@functools.partial(jax.jit, inline=True)
 def _backward(residuals: tuple, g: Array) -> tuple[Array, Array]:
     x, transformed = residuals
     parts = _parts(x, g.shape[3])

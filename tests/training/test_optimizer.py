@@ -48,7 +48,10 @@ def test_warmup_stable_decay():
     ("options", "message"),
     [
         (dict(name="warmup_stable_decay", warmup_steps=-5), "warmup_steps=-5 must be at least 0"),
-        (dict(name="warmup_stable_decay", decay=2.0), "decay=2.0 is a probability|decay=2.0 .* 0 to 1"),
+        (
+            dict(name="warmup_stable_decay", decay=2.0),
+            "config.optimizer.schedule: decay=2.0 is a probability, from 0 to 1",
+        ),
         (dict(name="warmup_cosine", warmup=1.0), "config.optimizer.schedule: "),
     ],
 )
