@@ -43,7 +43,7 @@ def get_config(arg: str = "") -> common.ConfigDict:
         start="",
     )
     if options.labels != 1.0 and not options.joint:
-        raise ValueError("config argument labels is the share of the labels that joint learns; without it none is used")
+        raise ValueError("config argument labels: give joint too; without it no label is used")
     config = common.base()
     config.charset.layout, config.charset.drop_outside = f"cr_{options.decoder}", True
     config.model = (common.compact_trba() if options.compact else common.trba()) | dict(prediction=options.decoder)

@@ -85,3 +85,17 @@ def test_language_that_is_kept():
     )
     with pytest.raises(ValueError, match="has no language"):
         importlib.import_module("configs.semimtr").get_config("compact,keep_language,vision_only")
+
+
+def test_labels_of_seqclr_need_joint():
+    get_config = importlib.import_module("configs.seqclr").get_config
+    with pytest.raises(ValueError, match="labels: give joint too"):
+        get_config("compact,labels=0.1")
+    assert "labelled_iiit5k" in get_config("compact,joint,labels=0.1").streams.mixed.sources
+
+
+def test_nothing_is_read_again_where_everything_is_rendered():
+    for name, given in (("source_only", "reader=runs/a,words=english,every=10"), ("distill", "every=10")):
+        get_config = importlib.import_module(f"configs.{name}").get_config
+        assert get_config(given).self_training.every == 10
+        assert not get_config(f"runlocal,{given}").self_training

@@ -165,3 +165,17 @@ def test_the_smallest_images(features, width, prediction):
     assert outputs["frames"].shape[1] == model.num_frames
     with pytest.raises(InputError, match=f"images of 32x{width - 1} are too small"):
         build(ModelConfig(**facts | dict(image_size=(32, width - 1))), "none", features, "bilstm", prediction, **TINY)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        (dict(dropout=1.0), "dropout must be at least 0 and less than 1, not 1.0"),
+        (dict(dropout=-0.1), "dropout must be"),
+        (dict(hidden_size=0), "hidden_size=0 must be at least 1"),
+        (dict(output_channels=-4), "output_channels=-4 must be at least 1"),
+    ],
+)
+def test_sizes_that_no_network_has(field, message):
+    with pytest.raises(InputError, match=message):
+        Model(CTC, **field)
