@@ -35,4 +35,5 @@ def test_texts_that_do_not_fit():
 
 def test_extents_meet_halfway():
     np.testing.assert_allclose(extents([0.2, 0.4, 0.8]), [(0.1, 0.3), (0.3, 0.6), (0.6, 1.0)])
+    np.testing.assert_allclose(extents([0.2, 0.4]), [(0.1, 0.3), (0.3, 0.5)])
     assert extents([0.5]) == [(0.0, 1.0)] and extents([]) == []

@@ -294,3 +294,28 @@ def test_a_checksum_finds_what_a_narrow_beam_has_no_room_for(monkeypatch):
     assert scores[text] == pytest.approx(max(scores.values())) and 0 < confidence < 0.9
     prior = WordPrior({"12344": 1}, string.digits)
     assert passes == [8, 8 * WIDER] and ctc_search(rows, string.digits, prior, 0.5, 8, luhn)[0] == "12344"
+
+
+def test_a_narrow_beam_holds_only_what_can_still_end():
+    """A text that needs more steps than are left, or a blank that no frame has, makes room for the only one."""
+    rows = np.array([[0.05, 0.9, 0.05]] * 3)
+    assert position_search(rows, "ab", None, 0.0, 1, pattern_of("aab|b"))[0] == "b"
+    assert ctc_search(rows[:2], "ab", None, 0.0, 1, pattern_of("aa|b"))[0] == "b"
+
+
+@pytest.mark.parametrize("search", [ctc_search, position_search])
+def test_a_narrow_beam_knows_the_weights_of_patterns(search):
+    rows = np.array([[0.05, 0.6, 0.35], [0.9, 0.05, 0.05]])
+    assert search(rows, "ab", None, 0.0, 1, pattern_of(["a", "b"], weights=[1, 1]))[0] == "a"
+    assert search(rows, "ab", None, 0.0, 1, pattern_of(["a", "b"], weights=[1, 9]))[0] == "b"
+
+
+def test_steps_are_searched_more_widely_for_a_checksum():
+    """Only 987 has the right sum, and each of its digits is the least probable of three."""
+    rows = np.full((4, 11), 1e-6)
+    rows[3, 0] = 1
+    for row, digits in zip(rows, ("129", "238", "347"), strict=False):
+        row[[1 + int(c) for c in digits]] = 0.4, 0.35, 0.25
+    pattern = pattern_of("[0-9]{3}", string.digits, checksum=lambda text: text == "987")
+    assert [position_search(rows, string.digits, None, 0.0, width, pattern)[0] for width in (7, 6)] == ["987", ""]
+    assert WIDER == 4  # 28 and 24 of 27 texts

@@ -43,6 +43,13 @@ def test_score_by_hand():
     assert score.confidence == pytest.approx(1.4 / 3)
 
 
+def test_words_within_one_edit():
+    score = Score()
+    for prediction in ("cat", "cot", "ca", "cats", "at s", ""):
+        score.add(prediction, "cat", 0.5)
+    assert score.ed1 == score.row()["ED1"] == pytest.approx(100 * 4 / 6)
+
+
 def test_empty_prediction_and_label_do_not_divide_by_zero():
     score = Score()
     assert math.isnan(score.accuracy)
@@ -53,6 +60,8 @@ def test_empty_prediction_and_label_do_not_divide_by_zero():
 def test_both_averages():
     scores = {"a": Score(words=1, correct=1, characters=4), "b": Score(words=3, correct=0, characters=4)}
     rows = averages(scores)
+    few = averages({"a": Score(1, 1, 1, 1.0, 0, 4, 0.9), "b": Score(3, 0, 1, 0.6, 6, 12, 0.6)})["average by words"]
+    assert list(few.values()) == pytest.approx([4, 25, 50, 40, 100 * 6 / 16, 0.375])
     assert rows["average by words"]["accuracy"] == 25 and rows["average by sets"]["accuracy"] == 50
     assert "average by words |      4 |    25.00" in table(scores)
 
