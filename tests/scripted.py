@@ -86,7 +86,7 @@ def scripted_step(method: str, teacher=TEACHER, step: int = 0, **options):
     wide = np.zeros((2, 1, 2, 1), np.float32)
     narrow = wide[:, :, :1]
     fields = {"image": narrow, "view0": narrow, "view1": wide, "weak": wide, "strong": narrow}
-    fields["tokens"] = np.full((2, 5), 3, np.int32)
+    fields |= {"tokens": np.full((2, 5), 3, np.int32), "weight": np.array([1.0, 0.25], np.float32)}
     batch = {stream: {f: fields[f] for f in names} for stream, names in objective.streams.items()}
     both = {"model": {"teacher": jnp.asarray(teacher), "student": jnp.asarray(STUDENT)}}
     loss, (_, metrics) = objective.loss(both, {}, (both, {}), batch, jax.random.PRNGKey(0), step)

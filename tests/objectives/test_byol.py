@@ -139,6 +139,33 @@ def test_padding_does_not_count():
     assert float(metrics["predicted"][1]) == 3 + 5 + 6 * 6  # both views must see a frame: 12 frames, of which 6
 
 
+class Given:
+    """A recogniser whose frames are its images [B, 1, S, D]."""
+
+    def init(self, key, images, tokens, train):
+        return {"params": {}}
+
+    def apply(self, variables, images, tokens=None, *, train, **_):
+        outputs = {"frames": images[:, 0]}
+        return (outputs, {}) if train else outputs
+
+
+@pytest.mark.parametrize("mapping", ["frame", "window"])
+def test_what_padding_holds_does_not_matter(mapping):
+    """Of a view's windows, its own padding; of its frames, also those that the other view has as padding."""
+    rng = np.random.default_rng(0)
+    filled = np.array([[0.5] * 4, [0.25, 0.5, 0.75, 1.0]], np.float32)
+    padding = np.arange(8) >= 8 * (filled if mapping == "window" else filled.min(axis=0) + 0 * filled)[..., None]
+    objective = byol.Method(Given(), CTC, head="none", mapping=mapping, size=2, hidden=7).objective()
+    views, losses = rng.normal(size=(2, 4, 1, 8, 6)).astype(np.float32), []
+    loss = quick_jit(lambda params, rows: objective.loss(params, {}, ({"model": {}}, {}), {"unlabelled": rows}, KEY, 0))
+    for images in (views, views + 9 * padding[:, :, None, :, None].astype(np.float32)):
+        rows = {f"view{i}": images[i] for i in range(2)} | {f"view{i}_filled": filled[i] for i in range(2)}
+        params, _ = objective.init(KEY, {"unlabelled": rows})
+        losses.append(float(loss(params, rows)[0]))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
 def test_a_collapse_is_seen():
     """Words that are all the same have no spread."""
     objective, params, state, teacher, batch = built(mapping="all")

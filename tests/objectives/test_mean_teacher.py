@@ -29,15 +29,16 @@ def test_labelled_words_are_compared_too_and_the_teacher_uses_its_own_batch():
     }
     params, state = objective.init(KEY, batch)
     teacher = jax.tree.map(lambda x: 1.5 * x + 0.1, (params, state))
-    metrics = objective.loss(params, state, teacher, batch, KEY, 0)[1][1]
-    squares = []
+    after, metrics = objective.loss(params, state, teacher, batch, KEY, 0)[1]
+    squares, moved = [], state
     for rows in batch.values():
         probabilities = []
-        for weights, statistics, view in ((*teacher, "view1"), (params, state, "view0")):
+        for weights, statistics, view in ((*teacher, "view1"), (params, moved, "view0")):
             variables = {"params": weights["model"], **statistics}
-            outputs, _ = Toy().apply(variables, rows[view], train=True, mutable=["batch_stats"])
+            outputs, moved = Toy().apply(variables, rows[view], train=True, mutable=["batch_stats"])
             probabilities.append(np.asarray(jax.nn.softmax(outputs["logits"])))
         squares.append(np.square(probabilities[0] - probabilities[1]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), after, moved)  # labelled words first
     expected = np.concatenate(squares).mean()
     assert float(mean(metrics["consistency"])) == pytest.approx(expected, rel=1e-4)
     assert expected != pytest.approx(squares[1].mean(), rel=1e-2)

@@ -15,6 +15,7 @@ from jstr.checkpoints import checkpoint
 from jstr.losses import contrastive
 from jstr.nn.instances import map_frames
 from jstr.objectives import seqclr
+from jstr.objectives.parts.supervised_loss import mean, supervised_outputs
 from jstr.text.messages import InputError
 from jstr.training import loop, setup
 
@@ -172,6 +173,11 @@ def test_joint_form():
     assert moving(gradient["model"]["decoder"])
     assert {"contrast", "supervised", "unalignable"} <= set(metrics)
     assert total == pytest.approx(metrics["contrast"] + 2 * metrics["supervised"], rel=1e-5)
+    losses = []
+    for view in ("view0", "view1"):
+        outputs, _ = Toy().apply({"params": params["model"], **state}, rows[view], train=True, mutable=["batch_stats"])
+        losses.append(mean(supervised_outputs(outputs, rows["tokens"], CTC, rows["has_label"])["loss"]))
+    assert 2 * metrics["supervised"] == pytest.approx(float(sum(losses)), rel=1e-5) and losses[0] != losses[1]
     weighted = seqclr.Method(Toy(), CTC, joint=True, contrast_weight=0.5).objective()
     assert value(weighted, params, state, batch)[0] == pytest.approx(total - metrics["contrast"] / 2, rel=1e-5)
     rows["tokens"] = np.where(rows["has_label"][:, None], rows["tokens"], 7)  # what stands there must not matter

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scripted import SCRIPTED, STUDENT, Scripted
 
 from jstr.core import ModelConfig
 from jstr.losses import supervised as supervised_losses
@@ -58,6 +59,19 @@ def test_supervised_objective_takes_scaled_images_too():
     key = jax.random.key(1)
     a, b = (jax.jit(method.loss)(params, state, None, x, key, None)[0] for x in (batch, scaled))
     assert float(a) == pytest.approx(float(b), rel=1e-5)
+
+
+def test_weights_of_labels():
+    """A word of weight 0 is as good as deleted."""
+    model = Scripted()
+    method = supervised.Method(model, SCRIPTED, weighted=True).objective()
+    assert method.streams == {"labelled": ("image", "tokens", "weight")}
+    params = {"model": {"student": jnp.asarray(STUDENT)}}
+    tokens = np.array([[2, 5, 6, 3, 0], [2, 6, 3, 0, 0]])
+    rows = {"image": np.zeros((2, 1, 1, 1), np.float32), "tokens": tokens, "weight": np.array([0.0, 0.5], np.float32)}
+    loss = method.loss(params, {}, None, {"labelled": rows}, None, 0)[0]
+    total, count = supervised_losses.sequence_cross_entropy(jnp.asarray(STUDENT[1:]), jnp.asarray(tokens[1:, 1:]), 0)
+    assert float(loss) == pytest.approx(float(total[0] / count[0]), rel=1e-5)
 
 
 def test_words_that_are_read_exactly():

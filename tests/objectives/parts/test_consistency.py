@@ -71,6 +71,18 @@ def test_decoder_inputs_of_every_forward_pass():
     assert calls == [("teacher", False)] * 2 + [("student", True), ("student", False)]
 
 
+@pytest.mark.parametrize("method", ["uda", "cr_str"])
+def test_weights_of_labels(method):
+    """Of the labelled words alone: the second one counts a quarter."""
+    options = {"coral_weight": 0.0} if method == "cr_str" else {}
+    plain, weighted = (scripted_step(method, weighted=w, **options)[1] for w in (False, True))
+    log_q = STUDENT - np.log(np.exp(STUDENT).sum(-1, keepdims=True))
+    entropy = -log_q[..., 3].sum(axis=1)
+    assert plain["supervised"] == pytest.approx(entropy.sum() / 8, rel=1e-5)
+    assert weighted["supervised"] == pytest.approx((entropy[0] + 0.25 * entropy[1]) / 5, rel=1e-5)
+    assert weighted["consistency"] == plain["consistency"]
+
+
 def test_no_option_of_another_method():
     with pytest.raises(InputError, match="uda has no coral_weight .*; it takes temperature"):
         make_objective(METHODS["uda"] | dict(coral_weight=1.0), Toy(), CTC)
