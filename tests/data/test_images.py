@@ -81,6 +81,19 @@ def test_enlarging_and_shrinking_keep_a_ramp():
         assert (np.diff(row) >= -1).all() and row[0] < 12 and row[-1] > 243
 
 
+def test_what_shrinks_in_one_direction_only_is_averaged():
+    rows = np.random.default_rng(0).integers(0, 256, (320, 1, 1), np.uint8)
+    assert ImageSpec((32, 100), 1).fit(np.tile(rows, (1, 20, 1))).std() < 30 < 70 < rows.std()
+
+
+def test_widths_to_a_column():
+    """A ratio is rounded up to whole columns, and an image that just fits takes no greater width."""
+    spec = ImageSpec((32, 64), 1, keep_ratio=True, widths=(128, 256))
+    images = [np.zeros((30, width, 1), np.uint8) for width in (37, 60, 61, 120, 121, 999)]
+    assert spec.filled(images[0]) == 40 / 64
+    assert [spec.reading_width(image) for image in images] == [64, 64, 128, 128, 256, 256]
+
+
 def test_array_forms():
     assert from_array(np.zeros((4, 5), np.uint8), 3).shape == (4, 5, 3)
     assert from_array(np.zeros((4, 5, 4), np.uint8), 1).shape == (4, 5, 1)

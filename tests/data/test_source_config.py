@@ -1,5 +1,6 @@
 """Rows of sources: what they may have, and what is said of the rest."""
 
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -87,3 +88,15 @@ def test_paths_lie_under_the_data_root(monkeypatch):
     assert resolve("a.tar", "/data") == "/data/a.tar"
     monkeypatch.setenv("HOME", "/home/me")
     assert resolve("~/a.tar", "/data") == "/home/me/a.tar" and resolve("a.tar", "~/d") == "/home/me/d/a.tar"
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_parts_of_a_data_set(seed):
+    """They depend on the number of all samples, not on which are usable, and add up to the whole without overlap."""
+    parts = [Share(0.25, start, seed).choose(np.arange(41), 41).tolist() for start in (0.0, 0.25, 0.5, 0.75)]
+    assert sorted(sum(parts, [])) == list(range(41)) and {len(part) for part in parts} == {10, 11}
+    usable = np.arange(0, 41, 2)
+    assert Share(0.25, 0.5, seed).choose(usable, 41).tolist() == [i for i in parts[2] if i % 2 == 0]
+    assert set(Share(0.1, 0.0, seed).choose(np.arange(41), 41).tolist()) < set(parts[0])
+    assert parts[0] != Share(0.25, 0.0, seed + 1).choose(np.arange(41), 41).tolist() != list(range(10))
+    assert len(Share(0.01, 0.5, seed).choose(np.arange(7), 7)) == 1

@@ -132,20 +132,22 @@ def test_words_that_read_better_upside_down_are_doubted(reader, monkeypatch):
     prior = WordPrior({"santa": 1}, reader.charset.characters)
     reader = reader.with_variables(reader.variables)
     reader.prior = prior
-    calls = []
+    calls, seen = [], []
 
     def read_batch(images):
         calls.append(len(images))
+        seen.append(images)
         upright = images[:, 0].mean(axis=(1, 2)) > 100
         texts = ["santa" if up else "eques" for up in upright]
         return texts, np.array([confidence[text] for text in texts], np.float32)
 
     monkeypatch.setattr(reader, "read_batch", read_batch)
     images = np.zeros((3, 32, 64, 1), np.uint8)
-    images[0, 0] = images[1:, -1] = 255
+    images[0, 0] = images[1:, -1] = images[1, 9, 5] = 255
     confidence = {"santa": 0.99, "eques": 0.98}
     texts, found = reader.read_checked(images)
     assert texts == ["santa", "eques", "eques"] and found[0] == np.float32(0.99) and (found[1:] < 0.1).all()
+    np.testing.assert_array_equal(seen[1][1:], np.rot90(images[1:], 2, axes=(1, 2)))
     confidence = {"santa": 0.9999, "eques": 0.3}
     calls.clear()
     assert reader.read_checked(images)[1].tolist() == pytest.approx([0.9999, 0.3, 0.3]) and calls == [3]

@@ -37,10 +37,11 @@ def test_score_by_hand():
     score.add("cat", "cat", 0.9)
     score.add("ca", "cats", 0.5)
     score.add("", "dog", 0.0)
-    assert score.accuracy == pytest.approx(100 / 3)
-    assert score.one_minus_ned == pytest.approx(100 * (1 + 0.5 + 0) / 3)
-    assert score.cer == pytest.approx(100 * (0 + 2 + 3) / 10)
-    assert score.confidence == pytest.approx(1.4 / 3)
+    score.add("meters", "m", 0.6)
+    assert score.accuracy == pytest.approx(100 / 4)
+    assert score.one_minus_ned == pytest.approx(100 * (1 + 0.5 + 0 + 1 / 6) / 4)
+    assert score.cer == pytest.approx(100 * (0 + 2 + 3 + 5) / 11)
+    assert score.confidence == pytest.approx(2 / 4)
 
 
 def test_words_within_one_edit():

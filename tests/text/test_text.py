@@ -120,8 +120,8 @@ def test_normalisation_is_off_unless_asked():
 def test_report_counts_every_reason():
     charset = Charset.make("36", "cr_ctc", 6, lower=True)
     report = LabelReport(charset, frames=6)
-    labels = ["Word", "it's", "", None, "toolong", "aaaa", "é!"]
-    assert [report.usable(label) for label in labels] == [True] + [False] * 6
+    labels = ["Word", "sixsix", "it's", "", None, "toolong", "aaaa", "é!"]
+    assert [report.usable(label) for label in labels] == [True] * 2 + [False] * 6
     assert dict(report.skipped) == {
         "outside the charset": 2,
         "empty": 1,
@@ -130,7 +130,7 @@ def test_report_counts_every_reason():
         "longer than the 6 frames of the model": 1,  # aaaa needs three blanks between its four characters
     }
     text = "\n".join(report.lines("set"))
-    assert "set: 1 of 7 labels used, 1 changed by normalisation" in text
+    assert "set: 2 of 8 labels used, 1 changed by normalisation" in text
     assert "  skipped 1 no label\n" in text and "  skipped 1 longer than max_length=6: 'toolong'" in text
     assert "'toolong'" in text and '"\'" (1)' in text and "'é' (1)" in text
 

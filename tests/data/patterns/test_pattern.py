@@ -35,6 +35,8 @@ def make(regex, characters="abB1.", **more) -> Pattern:
         "((a|b)*)*1",
         "(?i)ab|1",
         "(?i:b)1",
+        "(?i:a(?-i:b))1?",
+        "[a-zb]1",
         "^a.b$",
         r"\Aa\.+\Z",
         "[^\\d.]+",
@@ -100,12 +102,15 @@ def test_allow_and_checksum():
     assert not digits.matches("0000019") and digits.matches("0000018")
     own = make("[ab]+", checksum=lambda text: text.count("a") == 2)
     assert own.matches("aba") and not own.matches("ab")
+    written = make("[A-Z]{2}", "ab", checksum=lambda text: text == "AB")
+    assert written.matches("ab") and not written.matches("ba")  # a checksum sees what the pattern writes
 
 
 def test_weights_of_patterns():
     pattern = make(["a+", "b"], weights=[3, 1])
     after = {c: pattern.step(pattern.start, "abB1.".index(c)) for c in "ab"}
     assert [pattern.log_live(after[c]) for c in "ab"] == pytest.approx(np.log([0.75, 0.25]))
+    assert pattern.log_live(pattern.start) == pytest.approx(0)
     assert pattern.log_weight("", pattern.start) == -np.inf
     drawn = [pattern.draw(RNG)[0] for _ in range(400)]
     assert 0.65 < np.mean([c == "a" for c in drawn]) < 0.85
@@ -121,6 +126,10 @@ def test_draws_follow_the_pattern(regex):
 def test_draws_are_uniform_over_choices():
     lengths = [len(make("a{1,4}").draw(RNG)) for _ in range(1000)]
     assert all(0.2 < lengths.count(n) / 1000 < 0.3 for n in (1, 2, 3, 4))
+    lengths = [len(make("a+").draw(RNG)) for _ in range(1000)]
+    assert all(abs(lengths.count(n) / 1000 - 0.25 * 0.75 ** (n - 1)) < 0.06 for n in (1, 2, 3))
+    short = Pattern(PatternSpec.make("(ab)+1?"), "ab1", longest=4)
+    assert {short.draw(RNG) for _ in range(100)} == {"ab", "ab1", "abab"}
     upper = make("[A-Z]{8}", "abcdefghijklmnopqrstuvwxyz").draw(RNG)
     assert upper.isupper() and len(upper) == 8
     container = make("[A-Z]{3}U[0-9]{7}", "0123456789abcdefghijklmnopqrstuvwxyz", checksum="iso6346")

@@ -53,7 +53,7 @@ def test_a_box_over_the_edge_is_filled_with_the_edge():
 
 def test_turns():
     corners = box(0, 0, 10, 40)
-    assert boxes.is_standing(corners)
+    assert boxes.is_standing(corners) and not boxes.is_standing(box(0, 0, 30, 40))
     assert boxes.size(boxes.turned(corners, 1)) == (40, 10)
     picture = np.zeros((40, 10, 3), np.uint8)
     picture[:20] = 200  # above

@@ -44,6 +44,25 @@ def test_large_photographs_keep_their_small_words():
 def test_small_words_are_left_out():
     assert len(found(photograph((100, 200, 160, 212)), min_height=8)) == 1
     assert found(photograph((100, 200, 160, 212)), min_height=40) == []
+    assert found(photograph((100, 200, 160, 212)), min_height=14, margin=-0.3) == []  # 28 without it
+
+
+@pytest.mark.usefixtures("red_is_text")
+def test_words_come_in_reading_order():
+    bars = [(400, 300, 500, 320), (100, 300, 200, 320), (400, 100, 500, 120), (100, 100, 200, 120)]
+    centres = [corners.mean(0).round(-1).tolist() for corners in found(photograph(*bars))]
+    assert centres == [[150, 110], [450, 110], [150, 310], [450, 310]]
+
+
+def test_boxes_at_the_cut_edges_of_a_window_are_left_to_others():
+    all_cut = (True,) * 4
+    for low, high, cuts in (((0, 20), (40, 30), 0), ((50, 1), (90, 30), 1), ((50, 20), (198, 30), 2)):
+        corners = np.float32([low, (high[0], low[1]), high, (low[0], high[1])])
+        only = tuple(side == cuts for side in range(4))
+        assert detector._touches(corners, (100, 200, 3), all_cut) and detector._touches(corners, (100, 200, 3), only)
+        assert not detector._touches(corners, (100, 200, 3), tuple(not cut for cut in only))
+    inside = np.float32([(10, 10), (180, 10), (180, 90), (10, 90)])
+    assert not detector._touches(inside, (100, 200, 3), all_cut)
 
 
 def test_a_word_that_two_windows_see_is_found_once():

@@ -1,9 +1,11 @@
 """Where a large photograph is looked at closely."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from jstr.data.photos.windows import TILE, all_windows, windows
+from jstr.data.photos.windows import SHARED, TILE, all_windows, windows
 
 
 def covered(places, height, width):
@@ -26,6 +28,9 @@ def traces(*places, surroundings=0.0005):
 def test_tiles_cover_an_image():
     assert covered(all_windows(1500, 3000), 1500, 3000).all()
     assert all_windows(700, TILE) == [(0, 0, TILE, 700)]
+    for width in range(TILE + 1, 6000, 97):
+        tiles = all_windows(700, width)
+        assert all(one.right - other.left >= SHARED for one, other in itertools.pairwise(tiles))
 
 
 def test_faint_traces_get_a_window_with_surroundings():
@@ -43,7 +48,7 @@ def test_what_is_as_probable_all_around_is_no_trace_unless_it_is_probable():
 def test_windows_at_the_edges_and_of_long_lines():
     places = windows(traces((0, 0, 20, 6), (1990, 1490, 2016, 1504), (100, 700, 1900, 706)), 3000, 4000)
     seen = covered(places, 3000, 4000)
-    assert seen[0, 0] and seen[-1, -1] and seen[1390:1415, 200:3800].all()
+    assert seen[0, 0] and seen[-1, -1] and seen[1390:1415, 140:3830].all()
     assert seen.sum() < 0.4 * seen.size
 
 
