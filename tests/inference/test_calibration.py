@@ -44,11 +44,14 @@ def test_threshold_by_hand():
     """100 right words above 50 wrong ones: the interval of 100 of 100 begins at 0.9638."""
     fitted = Calibration.of(np.r_[np.full(100, 0.9), np.full(50, 0.4)], np.r_[np.ones(100), np.zeros(50)], {})
     assert interval(100, 100) == (pytest.approx(0.9638, abs=1e-4), 1.0) and interval(0, 10)[0] == 0
+    assert interval(5, 10) == pytest.approx((0.1871, 0.8129), abs=1e-4)  # Clopper and Pearson
     assert fitted.threshold(0.96) == 0.9 and fitted.threshold(0.97) is None and fitted.threshold(0.5) == 0.4
     assert fitted.kept(0.9) == (100, 100) and fitted.kept(0.4) == (150, 100) and fitted.kept(0.95) == (0, 0)
     assert "confidence >= 0.900000 keeps 66.7 % of the words, 100.00 % of them right" in "\n".join(fitted.lines())
     high = np.full(100, 0.9876549, np.float32)
     assert 0.98765 < Calibration.of(high, np.ones(100), {}).threshold(0.9) <= high[0], "no word falls below its own"
+    few = Calibration.of(np.r_[np.full(29, 0.9), np.full(60, 0.4)], np.r_[np.ones(59), np.zeros(30)], {})
+    assert few.threshold(0.8) is None, "29 words promise nothing"
     with pytest.raises(InputError, match="29 labelled words are too few"):
         Calibration.of(np.ones(29), np.ones(29), {})
 
@@ -92,6 +95,7 @@ def test_promises_of_several_sets_hold_on_each():
     first = Calibration.of(easy, np.ones(400), {})
     second = Calibration.of(hard, rng.random(400) < 0.5 + hard / 2, {})
     both = Calibration.of_all([first, second], {"data": "both"})
+    assert Calibration.of_all([second, first], {}).promises() == both.promises()
     for precision in (0.8, 0.9):
         threshold = both.threshold(precision)
         assert threshold == max(one.threshold(precision) for one in (first, second)) > first.threshold(precision)

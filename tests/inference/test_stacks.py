@@ -8,12 +8,12 @@ from jstr.inference import crops
 from jstr.inference.stacks import unstacked
 
 
-def column(heights, gap=5, paper=200, width=40):
+def column(heights, gap=5, paper=200, width=40, ink=(10, 30)):
     """Bars of rising brightness, one a letter."""
     rows = [np.full((gap, width, 3), paper, np.uint8)]
     for i, height in enumerate(heights):
         letter = np.full((height, width, 3), paper, np.uint8)
-        letter[:, 10:30] = 20 * (i % 5)
+        letter[:, slice(*ink)] = 20 * (i % 5)
         rows += [letter, rows[0]]
     return np.concatenate(rows)
 
@@ -25,7 +25,13 @@ def test_letters_are_laid_side_by_side(paper):
     middle = row[15, :, 0].astype(int)
     inside = middle[middle < 100]
     assert inside.tolist() == [0] * 20 + [20] * 20 + [40] * 20 + [60] * 20 and middle[0] == paper
-    assert (row[0, :, 0] < 100).sum() == 40  # lower letters are in the middle of the height
+    assert [(row[y, :, 0] < 100).sum() for y in (0, 1, 3, -4, -2, -1)] == [40, 60, 80, 80, 60, 40]  # in the middle
+
+
+def test_the_background_is_that_of_the_edges():
+    """Also where letters cover most of a crop."""
+    row = unstacked(column([30, 24, 30, 28], ink=(3, 37)))
+    assert row.shape == (30, 4 * 34 + 5 * 4, 3) and row[15, 0, 0] == 200
 
 
 @pytest.mark.parametrize(
@@ -34,11 +40,12 @@ def test_letters_are_laid_side_by_side(paper):
         np.full((120, 30, 3), 90, np.uint8),
         column([150]),
         column([30, 30]),
-        column([12, 12, 90, 12]),
+        column([12, 12, 60, 12]),
+        column([81, 81, 81]),
         column([4] * 30),
         np.random.default_rng(0).integers(0, 255, (120, 30, 3), np.uint8),
     ],
-    ids=["plain", "one", "two", "one is much higher", "too many", "noise"],
+    ids=["plain", "one", "two", "one is much higher", "all are too high", "too many", "noise"],
 )
 def test_what_is_no_stack(crop):
     assert unstacked(crop) is None
