@@ -95,6 +95,10 @@ def test_turned_crops(reader):
     assert [a.turned for a in answers_of(turnable, images, crops, 4)] == [0] * 4
     found = answers_of(turnable, images, crops, 4, turn="auto")
     assert [a.turned for a in found] == [0, 3, 2, 1] and min(a.confidence for a in found) > 0.9
+    upright[h // 2 :, w // 2 :] = 150  # upside down it is read, too, but less surely
+    crop = np.ascontiguousarray(np.rot90(upright, 3))
+    (answer,) = answers_of(turnable, [reader.spec.fit(crop)], [crop], 4, turn="auto")
+    assert answer.turned == 1 and answer.confidence == 1
     with pytest.raises(InputError, match="turn='left'"):
         reader.read([upright], turn="left")
 

@@ -1,6 +1,7 @@
 """tools/study_domains.py: which images each arm has true labels of, and what its run is told."""
 
 import json
+from argparse import Namespace
 
 import cv2
 import numpy as np
@@ -133,3 +134,12 @@ def test_keys_that_look_alike_and_unreadable_words_stay(tmp_path):
     given = study_domains.corrected("labels", tmp_path, folder, labels)
     study_domains.write_labels(tmp_path / "given.tsv", given)
     assert "None" not in (tmp_path / "given.tsv").read_text()
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+def test_plates_are_compared_as_they_are_labelled(monkeypatch, zeros):
+    monkeypatch.setattr("jstr.load", lambda *_: None)
+    monkeypatch.setattr("jstr.data.sources.open.open_source", lambda _: None)
+    monkeypatch.setattr(study_domains, "measure", lambda reader, source, fold: fold("O1") == fold("01"))
+    found = study_domains.scores("run", study_domains.Path("test"), Namespace(zeros=zeros))
+    assert found == {"none": zeros, "english": zeros}
