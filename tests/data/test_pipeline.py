@@ -8,6 +8,7 @@ from testing import tiny_config, write_folder
 from jstr.data.pipeline import TrainData
 from jstr.data.sample_filter import BrokenImageTracker
 from jstr.data.source_config import Share
+from jstr.text import Charset
 from jstr.text.messages import InputError
 from jstr.training import setup
 
@@ -80,6 +81,22 @@ def test_mixing_follows_the_weights(tmp_path):
     rows = {n: dict(path=str(write_folder(tmp_path / n, WORDS)), weight=w) for n, w in (("a", 3.0), ("b", 1.0))}
     keys = [key for batch in take(data_of(tiny_config(**rows)), 0, 10) for key in batch["keys"]]
     assert sum(key.startswith("a/") for key in keys) == 60
+
+
+def test_streams_and_sources_have_orders_of_their_own(tmp_path):
+    """Also where they use the same images."""
+    row = dict(path=str(write_folder(tmp_path / "words", WORDS)))
+    config = tiny_config(a=row, b=row)
+    config.streams.other = config.streams.labelled.copy_and_resolve_references()
+    fields = {name: ("image", "tokens") for name in ("labelled", "other")}
+    batches = take(TrainData(config, Charset.make(**config.charset), fields), 0, 4)
+    orders = [
+        [key[2:] for batch in batches for key in batch["keys"][first : first + 8] if key.startswith(name)]
+        for first in (0, 8)
+        for name in "ab"
+    ]
+    assert all(len(order) == 16 for order in orders)
+    assert not any(a == b for a, b in itertools.combinations(orders, 2))
 
 
 def test_seed_changes_the_order(config):
