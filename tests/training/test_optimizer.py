@@ -7,7 +7,14 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jstr.text.messages import InputError
-from jstr.training.optimizer import make_optimizer, make_schedule, multi_step, one_cycle, warmup_stable_decay
+from jstr.training.optimizer import (
+    make_optimizer,
+    make_schedule,
+    multi_step,
+    one_cycle,
+    warmup_cosine,
+    warmup_stable_decay,
+)
 
 PARAMS = {"model": {"features": {"w": jnp.ones(3)}, "head": {"w": jnp.ones(2), "b": jnp.ones(1)}}}
 
@@ -32,7 +39,13 @@ def test_one_cycle_oracle(peak, steps, rates):
 
 def test_multi_step():
     schedule = multi_step(1e-4, 100, drops=(0.6, 0.8))
-    np.testing.assert_allclose([schedule(i) for i in (0, 59, 61, 79, 81, 99)], [1e-4] * 2 + [1e-5] * 2 + [1e-6] * 2)
+    np.testing.assert_allclose([schedule(i) for i in (0, 59, 60, 79, 80, 99)], [1e-4] * 2 + [1e-5] * 2 + [1e-6] * 2)
+
+
+def test_warmup_cosine():
+    schedule = warmup_cosine(2e-3, 100, warmup=0.1)
+    rates = [schedule(i) for i in (0, 5, 10, 55, 100)]
+    np.testing.assert_allclose(rates, [0, 1e-3, 2e-3, 1e-3, 0], atol=1e-9)
 
 
 def test_warmup_stable_decay():
@@ -68,6 +81,15 @@ def test_l2_is_part_of_the_gradient_and_spares_biases():
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     np.testing.assert_allclose(updates["model"]["kernel"], -1e-2, rtol=1e-3)
     assert not any(updates["model"][name].any() for name in spared)
+
+
+def test_the_gradient_is_clipped_before_the_penalty_is_added():
+    """As with torch's clip_grad_norm_ before its Adam: here the penalty is larger than what clipping leaves."""
+    params = {"model": {"kernel": jnp.full(2, -1.0)}}
+    config = ConfigDict(common.adam(1e-2, "constant") | dict(l2=0.5, clip_norm=0.1))
+    tx, _ = make_optimizer(config, 100, params)
+    updates, _ = tx.update({"model": {"kernel": jnp.ones(2)}}, tx.init(params), params)
+    np.testing.assert_allclose(updates["model"]["kernel"], 1e-2, rtol=1e-3)
 
 
 def step_of(config, grads=None):
