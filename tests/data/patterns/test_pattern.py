@@ -36,7 +36,7 @@ def make(regex, characters="abB1.", **more) -> Pattern:
         "(?i)ab|1",
         "(?i:b)1",
         "(?i:a(?-i:b))1?",
-        "[a-zb]1",
+        "[.-a1]b",
         "^a.b$",
         r"\Aa\.+\Z",
         "[^\\d.]+",
