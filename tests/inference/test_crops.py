@@ -9,7 +9,7 @@ import jstr
 from jstr.data.images import ImageSpec
 from jstr.decoding.beam_search import Rules
 from jstr.decoding.ranking import Found
-from jstr.inference.crops import answers_of
+from jstr.inference.crops import answers_of, capacity, is_unusual
 from jstr.inference.details import Character, Details
 from jstr.inference.reader import Reader
 from jstr.text import Charset
@@ -140,6 +140,42 @@ def test_long_crops_are_read_in_parts_once_turned(monkeypatch):
     reader.capacity, reader.rules = 11, Rules("", None, 0.0, 1)
     (answer,) = answers_of(reader, [reader.spec.fit(crop)], [crop], 1, turn="auto")
     assert (answer.text, answer.in_parts, answer.turned) == ("long", True, 1)
+
+
+@pytest.mark.parametrize(
+    "width, whole, part, in_parts",
+    [
+        (160, 0.4, 0.9, True),
+        (160, 0.6, 0.9, False),  # wide letters rather than many
+        (160, 0.4, 0.3, False),
+        (320, 0.9, 0.1, True),  # more than twice as many characters as it can hold
+        (120, 0.4, 0.9, False),
+    ],
+)
+def test_doubtful_wide_crops_are_read_in_parts(monkeypatch, width, whole, part, in_parts):
+    """For 14, 28 and 10 narrow characters, by a reader of 11."""
+    monkeypatch.setattr("jstr.inference.crops.read_long", lambda reader, image, spec: Found([("long", part)]))
+    reader, crop = Located(), np.zeros((32, width, 1), np.uint8)
+    reader.capacity, reader.rules = 11, Rules("", None, 0.0, 1)
+    reader.read_checked = lambda images: (["w"], [whole])
+    (answer,) = answers_of(reader, [reader.spec.fit(crop)], [crop], 1)
+    assert (answer.in_parts, answer.confidence) == (in_parts, part if in_parts else whole)
+
+
+def test_how_many_characters_a_reader_can_hold():
+    """5.5 pixels each, two frames each, and with a single width those that labels may have."""
+    charset = Charset.make("36", "cr_ctc", 15)
+    single, several = ImageSpec((32, 100), 1, True), ImageSpec((32, 100), 1, True, widths=(200, 300))
+    assert [capacity(single, charset, frames) for frames in (None, 24, 50)] == [15, 12, 15]
+    assert [capacity(several, charset, frames) for frames in (None, 24, 50)] == [54, 36, 54]
+
+
+def test_crops_that_are_kept():
+    """Those that may be turned, and those that are wider than the widest image."""
+    shapes = [(30, 20), (29, 20), (32, 100), (32, 101), (16, 51)]
+    found = [is_unusual(np.zeros((*shape, 1), np.uint8), ImageSpec((32, 100), 1)) for shape in shapes]
+    assert found == [True, False, False, True, True]
+    assert not is_unusual(np.zeros((32, 200, 1), np.uint8), ImageSpec((32, 100), 1, True, widths=(200,)))
 
 
 class Tall:
