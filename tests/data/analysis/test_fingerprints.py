@@ -123,3 +123,13 @@ def test_candidates_among_very_many_alike_are_bounded(monkeypatch):
 def test_copies_link_to_each_set():
     pixels, sets = np.array([7, 8, 7, 7, 9, 7], np.uint64), np.array([0, 0, 0, 1, 1, 1])
     assert sorted(copies(pixels, sets)) == [(0, 2), (0, 3), (0, 5), (3, 5)]
+
+
+@pytest.mark.parametrize("down, across", [(0, 0), (1, -3), (-1, 2), (1, 3)])
+def test_images_are_compared_where_they_fit_best(down, across):
+    """Noise is like itself in one place only."""
+    noise = np.random.default_rng(0).uniform(0, 255, (2, 24, 64, 3)).astype(np.float32)
+    one, other = noise[:, 4:20, 8:56], noise[:, 4 + down : 20 + down, 8 + across : 56 + across]
+    correlation, difference = similarity(one, other)
+    assert correlation > 0.999 and difference < 1e-3
+    assert similarity(one, noise[:, 4:20, 12:60])[0] < 0.2
