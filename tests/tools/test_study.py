@@ -35,6 +35,7 @@ def test_studies_name_configs_that_exist(name, tmp_path):
         ("a", "a config"),
         ("a x.py\na y.py", ":2: expected a new name"),
         ("a x.py:from={b}", "b, which"),
+        ("a x.py:from={a}", "a, which"),
         ("../a x.py", ":1: expected a new name"),
         ('a x.py "b', ":1: No closing quotation"),
         (b"a \xff.py", "not UTF-8"),
@@ -98,6 +99,17 @@ def test_an_interrupted_study_lets_its_run_save(number, tmp_path):
 def test_results_that_are_cut_off_are_made_again(tmp_path):
     (tmp_path / "results.json").write_text('{"step": 1')
     assert study.result(tmp_path) is None and study.result(tmp_path / "nowhere") is None
+
+
+def test_a_run_that_fails_after_its_results_has_failed(tmp_path, monkeypatch):
+    def fails(arguments, out):
+        (tmp_path / "a/results.json").write_text("{}")
+        print("no space left", file=out, flush=True)
+        return 1
+
+    monkeypatch.setattr(study, "wait_for", fails)
+    with pytest.raises(InputError, match="a of seed 3 failed: no space left"):
+        study.train(study.Arm("a", ["--config=x.py"]), tmp_path, 3, [])
 
 
 def test_the_folder_of_json_is_there_before_anything_trains(tmp_path):
