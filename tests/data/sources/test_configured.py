@@ -70,8 +70,26 @@ def test_slow_images_are_said(tmp_path):
     path = write_folder(tmp_path, tsv())
     assert filtered(path=path, labelled=False).notes[1:] == ["mine: 5 images without labels"]
     for i in range(3):
+        assert "slow" not in filtered(path=path).notes[0], "fewer than half are large"
         (tmp_path / f"{i}.png").write_bytes(cv2.imencode(".png", np.zeros((1200, 1000), np.uint8))[1].tobytes())
     assert "mine: images are slow to decode: half of 5 have 1.2 million pixels or more" in filtered(path=path).notes[0]
+
+
+def test_labels_that_no_alignment_fits_are_left_out(tmp_path):
+    source = filtered(3, path=write_folder(tmp_path, tsv(["ab", "aab", "abc", "aaa", "a"])))
+    assert [source[i]["label"] for i in range(len(source))] == ["ab", "abc", "a"]
+    assert any("skipped 2 longer than the 3 frames of the model" in note for note in source.notes)
+
+
+def test_a_part_of_a_data_set_is_the_same_with_labels_and_without(tmp_path):
+    """So that two parts have no image in common, although one leaves out what has no label."""
+    path = write_folder(tmp_path, tsv([["a", "", "b"][i % 3] for i in range(40)]), count=40)
+    part = dict(path=path, share=0.5, share_start=0.25)
+    keys = [
+        [source[i]["key"] for i in range(len(source))]
+        for source in (filtered(**part), filtered(**part, labelled=False))
+    ]
+    assert len(keys[1]) == 20 and keys[0] == [key for key in keys[1] if int(key[5:-4]) % 3 != 1]
 
 
 def test_huge_images_are_shrunk_before_the_views(tmp_path):
