@@ -42,7 +42,8 @@ class Share:
     """The part of a data set between `start` and `start + share` (0 to 1) in a random order of all its samples.
 
     The seed fixes the order, whatever is usable: the first 5 % lie inside the first 10 %, and parts that do not
-    overlap have no sample in common, even where one use of a data set has labels and another has none.
+    overlap have no sample in common. This holds where one use of a data set has labels and another has none, too, for
+    LMDBs and TFDS; for a folder or tar only if its label file lists all images in the order that they have without it.
     """
 
     share: float
