@@ -31,13 +31,13 @@ def config_of(places, images=8):
     return config
 
 
-def scripted(plain, other):
-    """texts_of, which gives one text for images as they are and one for their other view."""
+def scripted(plain, other, unaided=None):
+    """texts_of: what is read in images as they are, in their other view, and without words (None: as they are)."""
     calls = []
 
     def texts_of(reader, spec, source):
         calls.append([(source[i]["key"], source[i]["image"]) for i in range(len(source))])
-        words = plain if len(calls) != 2 else other
+        words = {2: other, 3: unaided or plain}.get(len(calls), plain)
         return {key: words[int(key[:2]) % len(words)] for key, _ in calls[-1]}
 
     return texts_of, calls
@@ -77,13 +77,17 @@ def test_advice_where_the_words_change_nothing():
 
 
 def test_a_sample_is_read_in_two_views(places, tmp_path, monkeypatch):
-    texts_of, calls = scripted([("a", 0.9), ("b", 0.4), ("", 0.0)], [("a", 0.1), ("c", 0.1), ("", 0.0)])
+    texts_of, calls = scripted(
+        [("a", 0.9), ("b", 0.4), ("", 0.0)], [("a", 0.1), ("c", 0.1), ("", 0.0)], [("a", 0.1), ("x", 0.9)]
+    )
     monkeypatch.setattr(outlook, "texts_of", texts_of)
     (line,) = outlook.outlook_lines(config_of(places, 999), str(tmp_path), load)
     assert line.startswith(f"read: {places[0]} reads 33% of 12 of your images surely, and 33% alike in two views: ")
     plain, other, again = map(dict, calls)
     assert set(again) == {key for key in plain if int(key[:2]) % 3 == 0}  # the sure ones, without words
-    assert json.loads((tmp_path / "read/outlook_labelled_read.json").read_text())["unaided"] == 1
+    assert (
+        json.loads((tmp_path / "read/outlook_labelled_read.json").read_text())["unaided"] == 0.5
+    )  # of 00, 03, 06 and 09
     assert set(plain) == set(other) and len(plain) == COUNT
     assert isinstance(other["00.png"], np.ndarray) and other["00.png"].shape == (32, 64, 1)
     before = cv2.imdecode(np.frombuffer(plain["00.png"], np.uint8), 0)
