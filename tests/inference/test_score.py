@@ -7,7 +7,7 @@ from testing import REAL_WORDS, saved_run, tiny_config
 import jstr
 from jstr.data.images import ImageSpec
 from jstr.data.sources.open import open_source
-from jstr.inference.score import check_scorable, remarks, score
+from jstr.inference.score import check_scorable, comparable, remarks, score
 from jstr.text import Charset
 from jstr.text.messages import InputError
 
@@ -130,3 +130,11 @@ def test_images_listed_more_than_once():
     assert remarks("any", result) == ["any: 1 images listed with different labels: b ('y' and 'z')"]
     result = score(Fixed("x"), Repeated(["x", "y", "y"]), "any")
     assert remarks("any", result) == ["any: 1 images listed more than once, each scored every time: b"]
+
+
+def test_labels_of_a_subset():
+    """What a subset leaves out is not scored; a set of another name has it."""
+    charset = Charset.make("36", "cr_ctc", 25, lower=True)
+    labels = ["It's", "AB", "Abc1", None]
+    for name, expected in {"IIIT5K": ["its", "ab", "abc1", ""], "IC13_857": ["", "", "abc1", ""]}.items():
+        assert [comparable(charset, label, name, "alnum36") for label in labels] == expected
