@@ -28,7 +28,7 @@ VIEW = dict(affine=dict(rotate=2.0, shear=0.07, scale=0.05, shift=0.025), contra
 
 
 # Measured, share read surely -> points of accuracy by adaptation (greedily, with English words), configs/results:
-# adapt.json: 49 % of ICDAR 2015 by a young start -> 6.1, 2.2; 19 % of IAM words by that of configs/reader.py -> 3.6, -2.7;
+# adapt.json: 49 % of ICDAR 2015 by a young start -> 6.1, 2.2; 19 % of IAM words by configs/reader.py -> 3.6, -2.7;
 #   91 % of IIIT5K -> 0.5, 0.3 (test words); handwriting.json: 77 % of letterbooks by PP-OCRv6 -> 12.9, 7.6 (once);
 # guided.json: 27 % of plates by PP-OCRv6, with their forms as gate -> 3.0 (with the forms);
 # photos.json: of plates an older reader, which reads 39 %, gains -0.3, and 13.7 with 50 corrections (150 steps, and a
