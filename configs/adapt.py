@@ -6,21 +6,21 @@ FOLDER (or an LMDB, tar or TFDS data set) holds word crops as a text detector cu
 with their labels, your images by consistency (CR, Zheng et al. 2022) and, where the start reads them with confidence,
 as labelled words. At the end the weights are averaged with the start's (WiSE-FT, Wortsman et al. 2022), whose weight is
 half the share of your images that it reads with confidence. A tenth of your images is held back for validation.
-runs/mine/predictions.tsv holds what is read, the least confident words first. 16 to 46 minutes on one core.
+runs/mine/predictions.tsv holds what is read, the least confident words first. 16 to 54 minutes on one core.
 
     --config=configs/adapt.py:start=WORKDIR  start from that run (or packed file), with its charset, size and recogniser
     --config=configs/adapt.py:start=ppocrv6-small  start from that published reader (see `jstr predict --help`)
     --config=configs/adapt.py:start=none     start from random weights; then give --config.charset.characters too; the
                                              checkpoint is chosen by `trust` on the tenth that is held back
     --config=configs/adapt.py:labels_only    train on rendered words and confident readings only, without consistency,
-                                             in half the time
+                                             in less than half the time
     --config=configs/adapt.py:rounds=3       in rounds: the run reads your images again after each, and learns what it
-                                             then reads with confidence; it ends early where its figure for the choice
-                                             falls twice (jstr/training/self_training.py)
+                                             then reads with confidence; it ends early where the figure that chooses the
+                                             checkpoint falls twice (jstr/training/self_training.py)
     --config.self_training.shares="(0.5,0.75,1.0)"  with rounds: instead of what is read with confidence, this part of
                                              the images, the surest, in round 1, 2, 3 ...; from PP-OCR also
                                              --config.self_training.thresholds="()"
-    --config=configs/adapt.py:weighted       what is read weighs as much as it is sure, instead of 1
+    --config=configs/adapt.py:weighted       each reading weighs its confidence in the loss, instead of 1
     --config.words=FILE                      your lexicon: a word (and a tab and log10 of its frequency) on each line;
                                              its words are rendered, and expected where the image is ambiguous;
                                              default: the list that the start was trained with, or English words
@@ -39,10 +39,10 @@ runs/mine/predictions.tsv holds what is read, the least confident words first. 1
 Default: start=bundled, the reader that comes with the package. Measured results: configs/results/adapt.json.
 
 A start of PP-OCR (`jstr convert --format=ppocr`) reads so well that it learns from its own surest readings alone, at
-a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on two cores. `whole` trains all layers,
+a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on one core. `whole` trains all layers,
 `consistency` adds CR.
-The checkpoint that reads most of a held-back tenth as the start does with its words is used, or the last one that is
-no more than a standard error below it; the start is a candidate. At the end the weights are averaged with the start's,
+The checkpoint that reads most of a held-back tenth as the start does with its words is used, or a later one that is no
+more than a standard error below it; the start is a candidate. At the end the weights are averaged with the start's,
 where fewer than 1,000 images were learned: the fewer, the more of the start. Not with `consistency`, because its
 rendered words count as images.
 `rounds=4` goes on with what it then reads: 4 x 300 steps, half an hour on one core.

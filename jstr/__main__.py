@@ -1,4 +1,4 @@
-"""Reads words in photographs, and learns to.
+"""Reads words in photographs, and trains readers.
 
 jstr COMMAND ...   or   python -m jstr COMMAND ...
 
@@ -12,7 +12,7 @@ jstr COMMAND ...   or   python -m jstr COMMAND ...
   inspect     report on data sets                   python -m jstr.inference.inspect
   prepare     import published data sets            python -m jstr.data.prepare
   export      write ONNX, StableHLO and more        python -m jstr.export
-  convert     convert PyTorch checkpoints           python -m jstr.interop.convert
+  convert     convert published weights             python -m jstr.interop.convert
 
 `jstr COMMAND --help` says more.
 """

@@ -23,7 +23,7 @@ from jstr.inference.guide import add_options, with_options
 from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, load
 from jstr.inference.score import open_sets
 from jstr.text.messages import InputError, writing
-from jstr.text.metrics import PROTOCOLS
+from jstr.text.metrics import PROTOCOL_HELP, PROTOCOLS
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -36,7 +36,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     more = dict(action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--check", help="other labelled words, on which the thresholds are tried", **more)
     parser.add_argument("--labels", help="label file inside PATH")
-    parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
+    parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS, help=PROTOCOL_HELP)
     parser.add_argument("--out", type=path, metavar="FILE", help="default: calibration.json in the workdir")
     parser.add_argument("--plot", type=path, metavar="FILE", help="draw a reliability diagram, a PNG")
     return parser.parse_args(argv)

@@ -21,7 +21,7 @@ from jstr.inference.reader import WORDS_HELP, WORKDIR_HELP, Reader, load
 from jstr.inference.score import as_json, check_scorable, open_sets, remarks, score
 from jstr.interop import weights
 from jstr.text.messages import InputError
-from jstr.text.metrics import PROTOCOLS, Score, table
+from jstr.text.metrics import PROTOCOL_HELP, PROTOCOLS, Score, table
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -29,9 +29,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workdir", type=path, help=WORKDIR_HELP)
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     add_options(parser)
-    parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="may be given many times")
+    parser.add_argument(
+        "--data", action="append", required=True, metavar="NAME=PATH", help="a labelled set; may be given many times"
+    )
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
-    parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS)
+    parser.add_argument("--protocol", default="alnum36", choices=PROTOCOLS, help=PROTOCOL_HELP)
     parser.add_argument("--turn", choices=TURNS, default="never", help="auto: also read tall or doubtful crops turned")
     parser.add_argument("--batch_size", type=int, help="default: 16 on a CPU, else 64")
     parser.add_argument(

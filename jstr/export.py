@@ -43,9 +43,11 @@ def _batch(text: str) -> int | None:
 def _parse(argv: list[str] | None) -> Namespace:
     parser = Parser("python -m jstr.export", __doc__)
     parser.add_argument("--workdir", type=path, help="a run, a packed file, or a name; default: bundled")
-    parser.add_argument("--to", required=True, choices=TARGETS)
+    parser.add_argument("--to", required=True, choices=TARGETS, help="see above")
     parser.add_argument("--out", required=True, type=path, metavar="DIR", help="the folder (ppocr-onnx: file) to write")
-    parser.add_argument("--batch", type=_batch, default="dynamic", help="images at a time: dynamic, or a number")
+    parser.add_argument(
+        "--batch", type=_batch, default="dynamic", help="images at a time: dynamic (default), or a number"
+    )
     parser.add_argument(
         "--quantise", choices=("none", "dynamic-int8"), default="none", help="onnx: smaller, less exact"
     )

@@ -24,7 +24,7 @@ def adapt(argv: list[str] | None = None) -> None:
     parser.add_argument("images", type=path, metavar="FOLDER", help="or LMDB, tar, TFDS: images of single words")
     parser.add_argument("--workdir", type=path, required=True, metavar="DIR", help="where everything is written")
     parser.add_argument(
-        "--config", default="adapt", metavar="adapt:OPTIONS", help="see above; so is --config.KEY=VALUE"
+        "--config", default="adapt", metavar="adapt:OPTIONS", help="see above, also for --config.KEY=VALUE"
     )
     parser.add_argument("--photos", action="store_true", help="FOLDER holds photographs, whose words are found first")
     args, rest = parser.parse_known_args(argv)

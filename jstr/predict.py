@@ -40,8 +40,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--language_model", metavar="WORDS", help=WORDS_HELP)
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
-    parser.add_argument("--precision", type=float, metavar="P", help="mark the rest as doubtful; see jstr calibrate")
-    parser.add_argument("--calibration", type=path, metavar="FILE", help="default: that of the workdir")
+    doubtful = "mark as doubtful what is below the threshold of this precision; see jstr calibrate"
+    parser.add_argument("--precision", type=float, metavar="P", help=doubtful)
+    kept = "what jstr calibrate wrote; default: that of the workdir"
+    parser.add_argument("--calibration", type=path, metavar="FILE", help=kept)
     parser.add_argument("--turn", choices=TURNS, default="never", help="auto: also read tall or doubtful crops turned")
     parser.add_argument("--heads", action="store_true", help="ABINet: show what vision, language and fusion read")
     parser.add_argument(

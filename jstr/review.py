@@ -31,11 +31,11 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("words", type=path, metavar="RUN|FILE", help="a run, predictions.tsv, or words.tsv of detect")
     parser.add_argument("--out", type=path, default="review.html", metavar="FILE", help="default: review.html")
     parser.add_argument("--images", type=path, metavar="FOLDER", help="where the paths of predictions.tsv start")
-    parser.add_argument("--workdir", type=path, help="the reader of the next best readings; default: that of the run")
+    parser.add_argument("--workdir", type=path, help="the reader that gives other readings; default: that of the run")
     parser.add_argument("--language_model", metavar="WORDS", help="as for predict")
     parser.add_argument("--sample", type=int, metavar="N", help="N words drawn at random, to measure the accuracy")
     parser.add_argument("--doubtful", type=int, metavar="N", help="the N least confident words; default: all")
-    parser.add_argument("--seed", type=int, default=0, help="of --sample")
+    parser.add_argument("--seed", type=int, default=0, help="of the random choice of --sample")
     args = parser.parse_args(argv)
     if args.sample is not None and args.doubtful is not None:
         raise InputError("--sample and --doubtful: give one of them")

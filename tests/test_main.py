@@ -50,6 +50,8 @@ def test_help_of_every_command(name, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert ended.value.code in (0, None) and len(out.splitlines()) > 10
     assert name == "train" or f"usage: jstr {name}" in out
+    assert f"jstr {name} " in out and all(len(line) <= 120 for line in out.splitlines())
+    assert name == "adapt" or "python -m jstr" not in out  # its lines are those of the config's own help
 
 
 def test_help_of_a_config(monkeypatch, capsys):

@@ -67,8 +67,9 @@ def run(argv: list[str] | None = None) -> None:
             axes.set_yscale("log")
         axes.set(title=metric, xlabel="minutes" if args.minutes else "step")
         axes.grid(alpha=0.3)
-        if len(runs) > 1:
-            axes.legend()
+    if len(runs) > 1:  # below the panels, where it covers no curve
+        lines = figure.axes[0].get_lines()
+        figure.legend(lines, runs, loc="outside lower center", ncols=min(len(runs), 6), frameon=False)
     try:
         figure.savefig(args.out)
     except ValueError as error:  # a suffix that matplotlib does not know

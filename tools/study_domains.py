@@ -10,7 +10,7 @@ is kept for it. Arms, all but the first a run of configs/adapt.py in OUT/seedN:
     words          the same, and only readings that are English words become labels
     corrected-50   once, with the 50 images corrected that `once` read least surely; also corrected-200
     labels         all true labels but those of the held-back tenth, for the steps of `once`
-    labels-rounds  the same for the steps of `rounds`: the most to be had
+    labels-rounds  the same for the steps of `rounds`: the upper bound
 
 An interrupted arm continues, and a finished one is not run again. What follows `--` is passed to every arm, such as
 `--config.test=PATH --config.eval_every=300`: then the JSON has the accuracy after each round, with English words. A

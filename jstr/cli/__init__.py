@@ -7,6 +7,7 @@ import difflib
 import os
 import select
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
@@ -105,7 +106,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, command: str, about: str | None):
         if sys.argv[0].startswith("jstr "):  # started by `jstr COMMAND`
-            command = sys.argv[0]
+            command, about = sys.argv[0], (about or "").replace(command, sys.argv[0])
         raw = argparse.RawDescriptionHelpFormatter
         super().__init__(prog=command, description=about, formatter_class=raw, allow_abbrev=False)
 
@@ -235,5 +236,8 @@ def _help(about: str | None, spec: str | None) -> str:
         return config_file.docstring(spec)
     ours = {flag.name: flag for module in (sys.argv[0], __name__) for flag in FLAGS.get_key_flags_for_module(module)}
     described = [f"  --{name}={flag.flag_type().upper()}\n    {flag.help}" for name, flag in ours.items()]
-    known = f"Configs that come with jstr: {', '.join(config_file.names())}"
-    return "\n".join([(about or "").strip(), "", _CONFIG_HELP, *described, "", known])
+    known = textwrap.fill(f"Configs that come with jstr: {', '.join(config_file.names())}", 100)
+    about = (about or "").strip()
+    if sys.argv[0].startswith("jstr "):
+        about = about.replace("python -m jstr.main", sys.argv[0])
+    return "\n".join([about, "", _CONFIG_HELP, *described, "", known])

@@ -60,7 +60,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("python -m jstr.data.inspect", __doc__)
     parser.add_argument("paths", nargs="+", metavar="[NAME=]PATH", help="LMDB, folder, tar, TFDS; several are compared")
     parser.add_argument("--labels", help="label file inside every PATH, such as labels_classic.tsv")
-    parser.add_argument("--workdir", help="a reader, or its name, whose charset and room the labels are compared with")
+    parser.add_argument("--workdir", help="a reader whose charset and capacity the labels are compared with")
     parser.add_argument("--charset", default="94", help="a name such as 36 or 94, file:PATH, or the characters")
     parser.add_argument("--lower", action="store_true", help="labels are made lower-case first")
     parser.add_argument("--nfkc", action="store_true", help="labels are brought into Unicode's form NFKC first")
@@ -68,7 +68,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pattern", action="append", metavar="REGEX", help="counts labels that do not follow it")
     parser.add_argument("--checksum", choices=CHECKSUMS, help="counts labels whose check digit is wrong")
     parser.add_argument("--limit", type=int, help="only the first N images of each set")
-    parser.add_argument("--compare", type=int, default=100_000, help="pairs to compare for near duplicates, 0: none")
+    parser.add_argument(
+        "--compare", type=int, default=100_000, help="most pairs to compare for near duplicates; 0: none"
+    )
     parser.add_argument(
         "--sheet", type=path, metavar="FILE.png", help="write a contact sheet: images of each set, then pairs"
     )

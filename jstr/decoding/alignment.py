@@ -40,7 +40,7 @@ def ctc_frames_of(rows: np.ndarray, numbers: Sequence[int]) -> list[tuple[int, i
 def extents(centres: Sequence[float]) -> list[tuple[float, float]]:
     """(left, right) of characters whose centres (0 to 1, ascending) are known: they meet halfway between centres.
 
-    The first and the last are as wide as half the way to their neighbour on the other side, too.
+    The outer half of the first and of the last is as wide as their inner half; a single one takes the whole width.
     """
     if not centres:
         return []

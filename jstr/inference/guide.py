@@ -107,10 +107,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("codes and other texts of a known form")
     more = dict(action="append", default=[])
     group.add_argument("--pattern", metavar="REGEX", help="regular expression of all texts; may be repeated", **more)
-    group.add_argument("--pattern_weights", metavar="W,W", help="of several patterns; default: equal")
-    group.add_argument("--allow", metavar="CHARACTERS", default="", help="no other characters are read")
-    group.add_argument("--checksum", help=f"{', '.join(CHECKSUMS)}: of all patterns, or one each", **more)
-    group.add_argument("--no_code", type=float, metavar="SHARE", help=f"of crops that are none; default: {NONE_SHARE}")
+    group.add_argument("--pattern_weights", metavar="W,W", help="how frequent each pattern is; default: equally")
+    group.add_argument("--allow", metavar="CHARACTERS", default="", help="the only characters that are read")
+    group.add_argument("--checksum", help=f"{', '.join(CHECKSUMS)}: one for all patterns, or one each", **more)
+    share = f"share of crops that follow no pattern; default: {NONE_SHARE}"
+    group.add_argument("--no_code", type=float, metavar="SHARE", help=share)
 
 
 def with_options(reader: Any, args: argparse.Namespace) -> Any:

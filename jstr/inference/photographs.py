@@ -124,15 +124,13 @@ def add_find_options(parser: Any) -> None:
     """The options of the command that finds words."""
     usual = FindOptions()
     add_split(parser)
-    parser.add_argument(
-        "--min_score", type=float, default=usual.min_score, help=f"of the detector, 0 to 1; default {usual.min_score}"
-    )
-    parser.add_argument(
-        "--min_height", type=int, default=usual.min_height, help=f"of a word, in pixels; default {usual.min_height}"
-    )
-    parser.add_argument(
-        "--reach", type=int, default=usual.reach, help=f"longer side in pixels that is looked at; default {usual.reach}"
-    )
+    for name, what in (
+        ("min_score", "least score of the detector, 0 to 1"),
+        ("min_height", "least height of a word, in pixels"),
+        ("reach", "larger photographs are reduced to this longer side"),
+    ):
+        default = getattr(usual, name)
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"{what}; default: {default}")
 
 
 def find_options(args: Any) -> FindOptions:

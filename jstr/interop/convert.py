@@ -36,7 +36,7 @@ def _charset(text: str) -> str:
 
 def _parse(argv: list[str] | None) -> Namespace:
     parser = Parser("python -m jstr.interop.convert", __doc__)
-    parser.add_argument("--format", required=True, choices=FORMATS)
+    parser.add_argument("--format", required=True, choices=FORMATS, help="see above")
     parser.add_argument("--checkpoint", required=True, type=path, help="the .pth file; ppocr: the .onnx file")
     parser.add_argument("--out", required=True, type=path, help="the workdir to write")
     names = "36, 62, 94 or ascii, latin, file:PATH or the characters; NAME+space: and the space"
@@ -49,8 +49,10 @@ def _parse(argv: list[str] | None) -> Namespace:
         help="ppocr: the dictionary, one character a line, or inference.yml; default: the metadata; a name: --charset",
     )
     parser.add_argument("--image_size", type=_size, help="HEIGHTxWIDTH; default: that of the spline, else 32x100")
-    parser.add_argument("--max_length", type=int, default=25, help="ABINet: as the tensors say")
-    parser.add_argument("--iterations", type=int, default=3, help="ABINet: rounds of correction")
+    parser.add_argument(
+        "--max_length", type=int, default=25, help="characters; default: 25; ABINet: as its tensors say"
+    )
+    parser.add_argument("--iterations", type=int, default=3, help="ABINet: rounds of correction; default: 3")
     parser.add_argument("--pad", action="store_true", help="the model was trained with --PAD (aspect ratio kept)")
     return parser.parse_args(argv)
 

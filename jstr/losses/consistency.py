@@ -50,12 +50,15 @@ def over_characters(total: Array, count: Array, keep: Array) -> Array:
 
 
 def over_words(total: Array, count: Array, keep: Array) -> Array:
-    """The mean over all words of the mean over their characters, 0 for those not kept (UDA, FixMatch)."""
+    """The mean over all words of the mean over their characters, 0 for those not kept (UDA, FixMatch).
+
+    Arguments as in over_characters.
+    """
     return jnp.where(keep, total / jnp.maximum(count, 1), 0.0).mean()
 
 
 def over_kept(total: Array, count: Array, keep: Array) -> Array:
-    """The mean over the characters of the kept words."""
+    """The mean over the characters of the kept words, 0 if none is kept. Arguments as in over_characters."""
     return jnp.where(keep, total, 0.0).sum() / jnp.maximum(jnp.where(keep, count, 0).sum(), 1)
 
 
@@ -69,8 +72,8 @@ def thresholded_divergence(
 
     Cross-entropy, or with `kl` the Kullback-Leibler divergence, from the teacher's probabilities or, with `one_hot`,
     its most probable class. Positions whose highest teacher probability is not above the threshold add 0 but are
-    counted. Gradients flow to both. SemiMTR (Aberdam et al. 2022); one count for the
-    whole batch, as in its code, where the paper has one per word.
+    counted. Gradients flow to both. SemiMTR (Aberdam et al. 2022); one count for the whole batch, as in its code, where
+    the paper has one per word.
     """
     log_target, log_prob = (jax.nn.log_softmax(at_least_float32(x)) for x in (teacher, student))
     target = jnp.exp(log_target)

@@ -40,7 +40,7 @@ class ProjectionHead(nn.Module):
 
 
 def frame_mask(filled: Array, frames: int) -> Array:
-    """Which frames [B, frames] show part of the image rather than padding, which follows its share `filled` [B]."""
+    """[B, frames] bool: the frames that show the image; padding begins after its share `filled` [B] of the width."""
     return jnp.arange(frames) < jnp.maximum(jnp.ceil(filled[:, None] * frames - 1e-3), 1)
 
 

@@ -31,7 +31,7 @@ class BlockSpec(NamedTuple):
 
 
 class Block(nn.Module):
-    """Mixes pixels depthwise, then channels: [B, H, W, channels] -> [B, H // stride, W, spec.channels]."""
+    """Mixes pixels depthwise, then channels: [B, H, W, channels] -> [B, ceil(H / stride), W', spec.channels]."""
 
     spec: BlockSpec
     channels: int

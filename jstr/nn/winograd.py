@@ -94,8 +94,8 @@ def _is_apart(x: Array, kernel: Array, strides: Sequence[int], padding: Any) -> 
 def apart(x: Array, kernel: Array) -> Array:
     """Convolves [B, H, W, C] with kernel [h, w, C, D], stride (h, w), no padding -> [B, H / h, W / w, D].
 
-    XLA's own gradient first lays out its inputs in another order, which took a tenth of a training step of the compact
-    network. Here it is a product for each value of the kernel.
+    XLA's own gradient first lays out its inputs in another order, which took 6 % of the passes of the compact network
+    and 12 % of `compact_deeper` (configs/results/bench_cpu.json). Here it is a product for each value of the kernel.
     """
     return lax.conv_general_dilated(x, kernel, kernel.shape[:2], "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -118,8 +118,8 @@ apart.defvjp(_apart_forward, _apart_backward)
 def as_product(x: Array, kernel: Array) -> Array:
     """Convolves [B, H, W, C] with kernel [3, 3, C, D], stride 1, zero padding 1 -> [B, H, W, D], by one product.
 
-    Every row is what the kernel sees of the input at one place. XLA's direct convolution does 85 GFLOP/s here where
-    the product does 125 (one word, 512 channels, two cores).
+    Every row is what the kernel sees of the input at one place. XLA's direct convolution does 105 GFLOP/s here where
+    the product does 150 (one word, 512 channels, two cores: `convolution` in configs/results/bench_cpu.json).
     """
     height, width = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))

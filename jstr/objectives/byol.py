@@ -1,9 +1,9 @@
 """BYOL (Grill et al. 2020) on the parts of words: pre-training without labels and without negatives.
 
-From each part of a word in one view a predictor tells what the target network makes of it in the other. The target is a
-moving average of the network (config.teacher) or, with `shared`, the network itself: SimSiam (Chen and He 2021). No
-gradient reaches it in either case. Collapse, in which all parts are the same, is watched by `spread` and `others`. As
-after SeqCLR only the encoder is used then, see configs/probe.py and configs/finetune.py.
+From each part of a word in one view, a predictor predicts the target network's output for that part in the other view.
+The target is a moving average of the network (config.teacher) or, with `shared`, the network itself: SimSiam (Chen and
+He 2021). No gradient reaches it in either case. `spread` and `others` show a collapse, in which all parts are the same.
+As with SeqCLR, only the encoder is used afterwards, see configs/probe.py and configs/finetune.py.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ PROTOCOLS = {
     "case": lambda text: re.sub(r"[^0-9a-zA-Z]", "", text),
     "exact": lambda text: text,
 }
+PROTOCOL_HELP = "what is compared: alnum36 (default): a-z and digits; case: with their case; exact: every character"
 
 # Subsets that the field scores: rules on the labels of the full set, applied before the protocol.
 SUBSETS = {

@@ -1,4 +1,4 @@
-"""Numbers and keys of a config that no run can do with, said before anything is opened."""
+"""Checks of the keys and values of a config, before anything is opened."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _LARGEST = 2**63 - 1  # of a whole number, as the seed of jax
 
 
 def check_values(config: Config) -> None:
-    """Raises InputError for a part that lacks a key, or a number that cannot be."""
+    """Raises InputError for a part that lacks a key or has an unknown one, or for an invalid value."""
     for pattern, keys in _NEEDED.items():
         for place, part in _find(config, pattern.split("."), "config"):
             if not isinstance(part, Mapping) and not hasattr(part, "items"):

@@ -1,4 +1,4 @@
-"""Parts of a model that hold still: frozen ones, and those that run in evaluation mode while they learn."""
+"""Parts of a model that are held still: frozen ones, and those that run in evaluation mode while they learn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jstr.training.optimizer import rule_of
 
 
 def freeze(objective: Objective, rules: Mapping[str, Mapping[str, Any]]) -> Objective:
-    """The objective with the parts held still that config.optimizer.rules, by parameter prefix, say so of.
+    """The objective with the parts held still that config.optimizer.rules name by their parameter prefix.
 
     `frozen`: gradients of these parameters are not computed, and that part of the model runs with train=False: its
     batch norm neither uses nor updates batch statistics, and it has no dropout. `fixed_statistics`: the part learns,

@@ -44,10 +44,12 @@ def with_other_weights(config: Config, state: TrainState) -> tuple[TrainState, l
 
 
 def share_of_start(config: Config, images: int, sure: float) -> float:
-    """config.average_with_start; less of it the more images were learned, or the fewer the start reads surely.
+    """The share of the start's weights in the average, from config.average_with_start.
 
-    images: with config.average_below, few are soon known by heart, and what the start knew of others is lost.
-    sure: with config.average_as_sure, the share that it reads surely; of images that it hardly reads it knows little.
+    images: how many were learned. With config.average_below the share falls with them, to 0 at that many: few images
+      are soon known by heart, and what the start knew of others would be lost.
+    sure: the share of them that the start reads with confidence. With config.average_as_sure the share is multiplied by
+      it: of images that it hardly reads the start knows little.
     """
     most = config.average_below
     few = max(0.0, 1 - images / most) if most else 1.0

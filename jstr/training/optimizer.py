@@ -79,7 +79,11 @@ OPTIMIZERS = {"adam": optax.scale_by_adam, "adamw": optax.scale_by_adam, "adadel
 
 
 def make_schedule(config: Config, steps: int) -> optax.Schedule:
-    """Learning rate by step. config: name and the keyword arguments of that schedule."""
+    """Learning rate by step. config: name, peak and the keyword arguments of that schedule.
+
+    Raises:
+      InputError: an unknown name or option, or an option with an invalid value.
+    """
     options = dict(config)
     name = options.pop("name")
     check_choice("config.optimizer.schedule.name", name, SCHEDULES)

@@ -178,8 +178,8 @@ def test_without_images_to_read(tmp_path):
 
 
 def test_the_weights_are_averaged_with_the_start_at_the_end_of_each_round(places, tmp_path, monkeypatch):
-    """images: those of the round, and the 99 rendered ones."""
-    seen, config = [], config_of(*places)
+    """images: those of the round, and the 99 rendered ones. sure: the start's own share, also of a resumed run."""
+    seen, config = [], config_of(*places, shares=(0.25, 0.5))
     config.init_from, config.average_with_start = (("model", places[0], "model"),), 0.5
 
     def average(_, state, workdir, mesh, images, sure):
@@ -187,7 +187,11 @@ def test_the_weights_are_averaged_with_the_start_at_the_end_of_each_round(places
         return state
 
     monkeypatch.setattr(loop, "average_with_start", average)
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "make_train_step", interrupted(setup.make_train_step, call=5))
+        loop.run(config, str(tmp_path))
     loop.run(config, str(tmp_path))
     assert [step for step, *_ in seen] == [2, 4, 6]
     assert all(99 < images <= 99 + COUNT for _, images, _ in seen)  # nothing is read in some
-    assert all(images - 99 <= sure * COUNT <= COUNT for _, images, sure in seen)  # a reading may not fit the charset
+    assert len({images for _, images, _ in seen}) > 1 and len({sure for *_, sure in seen}) == 1
+    assert seen[0][1] - 99 <= seen[0][2] * COUNT <= COUNT  # a reading may not fit the charset
