@@ -59,6 +59,13 @@ def pattern_spec(**options: Any) -> PatternSpec:
     return spec
 
 
+def spec_of_read(**options: Any) -> PatternSpec:
+    """pattern_spec of the options of a reader's `read` besides details and turn. Raises InputError: as pattern_spec."""
+    keys = [field.name for field in fields(PatternSpec) if field.name != "regex"]
+    check_known("read", set(options) - {"regex"}, ["details", "turn", "pattern", *keys])
+    return pattern_spec(**options)
+
+
 def check_spec(spec: PatternSpec) -> None:
     """Raises InputError for values that do not fit each other."""
     if not spec:
