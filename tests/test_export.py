@@ -211,5 +211,7 @@ def test_what_cannot_be_exported(workdir, data, exported, tmp_path):
         export.run([f"--workdir={workdir}", "--to=onnx", f"--out={data}", f"--check={data}"])
     with pytest.raises(InputError, match="is an export: jstr.onnx_reader"):
         jstr.load(exported)
+    with pytest.raises(InputError, match="is an export: jstr.onnx_reader"):
+        jstr.load(exported / "reader.onnx")
     with pytest.raises(InputError, match="not to stablehlo"):
         export.load_stablehlo(exported)
