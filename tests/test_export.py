@@ -215,3 +215,19 @@ def test_what_cannot_be_exported(workdir, data, exported, tmp_path):
         jstr.load(exported / "reader.onnx")
     with pytest.raises(InputError, match="not to stablehlo"):
         export.load_stablehlo(exported)
+
+
+def test_a_reader_of_other_letters_is_compared_on_words_that_it_can_read(workdir, tmp_path, monkeypatch):
+    """And its accuracy is that of its letters, which the published protocol leaves out."""
+    charset = dict(layout="cr_ctc", max_length=8)
+    reader = jstr.load(saved_run(tmp_path / "run", charset=charset | dict(characters="абвгд")))
+    words = same_reading.sample_words(None, None, reader)
+    assert words.name == "rendered words" and set("".join(words.labels)) == set("абвгд")
+    result = same_reading.compare(reader, reader, words)
+    assert result.labelled == 64 and "word accuracy (exact) on 64 words" in result.lines()[-1]
+    assert same_reading.sample_words(None, None, jstr.load(workdir)).name == "sample words"
+    reader = jstr.load(saved_run(tmp_path / "no_font", charset=charset | dict(characters="\U000e0100")))
+    assert same_reading.sample_words(None, None, reader).name == "sample words"
+    monkeypatch.setattr(same_reading, "SAMPLES", tmp_path / "none")
+    with pytest.raises(InputError, match="^--check=DATA is missing: no words can be rendered"):
+        same_reading.sample_words(None, None, reader)
