@@ -92,7 +92,7 @@ class ExportedReader:
         known = self.about.get("calibration")
         if known is None:
             raise InputError("what was exported was not calibrated: run jstr calibrate and export again")
-        pattern = None if self.rules.pattern is None else repr(self.rules.pattern.spec)
+        pattern = None if self.rules.pattern is None else str(self.rules.pattern.spec)
         if known["about"].get("pattern") != pattern:
             print(f"calibrated with pattern={known['about'].get('pattern')}, not {pattern}", file=sys.stderr)
         least = [confidence for confidence, promised in known["promises"] if promised >= precision]

@@ -25,7 +25,7 @@ from jstr.text.messages import InputError
 from jstr.text.metrics import PROTOCOLS
 
 SAMPLES = Path(__file__).resolve().parents[2] / "tests/data/real_words"  # in the repository, not in the package
-SAMPLE_WORDS = "sample words"
+SAMPLE_WORDS, RENDERED = "sample words", "rendered words"
 BATCH = 16
 SHOWN = 3
 
@@ -78,6 +78,8 @@ class Comparison:
             lines.append(f"word accuracy{exact} on {self.labelled} words: JAX {first:.1f} %, exported {second:.1f} %")
             if self.name == SAMPLE_WORDS:
                 lines.append("  (a comparison, no score: readers may have been trained on these words)")
+            elif self.name == RENDERED:
+                lines.append("  (a comparison, no score: random letters, with every effect)")
         return lines
 
 
@@ -106,7 +108,7 @@ def _without_data(charset: Charset) -> tuple[str, Any]:
     if SAMPLES.is_dir() and set(string.ascii_letters) & set(charset.characters):
         return SAMPLE_WORDS, open_source(SAMPLES)
     try:
-        return "rendered words", RenderedWords(0, 64, charset.characters)
+        return RENDERED, RenderedWords(0, 64, charset.characters)
     except InputError as error:
         if not SAMPLES.is_dir():
             raise InputError(f"--check=DATA is missing: no words can be rendered to compare with ({error})") from error

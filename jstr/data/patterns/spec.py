@@ -44,6 +44,14 @@ class PatternSpec:
     def __bool__(self) -> bool:
         return bool(self.regex or self.allow or self.checksum)
 
+    def __str__(self) -> str:
+        """For a person: the expressions, and what else is not the default."""
+        names = [getattr(c, "__name__", str(c)) for c in self.checksum]
+        rest = dict(checksum=",".join(names), weights=",".join(f"{w:g}" for w in self.weights), allow=self.allow)
+        rest["none"] = "" if self.none == NONE_SHARE else f"{self.none:g}"
+        first = " or ".join(self.regex) or "any text"
+        return ", ".join([first, *(f"{key} {value}" for key, value in rest.items() if value)])
+
 
 def pattern_spec(**options: Any) -> PatternSpec:
     """From the keys of PatternSpec, of which `pattern` is another name of `regex`.
