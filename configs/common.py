@@ -54,7 +54,7 @@ def base() -> ConfigDict:
             data_root="",  # base of relative paths; if empty, the environment's JSTR_DATA, then the current folder
             # lower and nfkc normalise labels; drop_outside deletes characters instead of leaving the label out.
             charset=dict(
-                characters="36",  # a name (36, 62, 94), the characters themselves, or file:PATH
+                characters="36",  # a name (36, 62, 94), the characters, or file:PATH from the current folder
                 layout="cr_ctc",
                 max_length=25,
                 lower=True,

@@ -122,7 +122,7 @@ def _draw(folder: str, photographs: Sequence[Photograph], words: Sequence[FoundW
         drawn = draw_words(pixels, boxes, texts, [word.confidence for word in some])
         stem = os.path.dirname(some[0].crop)
         Image.fromarray(drawn).save(Path(folder) / f"{stem}.jpg", quality=88)
-    print(f"{folder}: drawings")
+    print(f"{folder}: {len({word.photograph for word in words}):,} drawings")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def test_finds_names_and_draws(photos, tmp_path, capsys):
     assert status == 1
     assert "1 words in 2 photographs" in printed.out and "1 photographs without words" in printed.out
     assert f"{photos / 'broken.jpg'}: an empty file" in printed.err
-    assert len(list((tmp_path / "drawn").iterdir())) == 1
+    assert len(list((tmp_path / "drawn").iterdir())) == 1 and f"{tmp_path / 'drawn'}: 1 drawings" in printed.out
     (photos / "broken.jpg").unlink()
     assert detect.run([str(photos), f"--out={photos / 'words'}"]) == 0
     assert "(2 done earlier)" in capsys.readouterr().out  # and crops are no photographs

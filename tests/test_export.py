@@ -86,7 +86,7 @@ def test_thresholds_and_patterns_are_exported(workdir, data, tmp_path, capsys):
     assert "calibrated with pattern=None" in capsys.readouterr().err
     reader = onnx_reader.load(tmp_path / "whole")
     assert all(reader.threshold(p) == fitted.threshold(p) for p in (0.5, 0.9, 0.95, 0.98))
-    assert "calibrated with pattern=None, not PatternSpec(" in capsys.readouterr().err
+    assert "calibrated with pattern=None, not any text, allow 0123456789" in capsys.readouterr().err
     with pytest.raises(InputError, match="0.999: no confidence promises it on the words of words"):
         reader.threshold(0.999)
     card = (tmp_path / "whole/README.md").read_text()
@@ -211,5 +211,23 @@ def test_what_cannot_be_exported(workdir, data, exported, tmp_path):
         export.run([f"--workdir={workdir}", "--to=onnx", f"--out={data}", f"--check={data}"])
     with pytest.raises(InputError, match="is an export: jstr.onnx_reader"):
         jstr.load(exported)
+    with pytest.raises(InputError, match="is an export: jstr.onnx_reader"):
+        jstr.load(exported / "reader.onnx")
     with pytest.raises(InputError, match="not to stablehlo"):
         export.load_stablehlo(exported)
+
+
+def test_a_reader_of_other_letters_is_compared_on_words_that_it_can_read(workdir, tmp_path, monkeypatch):
+    """And its accuracy is that of its letters, which the published protocol leaves out."""
+    charset = dict(layout="cr_ctc", max_length=8)
+    reader = jstr.load(saved_run(tmp_path / "run", charset=charset | dict(characters="абвгд")))
+    words = same_reading.sample_words(None, None, reader)
+    assert words.name == "rendered words" and set("".join(words.labels)) == set("абвгд")
+    result = same_reading.compare(reader, reader, words)
+    assert result.labelled == 64 and "word accuracy (exact) on 64 words" in result.lines()[-2]
+    assert same_reading.sample_words(None, None, jstr.load(workdir)).name == "sample words"
+    reader = jstr.load(saved_run(tmp_path / "no_font", charset=charset | dict(characters="\U000e0100")))
+    assert same_reading.sample_words(None, None, reader).name == "sample words"
+    monkeypatch.setattr(same_reading, "SAMPLES", tmp_path / "none")
+    with pytest.raises(InputError, match="^--check=DATA is missing: no words can be rendered"):
+        same_reading.sample_words(None, None, reader)

@@ -196,6 +196,14 @@ def test_images_too_wide_for_the_reader_are_read_in_parts(reader, tmp_path, monk
         assert line == f"{tmp_path}/{width}.png: too wide: {room}; read in parts"
 
 
+def test_a_doubtful_word_that_is_read_no_better_in_parts_is_not_too_wide(reader, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(reader, "read_batch", lambda images: (["a"] * len(images), np.full(len(images), 0.1)))
+    monkeypatch.setattr("jstr.inference.crops.read_long", lambda *_: Found([("b", 0.05)]))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((32, 170), np.uint8))
+    assert predict.run([str(tmp_path)]) == 0
+    assert capsys.readouterr() == (f"{tmp_path}/a.png\ta\t0.1000\n", "")
+
+
 def test_turned_crops_that_are_too_wide_are_named(reader, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reader, "read_batch", lambda images: (["a"] * len(images), np.full(len(images), 0.1)))
     monkeypatch.setattr("jstr.inference.crops.read_long", lambda *_: Found([("long", 0.95)]))

@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jstr.checkpoints import packed
+from jstr.checkpoints import packed, safetensors_file
 from jstr.core import ModelState, Params, TrainState
 from jstr.text import self_contained
 from jstr.text.messages import InputError, disk_problem
@@ -166,13 +166,28 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
+def check_no_export(folder: Path) -> None:
+    """Raises InputError where a folder is what `jstr export` wrote, but for safetensors."""
+    if (folder / "reader.json").is_file():
+        raise InputError(f"{folder} is an export: jstr.onnx_reader or jstr.export reads it; give what was exported")
+
+
+def _what_is_there(folder: Path) -> str:
+    """What is wrong with a folder without checkpoints, and what to give instead."""
+    instead = "give --workdir of a training run"
+    if not folder.exists():
+        return f"it does not exist; {instead}"
+    if parameters := sorted(folder.glob(f"*{safetensors_file.SUFFIX}")):
+        return f"it is an export; give the file {parameters[0]}"
+    return f"it has no folder checkpoints; {instead}"
+
+
 def _chosen(workdir: str | os.PathLike) -> Path:
     """The best checkpoint of a run with config.keep_best, else the newest."""
     folder = Path(workdir).absolute() / "checkpoints"
-    if folder.with_name("reader.json").is_file():
-        raise InputError(f"{workdir} is an export: jstr.onnx_reader or jstr.export reads it; give what was exported")
+    check_no_export(folder.parent)
     if not folder.is_dir():
-        raise InputError(f"{workdir} is not a workdir: it has no folder checkpoints; give --workdir of a training run")
+        raise InputError(f"{workdir} is not a workdir: {_what_is_there(folder.parent)}")
     with _without_log(), _orbax().training.Checkpointer(folder) as checkpointer:
         steps = sorted(c.step for c in checkpointer.checkpoints)
     if not steps:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def save(path: str | os.PathLike, params: Params, model_state: ModelState, meta:
         meta = meta | {"config": config | {"charset": self_contained(config["charset"])}}
     flat = traverse_util.flatten_dict({"params": params, "model_state": model_state}, sep="/")
     tensors = {name: np.ascontiguousarray(x, np.float32) for name, x in flat.items()}
-    _package().numpy.save_file(tensors, os.fspath(path), metadata={KEY: json.dumps(meta, ensure_ascii=False)})
+    data = _package().numpy.save(tensors, metadata={KEY: json.dumps(meta, ensure_ascii=False)})
+    Path(path).write_bytes(data)  # save_file gives the file to its owner alone
 
 
 def load(path: str | os.PathLike) -> tuple[dict, dict]:

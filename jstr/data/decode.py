@@ -77,6 +77,8 @@ def decode_file(data: bytes, channels: int, backend: str = "cv2") -> np.ndarray 
 
 def from_pil(image: Image.Image, channels: int) -> np.ndarray:
     """Pixels uint8 [h, w, channels] of a PIL image of any mode. Raises InputError: values that are no grey levels."""
+    if 0 in image.size:
+        raise InputError(f"an image of {image.width} x {image.height} has no pixels")
     if image.getexif().get(_ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if _has_wide_values(image):
@@ -105,7 +107,9 @@ def from_array(image: Any, channels: int) -> np.ndarray:
         raise InputError(f"an image of type {type(image).__name__} is no array: {first_line(error)}") from error
     if pixels.dtype.kind in "USO":
         raise InputError("an array of texts or objects is no image; give several images as a list")
-    if pixels.ndim not in (2, 3) or 0 in pixels.shape:
+    if pixels.size == 0:
+        raise InputError(f"an image of shape {list(pixels.shape)} has no pixels")
+    if pixels.ndim not in (2, 3):
         raise InputError(f"an image must be [H, W] or [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
     if pixels.ndim == 3 and pixels.shape[-1] > 4 and pixels.shape[0] in (1, 3, 4):
         pixels = np.moveaxis(pixels, 0, -1)
@@ -113,7 +117,8 @@ def from_array(image: Any, channels: int) -> np.ndarray:
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.shape[-1] not in (1, 3, 4):
-        raise InputError(f"an image must have 1, 3 or 4 channels, not {pixels.shape[-1]}")
+        several = "; give several grey images as a list" if pixels.shape[-1] > 4 else ""
+        raise InputError(f"an image must have 1, 3 or 4 channels, not {pixels.shape[-1]}{several}")
     return _to_channels(_compose(pixels) if pixels.shape[-1] == 4 else pixels, channels)
 
 

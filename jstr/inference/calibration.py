@@ -146,7 +146,7 @@ def expected_texts(reader: Reader) -> dict[str, str | None]:
         grams = [array for name, array in reader.rules.prior.arrays.items() if name.startswith("grams")]
         checksum = zlib.crc32(b"".join(array.tobytes() for array in grams))
         words = f"list {checksum:08x}, weight {reader.rules.weight:g}"
-    return dict(words=words, pattern=None if pattern is None else repr(pattern.spec))
+    return dict(words=words, pattern=None if pattern is None else str(pattern.spec))
 
 
 def differences(about: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

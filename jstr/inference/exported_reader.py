@@ -20,7 +20,7 @@ import numpy as np
 
 from jstr.data.images import ImageSpec
 from jstr.data.patterns.pattern import compiled
-from jstr.data.patterns.spec import PatternSpec, pattern_spec
+from jstr.data.patterns.spec import PatternSpec, pattern_spec, spec_of_read
 from jstr.decoding.beam_search import Rules, attention_texts, ctc_texts, position_texts
 from jstr.decoding.greedy_numpy import attention_greedy, ctc_greedy
 from jstr.decoding.ngram_lm import LANGUAGE_WEIGHT, WIDTH, WordPrior
@@ -78,7 +78,7 @@ class ExportedReader:
         Raises:
           InputError: a file that is not an image, an array of another form, or a pattern that cannot be used.
         """
-        reader = self.guided(pattern_spec(**pattern)) if pattern else self
+        reader = self.guided(spec_of_read(**pattern)) if pattern else self
         return read_crops(reader, images, BATCH, details=details, turn=turn)
 
     def threshold(self, precision: float) -> float:
@@ -92,7 +92,7 @@ class ExportedReader:
         known = self.about.get("calibration")
         if known is None:
             raise InputError("what was exported was not calibrated: run jstr calibrate and export again")
-        pattern = None if self.rules.pattern is None else repr(self.rules.pattern.spec)
+        pattern = None if self.rules.pattern is None else str(self.rules.pattern.spec)
         if known["about"].get("pattern") != pattern:
             print(f"calibrated with pattern={known['about'].get('pattern')}, not {pattern}", file=sys.stderr)
         least = [confidence for confidence, promised in known["promises"] if promised >= precision]

@@ -17,7 +17,7 @@ from PIL import Image
 from jstr import visualize
 from jstr.core import ModelState, Params
 from jstr.data.images import ImageSpec
-from jstr.data.patterns.spec import PatternSpec, pattern_spec
+from jstr.data.patterns.spec import PatternSpec, spec_of_read
 from jstr.data.synth.fonts import label_faces
 from jstr.decoding.beam_search import Rules
 from jstr.decoding.ranking import Found
@@ -118,7 +118,7 @@ class Reader:
           InputError: a file that is not an image, an array of another form, or a pattern that cannot be used.
         """
         if pattern:
-            return self.guided(pattern_spec(**pattern)).read(images, details=details, turn=turn)
+            return self.guided(spec_of_read(**pattern)).read(images, details=details, turn=turn)
         return read_crops(self, images, default_batch_size(), details=details, turn=turn)
 
     def read_photos(self, photographs: Images, split: str = "words") -> list[list[ReadWord]]:

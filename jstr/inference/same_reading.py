@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import string
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,12 +18,14 @@ from jstr.data.synth.source import RenderedWords
 from jstr.inference.exported_reader import ExportedReader
 from jstr.inference.read_source import decoded
 from jstr.inference.reader import Reader
+from jstr.inference.score import fitting_protocol
 from jstr.inference.widths import chunks, padded
+from jstr.text import Charset
 from jstr.text.messages import InputError
 from jstr.text.metrics import PROTOCOLS
 
 SAMPLES = Path(__file__).resolve().parents[2] / "tests/data/real_words"  # in the repository, not in the package
-SAMPLE_WORDS = "sample words"
+SAMPLE_WORDS, RENDERED = "sample words", "rendered words"
 BATCH = 16
 SHOWN = 3
 
@@ -39,10 +43,12 @@ class Comparison:
     """What JAX and an exported network read in the same words.
 
     difference: largest of probabilities, up to the end of each word. seconds: of JAX and of the export, to read all.
+    protocol: of the accuracies.
     """
 
     name: str
     words: int = 0
+    protocol: str = "alnum36"
     same: int = 0
     examples: list[str] = field(default_factory=list)
     difference: float = 0.0
@@ -67,10 +73,13 @@ class Comparison:
         jax_ms, export_ms = (1000 * s / self.words for s in self.seconds)
         lines.append(f"wall-clock time a word, {BATCH} at a time: JAX {jax_ms:.1f} ms, exported {export_ms:.1f} ms")
         if self.labelled:
+            exact = "" if self.protocol == "alnum36" else f" ({self.protocol})"
             first, second = (100 * n / self.labelled for n in self.right)
-            lines.append(f"word accuracy on {self.labelled} words: JAX {first:.1f} %, exported {second:.1f} %")
+            lines.append(f"word accuracy{exact} on {self.labelled} words: JAX {first:.1f} %, exported {second:.1f} %")
             if self.name == SAMPLE_WORDS:
                 lines.append("  (a comparison, no score: readers may have been trained on these words)")
+            elif self.name == RENDERED:
+                lines.append("  (a comparison, no score: random letters, with every effect)")
         return lines
 
 
@@ -82,19 +91,34 @@ def sample_words(path: str | None, labels: str | None, reader: Reader) -> Words:
     """
     if path is not None:
         name, source = path, open_source(path, labels=labels, labelled=labels is not None or _is_labelled(path))
-    elif SAMPLES.is_dir():
-        name, source = SAMPLE_WORDS, open_source(SAMPLES)
     else:
-        name, source = "rendered words", RenderedWords(0, 64, reader.charset.characters)
+        name, source = _without_data(reader.charset)
     found = [r for r in decoded(source, reader.spec, 2 * BATCH) if r.image is not None]
     if not found:
         raise InputError(f"--check={path}: no image can be read")
     return Words(name, [r.image for r in found], [r.label for r in found])
 
 
+def _without_data(charset: Charset) -> tuple[str, Any]:
+    """The sample words, which are English; of a charset without Latin letters, rendered words that it can read.
+
+    Raises:
+      InputError: the sample words are not installed, and no font has the characters.
+    """
+    if SAMPLES.is_dir() and set(string.ascii_letters) & set(charset.characters):
+        return SAMPLE_WORDS, open_source(SAMPLES)
+    try:
+        return RENDERED, RenderedWords(0, 64, charset.characters)
+    except InputError as error:
+        if not SAMPLES.is_dir():
+            raise InputError(f"--check=DATA is missing: no words can be rendered to compare with ({error})") from error
+    return SAMPLE_WORDS, open_source(SAMPLES)
+
+
 def compare(reader: Reader, exported: Reader | ExportedReader, words: Words) -> Comparison:
     """Reads the words with both, as `read` does."""
-    result, protocol = Comparison(words.name, len(words.images)), PROTOCOLS["alnum36"]
+    result = Comparison(words.name, len(words.images), protocol=fitting_protocol(reader.charset, words.labels))
+    comparable = functools.partial(_comparable, reader.charset, result.protocol)
     seconds, right = np.zeros(2), np.zeros(2, int)
     widths = [image.shape[1] for image in words.images]
     known = set()
@@ -117,11 +141,15 @@ def compare(reader: Reader, exported: Reader | ExportedReader, words: Words) -> 
             result.same += a == b
             if a != b and len(result.examples) < SHOWN:
                 result.examples.append(f"{a!r} became {b!r}")
-            if label and protocol(label):
+            if label and comparable(label):
                 result.labelled += 1
-                right += [protocol(text) == protocol(label) for text in (a, b)]
+                right += [comparable(text) == comparable(label) for text in (a, b)]
     result.seconds, result.right = tuple(seconds.tolist()), tuple(right.tolist())
     return result
+
+
+def _comparable(charset: Charset, protocol: str, text: str) -> str:
+    return PROTOCOLS[protocol](charset.fold(text))
 
 
 def _same_width(widths: list[int]) -> Iterator[list[int]]:

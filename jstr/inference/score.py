@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jstr.data.sources.open import open_source, source_notes
@@ -138,10 +138,20 @@ def _note_repeated(result: Score, labels: dict[str, str | None], key: str, label
 def _note_changes(result: Score, charset: Charset, protocol: str, label: str) -> None:
     """Notes what a person may not expect of the comparison of a label."""
     folded, prepare = charset.fold(label), PROTOCOLS[protocol]
-    if any(c in charset.characters and _is_text(c) and not prepare(c) for c in folded):
+    if _loses(charset, protocol, folded):
         _note(result, LOSSY, f"{label!r} is scored as {prepare(folded)!r}")
     if charset.lower and label.lower() != label and prepare(label) != prepare(label.lower()):
         _note(result, LOWERED, repr(label))
+
+
+def fitting_protocol(charset: Charset, labels: Iterable[str | None]) -> str:
+    """alnum36, or exact where that leaves out letters that the reader knows."""
+    return "exact" if any(_loses(charset, "alnum36", charset.fold(label or "")) for label in labels) else "alnum36"
+
+
+def _loses(charset: Charset, protocol: str, folded: str) -> bool:
+    """Whether a protocol leaves out letters of a folded label that the reader knows."""
+    return any(c in charset.characters and _is_text(c) and not PROTOCOLS[protocol](c) for c in folded)
 
 
 def _is_text(c: str) -> bool:

@@ -5,6 +5,7 @@ Published readers are found in installed packages, which are not imported: nothi
 
 from __future__ import annotations
 
+import difflib
 import functools
 import hashlib
 import importlib.metadata
@@ -106,6 +107,7 @@ def read_meta(where: str | os.PathLike, whole: bool = False) -> dict:
     """
     found = find_onnx(where)
     if found is None:
+        _check_name(str(where))
         return checkpoint.read_meta(_bundled() if str(where) == BUNDLED else where)
     return {"config": _converted(found, whole).config, "step": 0}
 
@@ -123,17 +125,26 @@ def load_variables(where: str | os.PathLike, weights: str = "student", whole: bo
     return {"params": {"model": converted.params}, "model_state": {"batch_stats": converted.batch_stats}}
 
 
+def _check_name(where: str) -> None:
+    """Raises InputError: nothing is there, and it looks like one of NAMES."""
+    if where not in NAMES and not os.path.lexists(where) and (near := difflib.get_close_matches(where, NAMES, 1)):
+        raise InputError(f"{where} does not exist (did you mean {near[0]}?)")
+
+
 def find_onnx(where: str | os.PathLike) -> Found | None:
     """The ONNX file that is meant: of a name, or the file itself; None for anything else.
 
     Says on stderr when the file of a name is not the published one.
 
     Raises:
-      InputError: the package of a name is not installed.
+      InputError: the package of a name is not installed, or a file of an export.
     """
     name = str(where)
     if name not in PLACES:
-        return Found(Path(name).expanduser()) if name.endswith(".onnx") else None
+        if not name.endswith(".onnx"):
+            return None
+        checkpoint.check_no_export((file := Path(name).expanduser()).parent)
+        return Found(file)
     for place in PLACES[name]:
         if found := installed(place):
             if _sha256(found.onnx) != place.sha256:

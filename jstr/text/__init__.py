@@ -218,6 +218,9 @@ def frames_needed(text: str) -> int:
     return len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
 
 
+EXAMPLES = 5  # different labels of each reason that are shown
+
+
 @dataclass
 class LabelReport:
     """Counts which labels of a data set are used, and why the others are not.
@@ -250,8 +253,8 @@ class LabelReport:
             return True
         self.skipped[reason] += 1
         examples = self.examples.setdefault(reason, [])
-        if len(examples) < 5:
-            examples.append(label or "")
+        if label and len(examples) <= EXAMPLES and label not in examples:
+            examples.append(label)
         return False
 
     def _reason(self, label: str | None) -> tuple[str | None, str]:
@@ -276,8 +279,9 @@ class LabelReport:
         altered = f", {self.altered:,} changed by normalisation" if self.altered else ""
         lines = [f"{name}: {self.used:,} of {total:,} labels used{altered}"]
         for reason, count in self.skipped.most_common():
-            examples = ", ".join(repr(e[:40]) for e in self.examples[reason] if e)
-            shown = f": {examples}{', ...' if count > 5 else ''}" if examples else ""
+            examples = self.examples.get(reason, [])
+            few = ", ".join(repr(e[:40]) for e in examples[:EXAMPLES])
+            shown = f": {few}{', ...' if len(examples) > EXAMPLES else ''}" if few else ""
             lines.append(f"  skipped {count:,} {reason}{shown}")
         if self.outside:
             worst = " ".join(f"{c!r} ({n:,})" for c, n in self.outside.most_common(20))

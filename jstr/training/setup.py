@@ -161,7 +161,8 @@ def start_or_continue(parts: Parts, checkpoints: Checkpoints) -> Start:
     restored, saved = checkpoints.restore(state), None
     if restored:
         state, saved = restored
-        print(f"continuing from step {saved['step']:,} of {parts.workdir}", flush=True)
+        ended = "; it has ended: a higher --config.steps trains on" if saved["step"] >= config.steps else ""
+        print(f"continuing from step {saved['step']:,} of {parts.workdir}{ended}", flush=True)
     else:
         state, lines = with_other_weights(config, state)
         keep_start(config, state, parts.workdir)

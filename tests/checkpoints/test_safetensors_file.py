@@ -31,6 +31,8 @@ def test_what_was_written_comes_back(file):
     np.testing.assert_array_equal(saved["params"]["model"]["body"]["kernel"], PARAMS["model"]["body"]["kernel"])
     assert saved["model_state"]["batch_stats"]["body"]["mean"].tolist() == [1, 2]
     assert json.loads(json.dumps(meta)) == meta
+    (beside := file.with_name("beside")).touch()
+    assert file.stat().st_mode == beside.stat().st_mode, "others may read it as they may any new file"
 
 
 def test_training_starts_from_it(file):

@@ -94,6 +94,7 @@ def test_facts_of_a_set(tmp_path, capsys):
     assert facts["charset"]["used"] == 2 and facts["charset"]["skipped"] == {"outside the charset": 3}
     assert facts["charset"]["outside"] == {"-": 1, "é": 1, "d": 1, "e": 1, "f": 1}
     assert facts["sizes"]["height"] == [20] * 7 and facts["sizes"]["aspect"] == [3] * 7
+    assert ": 3 of 5 images read (" in out.out
     assert "broken or missing: 2: 0001.png, 0002.png" in out.out and "1 files that it names do not exist" in out.out
     assert "none" in out.out.splitlines()[-1]
 

@@ -41,7 +41,7 @@ def test_a_pattern_is_followed_and_its_case_given_back(tmp_path):
         (text,), _ = plain.read([image], **options)
         assert re.fullmatch("[0-9]{3}|x|[a-d]+", text)
     assert plain.guided(PatternSpec.make("a")).guide.steps is plain.guide.steps
-    with pytest.raises(InputError, match="pattern has no alow"):
+    with pytest.raises(InputError, match=r"read has no alow \(did you mean allow\?\); it takes details, turn,"):
         plain.read(image, alow="ab")
 
 

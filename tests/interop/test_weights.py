@@ -84,6 +84,16 @@ def test_bundled_and_other_files(tmp_path, monkeypatch):
         weights.load_variables("bundled")
 
 
+def test_what_is_no_workdir_says_what_to_give(tmp_path):
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "reader.safetensors").touch()
+    given = {"ppocrv6_small": "did you mean ppocrv6-small", tmp_path / "a": "a is not a workdir: it does not exist"}
+    given |= {tmp_path: "it has no folder checkpoints", tmp_path / "exported": "give the file .*reader.safetensors"}
+    for where, message in given.items():
+        with pytest.raises(InputError, match=message):
+            jstr.load(where)
+
+
 def test_an_onnx_file_is_read_once_for_meta_and_variables(tmp_path, monkeypatch):
     file, calls = tmp_path / "a.onnx", []
     file.write_bytes(b"x")

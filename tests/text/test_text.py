@@ -135,6 +135,11 @@ def test_report_counts_every_reason():
     assert "'toolong'" in text and '"\'" (1)' in text and "'é' (1)" in text
 
 
+def test_each_label_that_is_left_out_is_shown_once():
+    lines = LabelReport.of(Charset.make("36", "cr_ctc", 6, lower=True), ["é"] * 9 + list("àèìò")).lines("set")
+    assert lines[1] == "  skipped 13 outside the charset: 'é', 'à', 'è', 'ì', 'ò'"
+
+
 def test_no_usable_label_names_rule_and_characters():
     report = LabelReport(Charset.make("36", "cr_ctc", 25))
     for label in ("HE", "LO"):

@@ -20,7 +20,7 @@ def test_moved_and_changed_data(tmp_path, capsys):
     loop.run(config, str(tmp_path / "run"))
     out = capsys.readouterr().out
     assert f"changed since the checkpoint: config.streams.labelled.sources.words.path: {first} -> {second}" in out
-    assert "continuing from step 2" in out
+    assert f"continuing from step 2 of {tmp_path / 'run'}\n" in out
     labels = second / "labels.tsv"
     labels.write_text(labels.read_text().replace("word03", "ward03"))
     config.steps = 4

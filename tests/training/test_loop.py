@@ -41,13 +41,16 @@ def test_resume_equals_an_unbroken_run(trained, tmp_path, monkeypatch):
     assert_same_weights(tmp_path, trained)
 
 
-def test_a_finished_run_is_not_trained_again(trained, tmp_path):
+def test_a_finished_run_is_not_trained_again(trained, tmp_path, capsys):
     workdir = shutil.copytree(trained, tmp_path / "copy")
     before = metric_rows(workdir)
     config = tiny_config()
     config.steps = 6
     scores = loop.run(config, str(workdir))
     assert scores["rendered"].words == 10
+    assert (
+        f"continuing from step 6 of {workdir}; it has ended: a higher --config.steps trains on\n" in capsys.readouterr().out
+    )
     assert [r for r in metric_rows(workdir) if "train/loss" in r] == [r for r in before if "train/loss" in r]
 
 

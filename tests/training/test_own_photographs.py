@@ -30,6 +30,11 @@ def test_words_become_images_everywhere(config, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "broken.jpg: an empty file" in out and "1 words; 1 photographs without words" in out
     find_words(config, str(tmp_path / "run"))  # a run that goes on
+    (tmp_path / "photos/one.png").rename(tmp_path / "photos/two.png")
+    capsys.readouterr()
+    find_words(config, str(tmp_path / "run"))
+    earlier = "2 words, 1 of them in 1 photographs found earlier; 1 photographs without words"
+    assert earlier in capsys.readouterr().out
 
 
 def test_photographs_without_words(config, tmp_path):

@@ -130,7 +130,7 @@ def describe(report: SetSummary, charset: Charset, pattern: Pattern | None = Non
     notes, sizes, warnings = list(report.source.notes), _sizes(report), warnings_of(report)
     facts = dict(path=str(report.source.path), images=count, notes=notes, warnings=warnings, broken=report.broken)
     facts["labels"] = _label_facts(labels, count)
-    lines = [f"{report.name}: {count:,} of {len(report.source):,} images read ({report.source!r})"]
+    lines = [f"{report.name}: {len(report.whole):,} of {len(report.source):,} images read ({report.source!r})"]
     lines += [f"  note: {note}" for note in notes]
     lines += [f"  warning: {warning}" for warning in warnings]
     if report.broken:

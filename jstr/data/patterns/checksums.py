@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Callable
 
-from jstr.text.messages import InputError, check_choice
+from jstr.text.messages import InputError
 
 Checksum = Callable[[str], bool]
 
@@ -55,7 +55,8 @@ def find_checksum(checksum: str | Checksum) -> Checksum | None:
         return None
     if not isinstance(checksum, str):
         raise InputError(f"checksum={checksum!r}: give a name or a function of the text")
-    check_choice("checksum", checksum, CHECKSUMS)
+    if checksum not in CHECKSUMS:
+        raise InputError(f"checksum={checksum!r}: choose one of {', '.join(CHECKSUMS)}; an empty one stands for none")
     return functools.partial(_check, CHECKSUMS[checksum])
 
 

@@ -44,6 +44,14 @@ class PatternSpec:
     def __bool__(self) -> bool:
         return bool(self.regex or self.allow or self.checksum)
 
+    def __str__(self) -> str:
+        """For a person: the expressions, and what else is not the default."""
+        names = [getattr(c, "__name__", str(c)) for c in self.checksum]
+        rest = dict(checksum=",".join(names), weights=",".join(f"{w:g}" for w in self.weights), allow=self.allow)
+        rest["none"] = "" if self.none == NONE_SHARE else f"{self.none:g}"
+        first = " or ".join(self.regex) or "any text"
+        return ", ".join([first, *(f"{key} {value}" for key, value in rest.items() if value)])
+
 
 def pattern_spec(**options: Any) -> PatternSpec:
     """From the keys of PatternSpec, of which `pattern` is another name of `regex`.
@@ -57,6 +65,13 @@ def pattern_spec(**options: Any) -> PatternSpec:
     if not spec and (spec.weights or spec.none != NONE_SHARE):
         raise InputError("pattern: weights and none need a regex, allow or checksum")
     return spec
+
+
+def spec_of_read(**options: Any) -> PatternSpec:
+    """pattern_spec of the options of a reader's `read` besides details and turn. Raises InputError: as pattern_spec."""
+    keys = [field.name for field in fields(PatternSpec) if field.name != "regex"]
+    check_known("read", set(options) - {"regex"}, ["details", "turn", "pattern", *keys])
+    return pattern_spec(**options)
 
 
 def check_spec(spec: PatternSpec) -> None:

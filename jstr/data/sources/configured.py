@@ -41,7 +41,7 @@ def open_images(spec: SourceSpec, charset: Charset | None) -> Any:
     try:
         return open_source(path, labels=spec.labels, labelled=spec.labelled)
     except InputError as error:
-        if path != spec.path or os.path.isabs(path) or os.path.exists(path):
+        if os.path.isabs(os.path.expanduser(spec.path)) or os.path.exists(path.partition("#")[0]):
             raise
         hint = "relative paths lie under --config.data_root or JSTR_DATA, if set"
         raise type(error)(f"{error}; {hint}") from error

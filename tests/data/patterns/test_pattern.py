@@ -248,3 +248,10 @@ def test_ten_thousand_alternatives():
         pattern = make(regex, "0123456789ab")
         assert pattern.matches("0999a") and not pattern.matches("1000b") and pattern.draw(RNG) in words
     assert time.process_time() - start < 10
+
+
+def test_what_is_asked_for_is_shown_as_it_was_written():
+    assert str(PatternSpec.make("[0-9]{3}")) == "[0-9]{3}"
+    spec = PatternSpec.make(("a", "b"), (3, 1), ("luhn", str.isdigit), "ab", 0.05)
+    assert str(spec) == "a or b, checksum luhn,isdigit, weights 3,1, allow ab, none 0.05"
+    assert str(PatternSpec.make(allow="01")) == "any text, allow 01"

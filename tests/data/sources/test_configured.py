@@ -27,6 +27,16 @@ def filtered(frames=None, **row):
     return open_filtered(spec_of(**row), CHARSET, SPEC, frames)
 
 
+def test_a_relative_path_that_leads_nowhere_says_where_it_lies(tmp_path, monkeypatch):
+    hint = "does not exist; check the path; relative paths lie under --config.data_root or JSTR_DATA, if set"
+    for root in ("", str(tmp_path)):
+        monkeypatch.setenv("JSTR_DATA", root)
+        with pytest.raises(InputError, match=f"gone {hint}$"):
+            open_images(spec_of(path="gone"), None)
+    with pytest.raises(InputError, match="/gone does not exist; check the path$"):
+        open_images(spec_of(path="/gone"), None)
+
+
 @pytest.mark.parametrize(
     "row, says",
     [
