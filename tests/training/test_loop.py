@@ -48,9 +48,8 @@ def test_a_finished_run_is_not_trained_again(trained, tmp_path, capsys):
     config.steps = 6
     scores = loop.run(config, str(workdir))
     assert scores["rendered"].words == 10
-    assert (
-        f"continuing from step 6 of {workdir}; it has ended: a higher --config.steps trains on\n" in capsys.readouterr().out
-    )
+    line = f"continuing from step 6 of {workdir}; it has ended: a higher --config.steps trains on\n"
+    assert line in capsys.readouterr().out
     assert [r for r in metric_rows(workdir) if "train/loss" in r] == [r for r in before if "train/loss" in r]
 
 
