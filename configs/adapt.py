@@ -43,8 +43,8 @@ a low rate, in its upper layers: 450 steps of 16 in 5 to 15 minutes on one core.
 `consistency` adds CR.
 The checkpoint that reads most of a held-back tenth as the start does with its words is used, or a later one that is no
 more than a standard error below it; the start is a candidate. At the end the weights are averaged with the start's,
-where fewer than 1,000 images were learned: the fewer, the more of the start. Not with `consistency`, because its
-rendered words count as images.
+where fewer than 1,000 images were learned: from half of the start for a handful down to nothing of it. Not with
+`consistency`, because its rendered words count as images.
 `rounds=4` goes on with what it then reads: 4 x 300 steps, half an hour on one core.
 
 Measured results: configs/results/ppocr_adapt.json, handwriting.json.

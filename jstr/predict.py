@@ -111,10 +111,9 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
         print((_json_line if args.json else _line)(where, reading.answer, sure), flush=True)
         upright = reading.answer.turned % 2 == 0 and not reading.answer.stacked
         characters, limit = characters_of(reading.aspect if upright else 1 / reading.aspect), reader.capacity
-        in_parts, lost = reading.answer.in_parts, False
-        if not reader.charset.layout.is_ctc:  # others do not read in parts what is read better so
-            lost = characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL)
-        if in_parts or lost:
+        in_parts = reading.answer.in_parts  # where a CTC reader reads better so; other readers cannot
+        lost = characters > 2 * limit or (characters > limit and reading.answer.confidence < DOUBTFUL)
+        if in_parts or (lost and not reader.charset.layout.is_ctc):
             print(_too_wide(where, characters, limit, in_parts), file=sys.stderr)
     return failed
 

@@ -105,10 +105,9 @@ class Parser(argparse.ArgumentParser):
     """The options of a command. about: its module's docstring; the first line of an error says what is wrong."""
 
     def __init__(self, command: str, about: str | None):
-        if sys.argv[0].startswith("jstr "):  # started by `jstr COMMAND`
-            command, about = sys.argv[0], (about or "").replace(command, sys.argv[0])
         raw = argparse.RawDescriptionHelpFormatter
-        super().__init__(prog=command, description=about, formatter_class=raw, allow_abbrev=False)
+        typed, about = _as_typed(command, command), _as_typed(about or "", command)
+        super().__init__(prog=typed, description=about, formatter_class=raw, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see --help")
@@ -237,7 +236,10 @@ def _help(about: str | None, spec: str | None) -> str:
     ours = {flag.name: flag for module in (sys.argv[0], __name__) for flag in FLAGS.get_key_flags_for_module(module)}
     described = [f"  --{name}={flag.flag_type().upper()}\n    {flag.help}" for name, flag in ours.items()]
     known = textwrap.fill(f"Configs that come with jstr: {', '.join(config_file.names())}", 100)
-    about = (about or "").strip()
-    if sys.argv[0].startswith("jstr "):
-        about = about.replace("python -m jstr.main", sys.argv[0])
+    about = _as_typed((about or "").strip(), "python -m jstr.main")
     return "\n".join([about, "", _CONFIG_HELP, *described, "", known])
+
+
+def _as_typed(text: str, command: str) -> str:
+    """The text with what was typed in place of `command`, its long form: `jstr COMMAND` where that started it."""
+    return text.replace(command, sys.argv[0]) if sys.argv[0].startswith("jstr ") else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import string
 import time
 from collections.abc import Iterator
@@ -18,11 +17,10 @@ from jstr.data.synth.source import RenderedWords
 from jstr.inference.exported_reader import ExportedReader
 from jstr.inference.read_source import decoded
 from jstr.inference.reader import Reader
-from jstr.inference.score import fitting_protocol
+from jstr.inference.score import comparable, fitting_protocol
 from jstr.inference.widths import chunks, padded
 from jstr.text import Charset
 from jstr.text.messages import InputError
-from jstr.text.metrics import PROTOCOLS
 
 SAMPLES = Path(__file__).resolve().parents[2] / "tests/data/real_words"  # in the repository, not in the package
 SAMPLE_WORDS, RENDERED = "sample words", "rendered words"
@@ -118,7 +116,6 @@ def _without_data(charset: Charset) -> tuple[str, Any]:
 def compare(reader: Reader, exported: Reader | ExportedReader, words: Words) -> Comparison:
     """Reads the words with both, as `read` does."""
     result = Comparison(words.name, len(words.images), protocol=fitting_protocol(reader.charset, words.labels))
-    comparable = functools.partial(_comparable, reader.charset, result.protocol)
     seconds, right = np.zeros(2), np.zeros(2, int)
     widths = [image.shape[1] for image in words.images]
     known = set()
@@ -141,15 +138,12 @@ def compare(reader: Reader, exported: Reader | ExportedReader, words: Words) -> 
             result.same += a == b
             if a != b and len(result.examples) < SHOWN:
                 result.examples.append(f"{a!r} became {b!r}")
-            if label and comparable(label):
+            expected, *read = (comparable(reader.charset, t, "", result.protocol) for t in (label, a, b))
+            if expected:
                 result.labelled += 1
-                right += [comparable(text) == comparable(label) for text in (a, b)]
+                right += [text == expected for text in read]
     result.seconds, result.right = tuple(seconds.tolist()), tuple(right.tolist())
     return result
-
-
-def _comparable(charset: Charset, protocol: str, text: str) -> str:
-    return PROTOCOLS[protocol](charset.fold(text))
 
 
 def _same_width(widths: list[int]) -> Iterator[list[int]]:

@@ -127,7 +127,8 @@ def load_variables(where: str | os.PathLike, weights: str = "student", whole: bo
 
 def _check_name(where: str) -> None:
     """Raises InputError: nothing is there, and it looks like one of NAMES."""
-    if where not in NAMES and not os.path.lexists(where) and (near := difflib.get_close_matches(where, NAMES, 1)):
+    near = difflib.get_close_matches(where, NAMES, 1)
+    if near and where not in NAMES and not os.path.lexists(where):
         raise InputError(f"{where} does not exist (did you mean {near[0]}?)")
 
 
@@ -143,7 +144,8 @@ def find_onnx(where: str | os.PathLike) -> Found | None:
     if name not in PLACES:
         if not name.endswith(".onnx"):
             return None
-        checkpoint.check_no_export((file := Path(name).expanduser()).parent)
+        file = Path(name).expanduser()
+        checkpoint.check_no_export(file.parent)
         return Found(file)
     for place in PLACES[name]:
         if found := installed(place):

@@ -64,7 +64,8 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
     next batch, so the saved step is also the number of the batch that a resumed run takes first. Evaluating comes
     before saving, so a checkpoint knows whether it is the best.
     """
-    state, previous, sure = start.state, None, parts.data.sure  # what the start reads surely, in later rounds too
+    state, previous = start.state, None
+    sure = parts.data.sure  # of the start's readings; later rounds have others
     step = start.saved["step"] if start.saved else 0
     config, clock = parts.config, writer.clock
     train_step = make_step(config, parts.objective, start.optimizer, parts.mesh)
@@ -89,8 +90,8 @@ def _train(parts: Parts, start: Start, writer: MetricWriter, tracker: Tracker) -
             state, metrics = train_step(state, *(batch["arrays"] for batch in some))
             step += len(some)
             if config.average_with_start and (step >= config.steps or self_training.begins(config, step)):
-                learned = sum(parts.data.sizes.values())
-                state = average_with_start(config, state, parts.workdir, parts.mesh, learned, sure)
+                images = sum(parts.data.sizes.values())
+                state = average_with_start(config, state, parts.workdir, parts.mesh, images, sure)
             writer.step(step, metrics, *(batch["keys"] for batch in some))
             stopping = any_requested(stop.requested)
             if previous is not None:

@@ -69,8 +69,7 @@ def pattern_spec(**options: Any) -> PatternSpec:
 
 def spec_of_read(**options: Any) -> PatternSpec:
     """pattern_spec of the options of a reader's `read` besides details and turn. Raises InputError: as pattern_spec."""
-    keys = [field.name for field in fields(PatternSpec) if field.name != "regex"]
-    check_known("read", set(options) - {"regex"}, ["details", "turn", "pattern", *keys])
+    check_known("read", options, ["details", "turn", "pattern", *(field.name for field in fields(PatternSpec))])
     return pattern_spec(**options)
 
 

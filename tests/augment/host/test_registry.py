@@ -121,3 +121,10 @@ def test_values_of_a_config_file_are_taken():
     registry.check_view("v", {name: {} for name in registry.OPS})
     defaults = {name: op.__kwdefaults__ or {} for name, op in registry.OPS.items()}
     registry.check_view("v", defaults)
+
+
+def test_bad_views():
+    with pytest.raises(InputError, match="unknown operation 'blurr'; choose from affine"):
+        registry.check_view("labelled.image", {"blurr": {}})
+    with pytest.raises(InputError, match="blur has no sigmas .did you mean sigma"):
+        registry.check_view("labelled.image", {"blur": {"sigmas": 1}})
