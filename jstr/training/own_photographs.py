@@ -48,5 +48,5 @@ def find_words(config: Config, workdir: str) -> None:
     empty = {photograph.name for photograph in photographs} - {word.photograph for word in found.words}
     empty -= {name for name, _ in found.broken}
     without = f"; {len(empty):,} photographs without words" if empty else ""
-    earlier = f", {len(found.words) - found.own:,} of them in {found.earlier:,} photographs found earlier"
+    earlier = f", {len(found.words) - found.own:,} of them in {found.earlier:,} photographs no longer given"
     print(f"{words}: {len(found.words):,} words{earlier if found.earlier else ''}{without}", flush=True)

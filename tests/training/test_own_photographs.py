@@ -33,7 +33,7 @@ def test_words_become_images_everywhere(config, tmp_path, capsys):
     (tmp_path / "photos/one.png").rename(tmp_path / "photos/two.png")
     capsys.readouterr()
     find_words(config, str(tmp_path / "run"))
-    earlier = "2 words, 1 of them in 1 photographs found earlier; 1 photographs without words"
+    earlier = "2 words, 1 of them in 1 photographs no longer given; 1 photographs without words"
     assert earlier in capsys.readouterr().out
 
 
