@@ -260,8 +260,14 @@ def words_and_fonts(saved: dict) -> tuple[str, str | None]:
 
 def saved_config(start: str) -> dict:
     """The config of a run or packed file; of a published reader, what `start_from` takes. Raises ValueError: none."""
-    if start in common_ppocr.PUBLISHED:
-        return common_ppocr.ppocr(common_ppocr.PUBLISHED[start])
+    name, _, characters = start.partition(":")
+    if name in common_ppocr.PUBLISHED:
+        if characters == "all":  # only the file of the reader says which they are
+            raise ValueError(
+                f"config argument start={start}: first write a workdir that knows its characters, by jstr convert "
+                f"--format=ppocr --checkpoint={start} --out=DIR, and give start=DIR"
+            )
+        return common_ppocr.ppocr(common_ppocr.PUBLISHED[name], characters)
     place = common.BUNDLED if start == BUNDLED else Path(start)
     try:
         if place.suffix == ".safetensors":  # its header: a length of 8 bytes, then JSON

@@ -13,17 +13,23 @@ LIGHT = reader.WEAK  # words are read well already
 BLOCKS = dict(v6_small=13, v6_tiny=9, mobile=14)
 
 
-def ppocr(network: str = "v6_small") -> dict:
-    """What is trained and fed when a run starts from a published PP-OCR reader: the keys charset, image and model.
+def ppocr(network: str = "v6_small", characters: str = "") -> dict:
+    """What is trained and fed when a run starts from a published PP-OCR reader: the keys charset, image, model and
+    language_model.
 
-    As jstr/interop/ppocr.py makes them, so that config.init_from fits.
+    As jstr/interop/ppocr.py makes them, so that config.init_from fits. characters: of the name, "latin" of
+    ppocrv6-small:latin; default: printable ASCII.
     """
+    english = characters.removesuffix("+space") in ("", "36", "62", "94", "ascii")
     return dict(
-        charset=dict(characters="94", layout="dtrb_ctc", max_length=25, lower=False, nfkc=False, drop_outside=False),
+        language_model=dict(words="english" if english else "none", weight=0.5, width=16),
+        charset=dict(
+            characters=characters or "94", layout="dtrb_ctc", max_length=25, lower=False, nfkc=False, drop_outside=False
+        ),
         image=dict(
             size=(48, 320), channels=3, keep_ratio=True, backend="cv2_linear", pad="grey", widths=(480, 800, 1280)
         ),
-        model=dict(name="ppocr", network=network, space_as_blank=True, dtype="float32"),
+        model=dict(name="ppocr", network=network, space_as_blank=not characters.endswith("+space"), dtype="float32"),
     )
 
 

@@ -62,7 +62,7 @@ def sides(name: str, all_classes: bool) -> dict[str, Callable[[np.ndarray], np.n
 
     found = weights.find_onnx(name)
     assert found is not None, name
-    published = ppocr.read(*found)
+    published = ppocr.read(found.onnx, found.dictionary)
     classes, params, space = len(published.characters) + 1, published.params, False
     if not all_classes:
         converted = ppocr.convert(found.onnx, dictionary=found.dictionary)

@@ -33,7 +33,10 @@ from jstr.models import example_input, make_model
 from jstr.text import Charset
 from jstr.text.messages import InputError, first_few, first_line
 
-WORKDIR_HELP = f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; default: the strongest that is installed"
+WORKDIR_HELP = (
+    f"a run, a packed file, or a name: {', '.join(weights.NAMES)}; NAME:latin or NAME:all: other characters that "
+    "PP-OCR knows; default: the strongest that is installed"
+)
 WORDS_HELP = "likely words: english, korean, or a file; none: read greedily; default: what the config says"
 Images = Iterable[Any] | str | os.PathLike | np.ndarray | Image.Image  # one image or several
 
@@ -239,9 +242,10 @@ def load(
 ) -> Reader:
     """The reader of a training run, of converted weights, of a packed file, or one of weights.NAMES.
 
-    workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. None: the strongest
-    reader that is installed, as a line on stderr says. language_model: replaces config.language_model; a word list
-    ("english", "korean", or a file) of likely words, or "none". verbose: says on stderr what the reader can hold.
+    workdir: of a run, its newest checkpoint is loaded, or the best if config.keep_best chose one. A charset may follow
+    the name of a reader of PP-OCR, `ppocrv6-small:latin`. None: the strongest reader that is installed, as a line on
+    stderr says. language_model: replaces config.language_model; a word list ("english", "korean", or a file) of likely
+    words, or "none". verbose: says on stderr what the reader can hold.
 
     Raises:
       InputError: not a workdir, no complete checkpoint in it, or a language model that cannot be used.

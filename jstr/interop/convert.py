@@ -16,11 +16,12 @@ import numpy as np
 from jstr.checkpoints import checkpoint
 from jstr.checkpoints.provenance import commit
 from jstr.cli import Parser, cli, path
-from jstr.interop import ppocr, torch_abinet, torch_four_stage, torch_tensors
+from jstr.interop import ppocr, torch_abinet, torch_four_stage, torch_tensors, weights
 from jstr.text import is_name
 from jstr.text.messages import InputError
 
 FORMATS = (*torch_four_stage.FORMATS, *torch_abinet.FORMATS, "ppocr")
+SHOWN = 100  # characters of a charset that are printed
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -37,7 +38,9 @@ def _charset(text: str) -> str:
 def _parse(argv: list[str] | None) -> Namespace:
     parser = Parser("python -m jstr.interop.convert", __doc__)
     parser.add_argument("--format", required=True, choices=FORMATS, help="see above")
-    parser.add_argument("--checkpoint", required=True, type=path, help="the .pth file; ppocr: the .onnx file")
+    parser.add_argument(
+        "--checkpoint", required=True, type=path, help="the .pth file; ppocr: the .onnx file, or ppocrv6-small, ..."
+    )
     parser.add_argument("--out", required=True, type=path, help="the workdir to write")
     names = "36, 62, 94 or ascii, latin, file:PATH or the characters; NAME+space: and the space"
     whole = "default: what the classes fit; ppocr: ascii, and all is every character of the file"
@@ -80,13 +83,19 @@ def read(file: str) -> dict[str, np.ndarray]:
     return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in tensors.items()}
 
 
+def _ppocr(checkpoint: str, charset: str | None, dictionary: str | None) -> torch_tensors.Converted:
+    """Of an ONNX file, or of a published reader by name."""
+    found = weights.find_onnx(checkpoint) or weights.Found(Path(checkpoint))
+    return ppocr.convert(found.onnx, charset or found.charset, dictionary or found.dictionary)
+
+
 def run(argv: list[str] | None = None) -> None:
     args = _parse(argv)
     if args.characters and is_name(args.characters, "all"):
         args.charset, args.characters = args.characters, None
     common = dict(charset=args.charset, image_size=args.image_size)
     if args.format == "ppocr":
-        converted = ppocr.convert(args.checkpoint, args.charset, args.characters)
+        converted = _ppocr(args.checkpoint, args.charset, args.characters)
     elif args.format in torch_abinet.FORMATS:
         converted = torch_abinet.convert(read(args.checkpoint), iterations=args.iterations, **common)
     else:
@@ -96,7 +105,15 @@ def run(argv: list[str] | None = None) -> None:
     model_state = {"batch_stats": converted.batch_stats} if converted.batch_stats else {}
     meta = {"config": converted.config, "step": 0, "seconds": 0.0, "sums": {}, "commit": commit()}
     checkpoint.save_variables(args.out, {"model": converted.params}, model_state, meta)
-    print(f"{args.out}: {converted.config}")
+    print(f"{args.out}: {_shortened(converted.config)}")
+
+
+def _shortened(config: dict) -> dict:
+    """The config with the first characters of a long charset, for a line of output."""
+    characters = config["charset"]["characters"]
+    if len(characters) <= SHOWN:
+        return config
+    return config | {"charset": config["charset"] | {"characters": f"{characters[:SHOWN]}... ({len(characters):,})"}}
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def convert(path: str | Path, charset: str | None = None, dictionary: str | Path
 
     Default: printable ASCII without the space, or all characters of a file that does not know all of it. Classes
     outside of the charset are left out, so the classifier is small and its softmax runs over what may be read. Without
-    a space in the charset, what the network takes for one counts as blank.
+    a space in the charset, what the network takes for one counts as blank. English words are expected where the
+    charset is ASCII: they would draw other languages away from what is read.
     dictionary: see `read`.
 
     Raises:
@@ -85,7 +86,7 @@ def convert(path: str | Path, charset: str | None = None, dictionary: str | Path
             "nfkc": False,
             "drop_outside": False,
         },
-        "language_model": {"words": "english", "weight": 0.5, "width": 16},
+        "language_model": {"words": "english" if chosen.isascii() else "none", "weight": 0.5, "width": 16},
     }
     return Converted(config, params, published.batch_stats)
 

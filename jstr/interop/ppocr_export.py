@@ -36,7 +36,7 @@ def write(workdir: str | Path, original_onnx: str | Path | None, out: str | Path
     """
     config, ours = _of_run(workdir)
     original_onnx = original_onnx or _published(config["model"], workdir)
-    original_onnx, dictionary = weights.find_onnx(original_onnx) or (original_onnx, None)
+    original_onnx, dictionary, _ = weights.find_onnx(original_onnx) or (original_onnx, None, None)
     published = ppocr.read(original_onnx, dictionary)  # says in a line what is wrong, also that the package is missing
     import onnx
 

@@ -1,6 +1,7 @@
 """Weights by what a user types: the name of a published reader, its ONNX file, a packed file, or a workdir.
 
-Published readers are found in installed packages, which are not imported: nothing of them runs.
+Published readers are found in installed packages, which are not imported: nothing of them runs. A charset may follow
+their names and files, `ppocrv6-small:latin`: those characters are read, of the thousands that the file knows.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from typing import NamedTuple
 from jstr.checkpoints import checkpoint, packed
 from jstr.interop import ppocr
 from jstr.interop.torch_tensors import Converted
+from jstr.text import is_name
 from jstr.text.messages import InputError
 
 BUNDLED = "bundled"  # the reader that comes with jstr
 STRONGEST = "ppocrv6-small"
+ONNX = ".onnx"
+EVERY = "all"  # a charset of `ppocr.convert`: all characters that a file knows
 
 
 class Place(NamedTuple):
@@ -91,10 +95,11 @@ NAMES = (BUNDLED, *PLACES)
 
 
 class Found(NamedTuple):
-    """An ONNX file, and the file with its dictionary where it has none in its metadata."""
+    """An ONNX file, the file with its dictionary where it has none in its metadata, and the charset that was typed."""
 
     onnx: Path
     dictionary: Path | None = None
+    charset: str | None = None
 
 
 def read_meta(where: str | os.PathLike, whole: bool = False) -> dict:
@@ -127,33 +132,55 @@ def load_variables(where: str | os.PathLike, weights: str = "student", whole: bo
 
 def _check_name(where: str) -> None:
     """Raises InputError: nothing is there, and it looks like one of NAMES."""
-    near = difflib.get_close_matches(where, NAMES, 1)
+    name, colon, charset = where.partition(":")
+    near = difflib.get_close_matches(name, NAMES, 1)
     if near and where not in NAMES and not os.path.lexists(where):
-        raise InputError(f"{where} does not exist (did you mean {near[0]}?)")
+        if name == BUNDLED:
+            raise InputError(
+                f"{where}: {BUNDLED} reads its own characters only; give {STRONGEST}:{charset}, or no charset"
+            )
+        raise InputError(f"{where} does not exist (did you mean {near[0]}{colon}{charset}?)")
 
 
 def find_onnx(where: str | os.PathLike) -> Found | None:
-    """The ONNX file that is meant: of a name, or the file itself; None for anything else.
+    """The ONNX file that is meant: of a name, or the file itself; None for anything else. A charset may follow.
 
     Says on stderr when the file of a name is not the published one.
 
     Raises:
-      InputError: the package of a name is not installed, or a file of an export.
+      InputError: the package of a name is not installed, a file of an export, or no charset.
     """
-    name = str(where)
+    name, charset = _split(str(where))
     if name not in PLACES:
-        if not name.endswith(".onnx"):
+        if not name.endswith(ONNX):
             return None
         file = Path(name).expanduser()
         checkpoint.check_no_export(file.parent)
-        return Found(file)
+        return Found(file, charset=charset)
     for place in PLACES[name]:
         if found := installed(place):
             if _sha256(found.onnx) != place.sha256:
                 print(f"{found.onnx} is not the {name} that jstr knows (another SHA-256); reading it", file=sys.stderr)
             _say_two_opencvs()
-            return found
+            return found._replace(charset=charset)
     raise InputError(f"{name}: its package is not installed; {how_to_install(name)}")
+
+
+def _split(where: str) -> tuple[str, str | None]:
+    """The name or ONNX file, and the charset behind it: "ppocrv6-small", "latin" of "ppocrv6-small:latin"."""
+    name, _, charset = where.partition(":")
+    if name not in PLACES:
+        file, end, charset = where.rpartition(f"{ONNX}:")
+        name = file + ONNX
+        if not end:
+            return where, None
+    if name == where:
+        return where, None
+    if not (is_name(charset, EVERY) or charset.startswith("file:")):
+        raise InputError(
+            f"{where}: there is no charset {charset!r}; give {EVERY} (all it knows), latin, ascii or file:PATH"
+        )
+    return name, charset
 
 
 def default() -> tuple[str, str]:
@@ -211,7 +238,7 @@ def _converted(found: Found, whole: bool) -> Converted:
 @functools.lru_cache(maxsize=2)
 def _converted_version(found: Found, modified: int, size: int, whole: bool) -> Converted:
     """Read once for the meta and the variables."""
-    return ppocr.convert(found.onnx, "all" if whole else None, found.dictionary)
+    return ppocr.convert(found.onnx, EVERY if whole else found.charset, found.dictionary)
 
 
 @functools.cache

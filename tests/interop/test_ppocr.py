@@ -12,7 +12,7 @@ from configs import common_ppocr
 from jstr.checkpoints.checkpoint import read_meta
 from jstr.core import ModelConfig
 from jstr.interop import ppocr, weights
-from jstr.interop.convert import run
+from jstr.interop.convert import _shortened, run
 from jstr.models.ppocr import Model
 from jstr.text.messages import InputError
 
@@ -81,7 +81,7 @@ def test_a_charset_takes_its_classes_and_the_space_counts_as_blank(made, file):
     np.testing.assert_array_equal(converted.params["classifier"]["kernel"], kernel[:, [0, 2, 4, 6]])
     assert converted.config["model"]["space_as_blank"] and converted.config["charset"]["characters"] == "aé"
     config = converted.config
-    shared = common_ppocr.ppocr() | {"charset": common_ppocr.ppocr()["charset"] | {"characters": "aé"}}
+    shared = common_ppocr.ppocr(characters="aé")
     assert {name: config[name] for name in shared} == shared, "configs start from the same"
     spaced = ppocr.convert(file, "a 0")
     np.testing.assert_array_equal(spaced.params["classifier"]["kernel"], kernel[:, [0, 2, 6, 1]])
@@ -92,6 +92,39 @@ def test_all_characters(made, file):
     whole = ppocr.convert(file, "all")
     assert whole.config["charset"]["characters"] == "0aAé§ " and not whole.config["model"]["space_as_blank"]
     np.testing.assert_array_equal(whole.params["classifier"]["kernel"], made["params"]["classifier"]["kernel"])
+
+
+def test_english_words_are_expected_of_ascii_alone(file):
+    """They would draw the words of another language away from what the image says."""
+    for charset, words in (("0aA", "english"), ("0aé", "none"), ("all", "none")):
+        assert ppocr.convert(file, charset).config["language_model"]["words"] == words
+
+
+def test_a_charset_behind_a_file(file, tmp_path, capsys):
+    (tmp_path / "some").write_text("aé\n")
+    for charset, characters in (
+        ("all", "0aAé§ "),
+        (f"file:{tmp_path / 'some'}", "aé"),
+        (f"file:{tmp_path}/some+space", "aé "),
+    ):
+        assert weights.read_meta(f"{file}:{charset}")["config"]["charset"]["characters"] == characters
+        kernel = weights.load_variables(f"{file}:{charset}")["params"]["model"]["classifier"]["kernel"]
+        assert kernel.shape[1] == 1 + len(characters) + (" " not in characters)
+    run(["--format=ppocr", f"--checkpoint={file}:all", f"--out={tmp_path / 'run'}"])
+    assert read_meta(tmp_path / "run")["config"]["charset"]["characters"] == "0aAé§ "
+    with pytest.raises(
+        InputError, match="there is no charset 'aé'; give all .*latin"
+    ):  # or a misspelt name would be read
+        weights.read_meta(f"{file}:aé")
+    with pytest.raises(InputError, match="does not know '!'"):
+        weights.read_meta(f"{file}:ascii")
+
+
+def test_a_long_charset_is_shortened_where_it_is_printed():
+    config = {"charset": {"characters": "ab" * 100, "lower": False}, "model": {}}
+    assert _shortened(config)["charset"] == {"characters": "ab" * 50 + "... (200)", "lower": False}
+    config["charset"]["characters"] = "a" * 94
+    assert _shortened(config) == config
 
 
 def test_the_command_takes_files_and_names_of_characters(file, tmp_path):

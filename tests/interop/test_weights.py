@@ -40,7 +40,8 @@ def test_a_file_whose_digest_is_known_is_read_in_silence(package, monkeypatch, c
     (package / "a.onnx").write_bytes(b"abc")
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     monkeypatch.setitem(weights.PLACES, NAME, (weights.Place("rapidocr", "rapidocr", "models/a.onnx", digest),))
-    assert weights.find_onnx(NAME) == (package / "a.onnx", None) and not capsys.readouterr().err
+    assert weights.find_onnx(NAME) == (package / "a.onnx", None, None) and not capsys.readouterr().err
+    assert weights.find_onnx(f"{NAME}:latin+space") == (package / "a.onnx", None, "latin+space")
 
 
 def test_the_default_is_the_strongest_that_is_installed(package, monkeypatch, capsys):
@@ -87,7 +88,9 @@ def test_bundled_and_other_files(tmp_path, monkeypatch):
 def test_what_is_no_workdir_says_what_to_give(tmp_path):
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "reader.safetensors").touch()
-    given = {"ppocrv6_small": "did you mean ppocrv6-small", tmp_path / "a": "a is not a workdir: it does not exist"}
+    given = {"ppocrv6_small": "did you mean ppocrv6-small", "ppocrv6-smal:all": "did you mean ppocrv6-small:all"}
+    given |= {"bundled:latin": "bundled reads its own characters only", f"{NAME}:frensh": "no charset 'frensh'"}
+    given |= {tmp_path / "a": "a is not a workdir: it does not exist"}
     given |= {tmp_path: "it has no folder checkpoints", tmp_path / "exported": "give the file .*reader.safetensors"}
     for where, message in given.items():
         with pytest.raises(InputError, match=message):
@@ -115,3 +118,19 @@ def test_configs_know_the_published_readers():
     for name, network in common_ppocr.PUBLISHED.items():
         config = get_config(f"start={name}")
         assert config.init_from == (("model", name, "model"),) and config.model.network == network
+
+
+def test_configs_take_the_characters_behind_a_name():
+    """So that what reads the images for the run reads the same as what is trained."""
+    for characters, words in (
+        ("latin", "none"),
+        ("latin+space", "none"),
+        ("ascii", "english"),
+        ("file:greek.txt", "none"),
+    ):
+        config = get_config(f"start={NAME}:{characters}")
+        assert config.charset.characters == characters and config.words == words
+        assert config.model.space_as_blank == ("+space" not in characters)
+        assert config.streams.labelled.sources.read.read_by.workdir == f"{NAME}:{characters}"
+    with pytest.raises(ValueError, match=f"jstr convert --format=ppocr --checkpoint={NAME}:all --out=DIR"):
+        get_config(f"start={NAME}:all")
