@@ -23,9 +23,13 @@ class RedIsText:
     """The detector: what is red is text. The line reader: a letter for each red column, a space for each gap."""
 
     calls = 0
+    characters = "a\nb"
 
     def __init__(self, names, threads=1):
         self.name = names[0]
+
+    def metadata(self, key):
+        return self.characters
 
     def __call__(self, images):
         red = ((images[..., 0] > 150) & (images[..., 1] < 100)).astype(np.float32)

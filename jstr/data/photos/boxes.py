@@ -15,13 +15,16 @@ import numpy as np
 _LEAST = 3  # pixels of the map: smaller regions are noise
 _STANDING = 1.5  # height / width from which a box is of a word that runs up or down
 _MOST = 3000  # regions of a map
+_APART = 2.0  # columns of one text are no further apart than so many times the width of the wider one
 
 
 class Box(NamedTuple):
-    """corners: float32 [4, 2], see above. score: how sure the detector is, 0..1."""
+    """corners: float32 [4, 2], see above. score: how sure the detector is, 0..1. column: whether it is a column of
+    Chinese or Japanese text, of which the first stands on the right."""
 
     corners: np.ndarray
     score: float
+    column: bool = False
 
 
 def boxes_of_map(
@@ -147,12 +150,49 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
     return shared / max(area(one) + area(other) - shared, 1e-9)
 
 
-def reading_order(boxes: list[np.ndarray]) -> list[int]:
-    """The places of boxes [4, 2], line by line from the top, each line from the left.
+def reading_order(boxes: Sequence[Box]) -> list[int]:
+    """The places of boxes, line by line from the top, each line from the left; columns beside each other as one box of
+    such a line, from the right.
 
     A box belongs to a line when its middle lies within the height of the line's last box, carried on at its angle; so
     lines may slope. Lines are sorted by where they begin.
     """
+    texts = [[i] for i, box in enumerate(boxes) if not box.column] + _texts_of_columns(boxes)
+    corners = [
+        boxes[text[0]].corners if len(text) == 1 else _around([boxes[i].corners for i in text]) for text in texts
+    ]
+    return [i for place in _line_by_line(corners) for i in texts[place]]
+
+
+def _texts_of_columns(boxes: Sequence[Box]) -> list[list[int]]:
+    """The places of columns, those of one text together, the right one first.
+
+    A column belongs to the text to its right if they share half of the height of the shorter one.
+    """
+    texts: list[list[int]] = []
+    bounds = {i: (*box.corners.min(0), *box.corners.max(0)) for i, box in enumerate(boxes) if box.column}
+    for i in sorted(bounds, key=lambda i: -bounds[i][2]):
+        left, top, right, bottom = bounds[i]
+        for text in texts:
+            left2, top2, right2, bottom2 = bounds[text[-1]]
+            shared = min(bottom, bottom2) - max(top, top2)
+            near = left2 - right < _APART * max(right - left, right2 - left2)
+            if near and shared > 0.5 * min(bottom - top, bottom2 - top2):
+                text.append(i)
+                break
+        else:
+            texts.append([i])
+    return texts
+
+
+def _around(corners: Sequence[np.ndarray]) -> np.ndarray:
+    """The level box [4, 2] around boxes."""
+    (left, top), (right, bottom) = np.min(corners, (0, 1)), np.max(corners, (0, 1))
+    return np.float32([(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
+def _line_by_line(boxes: list[np.ndarray]) -> list[int]:
+    """`reading_order` of boxes [4, 2] of which none is a column."""
     if not boxes:
         return []
     centres = np.stack([box.mean(0) for box in boxes])

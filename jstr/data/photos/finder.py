@@ -63,9 +63,9 @@ class Finder:
             box, line = with_turn(photograph, box, self._lines)
             found += words_of(photograph, box, line) if self.options.split == "words" else [box]
         edge = np.float32(photograph.shape[1::-1])
-        found = [Box(np.clip(grown(b.corners, self.options.margin), 0, edge), b.score) for b in found]
+        found = [b._replace(corners=np.clip(grown(b.corners, self.options.margin), 0, edge)) for b in found]
         found = [box for box in found if min(size(box.corners)) >= self.options.min_height]
-        return [found[i] for i in reading_order([box.corners for box in found])]
+        return [found[i] for i in reading_order(found)]
 
     def crops(self, photograph: np.ndarray, boxes: list[Box]) -> list[np.ndarray]:
         """The words in boxes of a photograph, level: RGB uint8 [h, w, 3] each."""

@@ -71,9 +71,13 @@ def test_overlap():
     assert boxes.iou(box(0, 0, 10, 10), box(20, 0, 30, 10)) == 0
 
 
+def order(corners, columns=()):
+    return boxes.reading_order([boxes.Box(c, 0.9, i in columns) for i, c in enumerate(corners)])
+
+
 def test_lines_are_read_from_the_left_and_the_upper_first():
     words = [box(200, 52, 280, 72), box(10, 100, 90, 120), box(10, 50, 90, 70), box(100, 48, 190, 68)]
-    assert boxes.reading_order(words) == [2, 3, 0, 1]
+    assert order(words) == [2, 3, 0, 1]
 
 
 def test_sloping_lines_stay_together():
@@ -81,7 +85,20 @@ def test_sloping_lines_stay_together():
         return rotated(80, 20, 10, (x, 100 + line * 30 + x * np.tan(np.radians(10))))
 
     words = [word(50, 0), word(150, 0), word(250, 0), word(50, 1), word(150, 1), word(250, 1)]
-    assert boxes.reading_order([words[i] for i in (5, 1, 3, 0, 4, 2)]) == [3, 1, 5, 2, 4, 0]
+    assert order([words[i] for i in (5, 1, 3, 0, 4, 2)]) == [3, 1, 5, 2, 4, 0]
+
+
+def test_columns_are_read_from_the_right():
+    """Of whatever lengths, as one text among the lines around it; a column far away or lower is another text."""
+    columns = [box(100, 50, 130, 300), box(150, 50, 180, 150), box(200, 50, 230, 300)]
+    assert order(columns, (0, 1, 2)) == [2, 1, 0] and order(columns) == [1, 0, 2]
+    above, beside, below = box(90, 10, 240, 40), box(10, 160, 60, 180), box(90, 310, 240, 340)
+    assert order([below, *columns, beside, above], (1, 2, 3)) == [5, 4, 3, 2, 1, 0]
+    far, lower = box(500, 50, 530, 300), box(220, 320, 250, 600)
+    assert order([*columns, far], (0, 1, 2, 3)) == [2, 1, 0, 3]
+    assert order([*columns, lower], (0, 1, 2, 3)) == [2, 1, 0, 3]
+    turned = [boxes.turned(column, 1) for column in columns]
+    assert order(turned, (0, 1, 2)) == [2, 1, 0]
 
 
 def some_boxes(rng, count):
@@ -111,10 +128,10 @@ def test_the_order_of_many_boxes(monkeypatch):
     rng = np.random.default_rng(0)
     for count in range(60):
         found = some_boxes(rng, count)
-        assert boxes.reading_order(found) == read_pair_by_pair(found)
+        assert order(found) == read_pair_by_pair(found)
     calls, size = [], boxes.size
     monkeypatch.setattr(boxes, "size", lambda corners: calls.append(1) or size(corners))
-    boxes.reading_order(some_boxes(rng, 50))
+    order(some_boxes(rng, 50))
     assert len(calls) <= 2 * 50  # not for every pair
 
 

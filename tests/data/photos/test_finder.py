@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from photos_testing import photograph, red_is_text  # noqa: F401
+from photos_testing import RedIsText, photograph, red_is_text  # noqa: F401
 from PIL import Image, ImageDraw, ImageFont
 
 from jstr.data.photos import detector, lines, models
@@ -124,12 +124,12 @@ def test_a_line_is_cut_where_it_is_emptiest():
 class Confident:
     """Reads with the confidences given, one a call."""
 
-    def __init__(self, *values):
-        self.values, self.shapes = list(values), []
+    def __init__(self, *values, han=False):
+        self.values, self.shapes, self.han = list(values), [], han
 
     def read(self, image):
         self.shapes.append(image.shape[:2])
-        return lines.Line(3, self.values.pop(0), [])
+        return lines.Line(3, self.values.pop(0), [(0.4, 0.6)], self.han)
 
 
 def test_the_surest_turn_wins():
@@ -142,6 +142,40 @@ def test_the_surest_turn_wins():
     reader = Confident(0.3, 0.8, 0.4)
     assert lines.with_turn(picture, standing, reader)[0].corners[0].tolist() == [30, 10]  # read downwards
     assert reader.shapes == [(20, 80), (20, 80), (80, 20)]
+
+
+def test_columns_of_chinese_text():
+    """What stands and runs down; they are not cut at gaps."""
+    picture = photograph(size=(100, 100))
+    level = Box(np.float32([(10, 10), (90, 10), (90, 30), (10, 30)]), 0.9)
+    standing = Box(np.float32([(10, 10), (30, 10), (30, 90), (10, 90)]), 0.9)
+    cases = [(level, (0.95,), True, False), (standing, (0.3, 0.95), True, True), (standing, (0.3, 0.95), False, False)]
+    cases += [(standing, (0.95,), True, False), (standing, (0.3, 0.3, 0.8), True, True)]  # runs up; stacked
+    for box, values, han, column in cases:
+        found, line = lines.with_turn(picture, box, Confident(*values, han=han))
+        assert found.column == column
+        assert len(lines.words_of(picture, found, line)) == (1 if column else 2)
+
+
+def test_the_script_of_a_line():
+    """By most of its characters; spaces and blanks do not count."""
+    for classes, han in (([1, 2, 0, 1], False), ([2, 0, 2, 3, 1, 3], True), ([2, 1], False), ([2, 2], True)):
+        assert lines.line_of_frames(frames(classes), np.array([False, False, True])).han == han
+    assert not lines.line_of_frames(frames([2])).han
+
+
+@pytest.mark.usefixtures("red_is_text")
+def test_the_line_reader_knows_the_scripts_of_its_characters(monkeypatch):
+    picture = photograph((10, 10, 60, 40), size=(50, 100))
+    assert not lines.LineReader().read(picture).han
+    monkeypatch.setattr(RedIsText, "characters", "漢\nb")
+    assert lines.LineReader().read(picture).han
+    monkeypatch.setattr(RedIsText, "characters", None)  # a file without a dictionary
+    assert not lines.LineReader().read(picture).han
+
+
+def test_chinese_and_japanese_characters():
+    assert [bool(lines._HAN.match(c)) for c in "漢かカ々Aé가"] == [True] * 4 + [False] * 3
 
 
 @pytest.mark.parametrize(
