@@ -57,6 +57,29 @@ def test_is_small_and_holds_no_more_than_reading_needs(files):
     assert all(x.dtype == np.float32 for x in jax.tree.leaves(loaded))
 
 
+def test_several_runs_are_averaged(files, tmp_path):
+    run, _ = files
+    (meta, saved), out = (checkpoint.read_meta(run), checkpoint.load_variables(run)), tmp_path / "average.npz"
+    other = jax.tree.map(lambda x: np.asarray(x) + 1, saved)
+    checkpoint.save_variables(tmp_path / "other", other["params"], other["model_state"], meta)
+    given = [f"--workdir={run}", f"--workdir={tmp_path / 'other'}", f"--workdir={tmp_path / 'other'}"]
+    pack.run([*given, f"--out={out}"])
+    meta, loaded = packed.load(out)
+    for part in ({"model": saved["params"]["model"]}, loaded["params"]), (saved["model_state"], loaded["model_state"]):
+        jax.tree.map(lambda one, mean: np.testing.assert_allclose(mean, one + 2 / 3, rtol=1e-3, atol=1e-3), *part)
+    assert meta["averaged"] == [{"step": 7, "commit": "abc"}] * 3 and jstr.load(out)
+
+
+def test_runs_that_are_different_are_not_averaged(files, tmp_path):
+    run, small = files
+    meta, loaded = packed.load(small)
+    for name, value in (("image", {"size": (1, 1)}), ("charset", {"characters": "ab"}), ("model", {})):
+        given = {"config": checkpoint.read_meta(run)["config"] | {name: value}, "step": 7}
+        checkpoint.save_variables(tmp_path / name, loaded["params"], loaded["model_state"], given)
+        with pytest.raises(InputError, match=f"{name} has another config.{name} than .*run; only runs that began"):
+            pack.run([f"--workdir={run}", f"--workdir={tmp_path / name}", f"--out={tmp_path / 'a.npz'}"])
+
+
 def test_reads_with_the_words_of_the_run(tmp_path):
     """Also with what was kept of them, and their pattern; --language_model stands before it."""
     words = tmp_path / "list.txt"
