@@ -1,9 +1,9 @@
 """Packs the newest checkpoint of a run into one small file: python tools/pack.py --workdir=DIR --out=FILE.npz
 
 The file may stand wherever a workdir is read from: jstr.predict, jstr.evaluate, jstr.load, config.init_from.
-With --workdir given again it holds the average of the runs' weights, which often reads better than the best of them
-(Wortsman et al., Model soups, ICML 2022), at no cost when reading: of runs that began with the same weights, such as
-several seeds of a fine-tuning. Others, averaged, read nothing.
+With --workdir given several times it holds the average of the runs' weights, which may read better than each of them
+and costs no more to read with (Wortsman et al., Model soups, ICML 2022). The runs must have begun with the same
+weights, such as several seeds of a fine-tuning: the average of unrelated runs reads nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SAME = ("charset", "image", "model")  # in runs that are averaged
 
 def run(argv: list[str] | None = None) -> None:
     parser = Parser("python tools/pack.py", __doc__)
-    parser.add_argument("--workdir", type=path, required=True, action="append", help="again: the average of all")
+    parser.add_argument("--workdir", type=path, required=True, action="append", help="several: their average")
     parser.add_argument("--out", type=path, required=True, metavar="FILE.npz")
     parser.add_argument("--language_model", metavar="WORDS", help="replaces config.language_model.words")
     args = parser.parse_args(argv)
@@ -43,7 +43,7 @@ def run(argv: list[str] | None = None) -> None:
         config["language_model"] = config.get("language_model", {}) | {"words": args.language_model}
     kept = {"step": meta["step"], "commit": meta.get("commit"), "config": config} | ({"words": words} if words else {})
     if len(metas) > 1:
-        kept["averaged"] = [{"step": meta["step"], "commit": meta.get("commit")} for meta in metas]
+        kept["averaged"] = [{"step": one["step"], "commit": one.get("commit")} for one in metas]
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     packed.save(args.out, params, model_state, kept)
     if len(metas) == 1 and (measured := calibration.file_of(first)).is_file():
@@ -57,6 +57,7 @@ def average(workdirs: Sequence[str], metas: Sequence[dict]) -> tuple[Any, Any]:
     Raises:
       InputError: one reads other characters, or is another recogniser, than the first.
     """
+    trees = []
     for workdir, meta in zip(workdirs, metas, strict=True):
         different = [name for name in SAME if meta["config"].get(name) != metas[0]["config"].get(name)]
         if different:
@@ -64,11 +65,8 @@ def average(workdirs: Sequence[str], metas: Sequence[dict]) -> tuple[Any, Any]:
                 f"{workdir} has another config.{different[0]} than {workdirs[0]}; only runs that began with the same "
                 "weights can be averaged"
             )
-    found = [
-        weights.load_variables(workdir, meta["config"].get("eval_weights", "student"))
-        for workdir, meta in zip(workdirs, metas, strict=True)
-    ]
-    trees = [({"model": one["params"]["model"]}, one["model_state"]) for one in found]
+        saved = weights.load_variables(workdir, meta["config"].get("eval_weights", "student"))
+        trees.append(({"model": saved["params"]["model"]}, saved["model_state"]))
     return jax.tree.map(lambda *leaves: np.mean([np.asarray(x, np.float32) for x in leaves], 0), *trees)
 
 

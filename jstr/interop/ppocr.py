@@ -64,7 +64,7 @@ def convert(path: str | Path, charset: str | None = None, dictionary: str | Path
         chosen = everything.replace(" ", "")
     unknown = sorted(set(chosen) - set(place))
     if unknown:
-        raise InputError(f"{path} does not know {first_few(list(map(repr, unknown)))}; give --charset without them")
+        raise InputError(f"{path} does not know {first_few(list(map(repr, unknown)))}; choose a charset without them")
     merged = " " in place and " " not in chosen
     classes = np.array([0, *(place[c] for c in chosen), *([place[" "]] if merged else [])])
     params = published.params | {"classifier": {n: x[..., classes] for n, x in published.params["classifier"].items()}}

@@ -100,7 +100,7 @@ def test_english_words_are_expected_of_ascii_alone(file):
         assert ppocr.convert(file, charset).config["language_model"]["words"] == words
 
 
-def test_a_charset_behind_a_file(file, tmp_path, capsys):
+def test_a_charset_behind_a_file(file, tmp_path):
     (tmp_path / "some").write_text("aé\n")
     for charset, characters in (
         ("all", "0aAé§ "),
@@ -114,7 +114,7 @@ def test_a_charset_behind_a_file(file, tmp_path, capsys):
     assert read_meta(tmp_path / "run")["config"]["charset"]["characters"] == "0aAé§ "
     with pytest.raises(
         InputError, match="there is no charset 'aé'; give all .*latin"
-    ):  # or a misspelt name would be read
+    ):  # a misspelt name looks the same
         weights.read_meta(f"{file}:aé")
     with pytest.raises(InputError, match="does not know '!'"):
         weights.read_meta(f"{file}:ascii")

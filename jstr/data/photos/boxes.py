@@ -15,7 +15,7 @@ import numpy as np
 _LEAST = 3  # pixels of the map: smaller regions are noise
 _STANDING = 1.5  # height / width from which a box is of a word that runs up or down
 _MOST = 3000  # regions of a map
-_APART = 2.0  # columns of one text are no further apart than so many times the width of the wider one
+_APART = 2.0  # the widest gap between columns of one text, in widths of the wider column
 
 
 class Box(NamedTuple):
@@ -151,8 +151,8 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def reading_order(boxes: Sequence[Box]) -> list[int]:
-    """The places of boxes, line by line from the top, each line from the left; columns beside each other as one box of
-    such a line, from the right.
+    """The places of boxes, line by line from the top, each line from the left. Columns beside each other count as one
+    box, and are read from the right.
 
     A box belongs to a line when its middle lies within the height of the line's last box, carried on at its angle; so
     lines may slope. Lines are sorted by where they begin.
@@ -167,7 +167,8 @@ def reading_order(boxes: Sequence[Box]) -> list[int]:
 def _texts_of_columns(boxes: Sequence[Box]) -> list[list[int]]:
     """The places of columns, those of one text together, the right one first.
 
-    A column belongs to the text to its right if they share half of the height of the shorter one.
+    A column belongs to the text on its right if the gap is narrow (_APART), and if it shares more than half of the
+    height of the shorter one with the last column there.
     """
     texts: list[list[int]] = []
     bounds = {i: (*box.corners.min(0), *box.corners.max(0)) for i, box in enumerate(boxes) if box.column}
