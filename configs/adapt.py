@@ -279,6 +279,11 @@ def saved_config(start: str) -> dict:
         with np.load(place) as file:
             return json.loads(str(file["meta"]))["config"]
     except OSError as error:
+        if name == BUNDLED and characters:
+            raise ValueError(
+                f"config argument start={start}: {BUNDLED} reads its own characters only; give start={BUNDLED}, or "
+                f"start=ppocrv6-small:{characters}"
+            ) from error
         if start == BUNDLED:
             raise ValueError(
                 "no reader comes with this copy of jstr; give configs/adapt.py:start=WORKDIR of a run, or start=none"

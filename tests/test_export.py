@@ -204,11 +204,15 @@ def test_a_graph_that_onnxruntime_cannot_run(exported, tmp_path, monkeypatch):
         onnx_reader.load(exported)
 
 
-def test_what_cannot_be_exported(workdir, data, exported, tmp_path):
+def test_what_cannot_be_exported(workdir, data, exported, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="is for --to=onnx"):
         export.run(["--to=safetensors", "--quantise=dynamic-int8", f"--out={tmp_path}"])
     with pytest.raises(InputError, match="holds other files"):
         export.run([f"--workdir={workdir}", "--to=onnx", f"--out={data}", f"--check={data}"])
+    monkeypatch.setitem(sys.modules, "litert_converter", None)
+    with pytest.raises(InputError, match=r"pip install 'jstr\[tflite\]'"):
+        export.run([f"--workdir={workdir}", "--to=tflite", f"--out={tmp_path / 'lite'}", f"--check={data}"])
+    assert not (tmp_path / "lite").exists()
     with pytest.raises(InputError, match="is an export: jstr.onnx_reader"):
         jstr.load(exported)
     with pytest.raises(InputError, match="is an export: jstr.onnx_reader"):

@@ -109,6 +109,8 @@ def write_parameters(file: Path, reader: Reader, where: str, description: Mappin
 def replaced(folder: Path) -> Iterator[Path]:
     """A context with an empty folder, whose files stand in `folder` at the end; an earlier export stays until then.
 
+    A new `folder` is gone again after an error.
+
     Raises:
       InputError: `folder` holds other files than those of an export.
     """
@@ -117,13 +119,18 @@ def replaced(folder: Path) -> Iterator[Path]:
     known = [p for p in there if p.suffix in ours or p.name in (ABOUT, WORDS, "README.md")]
     if len(known) < len(there) or (there and not any(p.suffix in ours for p in there)):
         raise InputError(f"--out={folder} holds other files; give a folder that is empty or does not exist")
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(PART, dir=folder) as part:
-        yield Path(part)
-        for file in known:
-            file.unlink() if file.is_file() else shutil.rmtree(file)
-        for file in Path(part).iterdir():
-            os.replace(file, folder / file.name)
+    try:
+        with tempfile.TemporaryDirectory(PART, dir=folder) as part:
+            yield Path(part)
+            for file in known:
+                file.unlink() if file.is_file() else shutil.rmtree(file)
+            for file in Path(part).iterdir():
+                os.replace(file, folder / file.name)
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def write_networks(folder: Path, reader: Reader, args: Namespace) -> list[str]:

@@ -86,6 +86,12 @@ def test_a_folder_becomes_predictions(started, images, tmp_path):
             (),
             "error: config argument start=/nowhere: No such file or directory; give a workdir, or start=none",
         ),
+        (
+            "bundled:latin",
+            (),
+            "error: config argument start=bundled:latin: bundled reads its own characters only; give start=bundled, or "
+            "start=ppocrv6-small:latin",
+        ),
     ],
 )
 def test_bad_commands(start, flags, message, started, tmp_path):
