@@ -21,33 +21,50 @@ def lstm_update(gates: Array, cell: Array) -> tuple[Array, Array]:
 
 
 @jax.custom_vjp
-def recurrence(inputs: Array, kernel: Array) -> Array:
-    """N LSTMs side by side, from zero states: [S, N, B, 4H] and kernels [N, H, 4H] -> hidden states [S, N, B, H].
+def recurrence(inputs: tuple[Array, ...], kernel: Array) -> Array:
+    """N LSTMs side by side, from zero states: N x [S, B, 4H] and kernels [N, H, 4H] -> hidden states [S, N, B, H].
 
     inputs: the gates without the products with the hidden states. The gradient of the kernels is one product over all
     steps after the backward scan. In the scan it would be S small ones, whose sum rounds at every step in the precision
-    of the activations, and which XLA may all-reduce at every step where the batch is on several devices.
+    of the activations, and which XLA may all-reduce at every step where the batch is on several devices. The backward
+    scan computes the nonlinearities again: keeping their results takes longer.
     """
+    return _scan(inputs, kernel, keep=False)[0]
+
+
+def _scan(inputs: tuple[Array, ...], kernel: Array, keep: bool) -> tuple[Array, ...]:
+    """Hidden states [S, N, B, H] after each step; keep: also cells, and gates [S, N, B, 4H] before nonlinearities."""
 
     def step(state, inputs):
         hidden, cell = state
-        hidden, cell = lstm_update(inputs + jnp.einsum("nbh,nhk->nbk", hidden, kernel), cell)
-        return (hidden, cell), hidden
+        gates = jnp.stack(inputs) + jnp.einsum("nbh,nhk->nbk", hidden, kernel)
+        hidden, cell = lstm_update(gates, cell)
+        return (hidden, cell), (hidden, cell, gates) if keep else (hidden,)
 
-    zero = jnp.zeros((*inputs.shape[1:3], kernel.shape[1]), inputs.dtype)
+    zero = jnp.zeros((len(inputs), inputs[0].shape[1], kernel.shape[1]), inputs[0].dtype)
     unroll = platform.platform() == "tflite"  # whose converter refuses loops
     return jax.lax.scan(step, (zero, zero), inputs, unroll=unroll)[1]
 
 
-def _recurrence_forward(inputs: Array, kernel: Array) -> tuple[Array, tuple]:
-    hidden, to_inputs = jax.vjp(lambda inputs: recurrence.fun(inputs, kernel), inputs)
-    return hidden, (hidden, to_inputs)
+def _recurrence_forward(inputs: tuple[Array, ...], kernel: Array) -> tuple[Array, tuple]:
+    hidden, cells, gates = _scan(inputs, kernel, keep=True)
+    return hidden, (hidden, cells, gates, kernel)
 
 
-def _recurrence_backward(saved: tuple, gradient: Array) -> tuple[Array, Array]:
-    hidden, to_inputs = saved
-    (gates,) = to_inputs(gradient)
-    return gates, float32_einsum("snbh,snbk->nhk", states_before(jnp.zeros_like(hidden[0]), hidden), gates)
+def _recurrence_backward(saved: tuple, gradient: Array) -> tuple[tuple[Array, ...], Array]:
+    hidden, cells, gates, kernel = saved
+    zero = jnp.zeros_like(hidden[0])
+
+    def step(state, inputs):
+        g_hidden, g_cell = state
+        g_output, gates, cell = inputs
+        g_gates, g_cell = jax.vjp(lstm_update, gates, cell)[1]((g_hidden + g_output, g_cell))
+        return (jnp.einsum("nbk,nhk->nbh", g_gates, kernel), g_cell), tuple(g_gates)
+
+    g_gates = jax.lax.scan(step, (zero, zero), (gradient, gates, states_before(zero, cells)), reverse=True)[1]
+    before = states_before(zero, hidden).swapaxes(0, 1)
+    products = [float32_einsum("sbh,sbk->hk", h, g) for h, g in zip(before, g_gates, strict=True)]
+    return g_gates, jnp.stack(products)
 
 
 recurrence.defvjp(_recurrence_forward, _recurrence_backward)
@@ -80,10 +97,9 @@ class BiLSTM(nn.Module):
         w_rec = self.param("recurrent_kernel", kaiming_stacked, (2, size, 4 * size))
         bias = self.param("bias", nn.initializers.zeros, (2, 4 * size))
         frames, w_in, w_rec, bias = nn.dtypes.promote_dtype(frames, w_in, w_rec, bias, dtype=self.dtype)
-        inputs = jnp.stack([frames, frames[:, ::-1]])
-        inputs = jnp.einsum("nbsd,ndk->snbk", inputs, w_in) + bias[:, None]
-
-        hidden = recurrence(inputs, w_rec)
+        frames = frames.swapaxes(0, 1)
+        inputs = (x @ w + b for x, w, b in zip((frames, frames[::-1]), w_in, bias, strict=True))
+        hidden = recurrence(tuple(inputs), w_rec)
         forward, backward = hidden[:, 0], hidden[::-1, 1]
         return jnp.concatenate([forward, backward], axis=-1).swapaxes(0, 1)
 

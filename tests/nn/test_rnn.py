@@ -39,7 +39,7 @@ def test_a_step_with_gates_and_cells_of_any_size():
 def test_gradients_are_those_of_the_scan(double):
     """The product of all steps, against what differentiating the scan gives."""
     keys = jax.random.split(jax.random.key(0), 3)
-    inputs, kernel = jax.random.normal(keys[0], (5, 2, 3, 16)), jax.random.normal(keys[1], (2, 4, 16))
+    inputs, kernel = tuple(jax.random.normal(keys[0], (2, 5, 3, 16))), jax.random.normal(keys[1], (2, 4, 16))
     weights = jax.random.normal(keys[2], (5, 2, 3, 4))
 
     def gradients(function):
