@@ -1,24 +1,29 @@
 """Where the time of a trace goes: python tools/read_profile.py DIR [--json=FILE]
 
 DIR is what --profile of tools/bench_train.py wrote. Prints, for the busiest device, the kernels by their share
-of the span of the trace, and the time in which none ran.
+of the span of the trace, and the time in which none ran. Of a CPU these are operations of all its threads, those of a
+kind together: on two cores they take up to twice the span.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jstr.cli import Parser, cli, path
 from jstr.text.messages import InputError
 
 SHOWN = 15
+THREADS = "tf_XLA"  # the lines of a CPU that run kernels
+NO_KERNELS = ("ThunkExecutor", "ThreadpoolListener", "end: ")  # what begins so there
 
 
 class Line(NamedTuple):
-    """What one line of a trace did: seconds by kernel, and from first to last, with the part in which something ran."""
+    """What lines of a trace did: seconds by kernel, and from first to last, with the part in which something ran."""
 
     kernels: dict[str, float]
     span: float
@@ -26,7 +31,7 @@ class Line(NamedTuple):
 
 
 def read(folder: Path) -> Line:
-    """The line of the trace that was busy longest, of an accelerator where there is one.
+    """The line of the trace that was busy longest, of an accelerator where there is one; else all threads of the CPU.
 
     Raises:
       InputError: no trace, or none that holds an event.
@@ -37,26 +42,52 @@ def read(folder: Path) -> Line:
     if not files:
         raise InputError(f"{folder} holds no trace (*.xplane.pb); make one with bench_train.py --profile={folder}")
     planes = list(ProfileData.from_file(str(files[-1])).planes)
-    devices = [p for p in planes if p.name.startswith("/device:")] or planes
-    lines = [summary(line) for plane in devices for line in plane.lines]
+    lines = [summary([line]) for p in planes if p.name.startswith("/device:") for line in p.lines]
+    if not lines:
+        lines = [summary(line for p in planes for line in p.lines if line.name.startswith(THREADS))]
+        lines = [line._replace(kernels=by_kind(line.kernels)) for line in lines]
     lines = [line for line in lines if line.busy > 0]
     if not lines:
         raise InputError(f"{files[-1]} holds no event of a device")
     return max(lines, key=lambda line: line.busy)
 
 
-def summary(line) -> Line:
+def summary(lines: Iterable[Any]) -> Line:
+    """Kernels of lines of a trace; one that runs inside another counts for itself only."""
     kernels: dict[str, float] = defaultdict(float)
     spans = []
-    for event in line.events:
-        kernels[event.name] += event.duration_ns / 1e9
-        spans.append((event.start_ns, event.start_ns + event.duration_ns))
+    for line in lines:
+        events = [(e.start_ns, e.start_ns + e.duration_ns, e.name) for e in line.events]
+        events = [event for event in events if not event[2].startswith(NO_KERNELS)]
+        spans += [event[:2] for event in events]
+        for name, nanoseconds in own_times(events):
+            kernels[name] += nanoseconds / 1e9
     busy, end = 0.0, float("-inf")
     for first, last in sorted(spans):
         busy += max(0.0, last - max(first, end))
         end = max(end, last)
     whole = max((b for _, b in spans), default=0) - min((a for a, _ in spans), default=0)
     return Line(dict(kernels), whole / 1e9, busy / 1e9)
+
+
+def own_times(events: list[tuple[float, float, str]]) -> Iterator[tuple[str, float]]:
+    """(name, time) of events (start, end, name) of one thread, without the time of the events inside them."""
+    around: list[tuple[float, str]] = []  # (end, name) of those that have not ended
+    for start, end, name in sorted(events, key=lambda event: (event[0], -event[1])):
+        while around and around[-1][0] <= start:
+            around.pop()
+        if around:
+            yield around[-1][1], start - end
+        yield name, end - start
+        around.append((end, name))
+
+
+def by_kind(kernels: dict[str, float]) -> dict[str, float]:
+    """`dot.3` and `dot.7` together."""
+    kinds: dict[str, float] = defaultdict(float)
+    for name, seconds in kernels.items():
+        kinds[re.sub(r"[.][0-9]+$", "", name)] += seconds
+    return dict(kinds)
 
 
 def run(argv: list[str] | None = None) -> None:
