@@ -53,6 +53,8 @@ mesh = sharding.make_mesh(dict(data=-1, fsdp=fsdp))
 prepared = setup.prepare(config)
 batch = example_batch(config, prepared.objective.streams, prepared.reader.spec, prepared.reader.charset)
 state, tx, _ = setup.make_state(config, prepared.objective, batch, mesh)
+if jax.config.jax_enable_x64:  # set by JAX_ENABLE_X64
+    state = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, state)
 step = make_train_step(prepared.objective, tx, mesh)
 losses, norms, found = [], [], {}
 for number in range(3):
