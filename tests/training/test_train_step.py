@@ -108,7 +108,7 @@ def test_rematerialisation_changes_no_gradient(attention):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_rematerialisation_keeps_half_of_what_the_backward_pass_reads(attention):
+def test_what_is_kept_for_the_backward_pass(attention):
     loss, params = attention
 
     def kept(f):
@@ -116,8 +116,10 @@ def test_rematerialisation_keeps_half_of_what_the_backward_pass_reads(attention)
         return sum(x.size * x.dtype.itemsize for x in leaves)
 
     with platform.tracing_for("gpu"):
-        # Convolutions and products alone; without it, pooling keeps bits now instead of its inputs (2.9 MB before).
-        assert kept(rematerialised(loss)) <= 1_211_268 < 0.54 * kept(loss)
+        # Convolutions and products alone. Without it, pooling keeps bits instead of its inputs (2.9 MB before), LSTMs
+        # their gates and cells instead of the results of nonlinearities (2.3 MB before).
+        assert kept(rematerialised(loss)) <= 1_211_268
+        assert kept(loss) <= 2_073_684
 
 
 def run_config(steps_per_dispatch=1):
