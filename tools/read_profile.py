@@ -1,8 +1,8 @@
 """Where the time of a trace goes: python tools/read_profile.py DIR [--json=FILE]
 
 DIR is what --profile of tools/bench_train.py wrote. Prints, for the busiest device, the kernels by their share
-of the span of the trace, and the time in which none ran. Of a CPU these are operations of all its threads, those of a
-kind together: on two cores they take up to twice the span.
+of the span of the trace, and the time in which none ran. On a CPU all threads count, and kernels of a kind together: on
+two cores their shares add up to as much as 200 %.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jstr.text.messages import InputError
 
 SHOWN = 15
 THREADS = "tf_XLA"  # the lines of a CPU that run kernels
-NO_KERNELS = ("ThunkExecutor", "ThreadpoolListener", "end: ")  # what begins so there
+NO_KERNELS = ("ThunkExecutor", "ThreadpoolListener", "end: ")  # how other events of these lines begin
 
 
 class Line(NamedTuple):
@@ -71,13 +71,13 @@ def summary(lines: Iterable[Any]) -> Line:
 
 
 def own_times(events: list[tuple[float, float, str]]) -> Iterator[tuple[str, float]]:
-    """(name, time) of events (start, end, name) of one thread, without the time of the events inside them."""
+    """(name, time) of events (start, end, name) of one thread, without what later ones cover of them."""
     around: list[tuple[float, str]] = []  # (end, name) of those that have not ended
     for start, end, name in sorted(events, key=lambda event: (event[0], -event[1])):
         while around and around[-1][0] <= start:
             around.pop()
         if around:
-            yield around[-1][1], start - end
+            yield around[-1][1], start - min(end, around[-1][0])
         yield name, end - start
         around.append((end, name))
 

@@ -98,8 +98,8 @@ class BiLSTM(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (2, 4 * size))
         frames, w_in, w_rec, bias = nn.dtypes.promote_dtype(frames, w_in, w_rec, bias, dtype=self.dtype)
         frames = frames.swapaxes(0, 1)
-        inputs = (x @ w + b for x, w, b in zip((frames, frames[::-1]), w_in, bias, strict=True))
-        hidden = recurrence(tuple(inputs), w_rec)
+        inputs = tuple(x @ w + b for x, w, b in zip((frames, frames[::-1]), w_in, bias, strict=True))
+        hidden = recurrence(inputs, w_rec)
         forward, backward = hidden[:, 0], hidden[::-1, 1]
         return jnp.concatenate([forward, backward], axis=-1).swapaxes(0, 1)
 

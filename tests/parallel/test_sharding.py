@@ -18,22 +18,24 @@ def on_devices(count: str, *arguments, **environment) -> dict:
     return json.loads(out.splitlines()[-1])
 
 
-def test_eight_devices_equal_one():
+@pytest.mark.parametrize("name, rounding", [("ctc", 1e-5), ("attention", 1e-4)])
+def test_eight_devices_equal_one(name, rounding):
     """Loss and parameters after three steps, batch statistics included, in a process with eight fake devices.
 
-    Compiled as shipped: quickly compiled (conftest.py) is less precise.
+    Compiled as shipped: quickly compiled (conftest.py) rounds more. The gradient of TPS still rounds by 2e-5 on some
+    processors; the next test has it in float64.
     """
-    one, eight = (on_devices(count, "ctc", XLA_FLAGS="") for count in "18")
+    one, eight = (on_devices(count, name, XLA_FLAGS="") for count in "18")
     assert one["devices"] == 1 and eight["devices"] == 8
     np.testing.assert_allclose(one["losses"][0], eight["losses"][0], rtol=1e-6)
-    np.testing.assert_allclose(one["grad_norm"], eight["grad_norm"], rtol=1e-5)
+    np.testing.assert_allclose(one["grad_norm"], eight["grad_norm"], rtol=rounding)
     # Adam divides gradients near zero by their own size, so rounding shows in the later steps.
     np.testing.assert_allclose(one["losses"], eight["losses"], rtol=3e-4)
     np.testing.assert_allclose(one["statistics"], eight["statistics"], rtol=1e-3, atol=1e-5)
 
 
 def test_eight_devices_equal_one_in_float64():
-    """The same of TPS and the attention decoder. In float32 the gradient of TPS rounds by 2e-5 on some processors."""
+    """The same of TPS and the attention decoder, without the rounding."""
     one, eight = (on_devices(count, "attention", JAX_ENABLE_X64="1") for count in "18")
     assert one["devices"] == 1 and eight["devices"] == 8
     for name in ("losses", "grad_norm", "statistics"):

@@ -17,6 +17,7 @@ def test_a_kernel_counts_without_those_inside_it():
         times[name] = times.get(name, 0) + time
     assert times == {"while": 60, "dot.1": 35, "copy": 5, "dot.2": 20}
     assert read_profile.by_kind(times) == {"while": 60, "dot": 55, "copy": 5}
+    assert list(read_profile.own_times([(0, 10, "a"), (5, 20, "b")])) == [("a", 10), ("a", -5), ("b", 15)], "overlap"
 
 
 def test_a_trace_of_a_cpu_names_its_kernels(tmp_path, capsys):
