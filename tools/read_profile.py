@@ -53,7 +53,7 @@ def read(folder: Path) -> Line:
 
 
 def summary(lines: Iterable[Any]) -> Line:
-    """Kernels of lines of a trace; one that runs inside another counts for itself only."""
+    """Kernels of lines of a trace; the time of a nested kernel does not count for the outer one."""
     kernels: dict[str, float] = defaultdict(float)
     spans = []
     for line in lines:
@@ -71,7 +71,7 @@ def summary(lines: Iterable[Any]) -> Line:
 
 
 def own_times(events: list[tuple[float, float, str]]) -> Iterator[tuple[str, float]]:
-    """(name, time) of events (start, end, name) of one thread, without what later ones cover of them."""
+    """(name, time) of events (start, end, name) of one thread, without the parts that nested events cover."""
     around: list[tuple[float, str]] = []  # (end, name) of those that have not ended
     for start, end, name in sorted(events, key=lambda event: (event[0], -event[1])):
         while around and around[-1][0] <= start:

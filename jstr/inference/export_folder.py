@@ -109,7 +109,7 @@ def write_parameters(file: Path, reader: Reader, where: str, description: Mappin
 def replaced(folder: Path) -> Iterator[Path]:
     """A context with an empty folder, whose files stand in `folder` at the end; an earlier export stays until then.
 
-    A new `folder` is gone again after an error.
+    A `folder` that did not exist before is removed after an error.
 
     Raises:
       InputError: `folder` holds other files than those of an export.

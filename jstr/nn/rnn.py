@@ -27,7 +27,7 @@ def recurrence(inputs: tuple[Array, ...], kernel: Array) -> Array:
     inputs: the gates without the products with the hidden states. The gradient of the kernels is one product over all
     steps after the backward scan. In the scan it would be S small ones, whose sum rounds at every step in the precision
     of the activations, and which XLA may all-reduce at every step where the batch is on several devices. The backward
-    scan computes the nonlinearities again: keeping their results takes longer.
+    scan recomputes the nonlinearities, which is faster than keeping their results.
     """
     return _scan(inputs, kernel, keep=False)[0]
 
