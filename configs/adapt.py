@@ -15,8 +15,8 @@ runs/mine/predictions.tsv holds what is read, the least confident words first. 1
     --config=configs/adapt.py:labels_only    train on rendered words and confident readings only, without consistency,
                                              in less than half the time
     --config=configs/adapt.py:rounds=3       in rounds: the run reads your images again after each, and learns what it
-                                             then reads with confidence; it ends early where the figure that chooses the
-                                             checkpoint falls twice (jstr/training/self_training.py)
+                                             then reads with confidence; from PP-OCR it ends early where the figure that
+                                             chooses the checkpoint falls in two rounds in a row
     --config.self_training.shares="(0.5,0.75,1.0)"  with rounds: instead of what is read with confidence, this part of
                                              the images, the surest, in round 1, 2, 3 ...; from PP-OCR also
                                              --config.self_training.thresholds="()"

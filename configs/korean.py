@@ -2,7 +2,7 @@
 
     python -m jstr.main --config=configs/korean.py --workdir=runs/korean
 
-The differences from configs/quickstart.py are the charset, fonts and words. 46 minutes on one core. Measured results:
+It starts from the encoder of the bundled reader. 46 minutes on one core. Measured results, by the protocol `exact`:
 configs/results/korean.json.
 """
 

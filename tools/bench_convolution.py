@@ -1,7 +1,8 @@
-"""3x3 convolutions on a CPU in every form: python tools/bench_convolution.py [--batches=1,4,16,64] [--json=FILE]
+"""3x3 convolutions on a CPU: python tools/bench_convolution.py [--batches=1,4,16,64] [--gradients] [--json=FILE]
 
 GFLOP/s of TRBA's layers, each form counted with the operations of the direct one: XLA's own (direct), one product, and
-Winograd's method. The choice in jstr/nn/winograd.py rests on this. A product of large matrices is the upper bound.
+Winograd's method. The choice in jstr/nn/winograd.py rests on this. A product of large matrices is the upper bound; for
+Winograd's method, whose products are a quarter of the operations, four times that. --gradients: of inputs and kernels.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ def forms() -> dict[str, Callable[..., Any]]:
     return {"direct": direct, "product": winograd.as_product, "winograd": winograd.conv3x3}
 
 
+def gradients(form: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of x, kernel and the gradient of what `form` returns -> the gradients of x and kernel."""
+    import jax
+
+    return lambda x, kernel, g: jax.vjp(form, x, kernel)[1](g)
+
+
 def rate(function: Callable[..., Any], operations: float, seconds: float, *inputs: np.ndarray) -> float:
     """Billions of operations a second."""
     import jax
@@ -47,6 +55,7 @@ def run(argv: list[str] | None = None) -> None:
     """Prints a line for each layer and batch size."""
     parser = Parser("python tools/bench_convolution.py", __doc__)
     parser.add_argument("--batches", default="1,4,16,64")
+    parser.add_argument("--gradients", action="store_true", help="backward instead of forward")
     parser.add_argument("--seconds", type=float, default=1.0, help="for each figure")
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
@@ -58,7 +67,11 @@ def run(argv: list[str] | None = None) -> None:
             x = np.ones((batch, height, width, channels), np.float32)
             kernel = np.ones((3, 3, channels, channels), np.float32)
             operations = 2.0 * x.size * 9 * channels
-            row = {name: rate(f, operations, args.seconds, x, kernel) for name, f in forms().items()}
+            inputs, passes = (x, kernel), forms()
+            if args.gradients:  # twice the operations: of inputs and of kernels
+                inputs, passes = (x, kernel, x), {name: gradients(form) for name, form in forms().items()}
+                operations *= 2
+            row = {name: rate(f, operations, args.seconds, *inputs) for name, f in passes.items()}
             found[f"{batch} x {height} x {width} x {channels}"] = row
             figures = "  ".join(f"{name} {value:5.0f}" for name, value in row.items())
             print(f"batch {batch:3}, {height:2} x {width} x {channels}: {figures} GFLOP/s", flush=True)

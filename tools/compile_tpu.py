@@ -35,7 +35,7 @@ TOPOLOGY = flags.DEFINE_string("topology", None, "CHIP:SHAPE, such as v5e:2x4; v
 ALL = flags.DEFINE_boolean("all", False, "every method on every topology")
 SCALING = flags.DEFINE_boolean("scaling", False, "communication against arithmetic, on paper")
 EFFORT = flags.DEFINE_float(
-    "effort", 0.0, "XLA's search for a fast program: 0 as in training; -1 takes a fifth of the time", -1, 1
+    "effort", 0.0, "XLA's search for a fast program: 0 as in training; -1 takes a third of the time or less", -1, 1
 )
 measuring.define_json()
 
