@@ -3,8 +3,9 @@
     python -m jstr.main --config=configs/ppocr_finetune.py --workdir=runs/fine --config.data_root=DATA
 
 Arguments: `start=ppocrv6-small`, or the WORKDIR of a run that went on from such a reader; `data=PATH`, your labelled
-words (default: the real words under data_root, 7,583 of printable ASCII); `whole`, to train all layers; `characters=latin`, or file:PATH,
-to read others (`latin+space`: and the space): those that the start knows keep what it learned of them.
+words (default: the real words under data_root, 7,583 of printable ASCII); `whole`, to train all layers;
+`characters=latin`, or file:PATH, to read others (`latin+space`: and the space): those that the start knows keep what it
+learned of them.
 
 It is easy to make this reader worse on what it was made for. So the weights are averaged with those of the start at the
 end (WiSE-FT, Wortsman et al. 2022), and the checkpoint that reads most of a held-back tenth of the words is used; the

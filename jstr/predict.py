@@ -102,10 +102,10 @@ def _read(reader: Reader, named: Named, args: argparse.Namespace) -> int:
         print(note, file=sys.stderr)
     least = _least(reader, args)
     for reading in read_source(reader, named.source, heads=args.heads, checked=True, details=args.json, turn=args.turn):
-        where = named.prefix + reading.key
+        where = named.path(reading.index, reading.key)
         if reading.answer is None:
             failed += 1
-            print(escape(why_broken(named, reading.key, reader.spec)), file=sys.stderr)
+            print(escape(why_broken(named, reading.index, reading.key, reader.spec)), file=sys.stderr)
             continue
         sure = least is None or reading.answer.confidence >= least
         print((_json_line if args.json else _line)(where, reading.answer, sure), flush=True)

@@ -35,7 +35,7 @@ class Cut(Answer):
 
 def answers(reader: Reader, images: np.ndarray, confidence: str) -> list[Answer]:
     """Answers for images [B, H, W, C], scored as --confidence says. A beam search scores its texts itself."""
-    if reader.prior:
+    if reader.rules.expect:
         return read_batch(reader, images)
     reading = pseudo_labels.read(reader.logits(list(images)), reader.model_config)
     strings = np.asarray(pseudo_labels.strings(reading, reader.model_config))
@@ -130,7 +130,7 @@ def _label(reader: Reader, source: Any, tar: Tar, args: argparse.Namespace) -> i
 
 
 def _confidence(reader: Reader, args: argparse.Namespace) -> str:
-    return "share of the beam" if reader.prior else args.confidence
+    return "share of the beam" if reader.rules.expect else args.confidence
 
 
 def run(argv: list[str] | None = None) -> None:

@@ -42,8 +42,9 @@ class Share:
     """The part of a data set between `start` and `start + share` (0 to 1) in a random order of all its samples.
 
     The seed fixes the order, whatever is usable: the first 5 % lie inside the first 10 %, and parts that do not
-    overlap have no sample in common. This holds where one use of a data set has labels and another has none, too, for
-    LMDBs and TFDS; for a folder or tar only if its label file lists all images in the order that they have without it.
+    overlap have no sample in common, unless one is so small that it would be empty. This holds where one use of a data
+    set has labels and another has none, too, for LMDBs and TFDS; for a folder or tar only if its label file lists all
+    images in the order that they have without it.
     """
 
     share: float
@@ -55,7 +56,8 @@ class Share:
         place = np.empty(length, np.int64)
         place[np.random.default_rng(self.seed).permutation(length)] = np.arange(length)
         place = place[indices]
-        begin, end = round(self.start * length), round((self.start + self.share) * length)
+        # Rounded first: 0.1 + 0.2 is more than 0.3, and would end a part after the next one begins.
+        begin, end = (round(round(border, 9) * length) for border in (self.start, self.start + self.share))
         inside = (place >= begin) & (place < end)
         return indices[inside] if inside.any() else indices[[np.argmin(np.abs(place - self.start * length))]]
 

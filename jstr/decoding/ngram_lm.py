@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ import numpy as np
 
 from jstr.data.patterns.nfa import written_forms
 from jstr.text.messages import InputError
+from jstr.text.unicode_forms import form_within
 
 LANGUAGE_WEIGHT, WIDTH = 0.5, 8  # of a prior and of the beam that uses it, where a config does not say
 ORDER = 6  # characters in the longest n-gram
@@ -98,10 +100,9 @@ class WordPrior:
     def __init__(self, counts: Mapping[str, float], characters: str):
         symbol_of = self._prepare(characters)
         words: dict[tuple[int, ...], float] = {}
-        known_as = {c: symbol_of.get(_fold(c)) for c in set().union(*counts)}
+        symbol = functools.cache(lambda c: symbol_of.get(_fold(c), -1) + 1)  # 0: none
         for word, count in counts.items() if self._space is None else _words_of(counts):
-            known = tuple(symbol for c in word if (symbol := known_as[c]) is not None)
-            if known:
+            if known := tuple(symbol(c) - 1 for c in form_within(word, symbol) if symbol(c)):
                 words[known] = max(words.get(known, 0.0), count)
         if not words:
             raise InputError(f"none of the {len(counts):,} words of the language model has a character of the charset")

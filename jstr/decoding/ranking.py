@@ -14,7 +14,7 @@ from jstr.text import tidy
 BELIEVABLE = 0.01  # texts that the image alone makes less probable lose confidence: the prior has invented them
 
 Scores = dict[str, tuple[float, float]]  # text -> score, and log probability without the prior
-Ranked = list[tuple[str, float]]  # texts and their probabilities, the best first
+Ranked = list[tuple[str, float]]  # texts by their scores, the best first, and their probabilities
 
 
 class Found(NamedTuple):
@@ -30,31 +30,32 @@ class Found(NamedTuple):
 def ranked(texts: Scores, characters: str, pattern: Pattern | None = None) -> Ranked:
     """The texts of a beam by their scores, with probabilities that sum to at most 1; [("", 0.0)] for none.
 
-    A probability is the share of exp(score) in the beam, lowered where P(text | image) is below BELIEVABLE; 0 for an
-    empty text. With a pattern, P(text | image) is that among the texts that follow it, and all are multiplied by the
-    probability that this is no other text: (1 - s) Z / ((1 - s) Z + s (1 - Z)), where Z sums P(text | image) over the
-    texts that follow the pattern and s is the share of crops that do not. Without one, texts that differ in white space
-    only are one text, as labels have it, with the sum of their probabilities. characters: of the charset.
+    A probability is the share of exp(score) in the beam, lowered where P(text | image) is below BELIEVABLE, then even
+    below that of a text of a lower score; 0 for an empty text. With a pattern, P(text | image) is that among the texts
+    that follow it, and all are multiplied by the probability that this is no other text: (1 - s) Z / ((1 - s) Z + s
+    (1 - Z)), where Z sums P(text | image) over the texts that follow the pattern and s is the share of crops that do
+    not. Without one, texts that differ in white space only are one text, as labels have it, with the sum of their
+    shares. characters: of the charset.
     """
     if not texts:
         return [("", 0.0)]
     best = max(score for score, _ in texts.values())
-    shares = {text: math.exp(score - best) for text, (score, _) in texts.items()}
-    total, mass, code = sum(shares.values()), 1.0, 1.0
+    merged: dict[str, tuple[float, float]] = {}  # share before it is divided by all, and P(text | image)
+    for text, (score, log) in texts.items():
+        form = tidy(text, characters) if pattern is None else text
+        share, seen = merged.get(form, (0.0, 0.0))
+        merged[form] = share + math.exp(score - best), seen + math.exp(log)
+    total, mass, code = sum(share for share, _ in merged.values()), 1.0, 1.0
     if pattern is not None:
-        mass = min(1.0, max(sum(math.exp(log) for _, log in texts.values()), 1e-300))
+        mass = min(1.0, max(sum(seen for _, seen in merged.values()), 1e-300))
         within, others = (1 - pattern.spec.none) * mass, pattern.spec.none * (1 - mass)
         code = within / (within + others)
 
     def probability(text: str) -> float:
-        believed = min(1.0, math.exp(texts[text][1]) / mass / BELIEVABLE)
-        return shares[text] / total * believed * code if text else 0.0
+        share, seen = merged[text]
+        return share / total * min(1.0, seen / mass / BELIEVABLE) * code if text else 0.0
 
-    found: dict[str, float] = {}
-    for text in sorted(texts, key=lambda text: -texts[text][0]):
-        form = tidy(text, characters) if pattern is None else text
-        found[form] = found.get(form, 0.0) + (probability(text) if form else 0.0)
-    return list(found.items())
+    return [(text, probability(text)) for text in sorted(merged, key=lambda text: -merged[text][0])]
 
 
 def character_probabilities(text: str, texts: Ranked) -> list[float]:

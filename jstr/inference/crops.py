@@ -53,7 +53,13 @@ def characters_of(aspect: float) -> float:
 def is_unusual(image: np.ndarray, spec: ImageSpec) -> bool:
     """Whether a crop uint8 [h, w, C] may have to be read in another way than others, and has to be kept for that."""
     h, w = image.shape[:2]
-    return h >= TALL * w or w * spec.size[0] > h * max(spec.size[1], *spec.widths, 0)
+    return h >= TALL * w or _is_wide(image, spec)
+
+
+def _is_wide(image: np.ndarray, spec: ImageSpec) -> bool:
+    """Whether a crop uint8 [h, w, C] has to be squeezed into the widest image of the model."""
+    h, w = image.shape[:2]
+    return w * spec.size[0] > h * max(spec.size[1], *spec.widths, 0)
 
 
 def capacity(spec: ImageSpec, charset: Charset, frames: int | None) -> int:
@@ -98,8 +104,8 @@ def _opened(reader: Any, images: Any) -> Iterator[tuple[np.ndarray, float, np.nd
     """
     for crop in reader.spec.open_all(images):
         aspect = crop.shape[1] / crop.shape[0]
-        kept = is_unusual(crop, reader.spec) or characters_of(aspect) > reader.capacity
-        yield np.array(reader.spec.fit_for_reading(crop)), aspect, np.array(crop) if kept else None
+        kept = np.array(crop) if is_unusual(crop, reader.spec) else None
+        yield np.array(reader.spec.fit_for_reading(crop)), aspect, kept
 
 
 def read_batch(
@@ -177,7 +183,7 @@ def _read_all(
 def _in_parts(reader: Any, crop: np.ndarray, answer: Answer, details: bool) -> Answer | None:
     """The answer for a crop that is too wide; None where it is not, or where it is read better as a whole."""
     characters = characters_of(crop.shape[1] / crop.shape[0])
-    if characters <= reader.capacity or not reader.charset.layout.is_ctc:
+    if characters <= reader.capacity or not _is_wide(crop, reader.spec) or not reader.charset.layout.is_ctc:
         return None
     must = characters > 2 * reader.capacity
     if not must and answer.confidence >= DOUBTFUL:

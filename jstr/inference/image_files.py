@@ -44,6 +44,12 @@ class Named(NamedTuple):
     source: Any
     prefix: str
 
+    def path(self, i: int, key: str) -> str:
+        """Of sample i, whose key is `key`: the file, where it is one; label files name files in several ways."""
+        if isinstance(self.source, FolderSource):
+            return os.path.join(self.prefix, self.source.place(i))
+        return self.prefix + key
+
 
 def find_images(paths: Iterable[str]) -> Iterator[Named | InputError]:
     """Sources of what is at the paths, in order; an error for a folder or an archive without images.
@@ -63,9 +69,9 @@ def find_images(paths: Iterable[str]) -> Iterator[Named | InputError]:
                 yield error
 
 
-def why_broken(named: Named, key: str, spec: ImageSpec) -> str:
-    """A line on an image of a source that could not be read."""
-    path = named.prefix + key
+def why_broken(named: Named, i: int, key: str, spec: ImageSpec) -> str:
+    """A line on sample i of a source, which could not be read."""
+    path = named.path(i, key)
     if isinstance(named.source, ImageFiles | FolderSource):
         try:
             spec.open(path)

@@ -69,7 +69,7 @@ def _photographs(named: Named) -> Iterator[Photograph]:
     source = named.source
     keys = source.files if isinstance(source, ImageFiles) else source.keys()
     for i, key in enumerate(keys):
-        name = named.prefix + key
+        name = named.path(i, key)
         if isinstance(source, ImageFiles | FolderSource):
             yield Photograph(name, lambda name=name: read_regular_file(os.path.expanduser(name)))
         else:

@@ -1,4 +1,4 @@
-"""Text: charsets, how labels are normalised, encoded and decoded, and why a label is left out."""
+"""Text: charsets, and how labels are normalised, encoded and decoded."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jstr.text.messages import InputError, first_few
+from jstr.text.unicode_forms import form_within
 
 NAMED = {
     "36": string.digits + string.ascii_lowercase,
@@ -140,7 +141,7 @@ class Charset:
         """From config values.
 
         Raises:
-          InputError: an unknown layout, bad characters, or capitals that `lower` takes out of every label.
+          InputError: an unknown layout, bad characters, or some that `lower` or `nfkc` takes out of every label.
         """
         if layout not in LAYOUTS:
             raise InputError(f"unknown token layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
@@ -148,11 +149,18 @@ class Charset:
             raise InputError(f"config.charset.max_length={max_length!r}: give a number of characters, at least 1")
         charset = cls(read_characters(characters), LAYOUTS[layout], max_length, **normalise)
         known = set(charset.characters)
-        lost = [c for c in charset.characters if c.lower() != c and not known.issuperset(c.lower())]
+        lost = [c for c in charset.characters if not known.issuperset(c.lower())]
         if charset.lower and lost:
             raise InputError(
                 "config.charset.lower=True makes labels lower-case, but the charset has only in upper case: "
                 f"{first_few(lost)}; set config.charset.lower=False, or give the charset lower-case letters"
+            )
+        forms = {c: unicodedata.normalize("NFKC", c) for c in charset.characters}
+        lost = [f"{c} as {form}" for c, form in forms.items() if not known.issuperset(form)]
+        if charset.nfkc and lost:
+            raise InputError(
+                "config.charset.nfkc=True writes characters of the charset as others that it lacks: "
+                f"{first_few(lost)}; set config.charset.nfkc=False, or change the charset"
             )
         return charset
 
@@ -174,7 +182,7 @@ class Charset:
     def fold(self, text: str) -> str:
         """The same without deletions: a label as it is compared with what is read."""
         text = unicodedata.normalize("NFKC", text) if self.nfkc else text
-        return self.tidy(text.lower() if self.lower else text)
+        return self.tidy(form_within(text.lower() if self.lower else text, self._ids.__contains__))
 
     def tidy(self, text: str) -> str:
         """The text with white space as labels have it."""
@@ -216,85 +224,3 @@ def tidy(text: str, characters: str) -> str:
 def frames_needed(text: str) -> int:
     """The fewest frames that CTC aligns with `text`: one for each character, and a blank between equal neighbours."""
     return len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
-
-
-EXAMPLES = 5  # different labels of each reason that are shown
-
-
-@dataclass
-class LabelReport:
-    """Counts which labels of a data set are used, and why the others are not.
-
-    frames: T of a CTC model, or None. CTC needs a frame per character, and one for a blank between equal neighbours.
-    """
-
-    charset: Charset
-    frames: int | None = None
-    used: int = 0
-    altered: int = 0
-    skipped: Counter = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
-    outside: Counter = field(default_factory=Counter)
-
-    @classmethod
-    def of(cls, charset: Charset, labels: Iterable[str]) -> LabelReport:
-        """The report of `labels`, for no model in particular."""
-        report = cls(charset)
-        for label in labels:
-            report.usable(label)
-        return report
-
-    def usable(self, label: str | None) -> bool:
-        """Counts a label; returns whether it can be trained on."""
-        reason, text = self._reason(label)
-        if reason is None:
-            self.used += 1
-            self.altered += text != label
-            return True
-        self.skipped[reason] += 1
-        examples = self.examples.setdefault(reason, [])
-        if label and len(examples) <= EXAMPLES and label not in examples:
-            examples.append(label)
-        return False
-
-    def _reason(self, label: str | None) -> tuple[str | None, str]:
-        if label is None:
-            return "no label", ""
-        text = self.charset.normalise(label)
-        outside = self.charset.outside(text)
-        if outside:
-            self.outside.update(outside)
-            return "outside the charset", text
-        if not text:
-            return "empty", text
-        if len(text) > self.charset.max_length:
-            return f"longer than max_length={self.charset.max_length}", text
-        if self.frames is not None and frames_needed(text) > self.frames:
-            return f"longer than the {self.frames} frames of the model", text
-        return None, text
-
-    def lines(self, name: str) -> list[str]:
-        """The report as text, a line per reason."""
-        total = self.used + sum(self.skipped.values())
-        altered = f", {self.altered:,} changed by normalisation" if self.altered else ""
-        lines = [f"{name}: {self.used:,} of {total:,} labels used{altered}"]
-        for reason, count in self.skipped.most_common():
-            examples = self.examples.get(reason, [])
-            few = ", ".join(repr(e[:40]) for e in examples[:EXAMPLES])
-            shown = f": {few}{', ...' if len(examples) > EXAMPLES else ''}" if few else ""
-            lines.append(f"  skipped {count:,} {reason}{shown}")
-        if self.outside:
-            worst = " ".join(f"{c!r} ({n:,})" for c, n in self.outside.most_common(20))
-            lines.append(f"  characters outside the charset: {worst}")
-        return lines
-
-    def require_some(self, name: str) -> None:
-        """Raises InputError, naming rules and characters, when no label is left."""
-        if self.used:
-            return
-        if not self.skipped:
-            raise InputError(f"{name} holds no samples")
-        rules = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.most_common())
-        characters = "".join(c for c, _ in self.outside.most_common(40))
-        outside = f"; characters outside the charset: {characters!r}" if characters else ""
-        raise InputError(f"{name} has no usable sample: {rules}{outside}; change config.charset or the labels")

@@ -100,3 +100,10 @@ def test_parts_of_a_data_set(seed):
     assert set(Share(0.1, 0.0, seed).choose(np.arange(41), 41).tolist()) < set(parts[0])
     assert parts[0] != Share(0.25, 0.0, seed + 1).choose(np.arange(41), 41).tolist() != list(range(10))
     assert len(Share(0.01, 0.5, seed).choose(np.arange(7), 7)) == 1
+
+
+def test_borders_of_parts_are_not_subject_to_rounding():
+    """0.1 + 0.2 is more than 0.3."""
+    for n in range(5, 200):
+        first, second = (Share(*part).choose(np.arange(n), n) for part in ((0.2, 0.1), (0.7, 0.3)))
+        assert not set(first) & set(second), n

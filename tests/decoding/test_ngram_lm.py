@@ -1,6 +1,7 @@
 """The prior over texts: n-grams, numbers and arbitrary strings."""
 
 import string
+import unicodedata
 
 import numpy as np
 import pytest
@@ -126,3 +127,14 @@ def test_frequencies_that_are_none_are_refused(counts):
     with pytest.raises(InputError, match="must be finite, and one of them above 0"):
         WordPrior(counts, "ab")
     assert np.isfinite(WordPrior({"a": 0.0, "b": 1.0}, "ab").log_whole("a"))
+
+
+@pytest.mark.parametrize("characters", ["cafeé", "cafe\u0301"])
+def test_equal_forms_of_unicode_are_one_word(characters):
+    """Written with composed and with separate accents, in the form of the charset."""
+    words = [unicodedata.normalize(form, "café") for form in ("NFC", "NFD")]
+    one, other = (WordPrior({word: 1.0, "face": 1.0}, characters).arrays for word in words)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    known = "café" if "é" in characters else unicodedata.normalize("NFD", "café")
+    prior = WordPrior({words[0]: 1.0, "face": 1.0}, characters)
+    assert prior.log_whole(known) > prior.log_whole("cafe") + 3

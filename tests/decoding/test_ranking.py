@@ -54,3 +54,9 @@ def test_white_space_as_labels_have_it():
     expected = [shares[0] + shares[2], shares[1] + shares[3], 0.0]
     np.testing.assert_allclose([p for _, p in found], np.array(expected) / shares.sum())
     assert [text for text, _ in apart] == list(beam)
+
+
+def test_the_text_whose_forms_are_most_probable_together_comes_first():
+    beam = {"ab": (-0.5, -0.5), "a b": (-0.9, -0.9), "a  b": (-1.0, -1.0)}
+    found = ranked(beam, "ab ")
+    assert [text for text, _ in found] == ["a b", "ab"] and found[0][1] > found[1][1]

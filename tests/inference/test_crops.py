@@ -150,13 +150,14 @@ def test_long_crops_are_read_in_parts_once_turned(monkeypatch):
         (160, 0.4, 0.3, False),
         (320, 0.9, 0.1, True),  # more than twice as many characters as it can hold
         (120, 0.4, 0.9, False),
+        (60, 0.4, 0.9, False),  # as wide as it, where it can hold 2: labels may be short
     ],
 )
 def test_doubtful_wide_crops_are_read_in_parts(monkeypatch, width, whole, part, in_parts):
-    """For 14, 28 and 10 narrow characters, by a reader of 11."""
+    """For 14, 28 and 10 narrow characters, by a reader of 11; and for 5, by one of 2."""
     monkeypatch.setattr("jstr.inference.crops.read_long", lambda reader, image, spec: Found([("long", part)]))
     reader, crop = Located(), np.zeros((32, width, 1), np.uint8)
-    reader.capacity, reader.rules = 11, Rules("", None, 0.0, 1)
+    reader.capacity, reader.rules = 2 if width == 60 else 11, Rules("", None, 0.0, 1)
     reader.read_checked = lambda images: (["w"], [whole])
     (answer,) = answers_of(reader, [reader.spec.fit(crop)], [crop], 1)
     assert (answer.in_parts, answer.confidence) == (in_parts, part if in_parts else whole)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jstr.text import LAYOUTS, Charset, LabelReport, literal, read_characters
+from jstr.text import LAYOUTS, Charset, literal, read_characters
+from jstr.text.label_report import LabelReport
 from jstr.text.messages import InputError, escape, first_line, unescape
 
 
@@ -169,3 +170,19 @@ def test_labels_are_compared_without_deletions():
 def test_first_line_of_an_exception():
     assert first_line(ValueError("\n one\ntwo")) == "one" and len(first_line(OSError("x" * 999))) == 200
     assert first_line(KeyError()) == "KeyError"
+
+
+def test_labels_are_written_as_the_charset_can():
+    composed, apart = "café", "cafe\u0301"
+    for characters, label in (("cafeé", composed), ("cafe\u0301", apart), ("literal:cafeé\u0301", None)):
+        charset = Charset.make(characters, "cr_ctc", 9)
+        for form in (composed, apart):
+            assert charset.normalise(form) == charset.fold(form) == (label or form)
+    assert {Charset.make("36", "cr_ctc", 9).fold(form) for form in (composed, apart)} == {composed}
+
+
+@pytest.mark.parametrize("characters, lost", [("µabc", "µ as μ"), ("½abc", "½ as 1⁄2")])
+def test_characters_that_nfkc_takes_out_of_every_label(characters, lost):
+    with pytest.raises(InputError, match=f"nfkc=True writes characters of the charset as others that it lacks: {lost}"):
+        Charset.make(characters, "cr_ctc", 9, nfkc=True)
+    assert Charset.make(characters, "cr_ctc", 9).characters == characters

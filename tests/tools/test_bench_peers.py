@@ -1,4 +1,4 @@
-"""The comparison with other readers: the same words and protocol for each, and a line where there is no other reader."""
+"""The comparison with other readers: the same words and protocol for each, and a line where there is none."""
 
 import importlib.util
 import json

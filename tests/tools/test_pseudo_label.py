@@ -2,8 +2,12 @@
 
 import tarfile
 
+import numpy as np
+import pseudo_label
 from testing import REAL_WORDS, call, tiny_config
 
+import jstr
+from jstr.data.patterns.spec import PatternSpec
 from jstr.data.sources.open import open_source
 from jstr.training import loop
 
@@ -23,3 +27,10 @@ def test_labels_made_offline(tmp_path):
     status, _, err = call(*command, f"--out={tmp_path / 'none.tar'}", "--threshold=1")
     assert status == 2 and "no word has geometric_mean 1.0 or more; lower --threshold" in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["kept.tar", "teacher"]
+
+
+def test_labels_follow_the_pattern_of_the_run():
+    reader = jstr.load("bundled", "none").guided(PatternSpec.make("[0-9]{3}"))
+    images = np.stack(list(reader.pixels(sorted(map(str, REAL_WORDS.glob("*.png")))[:4])))
+    found = [answer.text for answer in pseudo_label.answers(reader, images, "geometric_mean")]
+    assert found == reader.read_batch(images)[0] and all(text.isdigit() for text in found)

@@ -20,7 +20,8 @@ from jstr.data.sources.configured import SLOW_PIXELS
 from jstr.data.sources.label_files import NoLabels
 from jstr.data.sources.label_notes import is_suspicious, label_notes
 from jstr.data.sources.open import Source, open_source
-from jstr.text import Charset, LabelReport
+from jstr.text import Charset
+from jstr.text.label_report import LabelReport
 from jstr.text.messages import InputError, escape, first_few
 
 _CHUNK = 128

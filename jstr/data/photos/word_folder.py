@@ -140,6 +140,9 @@ def _one(photograph: Photograph, out: Path, finder: Finder) -> Result:
     made_by = {"file": hashlib.sha256(data).hexdigest(), "options": asdict(finder.options)}
     earlier = _load_note(note)
     if earlier and earlier["by"] == made_by and (out / earlier["folder"]).is_dir():
+        if earlier["photograph"] != photograph.name:  # typed in another way this time
+            earlier["photograph"] = photograph.name
+            _save_note(note, earlier)
         return _rows(earlier), "", True
     try:
         pixels = decode_photograph(data, photograph.name)
@@ -150,10 +153,14 @@ def _one(photograph: Photograph, out: Path, finder: Finder) -> Result:
     _write_crops(out, folder, finder.crops(pixels, boxes))
     rows = [[[round(float(v), 1) for v in box.corners.ravel()], round(box.score, 3)] for box in boxes]
     value = {"photograph": photograph.name, "folder": folder, "by": made_by, "words": rows}
+    _save_note(note, value)
+    return _rows(value), "", False
+
+
+def _save_note(note: Path, value: dict) -> None:
     part = note.with_suffix(".part")
     part.write_text(json.dumps(value))
     os.replace(part, note)
-    return _rows(value), "", False
 
 
 def _write_crops(out: Path, folder: str, crops: list[np.ndarray]) -> None:

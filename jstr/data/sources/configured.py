@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -21,7 +22,8 @@ from jstr.data.sources.text_corpus import TextWords
 from jstr.data.synth.fonts import NAMED
 from jstr.data.synth.source import RenderedWords, Style
 from jstr.data.word_lists import word_file
-from jstr.text import Charset, LabelReport
+from jstr.text import Charset
+from jstr.text.label_report import LabelReport
 from jstr.text.messages import InputError, check_known
 
 SLOW_PIXELS = 1_000_000  # decoded in about 10 ms on one core
@@ -188,7 +190,9 @@ def _render(spec: SourceSpec, charset: Charset | None, frames: int | None = None
     if not hasattr(style, "items"):  # a dict or a ConfigDict
         raise InputError(f"{spec.where}.rendered.style={style!r}: give the values of some of its keys")
     check_known(f"{spec.where}.rendered.style", style, [field.name for field in fields(Style)])
-    of_charset = dict(characters=charset.characters, max_length=charset.max_length, frames=frames)
+    # Those that Unicode's NFKC writes as others, such as ½, are read in labels of data sets only.
+    written = "".join(c for c in charset.characters if not charset.nfkc or unicodedata.is_normalized("NFKC", c))
+    of_charset = dict(characters=written, max_length=charset.max_length, frames=frames)
     try:
         return RenderedWords(style=Style(**dict(style)), **of_charset, **options)
     except (InputError, TypeError) as error:  # a bad value, or one that is missing

@@ -259,6 +259,10 @@ class FolderSource(FileList):
         own = any(not os.path.isabs(os.path.expanduser(key)) for key in self._keys)
         return self._locate(find, images if own else [], os.path.join(self.path, name))
 
+    def place(self, i: int) -> str:
+        """The file of sample i, below `path` where it is not absolute; its key where there is none."""
+        return self._places[i] or self._keys[i]
+
     def _note_other_sources(self, files: Sequence[str], name: str | None) -> None:
         stores = [f for f in files if os.path.basename(f) == "data.mdb"]
         if stores:

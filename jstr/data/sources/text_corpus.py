@@ -16,7 +16,8 @@ import numpy as np
 
 from jstr.augment.host import spelling
 from jstr.data.word_lists import count_words
-from jstr.text import Charset, LabelReport
+from jstr.text import Charset
+from jstr.text.label_report import LabelReport
 from jstr.text.messages import InputError
 
 BLOCK = 4096

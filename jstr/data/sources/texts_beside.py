@@ -11,7 +11,9 @@ from jstr.text.messages import InputError
 
 ENDS = (".gt.txt", ".txt")
 FORMS = (".bin", ".nrm")  # a.bin.png is the black and white form of a line, a.nrm.png a grey one (kraken, Calamari)
-_BOX = re.compile(r"\s*(-?\d+(\.\d+)?[\s,;]+){4}")
+# Four numbers and a word (ICDAR: with commas, or the word in quotes), or a class and four shares of the image (YOLO).
+_NUMBER = r"-?\d+(\.\d+)?"
+_BOX = re.compile(rf'\s*(({_NUMBER}\s*[,;]\s*){{4}}|({_NUMBER}\s+){{4}}"|\d+(?=.*\.)(\s+([01]?\.\d+|[01])){{4}}\s*$)')
 
 
 def texts_beside(images: Sequence[str], files: Sequence[str]) -> dict[str, str]:
@@ -32,15 +34,20 @@ def read_beside(beside: Mapping[str, str], where: str, read: Callable[[str], byt
 
     where: what stands before the name of a text file in messages. read: its content.
 
+    A line that looks like a box is a label, such as numbers, unless most files hold such a line or several.
+
     Raises:
-      InputError: a file that is not text or holds several lines or a box; NoLabels where most do.
+      InputError: a file that is not text or holds several lines; NoLabels where most do, or hold a box.
     """
-    pairs, others = [], []
+    pairs, several, boxes = [], [], []
     for image, text in beside.items():
         lines = [line for _, line in lines_of(read(text), where + text)]
-        if len(lines) > 1 or any(map(_BOX.match, lines)):
-            others.append(text)
+        if len(lines) > 1:
+            several.append(text)
+        elif any(map(_BOX.match, lines)):
+            boxes.append(text)
         pairs.append((image, readable("".join(lines[:1]))))
+    others = several + boxes if 2 * len(several + boxes) > len(beside) else several
     if others:
         what = f"{len(others):,} of the {len(beside):,} text files beside images hold several lines or a box"
         error = NoLabels if 2 * len(others) > len(beside) else InputError

@@ -162,7 +162,7 @@ def _pattern(pattern: Any, characters: str, max_length: int) -> Pattern | None:
     spec = PatternSpec.make(**pattern) if by_name else PatternSpec.make(pattern or ())
     if not spec:
         return None
-    found = Pattern(spec, "".join(c for c in characters if not c.isspace()), max_length)
+    found = Pattern(spec, "".join(c for c in characters if c == " " or not c.isspace()), max_length)
     found.draw(np.random.default_rng(0))
     return found
 

@@ -13,6 +13,7 @@ import numpy as np
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import count_words, stamp, word_file
 from jstr.text.messages import InputError
+from jstr.text.unicode_forms import form_within
 
 # d: a digit, D: a digit but zero, L: a letter; anything else stands for itself. Common forms are repeated.
 NUMBERS = (
@@ -209,7 +210,7 @@ class TextSampler:
 def _fit(text: str, known: Container[str], silent: str) -> str | None:
     """`text` in characters that are known or `silent`, without other marks; None where another letter is in it."""
     out = []
-    for c in " ".join(text.split()):
+    for c in form_within(" ".join(text.split()), lambda c: c in known or c.swapcase() in known or c in silent):
         if c in known:
             out.append(c)
         elif c.swapcase() in known:

@@ -114,3 +114,11 @@ def test_drawings_have_boxes_and_a_legend():
     legend = draw_words(pixels, [box] * 4, texts, [0.99, 0.4, 0.9, 0.5])
     assert legend.shape[1] > 700
     assert (legend[:, 420:] < 100).any()
+
+
+def test_photographs_have_the_name_that_was_typed_last(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/one.png", f"{tmp_path}/photos/one.png"):
+        found = find_words([photo(name, ONE)], tmp_path / "out")
+        assert [word.photograph for word in found.words] == [name]
+    assert find_words([photo("two.png", TWO)], tmp_path / "out").words[-1].photograph == f"{tmp_path}/photos/one.png"

@@ -77,3 +77,10 @@ def test_texts_that_are_no_labels(tmp_path):
     assert open_set(str(tmp_path), None).source.labelled is False  # inspect shows the images
     write_texts(tmp_path, [b"caf\xe9", *WORDS[1:]])
     fails("0.gt.txt line 1: not UTF-8", path=tmp_path)
+
+
+@pytest.mark.parametrize("words", [["06 12 34 56 78", "01 23 45 67 89", "hello"], ["1, 2, 3, 4, 5", "a", "b"]])
+def test_numbers_are_labels(tmp_path, words):
+    write_folder(tmp_path)
+    write_texts(tmp_path, words)
+    assert list(open_source(tmp_path).labels()) == words

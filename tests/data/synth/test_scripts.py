@@ -11,7 +11,8 @@ from configs import korean
 from jstr.data.synth.fonts import Fonts, font_files
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
-from jstr.text import Charset, LabelReport, read_characters
+from jstr.text import Charset, read_characters
+from jstr.text.label_report import LabelReport
 
 CHARACTERS = read_characters("korean")
 SYLLABLES = CHARACTERS[:2350]
@@ -55,7 +56,7 @@ def test_decomposed_labels_are_composed():
     assert len(apart) == 11 and charset.normalise(apart) == "한국어42A"
     assert charset.decode(charset.encode(charset.normalise(apart))) == "한국어42A"
     assert LabelReport(charset).usable(apart)
-    assert not LabelReport(Charset.make("korean", "cr_ctc", 12)).usable(apart)  # only on request
+    assert LabelReport(Charset.make("korean", "cr_ctc", 12)).usable(apart)  # the same text to Unicode
 
 
 def test_fonts_have_every_character_and_distinct_syllables():

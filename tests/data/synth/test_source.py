@@ -2,6 +2,7 @@
 
 import lzma
 import pickle
+import re
 import shutil
 import string
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from jstr.data.patterns.checksums import find_checksum
 from jstr.data.synth.source import RenderedWords
 from jstr.data.synth.style import Style
 from jstr.data.word_lists import word_file
-from jstr.text import NAMED, frames_needed
+from jstr.text import NAMED, frames_needed, read_characters
 from jstr.text.messages import InputError
 
 
@@ -27,6 +28,11 @@ def words():
 
 def same(a, b):
     return a["label"] == b["label"] and a["key"] == b["key"] and np.array_equal(a["image"], b["image"])
+
+
+def test_codes_with_a_space():
+    words = RenderedWords(0, 10, read_characters("94+space"), pattern="[A-Z]{2} [0-9]{3}")
+    assert all(re.fullmatch("[A-Z]{2} [0-9]{3}", words[i]["label"]) for i in range(10))
 
 
 def test_codes_follow_a_pattern():
