@@ -56,8 +56,10 @@ def get_config(arg: str = "") -> common.ConfigDict:
     if options.compact:
         config.steps, config.log_every, config.eval_every, config.save_every = 8_000, 100, 1_000, 500
     else:
-        config.optimizer.schedule.drops, config.optimizer.l2 = (0.68, 0.88), 1e-4
         config.steps, config.log_every, config.eval_every, config.save_every = 490_000, 100, 10_000, 3_000
+        config.optimizer.schedule.drops, config.optimizer.l2 = (0.68, 0.88), 1e-4
+        if options.supervised:  # 8 epochs of ABINet's own first stage
+            config.steps, config.optimizer.schedule.drops, config.optimizer.l2 = 344_000, (0.75,), 0.0
     return common.apply(config, "runlocal" if options.runlocal else "")
 
 

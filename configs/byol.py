@@ -27,6 +27,8 @@ def get_config(arg: str = "") -> common.ConfigDict:
         hidden=512 if options.compact else 4096,
         shared=options.simsiam,
     )
+    if options.start:
+        config.init_allow_missing = ("projection", "predictor")
     if not options.simsiam:  # published: 0.996, growing to 1; shorter training needs a target that is less old
         config.teacher = dict(decay=0.99 if options.compact else 0.996, warmup=False, update="after", workdir="")
     return config

@@ -62,6 +62,7 @@ class Drawer:
         import numpy as np
 
         from jstr.data.fields import BASE, BASE_SIZE
+        from jstr.data.images import ImageSpec
         from jstr.training.device_augmentation import draw_views
 
         images = [u[i % len(u)]["image"] for i in range(-(-size // len(usable))) for u in usable][:size]
@@ -70,7 +71,8 @@ class Drawer:
         self.size, self.rows = size, jax.device_put(rows, jax.devices()[0])
         self.key, self.fold = jax.random.PRNGKey(0), jax.jit(jax.random.fold_in)
         start = time.perf_counter()
-        draw = jax.jit(lambda rows, key: draw_views(rows, {"view": view}, (), config.image.keep_ratio, key)["view"])
+        spec = ImageSpec.make(config.image)
+        draw = jax.jit(lambda rows, key: draw_views(rows, {"view": view}, (), spec, key)["view"])
         self.draw = draw.lower(self.rows, self.key).compile()
         self.compile_seconds = time.perf_counter() - start
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from jstr.cli import cli, parse
 from jstr.data.fields import BASE, BASE_SIZE
+from jstr.data.images import ImageSpec
 from jstr.data.pipeline import TrainData
 from jstr.inference.reader import make_charset
 from jstr.text.messages import InputError
@@ -55,7 +56,7 @@ def _drawn(config, stream: str, found: list[dict], names: list[str]) -> list[dic
     import jax
 
     views = device_views({stream: tuple(names)}, config)[stream]
-    draw = jax.jit(lambda rows, key: draw_views(rows, views, names, config.image.keep_ratio, key))
+    draw = jax.jit(lambda rows, key: draw_views(rows, views, names, ImageSpec.make(config.image), key))
     rows = {field: np.stack([sample[field] for sample in found]) for field in (BASE, BASE_SIZE)}
     drawn = jax.device_get(draw(rows, jax.random.PRNGKey(config.seed))) | {"original": rows[BASE]}
     return [{name: images[i] for name, images in drawn.items()} for i in range(len(found))]

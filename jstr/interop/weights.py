@@ -130,6 +130,11 @@ def load_variables(where: str | os.PathLike, weights: str = "student", whole: bo
     return {"params": {"model": converted.params}, "model_state": {"batch_stats": converted.batch_stats}}
 
 
+def load_reading(where: str | os.PathLike, whole: bool = False) -> dict:
+    """The same, of the weights that it reads with (config.eval_weights)."""
+    return load_variables(where, read_meta(where, whole)["config"].get("eval_weights", "student"), whole)
+
+
 def _check_name(where: str) -> None:
     """Raises InputError: nothing is there, and it looks like one of NAMES."""
     name, colon, charset = where.partition(":")

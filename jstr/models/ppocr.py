@@ -81,7 +81,8 @@ class Model(nn.Module):
 
     def __call__(self, images: Array, tokens: Array | None = None, *, train: bool) -> dict[str, Array]:
         several = isinstance(images.shape[0], int) and images.shape[0] > 1  # an export may leave the size open
-        if train or not several or self.is_initializing() or platform.platform() != "cpu":
+        learns = train or self.is_mutable_collection("batch_stats")  # of an otherwise frozen network a part may learn
+        if learns or not several or self.is_initializing() or platform.platform() != "cpu":
             return self.outputs(images, train)
         # One image after the other: the features of a batch leave a CPU's caches, which takes a third longer.
         each = nn.scan(

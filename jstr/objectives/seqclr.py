@@ -42,7 +42,8 @@ class Method:
     joint: batch["mixed"] also has tokens [B, N] and has_label [B]. The loss is then the supervised one of view 0, plus
       that of view 1, both on the words with a label, plus contrast_weight times the contrast of all words.
 
-    Loss: the mean of nt_xent over the instances of the whole batch, on however many devices it lies. Metrics:
+    Loss: the mean of nt_xent over the instances of the whole batch, on however many devices it lies, times
+    contrast_weight. Metrics:
     contrast, picked (share of instances whose nearest is their positive), alignment, uniformity; if joint, those of
     supervised_outputs too, over both views.
 
@@ -107,10 +108,10 @@ class Method:
             self.instances(params, outputs, rows[f"view{i}_filled"]) for i, outputs in enumerate(views)
         )
         metrics = contrast_metrics(z0, z1, mask0 & mask1, self.temperature)
-        total = mean(metrics["contrast"])
+        total = self.contrast_weight * mean(metrics["contrast"])
         if self.joint:
             found = [supervised_outputs(v, rows["tokens"], self.model_config, rows["has_label"]) for v in views]
-            total = self.contrast_weight * total + sum(mean(f["loss"]) for f in found)
+            total += sum(mean(f["loss"]) for f in found)
             summed = jax.tree.map(jnp.add, *found)
             metrics |= {"supervised": summed.pop("loss")} | summed
         return total, (model_state, metrics)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import jax
+import jax.numpy as jnp
 
 from jstr.augment.device import cr, seqclr
 from jstr.augment.device.base import Base
 from jstr.core import Array, Batch, Config, Objective
 from jstr.data.fields import BASE, BASE_SIZE, FILLED, image_fields, image_views
+from jstr.data.images import GREY, ImageSpec
 from jstr.data.sources.text_corpus import NOISED
 from jstr.text.messages import InputError, check_choice
 
@@ -35,12 +37,12 @@ def on_device(objective: Objective, config: Config) -> Objective:
     views = device_views(objective.streams, config) if where == "device" else {}
     if not views:
         return objective
-    keep_ratio = config.image.keep_ratio
+    spec = ImageSpec.make(config.image)
 
     def with_views(batch: Batch, key: Array | None) -> Batch:
         result = dict(batch)
         for number, (name, view) in enumerate(views.items()):
-            result[name] = draw_views(batch[name], view, objective.streams[name], keep_ratio, key, number)
+            result[name] = draw_views(batch[name], view, objective.streams[name], spec, key, number)
         return result
 
     def init(key, batch):
@@ -87,15 +89,15 @@ def draw_views(
     rows: Mapping[str, Array],
     views: Mapping[str, dict],
     fields: Iterable[str],
-    keep_ratio: bool,
+    spec: ImageSpec,
     key: Array | None,
     stream: int = 0,
 ) -> dict[str, Array]:
     """The fields of a stream from its `base` [B, H, W, C]; without a key, every image is the base image.
 
-    rows: as `base_fields` names them. stream: its number among those with views.
+    rows: as `base_fields` names them. spec: of the images. stream: its number among those with views.
     """
-    base = Base.make(rows[BASE], rows[BASE_SIZE], keep_ratio)
+    base = Base.make(rows[BASE], rows[BASE_SIZE], spec.keep_ratio)
     result = {f: x for f, x in rows.items() if f not in (BASE, BASE_SIZE)}
     for number, (field, view) in enumerate(views.items()):
         images = base.images
@@ -104,5 +106,7 @@ def draw_views(
                 break
             own = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, stream), number), i)
             images = OPS[op](base._replace(images=images), own, **parameters)
+            if spec.pad == "grey":  # operations fill the padding with the last column of the word
+                images = jnp.where(base.column_mask()[:, None, :, None] > 0, images, jnp.asarray(GREY, images.dtype))
         result[field] = images
     return result | {f: base.filled for f in fields if f.endswith(FILLED)}

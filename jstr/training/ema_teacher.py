@@ -2,9 +2,10 @@
 
     config.teacher = dict(decay=0.999, warmup=False, update="after", workdir="")
 
-decay: 1.0 freezes the teacher. warmup: the plain mean of all weights so far, until `decay` is slower. update: "after"
-the optimiser's step or "before" it. Either way each step sees the average up to its own weights; with "before" only the
-teacher that is saved and evaluated lags by one step. workdir: the run that it starts from; empty: the student.
+decay: 1.0 freezes the teacher. warmup: the mean of all weights so far, until `decay` is slower. update: "after" the
+optimiser's step or "before" it. Either way each step sees the average up to its own weights; with "before" only the
+teacher that is saved and evaluated lags by one step, and in a mean the first weights count twice. workdir: the run that
+it starts from, with the weights that it reads with; empty: the student.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 
 from jstr.checkpoints.init_from import OtherClasses, init_from
 from jstr.core import Array, Config, ModelState, Params, TrainState, Variables
-from jstr.interop.weights import load_variables
+from jstr.interop.weights import load_reading
 from jstr.text.messages import InputError, check_choice, check_known
 
 WEIGHTS = ("student", "teacher")
@@ -35,6 +36,12 @@ def check(config: Config, needed: bool) -> None:
     for name, weights in _chosen_weights(config).items():
         if weights not in WEIGHTS or (weights == "teacher" and not row):
             raise InputError(f"config.{name}={weights!r}: give student, or, with config.teacher, teacher")
+    of_student = config.keep_best.startswith("held_back/") and config.keep_best != "held_back/trust"
+    if of_student and config.eval_weights == "teacher":
+        raise InputError(
+            f"config.keep_best={config.keep_best} is a figure of the student, but config.eval_weights=teacher reads; "
+            "choose by an evaluation, such as keep_best=NAME/accuracy, or read with the student"
+        )
     check_known("config.teacher", row, ("decay", "warmup", "update", "workdir"))
     if row and not 0 <= row.get("decay", -1) <= 1:
         raise InputError(f"config.teacher.decay={row.get('decay')}: give a number from 0 to 1")
@@ -44,6 +51,11 @@ def check(config: Config, needed: bool) -> None:
 def _chosen_weights(config: Config) -> dict[str, str]:
     rows = {f"evals.{name}.weights": row.weights for name, row in config.evals.items() if "weights" in row}
     return {"eval_weights": config.eval_weights} | rows
+
+
+def is_moving(config: Config) -> bool:
+    """Whether there is a teacher that is a moving average."""
+    return bool(config.teacher) and config.teacher.get("decay", 1.0) < 1
 
 
 def copy_of(state: TrainState) -> Variables:
@@ -69,7 +81,7 @@ def start(
         return state.replace(teacher=(params, model_state)), [f"teacher: {kind}, starts as the student"]
     # A recogniser that was trained without a projection layer lacks it; a teacher never uses it.
     rows, excused = (("model", row.workdir, "model"),), ("model/decoder/projection", "projection")
-    params, model_state, lines = init_from(params, model_state, rows, excused, other_characters, load_variables)
+    params, model_state, lines = init_from(params, model_state, rows, excused, other_characters, load_reading)
     return state.replace(teacher=(params, model_state)), [f"teacher: {kind}; {line}" for line in lines]
 
 

@@ -46,8 +46,8 @@ def _evaluate(rules: Mapping[str, Mapping[str, Any]]):
         if module.scope is None:  # while a module is made it has no place yet
             return call(*args, **kwargs)
         still = _still(rule_of("/".join(("model", *module.path)), rules))
-        if still and isinstance(module, nn.BatchNorm):  # it is told when it is made, by a part that may train
-            object.__setattr__(module, "use_running_average", True)
+        if isinstance(module, nn.BatchNorm) and (still or (asked and asked[-1])):  # told when it is made, by its parent
+            object.__setattr__(module, "use_running_average", still)
         change = "train" in kwargs and (kwargs["train"] if still else bool(asked and asked[-1]))
         if not change:
             return call(*args, **kwargs)

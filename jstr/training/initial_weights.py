@@ -70,6 +70,7 @@ def average_with_start(
 ) -> TrainState:
     """The state with config.average_with_start of the weights that the run began with and the rest of its own.
 
+    A teacher that is a moving average is averaged as well: it reads the texts of rounds, and draws the student.
     images, sure: how many were learned, and the share that was read surely, see share_of_start. What started fresh
     stays as it is. Between two solutions that share a start, the average is often better than both and keeps more of
     what the start knew: WiSE-FT (Wortsman et al. 2022), equation 1.
@@ -85,8 +86,13 @@ def average_with_start(
     def average(own: Array, first: Array) -> Array:
         return jnp.where(jnp.isnan(first), own, (1 - share) * own + share * first)
 
-    params, model_state = jax.tree.map(average, here, _start_of(config, here, workdir))
+    start = _start_of(config, here, workdir)
+    params, model_state = jax.tree.map(average, here, start)
     new = state.replace(params=params, model_state=model_state)
+    if ema_teacher.is_moving(config):
+        teacher = sharding.to_local_device(state.teacher, mesh)
+        first = {name: start[0][name] for name in teacher[0]}, start[1]
+        new = new.replace(teacher=jax.tree.map(average, teacher, first))
     return jax.device_put(new, sharding.layout(new, mesh))
 
 
@@ -107,7 +113,7 @@ def _start_alone(config: Config, variables: Variables) -> Variables:
 def _from_others(config: Config, params: Params, model_state: ModelState) -> tuple[Variables, list[str]]:
     """(params, model_state) with the weights that config.init_from names, and lines that say so."""
     foreign = other_characters(config, config.init_from, functools.partial(weights.read_meta, whole=True))
-    load = functools.partial(weights.load_variables, whole=True)
+    load = functools.partial(weights.load_reading, whole=True)
     params, model_state, lines = init_from(
         params, model_state, config.init_from, config.init_allow_missing, foreign, load
     )

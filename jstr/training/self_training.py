@@ -30,6 +30,7 @@ from jstr.inference.pseudo_labelling import Round, read_round
 from jstr.inference.reader import Reader
 from jstr.parallel import distributed
 from jstr.text.messages import InputError
+from jstr.training import ema_teacher
 from jstr.training.evaluation import weights_of
 from jstr.training.setup import Parts
 
@@ -84,8 +85,7 @@ def relabelled(parts: Parts, state: TrainState, step: int) -> Parts:
 def _reader_of(parts: Parts, state: TrainState) -> Callable[[str | None], Reader]:
     """Language model (None: that of the config) -> the reader of a state."""
     config = parts.config
-    moving = config.teacher and config.teacher.get("decay", 1.0) < 1
-    variables = weights_of(parts, state)("teacher" if moving else config.eval_weights)
+    variables = weights_of(parts, state)("teacher" if ema_teacher.is_moving(config) else config.eval_weights)
 
     @functools.cache
     def reader(words: str | None) -> Reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jstr.checkpoints.checkpoint import Checkpoints
@@ -44,6 +45,25 @@ def choice(step: int, value: float, validation: Mapping[str, float], best: Mappi
     return {"step": step, "value": value, "held_back": dict(validation), "highest": highest, "start": start}
 
 
+def _other_figure(saved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The key of the config that makes config.keep_best another figure than it was in the `saved` config; "": none.
+
+    Where a data set lies does not matter, if its name is the same: it may have been moved.
+    """
+
+    def named(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: Path(str(v)).name if k == "path" else named(v) for k, v in value.items()}
+        return [named(v) for v in value] if isinstance(value, list | tuple) else value
+
+    if saved.get("keep_best") != now.get("keep_best"):
+        return "keep_best"
+    place = (now.get("keep_best") or "").split("/")[0]
+    key = "held_back" if place == "held_back" else f"evals.{place}"
+    before, after = (config[key] if key in config else config.get("evals", {}).get(place) for config in (saved, now))
+    return key if place and named(before) != named(after) else ""
+
+
 class Tracker:
     """Keeps the newest evaluation of a run and its best one, and writes its checkpoints.
 
@@ -62,9 +82,9 @@ class Tracker:
         self.evaluation = Evaluation({}, {}, {})
         self.best: dict | None = saved.get("best") if saved else None
         self.rounds: list[float] = list(saved.get("rounds", ())) if saved else []
-        if saved and saved["config"].get("keep_best") != parts.config.keep_best:  # values of another figure
+        if saved and (changed := _other_figure(saved["config"], parts.config.to_dict())):
             if self.best:
-                print(f"step {self.best['step']:,} is no longer the best: config.keep_best has changed", flush=True)
+                print(f"step {self.best['step']:,} is no longer the best: config.{changed} has changed", flush=True)
             self.best, self.rounds = None, []
 
     @property

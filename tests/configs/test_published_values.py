@@ -260,6 +260,9 @@ PUBLISHED = {
         "streams.mixed.batch_size": 304,
         "streams.mixed.views": {"view0": SEVERITY1, "view1": SEVERITY1},
     },
+    "abinet_vision:supervised": ABINET  # AB configs/pretrain_vision_model.yaml
+    | VISION
+    | {"optimizer.l2": 0.0, "optimizer.schedule.drops": (6 / 8,), "streams.labelled.batch_size": 384},
     "abinet_language": ABINET  # AB configs/pretrain_language_model.yaml
     | {
         "model.num_layers": 4,

@@ -9,7 +9,7 @@ from jstr.inference.image_files import find_images
 from jstr.inference.photographs import open_photographs
 
 FILES = {
-    "labels.json": ("images/a.png", '{"a.png": {"labels": ["x"]}}'),
+    "labels.json": ("images/a.png", '{"a.png": "x"}'),
     "labels.tsv": ("images/a.png", "{absolute}\tx\n"),
     "gt.txt": ("x/a.png", "x\\a.png\tx\n"),
     "labels.csv": ("cafe\u0301.png", "filename,words\ncaf\u00e9.png,x\n"),

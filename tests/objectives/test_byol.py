@@ -222,3 +222,15 @@ def test_config():
     assert ours["objective"]["features"] == "visual" and ours["teacher"]["decay"] == 0.99
     assert get("simsiam").objective.shared and not get("simsiam").teacher
     assert ours | {"objective": 0, "teacher": 0} == theirs.to_dict() | {"objective": 0, "teacher": 0}
+
+
+def test_a_start_gives_the_encoder_alone(tmp_path):
+    """Its head and predictor are new: no other method has them."""
+    assert importlib.import_module("configs.byol").get_config("compact,start=bundled").init_allow_missing
+    start = contrastive_config()
+    start.model.sequence, start.steps = "none", 1
+    loop.run(start, str(tmp_path / "start"))
+    config = byol_config()
+    config.init_from = (("model", str(tmp_path / "start"), "model"),)
+    config.init_allow_missing, config.steps = ("projection", "predictor"), 1
+    loop.run(config, str(tmp_path / "run"))

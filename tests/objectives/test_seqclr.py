@@ -180,6 +180,8 @@ def test_joint_form():
     assert 2 * metrics["supervised"] == pytest.approx(float(sum(losses)), rel=1e-5) and losses[0] != losses[1]
     weighted = seqclr.Method(Toy(), CTC, joint=True, contrast_weight=0.5).objective()
     assert value(weighted, params, state, batch)[0] == pytest.approx(total - metrics["contrast"] / 2, rel=1e-5)
+    alone = [value(*built(contrast_weight=weight))[0] for weight in (1.0, 0.5)]
+    assert alone[1] == pytest.approx(alone[0] / 2, rel=1e-5)
     rows["tokens"] = np.where(rows["has_label"][:, None], rows["tokens"], 7)  # what stands there must not matter
     assert value(objective, params, state, batch)[0] == pytest.approx(total, rel=1e-6)
     rows["has_label"] = np.zeros(8, bool)

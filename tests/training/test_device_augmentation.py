@@ -12,7 +12,7 @@ from jstr.core import Objective
 from jstr.data.images import ImageSpec
 from jstr.text.messages import InputError
 from jstr.training import setup
-from jstr.training.device_augmentation import OPS, base_fields, on_device
+from jstr.training.device_augmentation import OPS, base_fields, draw_views, on_device
 
 KEY = jax.random.PRNGKey(0)
 
@@ -58,6 +58,18 @@ def test_a_step_draws_the_views_from_its_key():
     assert off(loss(jax.random.PRNGKey(1), batch)["view0"], seen["view0"]).max() > 0
     params, _ = quick_jit(objective.init)(KEY, batch)
     np.testing.assert_array_equal(params["words"]["view1"], base, err_msg="init reads shapes only")
+
+
+@pytest.mark.parametrize("view", [dict(seqclr={}), dict(cr_weak={}), dict(cr_strong={})])
+def test_grey_padding_stays_grey(view):
+    config = contrastive_config()
+    config.image.update(size=(16, 64), keep_ratio=True, pad="grey")
+    spec = ImageSpec.make(config.image)
+    base = np.stack([spec.fit(np.full((16, 20, 1), 250, np.uint8))] * 8)
+    rows = {"base": base, "base_size": np.float32([[16, 20]] * 8)}
+    for seed in range(4):
+        found = quick_jit(lambda key: draw_views(rows, {"view": view}, (), spec, key)["view"])(jax.random.PRNGKey(seed))
+        assert found.dtype == np.uint8 and (found[:, :, 20:] == 128).all() and (found[:, :, :20] != 128).any()
 
 
 def test_only_streams_with_operations_change_and_unknown_ones_are_refused():

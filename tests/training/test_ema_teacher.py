@@ -63,6 +63,10 @@ def test_resume_with_a_teacher_is_exact(trained_with_teacher, tmp_path, monkeypa
         ({"teacher": {}}, "objective cr_str needs a teacher: set config.teacher = dict"),
         ({"teacher": dict(decay=2.0)}, "config.teacher.decay=2.0: give a number from 0 to 1"),
         ({"teacher": dict(decay=0.9, update="later")}, "config.teacher.update='later': choose one of after, before"),
+        (
+            {"eval_weights": "teacher", "keep_best": "held_back/right", "teacher": dict(decay=0.9)},
+            "config.keep_best=held_back/right is a figure of the student",
+        ),
         ({"teacher": dict(decay=0.9, warm=True)}, "has no warm .did you mean warmup.*it takes decay"),
         ({"eval_weights": "master"}, "config.eval_weights='master': give student"),
         ({"keep_best": "held_back/trust"}, "config.keep_best='held_back/trust': give SET/METRIC"),

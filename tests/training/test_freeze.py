@@ -84,3 +84,6 @@ def test_a_rule_may_name_a_batch_norm(rule):
     _, after, gradient = value(freeze(objective, {f"model/extractor/{name}": rule}), params, state, batch)
     jax.tree.map(np.testing.assert_array_equal, after, state)
     assert moving(gradient["model"]["extractor"])
+    learns = freeze(objective, {"model": FROZEN, f"model/extractor/{name}": {"lr": 1.0}})
+    _, after, _ = value(learns, params, state, batch)
+    assert moving(jax.tree.map(lambda a, b: a - b, after, state)), "the one part that is not frozen"

@@ -1,16 +1,18 @@
 """A run that starts from another one, and ends between both."""
 
 import functools
+import shutil
 
 import jax
 import numpy as np
 import pytest
-from testing import tiny_config
+from testing import consistency_config, tiny_config
 
 from configs import common
 from jstr.checkpoints.checkpoint import load_variables
 from jstr.checkpoints.init_from import OtherClasses
 from jstr.core import TrainState
+from jstr.interop.weights import load_reading
 from jstr.parallel import sharding
 from jstr.text.messages import InputError
 from jstr.training import loop
@@ -117,3 +119,32 @@ def test_averaging_that_cannot_be(share, tmp_path):
     config.average_with_start = share
     with pytest.raises(InputError, match="config.average_with_start=.*"):
         loop.run(config, str(tmp_path))
+
+
+def test_a_moving_teacher_is_averaged_as_the_student_is(trained, tmp_path):
+    """It reads the texts of rounds; a frozen one stays."""
+    config = tiny_config()
+    config.init_from, config.average_with_start = (("model", str(trained), "model"),), 0.25
+    saved, zero = load_variables(trained), jax.numpy.zeros(())
+    start = saved["params"], saved["model_state"]
+    four, eight = (jax.tree.map(lambda x, n=n: x + n, start) for n in (4, 8))
+    mesh = sharding.make_mesh(config.mesh, jax.devices()[:1])
+    for decay, left in ((0.9, 6), (1.0, 8)):
+        config.teacher = dict(decay=decay)
+        found = average_with_start(config, TrainState(zero, *four, (), eight, zero), str(tmp_path), mesh, 10, 0.5)
+        jax.tree.map(
+            lambda a, b, n=left: np.testing.assert_allclose(a, b + n, rtol=1e-5, atol=1e-5), found.teacher, start
+        )
+
+
+def test_a_run_goes_on_from_the_weights_that_it_reads_with(trained_with_teacher, tmp_path):
+    workdir = shutil.copytree(trained_with_teacher, tmp_path / "run")
+    config = consistency_config(watched=True)
+    config.eval_weights, config.keep_best, config.evals, config.steps = "teacher", "", {}, 5
+    loop.run(config, str(workdir))
+    student, teacher = (load_variables(workdir, name)["params"]["model"] for name in ("student", "teacher"))
+    assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(student), jax.tree.leaves(teacher), strict=True))
+    jax.tree.map(np.testing.assert_array_equal, load_reading(workdir)["params"]["model"], teacher)
+    jax.tree.map(
+        np.testing.assert_array_equal, load_reading(trained_with_teacher), load_variables(trained_with_teacher)
+    )

@@ -12,6 +12,7 @@ import jstr
 from jstr.checkpoints import checkpoint
 from jstr.training import loop, tracker
 from jstr.training.evaluation import Evaluation
+from jstr.training.tracker import _other_figure
 
 
 def test_a_run_shows_what_a_user_watches(trained_with_teacher):
@@ -97,6 +98,22 @@ def test_the_last_within_the_noise_outlives_others(tmp_path, monkeypatch):
     assert checkpoint.Checkpoints(tmp_path).steps == [3, 5]
     best = checkpoint.read_meta(tmp_path)["best"]
     assert (best["step"], best["value"], best["highest"]) == (3, 0.57, 0.6)
+
+
+def test_the_best_on_other_words_is_forgotten():
+    """Where the words lie does not matter."""
+
+    def config(keep_best="held_back/right", path="a/words", count=2, more=()):
+        held_back = dict(labelled=dict(batches=count, sources=dict(own=dict(path=path, share=(1, 2)))))
+        evals = dict(test=dict(path=path, count=count), **{name: {} for name in more})
+        return dict(keep_best=keep_best, held_back=held_back, evals=evals)
+
+    for name, key in (("held_back/right", "held_back"), ("test/accuracy", "evals.test")):
+        before = json.loads(json.dumps(config(name)))
+        assert _other_figure(before, config(name)) == _other_figure(before, config(name, "b/words", more=["b"])) == ""
+        assert _other_figure(before, config(name, count=3)) == _other_figure(before, config(name, "a/others")) == key
+    assert _other_figure(config(), config("test/accuracy")) == "keep_best"
+    assert _other_figure(config(""), config("", count=3)) == ""
 
 
 @pytest.mark.parametrize("keep_best", ["", "held_back/consistency"])

@@ -185,7 +185,8 @@ def _equalise(pixels: Array, weight: Array) -> Array:
     counted = upper * jnp.tile(weight, (1, height))[:, None, :, None].astype(jnp.bfloat16)
     counts = jnp.einsum("bcpi,bcpj->bcij", counted, lower, preferred_element_type=jnp.float32)
     counts = counts.reshape(b, channels, 256)
-    last = jnp.take_along_axis(counts, values.max(axis=-1)[..., None], axis=-1)
+    highest = 255 - jnp.argmax(counts[..., ::-1] > 0, axis=-1, keepdims=True)  # of the word, whatever the padding is
+    last = jnp.take_along_axis(counts, highest, axis=-1)
     step = jnp.floor((counts.sum(axis=-1, keepdims=True) - last) / 255)
     before = jnp.cumsum(counts, axis=-1) - counts
     table = jnp.floor((jnp.floor(step / 2) + before) / jnp.maximum(step, 1)).clip(0, 255)
