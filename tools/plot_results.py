@@ -62,7 +62,7 @@ def draw_bars(axes) -> None:
             added = np.subtract(english, greedy)
             drawn = axes.bar(places, added, width * 0.92, bottom=greedy, color=colour, alpha=0.45)
         axes.bar_label(drawn, [f"{value:.0f}" for value in english or greedy], fontsize=7, padding=1)
-    axes.bar(0, 0, color="#555555", alpha=0.45, label="paler: + English words")
+    axes.bar(0, 0, color=BLUE, alpha=0.45, label="paler: with English words")
     axes.set_xticks(range(len(SETS)), SETS)
     axes.set(ylim=(0, 100), ylabel="words read correctly, %")
     axes.spines[["top", "right"]].set_visible(False)
@@ -82,7 +82,7 @@ def draw_rounds(axes) -> None:
             axes.plot(range(len(steps)), values, "-o", color=colour, markersize=4, label=label if steps else None)
             for number, value in enumerate(values if colour == GREEN else []):
                 place = dict(xytext=(0, 5), textcoords="offset points", fontsize=7, ha="center")
-                axes.annotate(f"{value:.0f}", (number, value), **place)
+                axes.annotate(f"{value:.1f}", (number, value), **place)
             axes.plot(ROUNDS, run["after"]["english"]["accuracy"], "o", color=colour, markersize=4)
             if colour == GREEN:
                 axes.plot(
