@@ -51,6 +51,7 @@ Measured results: configs/results/ppocr_adapt.json, handwriting.json.
 """
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -232,6 +233,7 @@ def start_from(config: common.ConfigDict, start: str) -> dict:
     Raises:
       ValueError: it cannot be adapted.
     """
+    start = os.path.expanduser(start)  # a shell leaves the ~ of --config=adapt:start=~/runs/a
     saved = saved_config(start)
     if saved["model"]["name"] not in ADAPTABLE:
         raise ValueError(

@@ -10,7 +10,7 @@ from jstr import review
 from jstr.data.photos import words_file
 from jstr.data.photos.words_file import FoundWord
 from jstr.inference import alternatives, reader
-from jstr.inference.review_input import find_words
+from jstr.inference.review_input import _predictions, find_words
 from jstr.text.messages import InputError
 
 
@@ -91,3 +91,18 @@ def test_what_cannot_be_reviewed(tmp_path):
         find_words(str(tmp_path))
     with pytest.raises(InputError, match="give one of them"):
         review.run([str(tmp_path), "--sample=1", "--doubtful=1"])
+
+
+def test_files_of_predictions_in_another_encoding(tmp_path):
+    """A byte order mark is no part of the first path; what is not UTF-8 is one line."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8), np.uint8))
+    file = tmp_path / "read.tsv"
+    file.write_bytes("a.png\tword\t0.5\n".encode("utf-8-sig"))
+    (read,) = _predictions(file, None)
+    assert read.file == str(tmp_path / "a.png")
+    file.write_bytes(b"a.png\tword\t0.5\n" * 500 + "b.png\té\t0.5\n".encode("latin-1"))
+    with pytest.raises(InputError, match="read.tsv is not UTF-8 text"):
+        _predictions(file, None)
+    file.write_text("a.png\tword\t0.5\n")
+    with pytest.raises(InputError, match="gone does not exist from here"):
+        _predictions(file, str(tmp_path / "gone"))

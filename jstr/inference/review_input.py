@@ -81,10 +81,16 @@ def _predictions(path: Path, folder: str | None) -> list[Read]:
 
     A single one more is the mark of `predict --precision`.
     """
+    if folder is not None and not os.path.exists(folder):
+        raise InputError(f"{folder} does not exist from here; give --images=FOLDER, where the images are")
     if folder is not None and not os.path.isdir(folder):
         raise InputError(f"{folder}: the review shows image files of a folder; unpack them, and give --images=FOLDER")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     words = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         cells = line.rstrip("\r").split("\t")
         if not line.strip() or cells[:2] == ["path", "text"]:
             continue

@@ -11,7 +11,12 @@ import optax
 from flax import traverse_util
 
 from jstr.core import Config, Params, is_under
-from jstr.text.messages import InputError, check_at_least, check_choice, check_probability
+from jstr.text.messages import InputError, check_at_least, check_choice
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise InputError(f"{name}={value} is a share of all steps; give a number from 0 to 1")
 
 
 def one_cycle(
@@ -21,6 +26,7 @@ def one_cycle(
 
     Smith and Topin 2019, as torch.optim.lr_scheduler.OneCycleLR has it with the defaults of STR-Fewer-Labels.
     """
+    _check_share("warmup", warmup)
     start, end = peak / start_div, peak / end_div
     top, last = max(warmup * steps - 1, 1e-9), max(steps - 1, 1)
 
@@ -37,6 +43,7 @@ def one_cycle(
 
 def warmup_cosine(peak: float, steps: int, *, warmup: float = 0.05) -> optax.Schedule:
     """Linear from 0 to `peak` over `warmup * steps` steps, then cosine to 0."""
+    _check_share("warmup", warmup)
     return optax.warmup_cosine_decay_schedule(0.0, peak, max(int(warmup * steps), 1), steps)
 
 
@@ -47,7 +54,7 @@ def warmup_stable_decay(peak: float, steps: int, *, warmup_steps: int = 500, dec
     (Hägele et al. 2024).
     """
     check_at_least("warmup_steps", warmup_steps, 0)
-    check_probability("decay", decay)
+    _check_share("decay", decay)
     start = max(round((1 - decay) * steps), warmup_steps)
     first = peak if warmup_steps == 0 else 0.0
     parts = [(first, peak, max(warmup_steps, 1)), (peak, 0.0, max(steps - start, 1))]

@@ -63,7 +63,7 @@ def test_warmup_stable_decay():
         (dict(name="warmup_stable_decay", warmup_steps=-5), "warmup_steps=-5 must be at least 0"),
         (
             dict(name="warmup_stable_decay", decay=2.0),
-            "config.optimizer.schedule: decay=2.0 is a probability, from 0 to 1",
+            "config.optimizer.schedule: decay=2.0 is a share of all steps; give a number from 0 to 1",
         ),
         (dict(name="warmup_cosine", warmup=1.0), "config.optimizer.schedule: "),
     ],
@@ -150,3 +150,11 @@ def test_clipping_leaves_frozen_gradients_out_of_the_norm():
 def test_bad_optimizer_configs(change, message):
     with pytest.raises(InputError, match=message):
         step_of(common.adam(1e-3) | change)
+
+
+@pytest.mark.parametrize("schedule", [one_cycle, warmup_cosine])
+@pytest.mark.parametrize("warmup", [500, -1])
+def test_a_warmup_in_steps_is_refused(schedule, warmup):
+    """It is a share; a rate that never reaches its peak would look like a poor method."""
+    with pytest.raises(InputError, match=f"warmup={warmup} is a share of all steps"):
+        schedule(1e-3, 100, warmup=warmup)

@@ -178,10 +178,13 @@ def _open_relabelled(spec: SourceSpec, charset: Charset, labels: Mapping[str, Re
     return RelabelledSource(open_images(replace(spec, labelled=False), charset), labels)
 
 
+ENDLESS = 1_000_000_000  # words, where a row does not say how many
+
+
 def _render(spec: SourceSpec, charset: Charset | None, frames: int | None = None) -> RenderedWords:
     if charset is None:
         raise InputError(f"{spec.where}: rendered words are drawn with a charset; give a path")
-    options = dict(spec.options or {})
+    options = dict(size=ENDLESS) | dict(spec.options or {})
     check_known(f"{spec.where}.rendered", options, [n for n in _parameters(RenderedWords) if n not in _OF_CHARSET])
     style = options.pop("style", None) or {}
     for name in ("words", "fonts", "backgrounds"):  # a list of words holds no paths

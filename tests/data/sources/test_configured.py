@@ -184,3 +184,8 @@ def test_rendered_words_have_no_character_that_nfkc_changes():
     source = open_filtered(parse_source("config.x", "r", row, ""), charset, NARROW, None)
     drawn = set("".join(source[i]["label"] for i in range(50)))
     assert "a" in drawn and "½" not in drawn
+
+
+def test_a_row_of_rendered_words_needs_no_size():
+    source = open_filtered(parse_source("config.x", "r", dict(rendered=dict(seed=0)), ""), CTC, NARROW, None)
+    assert len(source) == 10**9
