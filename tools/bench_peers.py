@@ -21,6 +21,7 @@ from typing import Any
 import measuring
 
 from jstr.cli import Parser, cli, named_paths, path
+from jstr.data.decode import decode_file
 from jstr.text.messages import InputError
 from jstr.text.metrics import PROTOCOLS, Score
 
@@ -45,15 +46,12 @@ def tesseract(data: str | None) -> tuple[str, Read]:
 
 def rapidocr() -> tuple[str, Read]:
     """(its name and version, a function that reads one word with the recogniser alone, without detection)."""
-    import cv2
-    import numpy as np
     from rapidocr_onnxruntime import RapidOCR
 
     engine = RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
 
     def read(encoded: bytes) -> str:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-        found, _ = engine(image, use_det=False, use_cls=False, use_rec=True)
+        found, _ = engine(decode_file(encoded, 3)[..., ::-1], use_det=False, use_cls=False, use_rec=True)
         return found[0][0] if found else ""
 
     return f"RapidOCR {importlib.metadata.version('rapidocr-onnxruntime')}, PP-OCRv4 mobile", read
@@ -61,16 +59,13 @@ def rapidocr() -> tuple[str, Read]:
 
 def rapidocr3() -> tuple[str, Read]:
     """The same of RapidOCR 3, which comes with PP-OCRv6 small."""
-    import cv2
-    import numpy as np
     from rapidocr import RapidOCR
 
     threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
     engine = RapidOCR(params={"Global.log_level": "error", **threads})
 
     def read(encoded: bytes) -> str:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-        found = engine(image, use_det=False, use_cls=False, use_rec=True)
+        found = engine(decode_file(encoded, 3)[..., ::-1], use_det=False, use_cls=False, use_rec=True)
         return found.txts[0] if found.txts else ""
 
     return f"RapidOCR {importlib.metadata.version('rapidocr')}, PP-OCRv6 small", read
@@ -119,6 +114,7 @@ def run(argv: list[str] | None = None) -> None:
     parser.add_argument("--tessdata", metavar="FOLDER", help="where eng.traineddata is")
     parser.add_argument("--json", type=path, metavar="FILE")
     args = parser.parse_args(argv)
+    measuring.check_folder(args.json)
     if hasattr(os, "sched_setaffinity"):  # before anything starts its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     from jstr.data.sources.open import open_source

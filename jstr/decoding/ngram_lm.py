@@ -100,9 +100,10 @@ class WordPrior:
     def __init__(self, counts: Mapping[str, float], characters: str):
         symbol_of = self._prepare(characters)
         words: dict[tuple[int, ...], float] = {}
-        symbol = functools.cache(lambda c: symbol_of.get(_fold(c), -1) + 1)  # 0: none
+        symbol = functools.cache(lambda c: symbol_of.get(_fold(c)))
         for word, count in counts.items() if self._space is None else _words_of(counts):
-            if known := tuple(symbol(c) - 1 for c in form_within(word, symbol) if symbol(c)):
+            word = form_within(word, lambda c: symbol(c) is not None)
+            if known := tuple(number for c in word if (number := symbol(c)) is not None):
                 words[known] = max(words.get(known, 0.0), count)
         if not words:
             raise InputError(f"none of the {len(counts):,} words of the language model has a character of the charset")

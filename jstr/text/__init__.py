@@ -141,7 +141,7 @@ class Charset:
         """From config values.
 
         Raises:
-          InputError: an unknown layout, bad characters, or some that `lower` or `nfkc` takes out of every label.
+          InputError: an unknown layout, bad characters, or capitals that `lower` takes out of every label.
         """
         if layout not in LAYOUTS:
             raise InputError(f"unknown token layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
@@ -154,13 +154,6 @@ class Charset:
             raise InputError(
                 "config.charset.lower=True makes labels lower-case, but the charset has only in upper case: "
                 f"{first_few(lost)}; set config.charset.lower=False, or give the charset lower-case letters"
-            )
-        forms = {c: unicodedata.normalize("NFKC", c) for c in charset.characters}
-        lost = [f"{c} as {form}" for c, form in forms.items() if not known.issuperset(form)]
-        if charset.nfkc and lost:
-            raise InputError(
-                "config.charset.nfkc=True writes characters of the charset as others that it lacks: "
-                f"{first_few(lost)}; set config.charset.nfkc=False, or change the charset"
             )
         return charset
 

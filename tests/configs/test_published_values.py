@@ -262,7 +262,12 @@ PUBLISHED = {
     },
     "abinet_vision:supervised": ABINET  # AB configs/pretrain_vision_model.yaml
     | VISION
-    | {"optimizer.l2": 0.0, "optimizer.schedule.drops": (6 / 8,), "streams.labelled.batch_size": 384},
+    | {
+        "optimizer.l2": 0.0,
+        "optimizer.schedule.drops": (6 / 8,),
+        "streams.labelled.batch_size": 384,
+        "steps": 344_000,  # 8 epochs
+    },
     "abinet_language": ABINET  # AB configs/pretrain_language_model.yaml
     | {
         "model.num_layers": 4,

@@ -46,6 +46,8 @@ def test_gate(gate, expected):
 def test_a_lexicon_of_the_user(tmp_path):
     (tmp_path / "codes.txt").write_text("QXZ\t-2\nIt\t-1\n")
     assert kept(Gate(0.0, lexicon=str(tmp_path / "codes.txt"))) == "bf"
+    (tmp_path / "words.txt").write_text("cafe\u0301\n")
+    assert Gate(0.0, lexicon=str(tmp_path / "words.txt")).usable({"a": ("CAFÉ", 1.0)})["a"] is not None
 
 
 def test_changes():

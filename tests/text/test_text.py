@@ -179,10 +179,3 @@ def test_labels_are_written_as_the_charset_can():
         for form in (composed, apart):
             assert charset.normalise(form) == charset.fold(form) == (label or form)
     assert {Charset.make("36", "cr_ctc", 9).fold(form) for form in (composed, apart)} == {composed}
-
-
-@pytest.mark.parametrize("characters, lost", [("µabc", "µ as μ"), ("½abc", "½ as 1⁄2")])
-def test_characters_that_nfkc_takes_out_of_every_label(characters, lost):
-    with pytest.raises(InputError, match=f"nfkc=True writes characters of the charset as others that it lacks: {lost}"):
-        Charset.make(characters, "cr_ctc", 9, nfkc=True)
-    assert Charset.make(characters, "cr_ctc", 9).characters == characters

@@ -6,6 +6,8 @@ import pytest
 from testing import quick_jit
 from toy import CTC, Toy, toy_views
 
+from jstr.core import ModelConfig
+from jstr.models.ppocr import Model
 from jstr.objectives import supervised
 from jstr.objectives.parts.supervised_loss import supervised_metrics
 from jstr.training.freeze import freeze
@@ -87,3 +89,14 @@ def test_a_rule_may_name_a_batch_norm(rule):
     learns = freeze(objective, {"model": FROZEN, f"model/extractor/{name}": {"lr": 1.0}})
     _, after, _ = value(learns, params, state, batch)
     assert moving(jax.tree.map(lambda a, b: a - b, after, state)), "the one part that is not frozen"
+
+
+def test_a_part_of_a_ppocr_that_is_held_still_learns():
+    """Its images are then not taken one by one, as in reading on a CPU: statistics of a batch are those of all."""
+    config = ModelConfig((48, 64), channels=3, max_length=10, num_classes=7, first_id=1, pad_id=0)
+    objective = supervised.Method(Model(config, network="v6_tiny"), config).objective()
+    rows = dict(image=np.zeros((2, 48, 64, 3), np.uint8), tokens=np.ones((2, 10), np.int32))
+    params, state = jax.eval_shape(objective.init, KEY, {"labelled": rows})
+    held = freeze(objective, {"model": {"fixed_statistics": True}, "model/neck": {"lr": 2.0}})
+    _, (after, _) = jax.eval_shape(lambda p, s: held.loss(p, s, None, {"labelled": rows}, KEY, 0), params, state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)

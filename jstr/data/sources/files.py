@@ -234,6 +234,10 @@ class FolderSource(FileList):
         self.notes += held_out_notes(path, {os.path.dirname(image) or "." for image in self._keys})
         self._places = list(self._keys)
 
+    def place(self, i: int) -> str:
+        """The file of sample i, below `path` where it is not absolute; its key where there is none."""
+        return self._places[i] or self._keys[i]
+
     def _content(self, name: str) -> bytes:
         full = os.path.join(self.path, name)
         try:
@@ -258,10 +262,6 @@ class FolderSource(FileList):
         # Whole paths, as jstr review saves them wherever a browser puts its downloads, say nothing of this folder.
         own = any(not os.path.isabs(os.path.expanduser(key)) for key in self._keys)
         return self._locate(find, images if own else [], os.path.join(self.path, name))
-
-    def place(self, i: int) -> str:
-        """The file of sample i, below `path` where it is not absolute; its key where there is none."""
-        return self._places[i] or self._keys[i]
 
     def _note_other_sources(self, files: Sequence[str], name: str | None) -> None:
         stores = [f for f in files if os.path.basename(f) == "data.mdb"]
